@@ -1,1 +1,167 @@
-//! Placeholder.
+//! The seam between the control plane and a world.
+//!
+//! The control plane says what should exist with [`Ask`]s; a world makes it so in its own way (namespaces and processes, or
+//! virtual time) and says what came of it with [`Report`]s. Every ask is idempotent: it carries the whole desired state of one
+//! thing, so that asking twice, or again after a crash, is harmless. There is no implementation here, and no AWS rule: groups,
+//! routes and addresses arrive as plain facts.
+//!
+//! Ids are those of the control plane (`eni-0ab…`, `vpc-0ab…`, `i-0ab…`): unique in a world, short, `[a-z0-9-]`.
+#![forbid(unsafe_code)]
+
+mod network;
+mod sandbox;
+
+pub use network::{
+    AclEntry, Address, Group, Interface, Network, PeerMatch, PortRange, Protocol, Route, RouteTarget, Rule, Subnet,
+};
+pub use sandbox::{DiskSource, Image, Sandbox, SandboxFigures, SandboxState, StopCause};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the control plane asks of a world. Each is the whole desired state of one thing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A VPC exists with these facts.
+    PutNetwork(Network),
+    /// The VPC is gone, with all that is inside.
+    RemoveNetwork(String),
+    /// A subnet's routes and access list are these.
+    PutSubnet(Subnet),
+    /// The subnet is gone.
+    RemoveSubnet(String),
+    /// A security group has these rules.
+    PutGroup(Group),
+    /// The group is gone; no interface names it any more.
+    RemoveGroup(String),
+    /// An interface exists, with these addresses and groups.
+    PutInterface(Interface),
+    /// The interface is gone.
+    RemoveInterface(String),
+    /// A sandbox runs: made, or started again from its disk. The `generation` tells one start from the next.
+    StartSandbox(Box<Sandbox>),
+    /// A sandbox is stopped, its disk kept. `force` skips the orderly shutdown.
+    StopSandbox {
+        /// The sandbox's id.
+        id: String,
+        /// Which start is meant: a later one is left alone.
+        generation: u64,
+        /// Kill at once.
+        force: bool,
+    },
+    /// A sandbox is restarted in place.
+    RebootSandbox {
+        /// The sandbox's id.
+        id: String,
+        /// The new start's number.
+        generation: u64,
+    },
+    /// The sandbox and its disk are gone.
+    RemoveSandbox(String),
+    /// A disk image is made of a sandbox's disk.
+    PutImage {
+        /// The new image's id.
+        id: String,
+        /// The sandbox whose disk it is.
+        sandbox: String,
+    },
+    /// The image is gone.
+    RemoveImage(String),
+    /// A load balancer has this configuration; its nodes' interfaces exist already.
+    PutBalancer(Box<zonal_balancer::config::BalancerConfig>),
+    /// The load balancer is gone.
+    RemoveBalancer(String),
+    /// A DNS zone as one view sees it: `"public"`, or the id of a network.
+    PutZone {
+        /// The view.
+        view: String,
+        /// The zone, whole.
+        zone: Box<zonal_dns::config::Zone>,
+    },
+    /// The zone is gone from the view.
+    RemoveZone {
+        /// The view.
+        view: String,
+        /// The zone's name, as given.
+        name: String,
+    },
+    /// What the metadata service tells the sandbox behind an interface.
+    PutMetadata {
+        /// The interface.
+        interface: String,
+        /// The document.
+        document: Box<zonal_metadata::config::InstanceMetadata>,
+    },
+    /// An Availability Zone (by its zone id) is cut off: its interfaces' packets are dropped and its sandboxes stopped dead; or it is whole again.
+    SetZone {
+        /// The Availability Zone.
+        zone: String,
+        /// Whether it is cut off.
+        cut: bool,
+    },
+}
+
+/// What a world tells the control plane. Facts only; what follows from them is the services' affair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// An interface exists and passes packets.
+    InterfaceReady(String),
+    /// An interface is gone.
+    InterfaceRemoved(String),
+    /// A network is gone.
+    NetworkRemoved(String),
+    /// A sandbox changed its state.
+    Sandbox {
+        /// The sandbox.
+        id: String,
+        /// The start it speaks of.
+        generation: u64,
+        /// What it is now.
+        state: SandboxState,
+    },
+    /// A sandbox and its disk are gone.
+    SandboxRemoved(String),
+    /// An image is complete.
+    ImageReady(String),
+    /// A balancer's targets changed their health.
+    TargetHealth(zonal_balancer::config::HealthReport),
+    /// What the balancers have counted since the last such report.
+    BalancerMetrics(Vec<zonal_balancer::config::MetricsReport>),
+    /// What the sandboxes used since the last such report.
+    SandboxFigures(Vec<SandboxFigures>),
+    /// An ask failed for a reason that trying again may mend. The control plane asks again later.
+    Failed {
+        /// What was asked, by the id of its thing.
+        id: String,
+        /// What was tried and what came of it, for a state reason.
+        reason: String,
+    },
+}
+
+/// What exists in a world, by id, as it finds it at start: to adopt or to remove.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Sandboxes with a disk, and what they are doing.
+    pub sandboxes: BTreeMap<String, (u64, SandboxState)>,
+    /// Interfaces.
+    pub interfaces: Vec<String>,
+    /// Networks.
+    pub networks: Vec<String>,
+    /// Images beside the base.
+    pub images: Vec<String>,
+}
+
+/// A world: something that can make real what is asked. Asking never blocks; reports come through the channel given at start.
+pub trait World: Send + Sync {
+    /// Performs asks, in order for one id; the world may work on different ids at once.
+    fn ask(&self, asks: Vec<Ask>);
+
+    /// What the world's last start left standing. Called once, before the first ask.
+    fn inventory(&self) -> Inventory;
+
+    /// The console output of a sandbox so far (its last 64 KiB), oldest first.
+    fn console(&self, sandbox: &str) -> Vec<u8>;
+
+    /// What this world is, for people: `linux` or `sim (virtual)`.
+    fn describe(&self) -> &'static str;
+}

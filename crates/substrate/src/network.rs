@@ -1,0 +1,170 @@
+//! Networks, interfaces, groups and routes, as plain facts.
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// A VPC: one router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// `vpc-…`.
+    pub id: String,
+    /// Its address ranges.
+    pub cidrs: Vec<Ipv4Net>,
+    /// Whether an internet gateway is attached: without one nothing comes in or goes out.
+    pub internet: bool,
+    /// Whether the resolver at base+2 and 169.254.169.253 answers.
+    pub resolver: bool,
+}
+
+/// A subnet: what its interfaces' packets may reach.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// `subnet-…`.
+    pub id: String,
+    /// Its VPC.
+    pub network: String,
+    /// Its range.
+    pub cidr: Ipv4Net,
+    /// Its Availability Zone's name, such as `us-east-1a`.
+    pub zone: String,
+    /// The routes beside the VPC's own; the most specific one wins.
+    pub routes: Vec<Route>,
+    /// Inbound entries in order of their numbers; what none matches is denied.
+    pub ingress: Vec<AclEntry>,
+    /// Outbound entries, likewise.
+    pub egress: Vec<AclEntry>,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where the packet wants to go.
+    pub destination: Ipv4Net,
+    /// Where it goes.
+    pub target: RouteTarget,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RouteTarget {
+    /// Inside the VPC.
+    Local,
+    /// The internet gateway: only for interfaces with a public address.
+    InternetGateway,
+    /// A NAT gateway's interface.
+    Nat(String),
+    /// Nowhere: the target is gone.
+    Blackhole,
+}
+
+/// An entry of a network access list. Stateless.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AclEntry {
+    /// Lets the packet pass, or drops it.
+    pub allow: bool,
+    /// Which protocol.
+    pub protocol: Protocol,
+    /// Which destination ports (TCP and UDP).
+    pub ports: PortRange,
+    /// The other side.
+    pub cidr: Ipv4Net,
+}
+
+/// A security group. Stateful: answers to what was let through pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// `sg-…`.
+    pub id: String,
+    /// Its VPC.
+    pub network: String,
+    /// What may come in.
+    pub ingress: Vec<Rule>,
+    /// What may go out.
+    pub egress: Vec<Rule>,
+}
+
+/// What a group lets through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Which protocol.
+    pub protocol: Protocol,
+    /// Which destination ports (TCP, UDP); for ICMP, type and code are not told apart here.
+    pub ports: PortRange,
+    /// The other side.
+    pub peer: PeerMatch,
+}
+
+/// The other side of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum PeerMatch {
+    /// Addresses.
+    Cidr(Ipv4Net),
+    /// Members of a group, by their private addresses.
+    Group(String),
+}
+
+/// An IP protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// All of them (`-1`).
+    All,
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP.
+    Icmp,
+    /// Another, by number.
+    Other(u8),
+}
+
+/// An inclusive range of ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The first.
+    pub from: u16,
+    /// The last.
+    pub to: u16,
+}
+
+impl PortRange {
+    /// Every port.
+    pub const ALL: Self = Self { from: 0, to: u16::MAX };
+
+    /// Whether it holds `port`.
+    #[must_use]
+    pub fn contains(self, port: u16) -> bool {
+        self.from <= port && port <= self.to
+    }
+}
+
+/// A network interface: a namespace of its own, joined to its VPC's router.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    /// `eni-…`.
+    pub id: String,
+    /// Its VPC.
+    pub network: String,
+    /// Its subnet.
+    pub subnet: String,
+    /// Its Availability Zone's name.
+    pub zone: String,
+    /// Its hardware address, `0a:…`.
+    pub mac: String,
+    /// Its private addresses, the primary one first, each with its public one.
+    pub addresses: Vec<Address>,
+    /// The groups it belongs to.
+    pub groups: Vec<String>,
+    /// Whether packets that are not to or from its own addresses are dropped.
+    pub source_check: bool,
+}
+
+/// A private address, and the public one that stands for it outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Inside.
+    pub private: Ipv4Addr,
+    /// Outside: of the world's public range.
+    pub public: Option<Ipv4Addr>,
+}
