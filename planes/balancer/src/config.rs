@@ -1,0 +1,426 @@
+//! What the control plane tells a balancer, and what it hears back: plain values, no behaviour.
+//!
+//! Names are those of the Elastic Load Balancing v2 API where it has one. Durations are virtual
+//! time: a world that runs N times faster divides them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One application load balancer, whole. A new revision replaces the old one; one that is not newer
+/// is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalancerConfig {
+    /// The load balancer's ARN.
+    pub id: String,
+    /// The revision of the commit this was made from.
+    pub revision: u64,
+    /// One per enabled Availability Zone.
+    pub nodes: Vec<Node>,
+    /// What is listened on, on every node.
+    pub listeners: Vec<Listener>,
+    /// Every target group that a listener's action names.
+    pub target_groups: Vec<TargetGroup>,
+    /// Attribute `idle_timeout.timeout_seconds`: for clients that send nothing, and for targets that
+    /// do not answer (504).
+    pub idle_timeout: Duration,
+}
+
+/// The balancer's presence in one zone: an interface with an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Node {
+    /// The id of the network interface (`eni-…`): names the network that the address is of.
+    pub interface: String,
+    /// Availability Zone name.
+    pub zone: String,
+    /// The private address that is listened on and connected from.
+    pub address: Ipv4Addr,
+}
+
+/// A port, and what is done with the requests that come in on it. HTTP only so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// The listener's ARN.
+    pub id: String,
+    /// The port on every node.
+    pub port: u16,
+    /// What happens to a request that no rule matches.
+    pub default_action: Action,
+    /// Tried in ascending priority before the default.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// A listener rule: all of its conditions must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The rule's ARN.
+    pub id: String,
+    /// 1 to 50,000; the smallest is tried first.
+    pub priority: u32,
+    /// Each holds if one of its values matches.
+    pub conditions: Vec<Condition>,
+    /// What happens to a request that matches.
+    pub action: Action,
+}
+
+/// What a rule looks at. `*` stands for any run of characters, `?` for one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    /// `host-header`: the host without port, in any case.
+    HostHeader(Vec<String>),
+    /// `path-pattern`: the path without query, case-sensitive.
+    PathPattern(Vec<String>),
+    /// `http-request-method`: compared exactly.
+    HttpRequestMethod(Vec<String>),
+    /// `http-header`: one header's value, in any case.
+    HttpHeader {
+        /// The header's name.
+        name: String,
+        /// Patterns.
+        values: Vec<String>,
+    },
+    /// `query-string`: a key (or any) with a value, in any case.
+    QueryString(Vec<QueryPattern>),
+    /// `source-ip`: network and prefix length.
+    SourceIp(Vec<(Ipv4Addr, u8)>),
+}
+
+/// One pair that a `query-string` condition looks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryPattern {
+    /// Without it, any key.
+    pub key: Option<String>,
+    /// The pattern of the value.
+    pub value: String,
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// To one of these groups, by weight.
+    Forward(Vec<WeightedGroup>),
+    /// An answer of the balancer's own.
+    FixedResponse {
+        /// 2xx, 4xx or 5xx.
+        status_code: u16,
+        /// Without it, the answer has no Content-Type.
+        content_type: Option<String>,
+        /// At most 1,024 bytes on AWS.
+        message_body: String,
+    },
+    /// To another address; see [`Redirect`].
+    Redirect(Redirect),
+}
+
+/// A share of the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightedGroup {
+    /// The target group's ARN.
+    pub target_group: String,
+    /// 0 to 999.
+    pub weight: u32,
+}
+
+/// The parts of the address redirected to. Each may hold `#{protocol}`, `#{host}`, `#{port}`,
+/// `#{path}` and `#{query}` as the API allows them in that part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// `HTTP`, `HTTPS` or `#{protocol}`.
+    pub protocol: String,
+    /// Host name.
+    pub host: String,
+    /// Number or `#{port}`.
+    pub port: String,
+    /// With its leading slash; `#{path}` is without it.
+    pub path: String,
+    /// Without its question mark.
+    pub query: String,
+    /// 301 rather than 302.
+    pub permanent: bool,
+}
+
+/// Targets that are checked and chosen in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetGroup {
+    /// The target group's ARN.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How targets are found healthy.
+    pub health_check: HealthCheck,
+    /// All that are registered, or were and still drain.
+    pub targets: Vec<Target>,
+    /// Attribute `deregistration_delay.timeout_seconds`.
+    pub deregistration_delay: Duration,
+    /// Whether a node sends to targets of other zones too.
+    pub cross_zone: bool,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Instance id or address, as registered.
+    pub id: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The port that it was registered with.
+    pub port: u16,
+    /// Availability Zone name.
+    pub zone: String,
+    /// Whether it takes new requests.
+    pub state: TargetState,
+}
+
+/// What the control plane wants of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetState {
+    /// Registered.
+    Active,
+    /// Deregistered: what is in flight may finish within the deregistration delay.
+    Draining,
+}
+
+/// A target group's health check settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// How the target is asked.
+    pub protocol: CheckProtocol,
+    /// Without it, the target's own port (`traffic-port`).
+    pub port: Option<u16>,
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// After which a check has failed.
+    pub timeout: Duration,
+    /// Successes in a row that make an unhealthy target healthy.
+    pub healthy_threshold: u32,
+    /// Failures in a row that make a target unhealthy.
+    pub unhealthy_threshold: u32,
+}
+
+/// What a health check does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckProtocol {
+    /// `GET path` must be answered with a status that the matcher names.
+    Http {
+        /// Path and query.
+        path: String,
+        /// `200`, `200,202`, `200-299`, or a mix of them.
+        matcher: String,
+    },
+    /// A connection must be accepted.
+    Tcp,
+}
+
+/// What a balancer says without being asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// From now on every new request is routed by this revision.
+    Applied {
+        /// The load balancer's ARN.
+        balancer: String,
+        /// The revision that was applied.
+        revision: u64,
+    },
+    /// A listener could not be opened on a node; the rest of the revision stands.
+    ListenFailed {
+        /// The load balancer's ARN.
+        balancer: String,
+        /// The listener's ARN.
+        listener: String,
+        /// The node that it failed on.
+        node: Node,
+        /// The system's words.
+        error: String,
+    },
+    /// A target's health has changed.
+    Health(HealthReport),
+}
+
+/// A target's health from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// The load balancer's ARN.
+    pub balancer: String,
+    /// The target group's ARN.
+    pub target_group: String,
+    /// The target's id as registered.
+    pub target: String,
+    /// The target's port.
+    pub port: u16,
+    /// The target's zone.
+    pub zone: String,
+    /// State, reason and description.
+    pub health: Health,
+}
+
+/// Health as `DescribeTargetHealth` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The state.
+    pub state: HealthState,
+    /// Why, for every state but healthy.
+    pub reason: Option<HealthReason>,
+    /// The reason in words.
+    pub description: Option<String>,
+}
+
+/// `TargetHealthStateEnum` of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum HealthState {
+    /// Not yet found healthy or unhealthy.
+    Initial,
+    /// Takes requests.
+    Healthy,
+    /// Takes requests only if no target of its group is healthy.
+    Unhealthy,
+    /// Deregistered; finishes what it has.
+    Draining,
+    /// Takes no requests: not registered, or its group or zone is in no use.
+    Unused,
+}
+
+/// `TargetHealthReasonEnum` of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum HealthReason {
+    /// `Elb.RegistrationInProgress`
+    RegistrationInProgress,
+    /// `Elb.InitialHealthChecking`
+    InitialHealthChecking,
+    /// `Target.ResponseCodeMismatch`
+    ResponseCodeMismatch,
+    /// `Target.Timeout`
+    Timeout,
+    /// `Target.FailedHealthChecks`
+    FailedHealthChecks,
+    /// `Target.NotRegistered`
+    NotRegistered,
+    /// `Target.NotInUse`
+    NotInUse,
+    /// `Target.DeregistrationInProgress`
+    DeregistrationInProgress,
+}
+
+impl HealthState {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::Unused => "unused",
+        }
+    }
+}
+
+impl HealthReason {
+    /// The API's code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RegistrationInProgress => "Elb.RegistrationInProgress",
+            Self::InitialHealthChecking => "Elb.InitialHealthChecking",
+            Self::ResponseCodeMismatch => "Target.ResponseCodeMismatch",
+            Self::Timeout => "Target.Timeout",
+            Self::FailedHealthChecks => "Target.FailedHealthChecks",
+            Self::NotRegistered => "Target.NotRegistered",
+            Self::NotInUse => "Target.NotInUse",
+            Self::DeregistrationInProgress => "Target.DeregistrationInProgress",
+        }
+    }
+}
+
+/// What a balancer has counted since it was last asked; the hosts and connections are as they are
+/// now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricsReport {
+    /// The load balancer's ARN.
+    pub balancer: String,
+    /// `ActiveConnectionCount`: from clients and to targets, now.
+    pub active_connections: u64,
+    /// One per node, by its zone.
+    pub nodes: BTreeMap<String, NodeMetrics>,
+    /// One per target group (ARN) and zone of the node that the request came in on.
+    pub groups: BTreeMap<String, BTreeMap<String, GroupMetrics>>,
+    /// Hosts per target group (ARN) and zone of the target, now.
+    pub hosts: BTreeMap<String, BTreeMap<String, Hosts>>,
+}
+
+/// What belongs to no target group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeMetrics {
+    /// `NewConnectionCount`: from clients and to targets.
+    pub new_connections: u64,
+    /// `RejectedConnectionCount`
+    pub rejected_connections: u64,
+    /// `ProcessedBytes`: HTTP from and to clients.
+    pub processed_bytes: u64,
+    /// `HTTPCode_ELB_3XX_Count`
+    pub elb_3xx: u64,
+    /// `HTTPCode_ELB_4XX_Count`
+    pub elb_4xx: u64,
+    /// `HTTPCode_ELB_5XX_Count`
+    pub elb_5xx: u64,
+    /// `HTTPCode_ELB_500_Count`
+    pub elb_500: u64,
+    /// `HTTPCode_ELB_502_Count`
+    pub elb_502: u64,
+    /// `HTTPCode_ELB_503_Count`
+    pub elb_503: u64,
+    /// `HTTPCode_ELB_504_Count`
+    pub elb_504: u64,
+    /// `HTTP_Redirect_Count`
+    pub redirects: u64,
+    /// `HTTP_Fixed_Response_Count`
+    pub fixed_responses: u64,
+    /// `RuleEvaluations`
+    pub rule_evaluations: u64,
+}
+
+/// What belongs to a target group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupMetrics {
+    /// `RequestCount`: requests that a target was chosen for.
+    pub requests: u64,
+    /// `HTTPCode_Target_2XX_Count`
+    pub target_2xx: u64,
+    /// `HTTPCode_Target_3XX_Count`
+    pub target_3xx: u64,
+    /// `HTTPCode_Target_4XX_Count`
+    pub target_4xx: u64,
+    /// `HTTPCode_Target_5XX_Count`
+    pub target_5xx: u64,
+    /// `TargetConnectionErrorCount`
+    pub connection_errors: u64,
+    /// `TargetResponseTime`: from the request's leaving to the response's head.
+    pub response_time: Distribution,
+}
+
+/// Enough of a distribution for CloudWatch's statistics: exact sum, extremes and count, and
+/// percentiles within the width of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Number of samples.
+    pub count: u64,
+    /// Seconds, real time.
+    pub sum: f64,
+    /// Seconds; 0 without samples.
+    pub min: f64,
+    /// Seconds; 0 without samples.
+    pub max: f64,
+    /// Middle of a bucket in microseconds, and its samples; buckets without any are left out.
+    pub buckets: Vec<(u64, u64)>,
+}
+
+/// `HealthyHostCount` and `UnHealthyHostCount`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hosts {
+    /// Targets found healthy.
+    pub healthy: u64,
+    /// Targets found unhealthy.
+    pub unhealthy: u64,
+}
