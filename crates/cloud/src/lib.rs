@@ -1,1 +1,28 @@
-//! Placeholder.
+//! What all services share: the state and its transactions, the operations and how they are called, the controllers and
+//! their loop, and AWS's common conventions (ids, ARNs, tags, filters, pages, client tokens, regions).
+//!
+//! A [`Cloud`] is synchronous: a request, a report of the world, or a due controller is one call that runs one transaction and
+//! returns. Who calls, from which thread and by which clock, is the shell's affair (`zonal`, or a virtual world).
+#![forbid(unsafe_code)]
+
+mod cloud;
+mod controller;
+pub mod filters;
+pub mod ids;
+pub mod pages;
+pub mod regions;
+mod scope;
+mod service;
+mod state;
+mod storage;
+pub mod tags;
+mod tokens;
+mod transaction;
+
+pub use cloud::{Clock, Cloud, CloudConfig, OpenError, Prepared};
+pub use controller::{Controller, Wake};
+pub use scope::{Caller, Scope};
+pub use service::{Coverage, Entry, Registrar, Service, read, write};
+pub use state::{Change, Record, View};
+pub use storage::{StorageError, Sync};
+pub use transaction::Tx;

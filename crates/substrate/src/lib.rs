@@ -165,3 +165,25 @@ pub trait World: Send + Sync {
     /// What this world is, for people: `linux` or `sim (virtual)`.
     fn describe(&self) -> &'static str;
 }
+
+impl Ask {
+    /// The object that an ask is about: its kind and id. The latest ask about an object is the one that counts.
+    #[must_use]
+    pub fn object(&self) -> (&'static str, String) {
+        match self {
+            Self::PutNetwork(Network { id, .. }) | Self::RemoveNetwork(id) => ("network", id.clone()),
+            Self::PutSubnet(Subnet { id, .. }) | Self::RemoveSubnet(id) => ("subnet", id.clone()),
+            Self::PutGroup(Group { id, .. }) | Self::RemoveGroup(id) => ("group", id.clone()),
+            Self::PutInterface(Interface { id, .. }) | Self::RemoveInterface(id) => ("interface", id.clone()),
+            Self::StartSandbox(sandbox) => ("sandbox", sandbox.id.clone()),
+            Self::StopSandbox { id, .. } | Self::RebootSandbox { id, .. } | Self::RemoveSandbox(id) => ("sandbox", id.clone()),
+            Self::PutImage { id, .. } | Self::RemoveImage(id) => ("image", id.clone()),
+            Self::PutBalancer(config) => ("balancer", config.id.clone()),
+            Self::RemoveBalancer(id) => ("balancer", id.clone()),
+            Self::PutZone { view, zone } => ("zone", format!("{view}/{}", zone.name)),
+            Self::RemoveZone { view, name } => ("zone", format!("{view}/{name}")),
+            Self::PutMetadata { interface, .. } => ("metadata", interface.clone()),
+            Self::SetZone { zone, .. } => ("availability-zone", zone.clone()),
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The control plane, assembled: services over one state, above one world.
+
+use crate::controller::{Controller, Job, Queue, Wake};
+use crate::scope::{Caller, Scope};
+use crate::service::{Entry, Handler, Registrar, Service};
+use crate::state::{Change, Record, State, View};
+use crate::storage::{Storage, StorageError, Sync, Written};
+use crate::tokens;
+use crate::transaction::Tx;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use zonal_substrate::{Ask, Report, World};
+use zonal_wire::{Api, AwsError, Structure, Time};
+
+/// How often every key of every controller is looked at, whether or not anything changed.
+const FULL_PASS: Duration = Duration::from_secs(300);
+
+/// Tells the time: the wall's, a faster one, or a virtual one.
+pub trait Clock: Send + std::marker::Sync {
+    /// Now.
+    fn now(&self) -> Time;
+}
+
+/// How a cloud is opened.
+pub struct CloudConfig {
+    /// The database; `None` keeps the state in memory only.
+    pub path: Option<PathBuf>,
+    /// How far a commit must have gone.
+    pub sync: Sync,
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// Called after each commit with its revision, and whenever a job becomes due earlier. Must not block.
+    pub committed: Box<dyn Fn(u64) + Send + std::marker::Sync>,
+}
+
+/// A cloud could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The state was written by a version that knows more.
+    #[error("the state has records of a kind this version does not know: {0}")]
+    Unknown(String),
+}
+
+/// What does not change while a cloud is open.
+pub(crate) struct Core {
+    services: Vec<Box<dyn Service>>,
+    entries: BTreeMap<(&'static str, &'static str), Entry>,
+    controllers: Vec<Box<dyn Controller>>,
+    registrar: Registrar,
+    pub world: Arc<dyn World>,
+    seed: u64,
+}
+
+impl Core {
+    pub(crate) fn entry(&self, service: &str, operation: &str) -> Result<&Entry, AwsError> {
+        // The map's keys live as long as the program; a lookup by shorter ones needs the same lifetime only as a bound.
+        self.entries.get(&(service, operation) as &(&str, &str)).ok_or_else(|| {
+            AwsError::client("InvalidAction", format!("The action {operation} is not valid for this web service."))
+        })
+    }
+
+    pub(crate) fn first_use(&self, service: &str, tx: &mut Tx<'_>) -> Result<(), AwsError> {
+        if tx.get::<Used>(service).is_some() {
+            return Ok(());
+        }
+        tx.put(Used { service: service.to_owned() });
+        match self.services.iter().find(|s| s.name() == service) {
+            Some(service) => service.first_use(tx),
+            None => Ok(()),
+        }
+    }
+
+    /// A generator for one step: of its own seed, so that a draw more in one moves no other.
+    fn chance(&self, label: &str, revision: u64) -> StdRng {
+        let mut hash = Sha256::new();
+        hash.update(self.seed.to_le_bytes());
+        hash.update(revision.to_le_bytes());
+        hash.update(label);
+        StdRng::from_seed(hash.finalize().into())
+    }
+}
+
+/// That a service has been used in a scope, and has made there what it makes at first use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Used {
+    service: String,
+}
+
+impl Record for Used {
+    const TABLE: &'static str = "cloud.used";
+
+    fn key(&self) -> &str {
+        &self.service
+    }
+}
+
+/// The control plane.
+pub struct Cloud {
+    core: Core,
+    clock: Arc<dyn Clock>,
+    state: RwLock<State>,
+    storage: Mutex<Option<Storage>>,
+    queue: Mutex<Queue>,
+    asked: Mutex<BTreeMap<(&'static str, String), Ask>>,
+    next_pass: Mutex<Time>,
+    committed: Box<dyn Fn(u64) + Send + std::marker::Sync>,
+}
+
+/// A request ready to be run: an operation of a service, with its input.
+pub struct Prepared {
+    /// The service's name among ours.
+    pub service: &'static str,
+    /// The operation.
+    pub operation: &'static str,
+    /// Where.
+    pub scope: Scope,
+    /// For whom.
+    pub caller: Caller,
+    /// With what.
+    pub input: Box<dyn Structure>,
+}
+
+impl Cloud {
+    /// Opens the state and assembles the services. Nothing runs until [`Cloud::start`].
+    ///
+    /// # Errors
+    /// The state cannot be read whole; nothing of it is touched then.
+    pub fn open(
+        config: CloudConfig,
+        services: Vec<Box<dyn Service>>,
+        world: Arc<dyn World>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let mut registrar = Registrar::default();
+        registrar.record::<Used>();
+        registrar.record::<tokens::ClientToken>();
+        let mut entries = BTreeMap::new();
+        let mut controllers = Vec::new();
+        for service in &services {
+            service.records(&mut registrar);
+            controllers.extend(service.controllers());
+            for entry in service.operations() {
+                entries.insert((service.name(), entry.facts.name), entry);
+            }
+        }
+        let storage = config.path.as_deref().map(|path| Storage::open(path, config.sync)).transpose()?;
+        let mut state = State::default();
+        for stored in storage.as_ref().map(Storage::load).transpose()?.unwrap_or_default() {
+            let Some((table, codec)) = registrar.codecs.get_key_value(stored.table.as_str()) else {
+                return Err(OpenError::Unknown(stored.table));
+            };
+            let row = (codec.decode)(&stored.value).map_err(|source| StorageError::Decode {
+                table: stored.table.clone(),
+                key: stored.key.clone(),
+                source,
+            })?;
+            state.set(table, &stored.scope, &stored.key, Some(row));
+        }
+        Ok(Self {
+            core: Core { services, entries, controllers, registrar, world, seed: config.seed },
+            clock,
+            state: RwLock::new(state),
+            storage: Mutex::new(storage),
+            queue: Mutex::default(),
+            asked: Mutex::default(),
+            next_pass: Mutex::new(Time(i64::MIN)),
+            committed: config.committed,
+        })
+    }
+
+    /// Takes over what the world still has: removes what the state does not know, and wakes every controller's every key.
+    pub fn start(&self) {
+        let inventory = self.core.world.inventory();
+        let asks = self.view(&Scope::new("", ""), |view| {
+            self.core.services.iter().flat_map(|service| service.adopt(view, &inventory)).collect::<Vec<_>>()
+        });
+        if !asks.is_empty() {
+            self.core.world.ask(asks);
+        }
+        self.full_pass();
+    }
+
+    /// Wakes every controller's every key now.
+    pub fn full_pass(&self) {
+        let now = self.clock.now();
+        *lock(&self.next_pass) = now + FULL_PASS;
+        self.write(&Scope::new("", ""), Caller::Service("cloud"), "sweep", |tx| {
+            tokens::sweep(tx);
+            Ok(())
+        })
+        .unwrap_or_else(|error| tracing::warn!("forgetting old client tokens: {error}"));
+        self.view(&Scope::new("", ""), |view| {
+            let mut queue = lock(&self.queue);
+            for (index, controller) in self.core.controllers.iter().enumerate() {
+                controller.all(view, &mut |scope, key| queue.add((index, scope.clone(), key.to_owned()), now));
+            }
+        });
+        (self.committed)(0);
+    }
+
+    /// The interfaces of all services, for the door: (name among ours, facts).
+    pub fn apis(&self) -> impl Iterator<Item = (&'static str, &'static Api)> {
+        self.core.services.iter().map(|service| (service.name(), service.api()))
+    }
+
+    /// The services, for their coverage.
+    #[must_use]
+    pub fn services(&self) -> &[Box<dyn Service>] {
+        &self.core.services
+    }
+
+    /// Runs a request.
+    ///
+    /// # Errors
+    /// The operation's own; or an internal error where the state cannot be stored, with nothing changed.
+    pub fn request(&self, request: &Prepared) -> Result<Box<dyn Structure>, AwsError> {
+        let entry = self.core.entry(request.service, request.operation)?;
+        if let Handler::Read(handler) = &entry.handler {
+            let state = self.read();
+            if state.get::<Used>(&request.scope, request.service).is_some() {
+                return handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input);
+            }
+        }
+        self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
+            tx.invoke(request.service, request.operation, &*request.input)
+        })
+    }
+
+    /// How long a request may wait because what it names is in transition; `None` where it need not.
+    #[must_use]
+    pub fn unsettled(&self, request: &Prepared) -> Option<Duration> {
+        let (limit, unsettled) = self.core.entry(request.service, request.operation).ok()?.settle.as_ref()?;
+        let state = self.read();
+        unsettled(&self.view_of(&state, &request.scope, &request.caller), &*request.input).then_some(*limit)
+    }
+
+    /// Takes in a report of the world's.
+    pub fn report(&self, report: &Report) {
+        if let Report::Failed { id, reason } = report {
+            tracing::warn!("the world could not: {id}: {reason}");
+            lock(&self.asked).retain(|(_, asked), _| asked != id);
+        }
+        let taken = self.write(&Scope::new("", ""), Caller::Service("world"), "report", |tx| {
+            for service in &self.core.services {
+                service.report(tx, report);
+            }
+            Ok(())
+        });
+        if let Err(error) = taken {
+            tracing::error!("a report was lost: {error}");
+        }
+    }
+
+    /// Runs every job that is due.
+    ///
+    /// # Returns
+    /// When the next one is.
+    pub fn run_due(&self) -> Option<Time> {
+        loop {
+            let now = self.clock.now();
+            if *lock(&self.next_pass) <= now {
+                self.full_pass();
+            }
+            let Some(job) = lock(&self.queue).take(now) else { break };
+            self.step(job, now);
+        }
+        let pass = *lock(&self.next_pass);
+        Some(lock(&self.queue).next().map_or(pass, |next| next.min(pass)))
+    }
+
+    /// Reads the state.
+    pub fn view<R>(&self, scope: &Scope, read: impl FnOnce(&View<'_>) -> R) -> R {
+        let state = self.read();
+        read(&self.view_of(&state, scope, &Caller::Service("cloud")))
+    }
+
+    /// The number of commits so far.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.read().revision
+    }
+
+    /// Forgets everything. The world is told to remove what it has.
+    ///
+    /// # Errors
+    /// The database refused; nothing is forgotten then.
+    pub fn reset(&self) -> Result<(), StorageError> {
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(storage) = lock(&self.storage).as_mut() {
+                storage.clear()?;
+            }
+            state.tables.clear();
+            state.revision += 1;
+            lock(&self.queue).clear();
+            lock(&self.asked).clear();
+        }
+        self.start();
+        Ok(())
+    }
+
+    fn step(&self, job: Job, now: Time) {
+        let (index, scope, key) = &job;
+        let controller = &self.core.controllers[*index];
+        let label = format!("{}/{key}", controller.name());
+        match self.write(scope, Caller::Service(controller.name()), &label, |tx| controller.reconcile(tx, key)) {
+            Ok(wake) => {
+                let mut queue = lock(&self.queue);
+                queue.succeeded(&job);
+                if let Wake::At(at) = wake {
+                    queue.add(job, at);
+                }
+            }
+            Err(error) => {
+                tracing::warn!("{label}: {error}");
+                lock(&self.queue).failed(job, now);
+            }
+        }
+    }
+
+    /// One transaction: run, store, wake, ask.
+    fn write<R>(
+        &self,
+        scope: &Scope,
+        caller: Caller,
+        label: &str,
+        act: impl FnOnce(&mut Tx<'_>) -> Result<R, AwsError>,
+    ) -> Result<R, AwsError> {
+        let now = self.clock.now();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let chance = self.core.chance(label, state.revision);
+        let mut tx = Tx::new(&self.core, &mut state, scope.clone(), caller, now, chance);
+        // A panic in a handler ends its request: what it wrote is undone, and the daemon goes on.
+        let result = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(&mut tx))) {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => {
+                tx.abandon();
+                return Err(error);
+            }
+            Err(_) => {
+                tx.abandon();
+                return Err(AwsError::internal(format!("{label} failed inside")));
+            }
+        };
+        let changes = tx.changes();
+        if !changes.is_empty() {
+            if let Err(error) = self.store(&tx, &changes) {
+                tracing::error!("{error}");
+                tx.abandon();
+                return Err(AwsError::internal("the state could not be stored"));
+            }
+        }
+        let (asks, wakes) = (std::mem::take(&mut tx.asks), std::mem::take(&mut tx.wakes));
+        drop(tx);
+        state.revision += u64::from(!changes.is_empty());
+        let revision = state.revision;
+        self.queue_woken(&state, &changes, wakes, now);
+        self.send(asks);
+        drop(state);
+        if !changes.is_empty() {
+            (self.committed)(revision);
+        }
+        Ok(result)
+    }
+
+    fn store(&self, tx: &Tx<'_>, changes: &std::collections::BTreeSet<Change>) -> Result<(), StorageError> {
+        let mut storage = lock(&self.storage);
+        let Some(storage) = storage.as_mut() else { return Ok(()) };
+        let mut written = Vec::with_capacity(changes.len());
+        for change in changes {
+            let row = tx.state.tables.get(change.table).and_then(|rows| rows.get(&change.scope)?.get(&change.key));
+            let value = match (row, self.core.registrar.codecs.get(change.table)) {
+                (Some(row), Some(codec)) => {
+                    Some((codec.encode)(row).map_err(|source| StorageError::Encode { table: change.table, source })?)
+                }
+                (Some(_), None) => unreachable_table(change.table),
+                (None, _) => None,
+            };
+            written.push(Written { table: change.table, scope: &change.scope, key: &change.key, value });
+        }
+        storage.write(&written)
+    }
+
+    fn queue_woken(
+        &self,
+        state: &State,
+        changes: &std::collections::BTreeSet<Change>,
+        wakes: Vec<(&'static str, Scope, String, Time)>,
+        now: Time,
+    ) {
+        let mut queue = lock(&self.queue);
+        let caller = Caller::Service("cloud");
+        for change in changes {
+            let view = self.view_of(state, &change.scope, &caller);
+            for (index, controller) in self.core.controllers.iter().enumerate() {
+                controller.wakes_on(change, &view, &mut |scope, key| {
+                    queue.add((index, scope.clone(), key.to_owned()), now);
+                });
+            }
+        }
+        for (name, scope, key, at) in wakes {
+            if let Some(index) = self.core.controllers.iter().position(|controller| controller.name() == name) {
+                queue.add((index, scope, key), at);
+            }
+        }
+    }
+
+    /// Passes asks on, but for those that were the last thing asked of their object already. Called under the state's lock, so
+    /// that asks reach the world in the order of their commits.
+    fn send(&self, asks: Vec<Ask>) {
+        let mut asked = lock(&self.asked);
+        let new: Vec<Ask> = asks
+            .into_iter()
+            .filter(|ask| {
+                let object = ask.object();
+                let fresh = asked.get(&object) != Some(ask);
+                if fresh {
+                    asked.insert(object, ask.clone());
+                }
+                fresh
+            })
+            .collect();
+        if !new.is_empty() {
+            self.core.world.ask(new);
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn view_of<'a>(&'a self, state: &'a State, scope: &'a Scope, caller: &'a Caller) -> View<'a> {
+        View { state, scope, caller, now: self.clock.now(), world: &*self.core.world }
+    }
+}
+
+/// A record type that a service writes but did not register would be lost at the next start: fail its first write, in tests.
+fn unreachable_table(table: &str) -> Option<String> {
+    panic!("the record type {table} is not registered by its service")
+}
+
+/// A poisoned lock is taken all the same: each holder leaves whole what it guards.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

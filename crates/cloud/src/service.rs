@@ -1,0 +1,136 @@
+//! What a service is to the rest: its interface's facts, its operations, its controllers.
+
+use crate::controller::Controller;
+use crate::state::{Codec, Record, View};
+use crate::transaction::Tx;
+use std::time::Duration;
+use zonal_substrate::{Ask, Inventory, Report};
+use zonal_wire::{Api, AwsError, Operation, OperationFacts, Structure};
+
+/// A service of AWS's.
+pub trait Service: Send + Sync {
+    /// Its name among ours, and in dynamic calls: `ec2`, `elbv2`, ….
+    fn name(&self) -> &'static str;
+
+    /// Its interface's facts, generated.
+    fn api(&self) -> &'static Api;
+
+    /// What it implements.
+    fn operations(&self) -> Vec<Entry>;
+
+    /// What drives its things towards what is stored.
+    fn controllers(&self) -> Vec<Box<dyn Controller>> {
+        Vec::new()
+    }
+
+    /// Its record types: one [`Registrar::record`] each.
+    fn records(&self, registrar: &mut Registrar);
+
+    /// Makes what an account has in a region from the start (a default VPC). Called once, before the first call there.
+    ///
+    /// # Errors
+    /// It could not be made; the call that came first fails with it.
+    fn first_use(&self, tx: &mut Tx<'_>) -> Result<(), AwsError> {
+        let _ = tx;
+        Ok(())
+    }
+
+    /// Takes in what the world reports; what is none of this service's is left alone. `tx.scope` is no particular one:
+    /// `tx.find` and `tx.within` lead to the record's own.
+    fn report(&self, tx: &mut Tx<'_>, report: &Report) {
+        let _ = (tx, report);
+    }
+
+    /// At start: what to remove of what the world still has and the state does not know.
+    fn adopt(&self, view: &View<'_>, inventory: &Inventory) -> Vec<Ask> {
+        let _ = (view, inventory);
+        Vec::new()
+    }
+
+    /// What is accepted without effect, or answered in part, for `COVERAGE.md`.
+    fn coverage(&self) -> Coverage {
+        Coverage::default()
+    }
+}
+
+/// What a service's coverage page says beside its operation table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Coverage {
+    /// (Operation, parameter, what happens with it): parameters that are accepted but have no effect.
+    pub without_effect: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Collects record types.
+#[derive(Default)]
+pub struct Registrar {
+    pub(crate) codecs: std::collections::BTreeMap<&'static str, Codec>,
+}
+
+impl Registrar {
+    /// Makes a record type known, so that stored ones can be read.
+    pub fn record<T: Record>(&mut self) {
+        self.codecs.insert(T::TABLE, Codec::of::<T>());
+    }
+}
+
+type ReadHandler = Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
+type WriteHandler = Box<dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
+type Unsettled = Box<dyn Fn(&View<'_>, &dyn Structure) -> bool + Send + Sync>;
+type TokenOf = Box<dyn Fn(&dyn Structure) -> Option<String> + Send + Sync>;
+
+pub(crate) enum Handler {
+    Read(ReadHandler),
+    Write(WriteHandler),
+}
+
+/// An operation that a service implements.
+pub struct Entry {
+    pub(crate) facts: &'static OperationFacts,
+    pub(crate) handler: Handler,
+    pub(crate) settle: Option<(Duration, Unsettled)>,
+    pub(crate) token: Option<(TokenOf, &'static str)>,
+}
+
+/// An operation that reads.
+pub fn read<O: Operation>(handler: fn(&View<'_>, &O::Input) -> Result<O::Output, AwsError>) -> Entry {
+    let handler = move |view: &View<'_>, input: &dyn Structure| {
+        handler(view, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
+    };
+    Entry { facts: O::facts(), handler: Handler::Read(Box::new(handler)), settle: None, token: None }
+}
+
+/// An operation that writes: in one transaction, undone whole where it fails.
+pub fn write<O: Operation>(handler: fn(&mut Tx<'_>, &O::Input) -> Result<O::Output, AwsError>) -> Entry {
+    let handler = move |tx: &mut Tx<'_>, input: &dyn Structure| {
+        handler(tx, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
+    };
+    Entry { facts: O::facts(), handler: Handler::Write(Box::new(handler)), settle: None, token: None }
+}
+
+fn typed<O: Operation>(input: &dyn Structure) -> &O::Input {
+    // The door makes an input by the operation's own facts, so that it is of the operation's own type.
+    input.as_any().downcast_ref().expect("an operation's input is of its own type")
+}
+
+impl Entry {
+    /// Makes it wait, up to `limit`, while what the input names is in transition ("settle before read").
+    #[must_use]
+    pub fn settles<O: Operation>(mut self, limit: Duration, unsettled: fn(&View<'_>, &O::Input) -> bool) -> Self {
+        self.settle = Some((limit, Box::new(move |view, input| unsettled(view, typed::<O>(input)))));
+        self
+    }
+
+    /// Makes it idempotent by the client's token: the same token with the same input gives the first call's answer; with another
+    /// input, the error `mismatch` (a code of the service's, such as `IdempotentParameterMismatch`).
+    #[must_use]
+    pub fn idempotent<O: Operation>(mut self, token: fn(&O::Input) -> Option<&str>, mismatch: &'static str) -> Self {
+        self.token = Some((Box::new(move |input| token(typed::<O>(input)).map(ToOwned::to_owned)), mismatch));
+        self
+    }
+
+    /// The operation's facts.
+    #[must_use]
+    pub fn facts(&self) -> &'static OperationFacts {
+        self.facts
+    }
+}

@@ -1,0 +1,170 @@
+//! Typed tables in memory, per account and region, and how they are read.
+
+use crate::scope::{Caller, Scope};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use zonal_substrate::World;
+use zonal_wire::Time;
+
+/// A stored resource. Encoded with its fields' names, so that a later version with more fields (each with a serde default) reads
+/// what an earlier one wrote.
+pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static {
+    /// The table's name, unique in the program: `ec2.instance`.
+    const TABLE: &'static str;
+
+    /// The record's key: unique in its table, account and region.
+    fn key(&self) -> &str;
+}
+
+/// A record of any type, in memory.
+pub(crate) type Row = Arc<dyn Any + Send + Sync>;
+
+/// How a table's records are stored and compared.
+#[derive(Clone, Copy)]
+pub(crate) struct Codec {
+    pub encode: fn(&Row) -> Result<String, serde_json::Error>,
+    pub decode: fn(&str) -> Result<Row, serde_json::Error>,
+}
+
+impl Codec {
+    pub(crate) fn of<T: Record>() -> Self {
+        Self {
+            encode: |row| serde_json::to_string(typed::<T>(row)),
+            decode: |text| Ok(Arc::new(serde_json::from_str::<T>(text)?)),
+        }
+    }
+}
+
+fn typed<T: Record>(row: &Row) -> &T {
+    // A table is reached by its type's name only, so that what it holds is of that type.
+    row.downcast_ref::<T>().expect("a table holds records of its own type")
+}
+
+/// One table: rows by scope, then key.
+pub(crate) type Rows = BTreeMap<Scope, BTreeMap<String, Row>>;
+
+/// All tables.
+#[derive(Default)]
+pub(crate) struct State {
+    pub tables: BTreeMap<&'static str, Rows>,
+    pub revision: u64,
+}
+
+impl State {
+    pub(crate) fn get<T: Record>(&self, scope: &Scope, key: &str) -> Option<&T> {
+        self.tables.get(T::TABLE)?.get(scope)?.get(key).map(typed)
+    }
+
+    pub(crate) fn list<T: Record>(&self, scope: &Scope) -> impl Iterator<Item = &T> {
+        self.tables.get(T::TABLE).and_then(|rows| rows.get(scope)).into_iter().flat_map(|rows| rows.values().map(typed))
+    }
+
+    pub(crate) fn scopes<T: Record>(&self) -> impl Iterator<Item = (&Scope, &T)> {
+        self.tables
+            .get(T::TABLE)
+            .into_iter()
+            .flat_map(|rows| rows.iter().flat_map(|(scope, rows)| rows.values().map(move |row| (scope, typed(row)))))
+    }
+
+    pub(crate) fn find<T: Record>(&self, key: &str) -> Option<(&Scope, &T)> {
+        let rows = self.tables.get(T::TABLE)?;
+        rows.iter().find_map(|(scope, rows)| rows.get(key).map(|row| (scope, typed(row))))
+    }
+
+    /// Puts a row, or takes it away; returns what stood there.
+    pub(crate) fn set(&mut self, table: &'static str, scope: &Scope, key: &str, row: Option<Row>) -> Option<Row> {
+        let rows = self.tables.entry(table).or_default();
+        match row {
+            Some(row) => match rows.get_mut(scope) {
+                Some(rows) => rows.insert(key.to_owned(), row),
+                None => rows.entry(scope.clone()).or_default().insert(key.to_owned(), row),
+            },
+            None => {
+                let own = rows.get_mut(scope)?;
+                let old = own.remove(key);
+                if own.is_empty() {
+                    rows.remove(scope);
+                }
+                old
+            }
+        }
+    }
+}
+
+/// A record that a transaction put, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// The record's table.
+    pub table: &'static str,
+    /// Where.
+    pub scope: Scope,
+    /// Its key.
+    pub key: String,
+}
+
+impl Change {
+    /// Whether it is a change of that record type.
+    #[must_use]
+    pub fn is<T: Record>(&self) -> bool {
+        self.table == T::TABLE
+    }
+}
+
+/// The state as it stands at one instant, seen from one account and region.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub(crate) state: &'a State,
+    /// Where the call is made.
+    pub scope: &'a Scope,
+    /// Who makes it.
+    pub caller: &'a Caller,
+    /// When.
+    pub now: Time,
+    pub(crate) world: &'a dyn World,
+}
+
+impl<'a> View<'a> {
+    /// The record of that key.
+    #[must_use]
+    pub fn get<T: Record>(&self, key: &str) -> Option<&'a T> {
+        self.state.get(self.scope, key)
+    }
+
+    /// All records of a type here, in the order of their keys.
+    pub fn list<T: Record>(&self) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        self.state.list(self.scope)
+    }
+
+    /// All records of a type in every account and region.
+    pub fn everywhere<T: Record>(&self) -> impl Iterator<Item = (&'a Scope, &'a T)> + use<'a, T> {
+        self.state.scopes()
+    }
+
+    /// The record of that key wherever it lives: for keys that are unique in the world.
+    #[must_use]
+    pub fn find<T: Record>(&self, key: &str) -> Option<(&'a Scope, &'a T)> {
+        self.state.find(key)
+    }
+
+    /// The same state seen from elsewhere.
+    #[must_use]
+    pub fn at(self, scope: &'a Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// The world, for what it alone knows (a console's text).
+    #[must_use]
+    pub fn world(&self) -> &'a dyn World {
+        self.world
+    }
+
+    /// The number of commits so far.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.state.revision
+    }
+}
