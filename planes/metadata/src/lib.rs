@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The instance metadata service: a pure core under a thin shell.
+
+pub mod config;
