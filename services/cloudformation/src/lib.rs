@@ -1,3 +1,5 @@
-//! Placeholder.
+//! CloudFormation: templates become stacks, through the API operations of the services that the template names.
 
-pub mod shapes;
+#![forbid(unsafe_code)]
+
+pub mod template;

@@ -1,0 +1,24 @@
+//! Templates: text to model, model checked, values evaluated. Pure: nothing here knows a stack or a service.
+//!
+//! [`Template::parse`] reads a text, [`validate`] checks its names against a [`Catalog`] of resource types,
+//! [`parameters::resolve`] settles the parameters, [`eval::conditions`] the conditions, [`graph::dependencies`] the order,
+//! and [`Evaluator`] what each value comes to. A stack stores its template's text and reads it again when it needs it.
+
+mod error;
+pub mod eval;
+pub mod expr;
+pub mod graph;
+mod model;
+mod node;
+pub mod parameters;
+pub mod parse;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use error::TemplateError;
+pub use eval::{Evaluator, Scope};
+pub use model::{Output, Policy, Resource, Template};
+pub use node::Position;
+pub use parameters::{Given, Parameter, ParameterType};
+pub use validate::{Catalog, PSEUDO_PARAMETERS, validate};
