@@ -16,11 +16,19 @@ use std::path::Path;
 /// # Panics
 /// If it can't: that is how a build script fails.
 pub fn build() {
-    println!("cargo::rerun-if-changed=shapes");
     println!("cargo::rerun-if-changed=build.rs");
-    let text = std::fs::read_to_string("shapes").unwrap_or_else(|error| panic!("shapes: {error}"));
-    let file = parse(&text).unwrap_or_else(|error| panic!("shapes, {error}"));
+    build_file(Path::new("shapes"), "shapes.rs");
+}
+
+/// For build scripts: reads the `shapes` file at `source` and writes `name` to `OUT_DIR`.
+///
+/// # Panics
+/// If it can't.
+pub fn build_file(source: &Path, name: &str) {
+    println!("cargo::rerun-if-changed={}", source.display());
+    let text = std::fs::read_to_string(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    let file = parse(&text).unwrap_or_else(|error| panic!("{}, {error}", source.display()));
     let directory = std::env::var_os("OUT_DIR").unwrap_or_else(|| panic!("OUT_DIR is not set: not a build script?"));
-    let path = Path::new(&directory).join("shapes.rs");
+    let path = Path::new(&directory).join(name);
     std::fs::write(&path, generate(&file)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

@@ -1,0 +1,328 @@
+//! XML: as a tree to read (the bodies of REST XML), and written from a structure (the answers of query, EC2 and REST XML).
+
+use crate::bounds::{Bounds, Meter, Unreadable};
+use crate::facts::{Kind, ListFacts, Location, MapFacts, MemberFacts, StructureFacts, TimeFormat};
+use crate::node::{Node, Scalar};
+use crate::{Structure, View};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use std::borrow::Cow;
+
+/// An element, without namespaces.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Element {
+    name: String,
+    attributes: Vec<(String, String)>,
+    text: String,
+    children: Vec<Element>,
+}
+
+/// Parses a body to its root element; an empty one is an empty element.
+pub(crate) fn parse(body: &[u8], bounds: &Bounds) -> Result<Element, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| syntax("text that is not UTF-8"))?;
+    if text.trim().is_empty() {
+        return Ok(Element::default());
+    }
+    let mut reader = Reader::from_str(text);
+    let mut meter = Meter::new(bounds);
+    let mut open: Vec<Element> = Vec::new();
+    let mut root = None;
+    loop {
+        let event = reader.read_event().map_err(|error| Unreadable::Syntax(error.to_string()))?;
+        match event {
+            Event::Start(start) => {
+                meter.count(open.len() + 1)?;
+                open.push(element(&start)?);
+            }
+            Event::Empty(start) => {
+                meter.count(open.len() + 1)?;
+                close(element(&start)?, &mut open, &mut root)?;
+            }
+            Event::End(_) => {
+                let element = open.pop().ok_or_else(|| syntax("an end without a start"))?;
+                close(element, &mut open, &mut root)?;
+            }
+            Event::Text(text) => add(&mut open, &text.xml10_content())?,
+            Event::CData(text) => add(&mut open, &text.into_inner())?,
+            Event::GeneralRef(name) => add(&mut open, character(&name.into_inner())?.encode_utf8(&mut [0; 4]))?,
+            // Entities of the document's own are how small bodies become large ones.
+            Event::DocType(_) => return Err(syntax("a document type")),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => break,
+        }
+    }
+    root.filter(|_| open.is_empty()).ok_or_else(|| syntax("it ends too early"))
+}
+
+fn syntax(what: &str) -> Unreadable {
+    Unreadable::Syntax(what.to_owned())
+}
+
+fn element(start: &BytesStart<'_>) -> Result<Element, Unreadable> {
+    let mut out = Element { name: start.local_name().into_inner().to_owned(), ..Element::default() };
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| Unreadable::Syntax(error.to_string()))?;
+        out.attributes.push((attribute.key.into_inner().to_owned(), attribute.value.into_owned()));
+    }
+    Ok(out)
+}
+
+fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), Unreadable> {
+    match open.last_mut() {
+        Some(parent) => parent.children.push(element),
+        None if root.is_none() => *root = Some(element),
+        None => return Err(syntax("a second root")),
+    }
+    Ok(())
+}
+
+fn add(open: &mut [Element], text: &str) -> Result<(), Unreadable> {
+    match open.last_mut() {
+        Some(element) => element.text.push_str(text),
+        None if text.trim().is_empty() => {}
+        None => return Err(syntax("text outside the root")),
+    }
+    Ok(())
+}
+
+fn character(name: &str) -> Result<char, Unreadable> {
+    let code = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let found = match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => match (name.strip_prefix("#x"), name.strip_prefix('#')) {
+            (Some(digits), _) => code(digits, 16),
+            (None, Some(digits)) => code(digits, 10),
+            (None, None) => None,
+        },
+    };
+    found.ok_or_else(|| syntax("a reference to nothing"))
+}
+
+/// A node of a document: an element, the elements of a flat list, or an attribute.
+#[derive(Debug, Clone)]
+pub(crate) enum Xml<'a> {
+    One(&'a Element),
+    Many(Vec<&'a Element>),
+    Attribute(&'a str),
+}
+
+impl<'a> Xml<'a> {
+    fn named(&self, name: &str) -> Vec<&'a Element> {
+        match self {
+            Xml::One(element) => element.children.iter().filter(|child| child.name == name).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn elements(&self, name: &str, flat: bool) -> Vec<&'a Element> {
+        match self {
+            Xml::One(element) if flat => vec![element],
+            Xml::Many(elements) if flat => elements.clone(),
+            _ => self.named(name),
+        }
+    }
+}
+
+impl Node for Xml<'_> {
+    fn is_structure(&self) -> bool {
+        match self {
+            Xml::One(element) => !element.children.is_empty() || element.text.trim().is_empty(),
+            _ => false,
+        }
+    }
+
+    fn member(&self, facts: &MemberFacts) -> Option<Self> {
+        if facts.location == Location::Attribute {
+            let Xml::One(element) = self else { return None };
+            let found = element.attributes.iter().find(|(name, _)| name == facts.wire);
+            return found.map(|(_, value)| Xml::Attribute(value));
+        }
+        let flat = matches!(facts.kind, Kind::List(list) if list.flat) || matches!(facts.kind, Kind::Map(map) if map.flat);
+        let mut found = self.named(flat_name(facts));
+        match found.len() {
+            0 => None,
+            _ if flat => Some(Xml::Many(found)),
+            _ => found.pop().map(Xml::One),
+        }
+    }
+
+    fn strangers(&self, _: &StructureFacts) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn items(&self, facts: &ListFacts) -> Option<Vec<Self>> {
+        let items = self.elements(item_name(facts), facts.flat);
+        (!items.is_empty() || self.is_structure()).then(|| items.into_iter().map(Xml::One).collect())
+    }
+
+    fn entries(&self, facts: &MapFacts) -> Option<Vec<(String, Self)>> {
+        let pair = |element: &'_ Element, name: &str| element.children.iter().position(|child| child.name == name);
+        self.elements("entry", facts.flat)
+            .into_iter()
+            .map(|element| {
+                let (key, value) = (pair(element, facts.key_name)?, pair(element, facts.value_name)?);
+                Some((element.children[key].text.clone(), Xml::One(&element.children[value])))
+            })
+            .collect()
+    }
+
+    fn scalar(&self) -> Scalar<'_> {
+        match self {
+            Xml::One(element) if element.children.is_empty() => Scalar::Text(Cow::Borrowed(&element.text)),
+            Xml::Attribute(value) => Scalar::Text(Cow::Borrowed(value)),
+            _ => Scalar::Other("an element"),
+        }
+    }
+}
+
+fn item_name(facts: &ListFacts) -> &'static str {
+    if facts.item_name.is_empty() { "member" } else { facts.item_name }
+}
+
+/// The name of a member's element; a flat list's is its items', if they have one.
+fn flat_name(facts: &MemberFacts) -> &'static str {
+    match facts.kind {
+        Kind::List(list) if list.flat && !list.item_name.is_empty() => list.item_name,
+        _ => facts.wire,
+    }
+}
+
+/// The members of a structure that travel in the body, as elements.
+pub(crate) fn write(out: &mut String, structure: &dyn Structure) {
+    for (index, facts) in structure.facts().members.iter().enumerate() {
+        if matches!(facts.location, Location::Body | Location::Payload) {
+            write_member(out, structure.view(index), &facts.kind, flat_name(facts));
+        }
+    }
+}
+
+fn write_member(out: &mut String, view: View<'_>, kind: &Kind, name: &str) {
+    match (view, kind) {
+        (View::Absent, _) => {}
+        (View::List(list), Kind::List(facts)) if facts.flat => {
+            (0..list.len()).for_each(|index| write_member(out, list.get(index), &facts.item, name));
+        }
+        (View::List(list), Kind::List(facts)) => wrap(out, name, |out| {
+            (0..list.len()).for_each(|index| write_member(out, list.get(index), &facts.item, item_name(facts)));
+        }),
+        (View::Map(map), _) if map.is_empty() => {}
+        (View::Map(map), Kind::Map(facts)) if facts.flat => {
+            map.each(&mut |key, view| wrap(out, name, |out| write_entry(out, key, view, facts)));
+        }
+        (View::Map(map), Kind::Map(facts)) => wrap(out, name, |out| {
+            map.each(&mut |key, view| wrap(out, "entry", |out| write_entry(out, key, view, facts)));
+        }),
+        (View::Structure(structure), _) => wrap(out, name, |out| write(out, structure)),
+        (view, kind) => wrap(out, name, |out| write_leaf(out, view, kind)),
+    }
+}
+
+fn write_entry(out: &mut String, key: &str, view: View<'_>, facts: &MapFacts) {
+    text(out, facts.key_name, key);
+    write_member(out, view, &facts.value, facts.value_name);
+}
+
+fn write_leaf(out: &mut String, view: View<'_>, kind: &Kind) {
+    match view {
+        View::String(value) => escape(out, value),
+        other => out.push_str(&leaf(other, kind, TimeFormat::Iso8601)),
+    }
+}
+
+/// A leaf as text; `usual` is how times travel here.
+pub(crate) fn leaf(view: View<'_>, kind: &Kind, usual: TimeFormat) -> String {
+    match view {
+        View::Boolean(value) => value.to_string(),
+        View::Integer(value) => value.to_string(),
+        View::Double(value) if value.is_nan() => "NaN".to_owned(),
+        View::Double(value) if value.is_infinite() => if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+        // With a point even where it is whole, as AWS writes it.
+        View::Double(value) => format!("{value:?}"),
+        View::String(value) => value.to_owned(),
+        View::Blob(bytes) => STANDARD.encode(bytes),
+        View::Time(time) => match kind {
+            Kind::Time(TimeFormat::Protocol) => format_time(time, usual),
+            Kind::Time(format) => format_time(time, *format),
+            _ => format_time(time, usual),
+        },
+        View::Absent | View::Structure(_) | View::List(_) | View::Map(_) => String::new(),
+    }
+}
+
+fn format_time(time: crate::Time, format: TimeFormat) -> String {
+    match format {
+        TimeFormat::Epoch => time.secs().to_string(),
+        TimeFormat::HttpDate => time.http_date(),
+        TimeFormat::Iso8601 | TimeFormat::Protocol => time.iso8601_millis(),
+    }
+}
+
+/// An element around what `inner` writes.
+pub(crate) fn wrap(out: &mut String, name: &str, inner: impl FnOnce(&mut String)) {
+    out.push('<');
+    out.push_str(name);
+    out.push('>');
+    inner(out);
+    out.push_str("</");
+    out.push_str(name);
+    out.push('>');
+}
+
+/// An element with text.
+pub(crate) fn text(out: &mut String, name: &str, value: &str) {
+    wrap(out, name, |out| escape(out, value));
+}
+
+/// Text with what XML reserves written as references; what XML can't carry at all is left out.
+pub(crate) fn escape(out: &mut String, value: &str) {
+    for c in value.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\r' => out.push_str("&#xD;"),
+            '\n' | '\t' => out.push(c),
+            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => {}
+            _ => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Element, Unreadable> {
+        parse(text.as_bytes(), &Bounds::default())
+    }
+
+    #[test]
+    fn references_and_cdata_are_text() {
+        let root = read("<?xml version='1.0'?><a xmlns:x='u' x:b='c'>1 &lt;&#x41;&#66;<![CDATA[<&]]></a>").expect("reads");
+        assert_eq!(root.text, "1 <AB<&");
+        assert!(root.attributes.contains(&("x:b".to_owned(), "c".to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_document_or_a_dangerous_one_is_refused() {
+        for text in ["<a>", "<a></b>", "<a/><b/>", "x", "<a>&b;</a>", "<a>&#xD800;</a>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"] {
+            assert!(matches!(read(text), Err(Unreadable::Syntax(_))), "{text}");
+        }
+        assert_eq!(read(&"<a>".repeat(40)), Err(Unreadable::TooDeep(32)));
+        assert_eq!(read(&format!("<a>{}</a>", "<b/>".repeat(10_001))), Err(Unreadable::TooMany(10_000)));
+    }
+
+    #[test]
+    fn text_survives_escaping() {
+        let mut out = String::new();
+        text(&mut out, "a", "<&>\"'\r\n\u{1}é");
+        assert_eq!(read(&out).expect("reads").text, "<&>\"'\r\né");
+    }
+}
