@@ -1,0 +1,65 @@
+//! A balancer on 127.0.0.1 for benchmarks and for trying things by hand:
+//! `balance PORT TARGET_PORT[,TARGET_PORT…] [THREADS]`. Runs until killed; prints reports.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zonal_balancer::config::{
+    Action, BalancerConfig, CheckProtocol, HealthCheck, Listener, Node, Target, TargetGroup, TargetState, WeightedGroup,
+};
+use zonal_balancer::{Balancer, HostSockets};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "balance PORT TARGET_PORT[,TARGET_PORT…] [THREADS]";
+    let port = arguments.next().ok_or(usage)?.parse()?;
+    let targets = arguments.next().ok_or(usage)?;
+    let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
+    let target = |port: &str| {
+        Ok::<_, std::num::ParseIntError>(Target {
+            id: format!("i-{port}"),
+            address: Ipv4Addr::LOCALHOST,
+            port: port.parse()?,
+            zone: "us-east-1a".to_owned(),
+            state: TargetState::Active,
+        })
+    };
+    let config = BalancerConfig {
+        id: "balancer".to_owned(),
+        revision: 1,
+        nodes: vec![Node {
+            interface: "eni-1".to_owned(),
+            zone: "us-east-1a".to_owned(),
+            address: Ipv4Addr::LOCALHOST,
+        }],
+        listeners: vec![Listener {
+            id: "listener".to_owned(),
+            port,
+            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
+            rules: Vec::new(),
+        }],
+        target_groups: vec![TargetGroup {
+            id: "group".to_owned(),
+            name: "group".to_owned(),
+            health_check: HealthCheck {
+                protocol: CheckProtocol::Http { path: "/".to_owned(), matcher: "200".to_owned() },
+                port: None,
+                interval: Duration::from_secs(5),
+                timeout: Duration::from_secs(2),
+                healthy_threshold: 2,
+                unhealthy_threshold: 2,
+            },
+            targets: targets.split(',').map(target).collect::<Result<_, _>>()?,
+            deregistration_delay: Duration::from_secs(300),
+            cross_zone: true,
+        }],
+        idle_timeout: Duration::from_secs(60),
+    };
+    let (balancer, mut reports) = Balancer::start(threads, Arc::new(HostSockets), 1.0)?;
+    balancer.apply(config)?;
+    while let Some(report) = reports.blocking_recv() {
+        println!("{report:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Everything a balancer decides, without sockets, clocks or chance: given bytes, times and
+//! outcomes, it says what to send, whom to ask and what has changed.
+
+pub mod answer;
+pub mod body;
+pub mod count;
+pub mod fleet;
+pub mod head;
+pub mod health;
+pub mod matcher;
+pub mod pattern;
+pub mod rewrite;
+pub mod route;
+pub mod trace;

@@ -1,0 +1,385 @@
+//! A client's connection: request after request, each read, routed, forwarded and answered.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::buffer::Buffer;
+use super::exchange::{Exchange, Failure};
+use super::patience::{Idle, Patience};
+use super::pool::Kept;
+use super::respond::Answering;
+use super::stream::send;
+use super::worker::{Client, Door, Worker};
+use crate::core::answer::{self, After, Occasion};
+use crate::core::body::{Body, Framing};
+use crate::core::head::{self, Refusal, Version};
+use crate::core::rewrite::{self, Hop};
+use crate::core::route::{Decision, Facts, TargetHandle};
+
+/// Unread bytes of a request that was answered early are taken for so long, at most, so that the
+/// answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// And so many.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Serves a connection until it ends.
+pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, stream: TcpStream, peer: SocketAddr) {
+    // Without it answers wait for acknowledgements; failing to set it is not worth a connection.
+    let _ = stream.set_nodelay(true);
+    let idle = Idle::new(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
+    let address = match peer.ip() {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
+    };
+    let mut session = Session {
+        hop: Hop::new(&address.to_string(), &door.node.address.to_string(), door.port),
+        patience: Patience::new(&idle),
+        idle,
+        address,
+        input: Buffer::default(),
+        output: Vec::new(),
+        worker,
+        door,
+        client,
+        stream,
+    };
+    while let Ok(After::KeepAlive) = session.next_request().await {
+        session.idle.touch(Instant::now());
+    }
+}
+
+/// Why a connection ends without another word.
+struct Gone;
+
+struct Session {
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+    client: Rc<Client>,
+    stream: TcpStream,
+    address: Ipv4Addr,
+    hop: Hop,
+    idle: Idle,
+    patience: Patience,
+    /// What the client has sent.
+    input: Buffer,
+    /// What goes out next, to either side.
+    output: Vec<u8>,
+}
+
+/// What becomes of a request.
+enum Plan {
+    /// It goes to a target.
+    Forward(Forward),
+    /// The answer is in the output.
+    Answered(After),
+}
+
+struct Forward {
+    route: Route,
+    framing: Framing,
+    wants: Wants,
+}
+
+/// A connection to a target, or whom to connect to.
+enum Route {
+    Kept(Kept),
+    New(Arc<TargetHandle>),
+}
+
+/// What the client understands and asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wants {
+    /// Its version.
+    pub version: Version,
+    /// Whether it may ask again.
+    pub keep_alive: bool,
+    /// Whether it asked by HEAD.
+    pub head_only: bool,
+    /// Whether it waits for `100 Continue`.
+    pub expects_continue: bool,
+    /// Whether it wants another protocol.
+    pub upgrade: bool,
+}
+
+impl Session {
+    async fn next_request(&mut self) -> Result<After, Gone> {
+        let length = match self.read_head().await? {
+            Ok(length) => length,
+            Err(refusal) => return self.refuse(refusal.status(), After::Close, false).await,
+        };
+        let plan = match self.plan(length) {
+            Ok(plan) => plan,
+            Err(refusal) => return self.refuse(refusal.status(), After::Close, false).await,
+        };
+        match plan {
+            Plan::Answered(after) => self.send_answer(after).await,
+            Plan::Forward(forward) => self.forward(forward).await,
+        }
+    }
+
+    /// Waits for a whole head.
+    async fn read_head(&mut self) -> Result<Result<usize, Refusal>, Gone> {
+        let mut scanned = 0;
+        loop {
+            // Empty lines before a request line are nobody's (RFC 9112, 2.2).
+            while scanned == 0 && self.input.bytes().starts_with(b"\r\n") {
+                self.input.consume(2);
+            }
+            match head::find_head_end(self.input.bytes(), &mut scanned) {
+                Ok(Some(length)) => return Ok(Ok(length)),
+                Ok(None) => {}
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            if self.input.is_empty() {
+                self.input.release();
+            }
+            match self.patience.wait(&self.idle, self.input.read_from(&mut self.stream)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return Err(Gone),
+                Err(_) if self.input.is_empty() => return Err(Gone),
+                Err(_) => {
+                    self.refuse(408, After::Close, false).await?;
+                    return Err(Gone);
+                }
+            }
+        }
+    }
+
+    /// Decides, and writes what goes out first: to the target, or to the client.
+    fn plan(&mut self, length: usize) -> Result<Plan, Refusal> {
+        let (worker, door) = (&self.worker, &self.door);
+        let mut space = head::header_space();
+        let (bytes, rest) = self.input.bytes().split_at(length);
+        let head = head::parse_request(bytes, &mut space)?;
+        let facts = Facts {
+            method: head.method,
+            target: head.target,
+            host: head.host,
+            headers: head.headers,
+            client: self.address,
+            port: door.port,
+        };
+        let wants = Wants {
+            version: head.version,
+            keep_alive: head.keep_alive,
+            head_only: head.method == "HEAD",
+            expects_continue: head.expects_continue,
+            upgrade: head.upgrade,
+        };
+        let snapshot = door.shared.snapshot.load();
+        self.idle.limit(worker.pace.timeout(snapshot.idle_timeout));
+        let (decision, evaluated) = snapshot.decide(&door.node.zone, &facts);
+        let counts = door.shared.node(worker.core, door.zone);
+        if evaluated > 0 {
+            counts.rule_evaluations.add(evaluated);
+        }
+        self.output.clear();
+        let now = unix_time();
+        // A body that nobody takes ends the connection, unless it is here already.
+        let unread = match head.framing {
+            Framing::Length(left) => usize::try_from(left).ok().filter(|left| *left <= rest.len()),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        let keeps = head.keep_alive && unread.is_some() && !self.client.is_dismissed();
+        let after = if keeps { After::KeepAlive } else { After::Close };
+        let occasion = Occasion { now, after, head_only: wants.head_only };
+        let plan = match decision {
+            Decision::Forward(target) => {
+                let seconds = u32::try_from(now).unwrap_or(u32::MAX);
+                rewrite::request(&head, &self.hop, &mut worker.traces.borrow_mut(), seconds, &mut self.output);
+                target.begin(worker.core);
+                self.client.at(target.slot);
+                let route = worker.kept(target, door).map_or_else(|| Route::New(target.clone()), Route::Kept);
+                Plan::Forward(Forward { route, framing: head.framing, wants })
+            }
+            Decision::NoTarget => {
+                counts.elb_error(503);
+                answer::error(503, occasion, &mut self.output);
+                Plan::Answered(after)
+            }
+            Decision::Fixed { status, content_type, body } => {
+                counts.fixed_responses.add(1);
+                answer::fixed(status, content_type, body, occasion, &mut self.output);
+                Plan::Answered(after)
+            }
+            Decision::Redirect(redirect) => {
+                counts.redirects.add(1);
+                counts.elb_3xx.add(1);
+                answer::redirect(redirect, &facts, occasion, &mut self.output);
+                Plan::Answered(after)
+            }
+            Decision::Closed => {
+                counts.elb_error(503);
+                answer::error(503, Occasion { after: After::Close, ..occasion }, &mut self.output);
+                Plan::Answered(After::Close)
+            }
+        };
+        let used = match plan {
+            Plan::Answered(After::KeepAlive) => length + unread.unwrap_or(0),
+            _ => length,
+        };
+        drop(snapshot);
+        counts.processed_bytes.add(used as u64);
+        self.input.consume(used);
+        Ok(plan)
+    }
+
+    async fn forward(&mut self, forward: Forward) -> Result<After, Gone> {
+        let Forward { route, framing, wants } = forward;
+        let mut request = InFlight::new(self, &route);
+        let counts = request.target.group.counts(self.worker.core, self.door.zone);
+        counts.requests.add(1);
+        let kept = match route {
+            Route::Kept(kept) => Ok((kept, true)),
+            Route::New(target) => self.worker.connect(target, &self.door).await.map(|kept| (kept, false)),
+        };
+        let (mut kept, reused) = match kept {
+            Ok(kept) => kept,
+            Err(error) => {
+                counts.connection_errors.add(1);
+                let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
+                let after = if framing == Framing::Length(0) && wants.keep_alive { After::KeepAlive } else { After::Close };
+                return self.refuse(if timed_out { 504 } else { 502 }, after, wants.head_only).await;
+            }
+        };
+        let begun = Cell::new(false);
+        let mut reply = Buffer::default();
+        let mut exchange = Exchange {
+            client: &mut self.stream,
+            input: &mut self.input,
+            body: Body::new(framing),
+            framing,
+            idle: &self.idle,
+            answering: Answering {
+                reply: &mut reply,
+                output: &mut self.output,
+                patience: &mut self.patience,
+                node: self.door.shared.node(self.worker.core, self.door.zone),
+                group: counts,
+                wants,
+                dismissed: self.client.is_dismissed(),
+                begun: &begun,
+            },
+        };
+        if exchange.load().is_err() {
+            return self.refuse(400, After::Close, wants.head_only).await;
+        }
+        let mut outcome = exchange.run(&mut kept.stream).await;
+        if reused && matches!(outcome, Err(Failure::Unsent)) {
+            // It was closed while it waited and nothing was sent on it: the request is still ours.
+            match self.worker.connect(kept.target, &self.door).await {
+                Ok(fresh) => kept = fresh,
+                Err(_) => {
+                    counts.connection_errors.add(1);
+                    return self.refuse(502, After::Close, wants.head_only).await;
+                }
+            }
+            outcome = exchange.run(&mut kept.stream).await;
+        }
+        request.end();
+        match outcome {
+            Ok(done) => {
+                if done.target_reusable {
+                    kept.since = Instant::now();
+                    self.worker.keep(&self.door, kept);
+                }
+                if done.unread {
+                    self.linger().await;
+                }
+                Ok(done.after)
+            }
+            Err(Failure::Answer { status, request_read }) => {
+                let after = if request_read && wants.keep_alive { After::KeepAlive } else { After::Close };
+                self.refuse(status, after, wants.head_only).await
+            }
+            Err(Failure::Unsent) => self.refuse(502, After::Close, wants.head_only).await,
+            Err(Failure::Broken) => Err(Gone),
+        }
+    }
+
+    /// Answers with an error of ours.
+    async fn refuse(&mut self, status: u16, after: After, head_only: bool) -> Result<After, Gone> {
+        self.door.shared.node(self.worker.core, self.door.zone).elb_error(status);
+        self.output.clear();
+        answer::error(status, Occasion { now: unix_time(), after, head_only }, &mut self.output);
+        self.send_answer(after).await
+    }
+
+    async fn send_answer(&mut self, after: After) -> Result<After, Gone> {
+        self.door.shared.node(self.worker.core, self.door.zone).processed_bytes.add(self.output.len() as u64);
+        send(&mut self.stream, &self.output, &self.idle, &mut self.patience).await.map_err(|_| Gone)?;
+        if after == After::Close {
+            self.linger().await;
+        }
+        Ok(after)
+    }
+
+    async fn linger(&mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let drain = async {
+            let (mut scrap, mut taken) = ([0; 4096], 0);
+            while let Ok(count @ 1..) = self.stream.read(&mut scrap).await {
+                taken += count;
+                if taken > LINGER_BYTES {
+                    break;
+                }
+            }
+        };
+        // Whether the client is done or out of time: the connection ends.
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+/// A request that a target has: counted until it ends, however it ends.
+struct InFlight {
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    shared: Arc<super::shared::Shared>,
+    target: Arc<TargetHandle>,
+    ended: bool,
+}
+
+impl InFlight {
+    fn new(session: &Session, route: &Route) -> Self {
+        let target = match route {
+            Route::Kept(kept) => &kept.target,
+            Route::New(target) => target,
+        };
+        Self {
+            worker: session.worker.clone(),
+            client: session.client.clone(),
+            shared: session.door.shared.clone(),
+            target: target.clone(),
+            ended: false,
+        }
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.client.rest();
+            self.target.end(self.worker.core);
+            if self.target.draining.load(std::sync::atomic::Ordering::Relaxed) {
+                // The conductor is gone only when the whole balancer is.
+                let _ = self.worker.events.send(super::conductor::Event::Rested(self.shared.id.clone()));
+            }
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,339 @@
+//! The thread that owns configuration and health: it opens and shuts listeners, makes health
+//! checks, and swaps snapshots. No request passes through it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+
+use super::patience::Pace;
+use super::probe;
+use super::shared::Shared;
+use super::sockets::Sockets;
+use super::worker::{Command, Door, DoorKey};
+use crate::config::{BalancerConfig, HealthState, Report, Target};
+use crate::core::fleet::{Events, Fleet, Probe, TargetKey};
+use crate::core::health::{Outcome, Time};
+use crate::core::route::{GroupHandle, Snapshot, TargetHandle};
+
+/// What the conductor hears.
+pub enum Event {
+    /// A new configuration.
+    Apply(Box<BalancerConfig>, Arc<Shared>),
+    /// A balancer is no more.
+    Remove(String),
+    /// A health check is back.
+    Probed { balancer: String, key: Arc<TargetKey>, round: u64, outcome: Outcome },
+    /// A draining target of this balancer may have nothing left to do.
+    Rested(String),
+    /// The whole plane ends.
+    Stop,
+}
+
+/// The conductor's state.
+pub struct Conductor {
+    pace: Pace,
+    epoch: Instant,
+    sockets: Arc<dyn Sockets>,
+    cores: Vec<mpsc::UnboundedSender<Command>>,
+    events: mpsc::UnboundedSender<Event>,
+    reports: mpsc::UnboundedSender<Report>,
+    balancers: BTreeMap<String, Conducted>,
+    slots: u64,
+}
+
+/// One balancer, as the conductor knows it.
+struct Conducted {
+    shared: Arc<Shared>,
+    config: Arc<BalancerConfig>,
+    fleet: Fleet,
+    targets: BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
+    doors: BTreeSet<DoorKey>,
+}
+
+/// Says, when the last core has let go of it, that all of them have passed a point.
+struct Passed {
+    balancer: String,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        // The conductor may have ended before the cores.
+        let _ = self.events.send(Event::Rested(self.balancer.clone()));
+    }
+}
+
+impl Conductor {
+    /// With all that it needs.
+    pub fn new(
+        pace: Pace,
+        sockets: Arc<dyn Sockets>,
+        cores: Vec<mpsc::UnboundedSender<Command>>,
+        events: mpsc::UnboundedSender<Event>,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Self {
+        let epoch = Instant::now();
+        Self { pace, epoch, sockets, cores, events, reports, balancers: BTreeMap::new(), slots: 0 }
+    }
+
+    /// Runs until told to stop.
+    pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
+        loop {
+            let due = self.balancers.values().filter_map(|one| one.fleet.due()).min();
+            let event = match due {
+                None => inbox.recv().await,
+                Some(due) => {
+                    let wait = self.pace.real(due.saturating_sub(self.now()));
+                    match tokio::time::timeout(wait, inbox.recv()).await {
+                        Ok(event) => event,
+                        Err(_) => {
+                            self.poll();
+                            continue;
+                        }
+                    }
+                }
+            };
+            match event {
+                Some(Event::Apply(config, shared)) => self.apply(*config, shared),
+                Some(Event::Remove(id)) => self.remove(&id),
+                Some(Event::Probed { balancer, key, round, outcome }) => {
+                    let now = self.now();
+                    if let Some(one) = self.balancers.get_mut(&balancer) {
+                        let events = one.fleet.finish(&key, round, outcome, now);
+                        self.follow(&balancer, events);
+                    }
+                }
+                Some(Event::Rested(balancer)) => self.rest(&balancer),
+                Some(Event::Stop) | None => return,
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.pace.virtual_(self.epoch.elapsed())
+    }
+
+    fn poll(&mut self) {
+        let now = self.now();
+        let due: Vec<_> = self.balancers.keys().cloned().collect();
+        for id in due {
+            if let Some(one) = self.balancers.get_mut(&id) {
+                let events = one.fleet.poll(now);
+                self.follow(&id, events);
+            }
+        }
+    }
+
+    fn apply(&mut self, config: BalancerConfig, shared: Arc<Shared>) {
+        let (now, cores) = (self.now(), self.cores.len());
+        let id = config.id.clone();
+        let one = self.balancers.entry(id.clone()).or_insert_with(|| Conducted {
+            fleet: Fleet::new(&id),
+            shared,
+            config: Arc::new(config.clone()),
+            targets: BTreeMap::new(),
+            doors: BTreeSet::new(),
+        });
+        one.config = Arc::new(config);
+        one.put_groups(cores);
+        let gone = one.put_targets(cores, &mut self.slots);
+        let events = one.fleet.apply(&one.config, now);
+        // Routed by the new snapshot before the first connection is accepted on a new port.
+        one.publish();
+        for slot in gone {
+            self.tell(|| Command::Purge(slot));
+        }
+        self.put_doors(&id);
+        self.follow(&id, events);
+        let Some(one) = self.balancers.get(&id) else { return };
+        self.report(Report::Applied { balancer: id.clone(), revision: one.config.revision });
+        if one.fleet.draining().next().is_some() {
+            // A core may be about to send a request by the old snapshot: look once all have passed.
+            let token: Arc<dyn Send + Sync> = Arc::new(Passed { balancer: id, events: self.events.clone() });
+            self.tell(|| Command::Pass(token.clone()));
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
+        let Some(one) = self.balancers.remove(id) else { return };
+        one.shared.snapshot.store(Arc::default());
+        for key in one.doors {
+            self.tell(|| Command::Shut(key.clone()));
+        }
+        self.tell(|| Command::Dismiss(one.shared.clone()));
+        for target in one.targets.values() {
+            target.draining.store(true, Relaxed);
+            self.tell(|| Command::Purge(target.slot));
+        }
+    }
+
+    /// Closes and opens listeners so that they are those of the configuration.
+    fn put_doors(&mut self, id: &str) {
+        let Some(one) = self.balancers.get_mut(id) else { return };
+        let config = one.config.clone();
+        let wanted = config.nodes.iter().flat_map(|node| {
+            config.listeners.iter().map(|listener| ((id.to_owned(), node.clone(), listener.port), listener))
+        });
+        let wanted: BTreeMap<DoorKey, _> = wanted.collect();
+        let stale: Vec<_> = one.doors.iter().filter(|key| !wanted.contains_key(*key)).cloned().collect();
+        let new: Vec<_> = wanted.into_iter().filter(|(key, _)| !one.doors.contains(key)).collect();
+        for key in stale {
+            one.doors.remove(&key);
+            self.cores.iter().for_each(|core| drop(core.send(Command::Shut(key.clone()))));
+        }
+        for (key, listener) in new {
+            let (_, node, port) = &key;
+            let opened = self.sockets.listen(node, *port, self.cores.len());
+            let zone = one.shared.ledger().zone(&node.zone);
+            let (sockets, zone) = match (opened, zone) {
+                (Ok(sockets), Some(zone)) => (sockets, zone),
+                (opened, _) => {
+                    let error = opened.err().map_or_else(|| "too many zones".to_owned(), |error| error.to_string());
+                    let failed = Report::ListenFailed {
+                        balancer: id.to_owned(),
+                        listener: listener.id.clone(),
+                        node: node.clone(),
+                        error,
+                    };
+                    drop(self.reports.send(failed));
+                    continue;
+                }
+            };
+            let door = Door { shared: one.shared.clone(), node: node.clone(), zone, port: *port };
+            for (core, listener) in self.cores.iter().zip(sockets) {
+                drop(core.send(Command::Open { key: key.clone(), listener, door: door.clone() }));
+            }
+            one.doors.insert(key);
+        }
+    }
+
+    /// Does what the fleet asks for, after the snapshot is as the fleet has it.
+    fn follow(&mut self, id: &str, events: Events) {
+        let Some(one) = self.balancers.get(id) else { return };
+        if !events.reports.is_empty() {
+            one.publish();
+        }
+        for report in events.reports {
+            let key = TargetKey { group: report.target_group.clone(), target: report.target.clone(), port: report.port };
+            if report.health.state == HealthState::Unhealthy
+                && let Some(target) = one.targets.get(&key)
+            {
+                // What waits there belongs to a host that may have died without a word.
+                self.tell(|| Command::Purge(target.slot));
+            }
+            self.report(Report::Health(report));
+        }
+        for key in events.expired {
+            if let Some(target) = one.targets.get(&key) {
+                self.tell(|| Command::Cut(target.slot));
+            }
+        }
+        for probe in events.probes {
+            self.send_probe(id, one, probe);
+        }
+    }
+
+    fn send_probe(&self, id: &str, one: &Conducted, probe: Probe) {
+        let nodes = &one.config.nodes;
+        let Some(node) = nodes.iter().find(|node| node.zone == probe.zone).or(nodes.first()).cloned() else { return };
+        let (sockets, events, balancer) = (self.sockets.clone(), self.events.clone(), id.to_owned());
+        let limit = self.pace.timeout(probe.timeout);
+        spawn_local(async move {
+            let asked = tokio::time::timeout(limit, probe::ask(&probe, &node, &sockets)).await;
+            let outcome = asked.unwrap_or(Outcome::TimedOut);
+            // The conductor may have ended meanwhile.
+            let _ = events.send(Event::Probed { balancer, key: probe.key, round: probe.round, outcome });
+        });
+    }
+
+    fn rest(&mut self, id: &str) {
+        let Some(one) = self.balancers.get_mut(id) else { return };
+        let idle = |key: &&Arc<TargetKey>| one.targets.get(*key).is_none_or(|target| target.in_flight() == 0);
+        let idle: Vec<_> = one.fleet.draining().filter(idle).cloned().collect();
+        let mut events = Events::default();
+        for key in idle {
+            events.reports.extend(one.fleet.rest(&key).reports);
+            if let Some(target) = one.targets.get(&key) {
+                self.cores.iter().for_each(|core| drop(core.send(Command::Purge(target.slot))));
+            }
+        }
+        self.follow(id, events);
+    }
+
+    /// A core that has ended needs to be told nothing.
+    fn tell(&self, command: impl Fn() -> Command) {
+        self.cores.iter().for_each(|core| drop(core.send(command())));
+    }
+
+    /// Who listens may have stopped; the plane goes on.
+    fn report(&self, report: Report) {
+        drop(self.reports.send(report));
+    }
+}
+
+impl Conducted {
+    fn publish(&self) {
+        let health = |key: &TargetKey| self.fleet.health(key).map_or(HealthState::Unused, |health| health.state);
+        let mut ledger = self.shared.ledger();
+        ledger.hosts = self.fleet.hosts();
+        let snapshot = Snapshot::new(&self.config, health, &self.targets, &ledger.groups);
+        self.shared.snapshot.store(Arc::new(snapshot));
+    }
+
+    fn put_groups(&mut self, cores: usize) {
+        let mut ledger = self.shared.ledger();
+        let mut old = std::mem::take(&mut ledger.groups);
+        for group in &self.config.target_groups {
+            let handle = old.remove(&group.id).unwrap_or_else(|| Arc::new(GroupHandle::new(cores)));
+            ledger.groups.insert(group.id.clone(), handle);
+        }
+        ledger.retired.extend(old);
+    }
+
+    /// Gives the slots of targets that are no more, or elsewhere.
+    fn put_targets(&mut self, cores: usize, slots: &mut u64) -> Vec<u64> {
+        let mut old = std::mem::take(&mut self.targets);
+        let ledger = self.shared.ledger();
+        for group in &self.config.target_groups {
+            let Some(group_handle) = ledger.groups.get(&group.id) else { continue };
+            for target in &group.targets {
+                let (key, handle) = handle(&group.id, target, group_handle, &mut old, cores, slots);
+                self.targets.insert(key, handle);
+            }
+        }
+        let gone = old.values();
+        gone.map(|target| {
+            target.draining.store(true, Relaxed);
+            target.slot
+        })
+        .collect()
+    }
+}
+
+fn handle(
+    group: &str,
+    target: &Target,
+    group_handle: &Arc<GroupHandle>,
+    old: &mut BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
+    cores: usize,
+    slots: &mut u64,
+) -> (Arc<TargetKey>, Arc<TargetHandle>) {
+    let key = TargetKey { group: group.to_owned(), target: target.id.clone(), port: target.port };
+    let address = SocketAddrV4::new(target.address, target.port);
+    let draining = target.state == crate::config::TargetState::Draining;
+    if let Some(known) = old.get(&key).filter(|known| known.address == address).cloned() {
+        old.remove(&key);
+        known.draining.store(draining, Relaxed);
+        return (known.key.clone(), known);
+    }
+    *slots += 1;
+    let key = Arc::new(key);
+    let made = TargetHandle::new(*slots, key.clone(), address, group_handle.clone(), cores);
+    made.draining.store(draining, Relaxed);
+    (key, Arc::new(made))
+}

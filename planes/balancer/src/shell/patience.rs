@@ -1,0 +1,113 @@
+//! Time as a connection sees it: how long it has been silent, and how long is too long.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+/// Virtual time that passes N times faster than real time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace(f64);
+
+/// No timeout is shorter than this in real time, however fast virtual time runs.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// A balancer gives a target this long to accept a connection (ELB guide, 504 troubleshooting).
+const CONNECT: Duration = Duration::from_secs(10);
+
+impl Pace {
+    /// `speed` must be a positive number.
+    pub fn new(speed: f64) -> Self {
+        Self(if speed.is_finite() && speed > 0.0 { speed } else { 1.0 })
+    }
+
+    /// How long `span` of virtual time takes.
+    pub fn real(self, span: Duration) -> Duration {
+        Duration::try_from_secs_f64(span.as_secs_f64() / self.0).unwrap_or(Duration::MAX)
+    }
+
+    /// How much virtual time passes in `span`.
+    pub fn virtual_(self, span: Duration) -> Duration {
+        Duration::try_from_secs_f64(span.as_secs_f64() * self.0).unwrap_or(Duration::MAX)
+    }
+
+    /// How long a timeout of so much virtual time takes.
+    pub fn timeout(self, span: Duration) -> Duration {
+        self.real(span).max(SHORTEST)
+    }
+
+    /// The connect timeout.
+    pub fn connect_timeout(self) -> Duration {
+        self.timeout(CONNECT)
+    }
+}
+
+/// When a connection was last active, and how long it may be silent. Shared by its two directions.
+#[derive(Debug)]
+pub struct Idle {
+    last: Cell<Instant>,
+    limit: Cell<Duration>,
+}
+
+impl Idle {
+    /// Active now.
+    pub fn new(limit: Duration) -> Self {
+        Self { last: Cell::new(Instant::now()), limit: Cell::new(limit) }
+    }
+
+    /// Something has happened at `now`.
+    pub fn touch(&self, now: Instant) {
+        self.last.set(now);
+    }
+
+    /// A new limit.
+    pub fn limit(&self, limit: Duration) {
+        self.limit.set(limit);
+    }
+
+    fn deadline(&self) -> Instant {
+        let last = self.last.get();
+        last.checked_add(self.limit.get()).unwrap_or(last + Duration::from_secs(86_400))
+    }
+}
+
+/// A connection has been silent for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silent;
+
+/// Waits no longer than an [`Idle`] allows. The timer is set when it fires, not when something
+/// happens, so that activity costs nothing.
+#[derive(Debug)]
+pub struct Patience(Pin<Box<Sleep>>);
+
+impl Patience {
+    /// Begins with the limit as it is.
+    pub fn new(idle: &Idle) -> Self {
+        Self(Box::pin(tokio::time::sleep_until(idle.deadline().into())))
+    }
+
+    /// The outcome of `act`, unless there was silence for too long first.
+    pub async fn wait<T>(&mut self, idle: &Idle, act: impl Future<Output = T>) -> Result<T, Silent> {
+        let mut act = pin!(act);
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = act.as_mut().poll(context) {
+                return Poll::Ready(Ok(outcome));
+            }
+            let deadline = idle.deadline();
+            if self.0.deadline().into_std() > deadline {
+                self.0.as_mut().reset(deadline.into());
+            }
+            while self.0.as_mut().poll(context).is_ready() {
+                let deadline = idle.deadline();
+                if Instant::now() >= deadline {
+                    return Poll::Ready(Err(Silent));
+                }
+                self.0.as_mut().reset(deadline.into());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}

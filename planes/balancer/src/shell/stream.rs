@@ -1,0 +1,72 @@
+//! Small acts on streams that every direction needs.
+
+use std::time::Instant;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use super::buffer::Buffer;
+use super::patience::{Idle, Patience};
+use crate::core::body::{Body, BrokenBody, LAST_CHUNK, write_chunk};
+
+/// Bytes that are framed in one go, at most.
+const BATCH: usize = 64 * 1024;
+
+/// Why something could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// Not a byte was taken.
+    Unsent,
+    /// Some were.
+    Cut,
+    /// The other side did not take them in time.
+    Silent,
+}
+
+/// Writes all of `bytes`; in one system call if the socket takes them.
+///
+/// # Errors
+/// See [`SendFailure`].
+pub async fn send(
+    to: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+    idle: &Idle,
+    patience: &mut Patience,
+) -> Result<(), SendFailure> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match patience.wait(idle, to.write(&bytes[sent..])).await {
+            Ok(Ok(count @ 1..)) => {
+                sent += count;
+                if sent < bytes.len() {
+                    idle.touch(Instant::now());
+                }
+            }
+            Ok(Ok(0) | Err(_)) => return Err(if sent == 0 { SendFailure::Unsent } else { SendFailure::Cut }),
+            Err(_) => return Err(SendFailure::Silent),
+        }
+    }
+    Ok(())
+}
+
+/// Moves what is here of a body from `input` to `out`, framed anew; gives the bytes used up.
+///
+/// # Errors
+/// If it breaks its framing.
+pub fn frame(body: &mut Body, input: &mut Buffer, chunked: bool, out: &mut Vec<u8>) -> Result<usize, BrokenBody> {
+    if body.is_done() {
+        return Ok(0);
+    }
+    let mut at = 0;
+    while out.len() < BATCH {
+        let data = body.next(input.bytes(), &mut at)?;
+        if data.is_empty() {
+            break;
+        }
+        if chunked { write_chunk(data, out) } else { out.extend_from_slice(data) }
+    }
+    if chunked && body.is_done() {
+        out.extend_from_slice(LAST_CHUNK);
+    }
+    input.consume(at);
+    Ok(at)
+}

@@ -1,0 +1,76 @@
+//! What follows `101 Switching Protocols`: bytes, both ways, until both are done.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::buffer::Buffer;
+use super::patience::{Idle, Patience};
+use super::stream::send;
+use crate::core::count::NodeCounts;
+
+/// Relays until both sides have closed, one is gone, or neither says anything for too long.
+pub async fn tunnel(
+    client: &mut TcpStream,
+    target: &mut TcpStream,
+    from_client: &mut Buffer,
+    from_target: &mut Buffer,
+    idle: &Idle,
+    node: &NodeCounts,
+) {
+    let (mut client_reader, mut client_writer) = client.split();
+    let (mut target_reader, mut target_writer) = target.split();
+    let mut up = pin!(pump(&mut client_reader, &mut target_writer, from_client, idle, node));
+    let mut down = pin!(pump(&mut target_reader, &mut client_writer, from_target, idle, node));
+    let (mut up_closed, mut down_closed) = (false, false);
+    poll_fn(|context| {
+        for (direction, closed) in [
+            (up.as_mut() as std::pin::Pin<&mut dyn Future<Output = End>>, &mut up_closed),
+            (down.as_mut(), &mut down_closed),
+        ] {
+            if *closed {
+                continue;
+            }
+            match direction.poll(context) {
+                Poll::Ready(End::Closed) => *closed = true,
+                Poll::Ready(End::Broken) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        if up_closed && down_closed { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+enum End {
+    /// The reader's end was passed on.
+    Closed,
+    Broken,
+}
+
+async fn pump(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    buffer: &mut Buffer,
+    idle: &Idle,
+    node: &NodeCounts,
+) -> End {
+    let mut patience = Patience::new(idle);
+    loop {
+        let bytes = buffer.bytes();
+        node.processed_bytes.add(bytes.len() as u64);
+        if send(writer, bytes, idle, &mut patience).await.is_err() {
+            return End::Broken;
+        }
+        buffer.reset();
+        match patience.wait(idle, buffer.read_from(reader)).await {
+            Ok(Ok(1..)) => idle.touch(Instant::now()),
+            Ok(Ok(0)) => return if writer.shutdown().await.is_ok() { End::Closed } else { End::Broken },
+            Ok(Err(_)) | Err(_) => return End::Broken,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One core: a thread with a runtime of its own, its listeners, its clients, its connections to
+//! targets. Nothing of it is touched by another thread but by commands.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::client;
+use super::conductor::Event;
+use super::patience::Pace;
+use super::pool::{Kept, Pool};
+use super::shared::{Active, Shared};
+use super::sockets::Sockets;
+use crate::config::Node;
+use crate::core::route::TargetHandle;
+use crate::core::trace::TraceIds;
+
+/// Where a core listens: the balancer, its node and the port.
+pub type DoorKey = (String, Node, u16);
+
+/// What the conductor tells a core.
+pub enum Command {
+    /// Accept from this listener.
+    Open { key: DoorKey, listener: std::net::TcpListener, door: Door },
+    /// Accept no more; what is connected goes on until it is idle.
+    Shut(DoorKey),
+    /// Forget the waiting connections to a target.
+    Purge(u64),
+    /// Cut off what a target still answers.
+    Cut(u64),
+    /// End a balancer's connections: idle ones now, others after their answer.
+    Dismiss(Arc<Shared>),
+    /// Let go of it: every request that was routed before has been counted.
+    Pass(Arc<dyn Send + Sync>),
+}
+
+/// A node's listening port, as its clients see it.
+#[derive(Clone)]
+pub struct Door {
+    /// The balancer.
+    pub shared: Arc<Shared>,
+    /// The node.
+    pub node: Node,
+    /// The node's zone, as its counters have it.
+    pub zone: usize,
+    /// The port.
+    pub port: u16,
+}
+
+/// One core's state.
+pub struct Worker {
+    /// Its number.
+    pub core: usize,
+    /// Virtual time.
+    pub pace: Pace,
+    /// Makes trace ids.
+    pub traces: RefCell<TraceIds>,
+    /// Tells the conductor.
+    pub events: mpsc::UnboundedSender<Event>,
+    sockets: Arc<dyn Sockets>,
+    pool: RefCell<Pool>,
+    clients: RefCell<BTreeMap<u64, Rc<Client>>>,
+    next_client: Cell<u64>,
+}
+
+/// A client's connection, as the core sees it.
+pub struct Client {
+    shared: Arc<Shared>,
+    /// The target that its request is at; 0 between requests.
+    target: Cell<u64>,
+    dismissed: Cell<bool>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+impl Client {
+    /// Its request goes to a target.
+    pub fn at(&self, target: u64) {
+        self.target.set(target);
+    }
+
+    /// Its request is over.
+    pub fn rest(&self) {
+        self.target.set(0);
+    }
+
+    /// It must not ask again.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.get()
+    }
+
+    fn abort(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.abort();
+        }
+    }
+}
+
+/// How often waiting connections are looked over.
+const SWEEP: Duration = Duration::from_secs(1);
+/// After a failed accept, so that a lack of descriptors does not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+impl Worker {
+    /// A core at its beginning.
+    pub fn new(
+        core: usize,
+        pace: Pace,
+        seed: u64,
+        sockets: Arc<dyn Sockets>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        Self {
+            core,
+            pace,
+            traces: RefCell::new(TraceIds::new(seed)),
+            events,
+            sockets,
+            pool: RefCell::default(),
+            clients: RefCell::default(),
+            next_client: Cell::new(1),
+        }
+    }
+
+    /// Does what it is told until nobody can tell it any more.
+    pub async fn run(self: Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut doors: BTreeMap<DoorKey, AbortHandle> = BTreeMap::new();
+        let sweeper = spawn_local(self.clone().sweep()).abort_handle();
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Open { key, listener, door } => match TcpListener::from_std(listener) {
+                    Ok(listener) => {
+                        let task = spawn_local(self.clone().accept(listener, Rc::new(door)));
+                        doors.insert(key, task.abort_handle());
+                    }
+                    // The runtime has no room for another socket: the port stays silent here.
+                    Err(_) => door.shared.node(self.core, door.zone).rejected_connections.add(1),
+                },
+                Command::Shut(key) => {
+                    if let Some(task) = doors.remove(&key) {
+                        task.abort();
+                    }
+                }
+                Command::Purge(slot) => self.pool.borrow_mut().purge(slot),
+                Command::Cut(slot) => {
+                    self.pool.borrow_mut().purge(slot);
+                    self.each_client(|client| client.target.get() == slot, Client::abort);
+                }
+                Command::Dismiss(shared) => self.each_client(
+                    |client| Arc::ptr_eq(&client.shared, &shared),
+                    |client| {
+                        client.dismissed.set(true);
+                        if client.target.get() == 0 {
+                            client.abort();
+                        }
+                    },
+                ),
+                Command::Pass(token) => drop(token),
+            }
+        }
+        sweeper.abort();
+    }
+
+    /// A connection to a target that has waited for this.
+    pub fn kept(&self, target: &TargetHandle, door: &Door) -> Option<Kept> {
+        self.pool.borrow_mut().take(target.slot, door.zone)
+    }
+
+    /// A connection that may serve another request.
+    pub fn keep(&self, door: &Door, kept: Kept) {
+        if !kept.target.draining.load(std::sync::atomic::Ordering::Relaxed) {
+            self.pool.borrow_mut().put(door.zone, kept);
+        }
+    }
+
+    /// A new connection to a target.
+    pub async fn connect(&self, target: Arc<TargetHandle>, door: &Door) -> std::io::Result<Kept> {
+        let socket = self.sockets.connect_socket(&door.node)?;
+        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
+        let stream = tokio::time::timeout(self.pace.connect_timeout(), socket.connect(target.address.into())).await??;
+        stream.set_nodelay(true)?;
+        let active = Active::new(&door.shared, self.core, door.zone);
+        Ok(Kept { stream, target, active, since: Instant::now() })
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener, door: Rc<Door>) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.welcome(stream, peer, &door),
+                Err(_) => {
+                    door.shared.node(self.core, door.zone).rejected_connections.add(1);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(self: &Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr, door: &Rc<Door>) {
+        let active = Active::new(&door.shared, self.core, door.zone);
+        let id = self.next_client.replace(self.next_client.get() + 1);
+        let client = Rc::new(Client {
+            shared: door.shared.clone(),
+            target: Cell::new(0),
+            dismissed: Cell::new(false),
+            task: RefCell::default(),
+        });
+        self.clients.borrow_mut().insert(id, client.clone());
+        let listed = Listed { worker: self.clone(), id };
+        let (worker, door, this) = (self.clone(), door.clone(), client.clone());
+        let task = spawn_local(async move {
+            let _listed = listed;
+            let _active = active;
+            client::serve(worker, door, this, stream, peer).await;
+        });
+        *client.task.borrow_mut() = Some(task.abort_handle());
+    }
+
+    fn each_client(&self, which: impl Fn(&Client) -> bool, act: impl Fn(&Client)) {
+        self.clients.borrow().values().filter(|client| which(client)).for_each(|client| act(client));
+    }
+
+    async fn sweep(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            let limit = |kept: &Kept| self.pace.timeout(kept.idle_timeout());
+            self.pool.borrow_mut().sweep(Instant::now(), limit);
+        }
+    }
+}
+
+/// A client's place in the list, for as long as its task lives.
+struct Listed {
+    worker: Rc<Worker>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.worker.clients.borrow_mut().remove(&self.id);
+    }
+}
