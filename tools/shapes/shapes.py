@@ -41,6 +41,10 @@ def limits(shape):
     return "({},{})".format("" if low is None else low, "" if high is None else high)
 
 
+def count(shape):
+    return "".join(f" {key}={shape.metadata[key]}" for key in ("min", "max") if key in shape.metadata)
+
+
 class Writer:
     """Collects what the listed operations reach, and renders it."""
 
@@ -63,7 +67,7 @@ class Writer:
             declared = shape.name + ("_Flat" if flat else "")
             if declared not in self.declared:
                 self.declared[declared] = None
-                line = f"list {declared} {self.kind(shape.member)}{limits(shape)}"
+                line = f"list {declared} {self.kind(shape.member)}{count(shape)}"
                 item = shape.member.serialization.get("name")
                 if item:
                     line += f" item={item}"
@@ -76,7 +80,7 @@ class Writer:
             declared = shape.name + ("_Flat" if flat else "")
             if declared not in self.declared:
                 self.declared[declared] = None
-                line = f"map {declared} {self.kind(shape.key)} {self.kind(shape.value)}{limits(shape)}"
+                line = f"map {declared} {self.kind(shape.key)} {self.kind(shape.value)}{count(shape)}"
                 for part, inner in (("key", shape.key), ("value", shape.value)):
                     given = inner.serialization.get("name")
                     if given:

@@ -158,28 +158,26 @@ impl Generator<'_> {
                 _ = writeln!(out, "    pub static {table}: EnumFacts = EnumFacts {{ name: {name:?}, values: &{values:?} }};");
             }
             Declared::List { item, attributes } => {
-                let inner = Kind { name: item.name.clone(), limits: Limits::default() };
                 _ = writeln!(
                     out,
                     "    pub static {table}: ListFacts = ListFacts {{ item: {}, item_name: {:?}, flat: {}, limits: {} }};",
-                    self.kind_facts(&inner),
+                    self.kind_facts(item),
                     attributes.get("item").unwrap_or(""),
                     attributes.has("flat"),
-                    limits(item.limits),
+                    own_limits(name, attributes),
                 );
             }
             Declared::Map { key, value, attributes } => {
-                let inner = Kind { name: value.name.clone(), limits: Limits::default() };
                 _ = writeln!(
                     out,
                     "    pub static {table}: MapFacts = MapFacts {{ key: {}, value: {}, key_name: {:?}, value_name: {:?}, flat: {}, \
                      limits: {} }};",
                     self.kind_facts(key),
-                    self.kind_facts(&inner),
+                    self.kind_facts(value),
                     attributes.get("key").unwrap_or("key"),
                     attributes.get("value").unwrap_or("value"),
                     attributes.has("flat"),
-                    limits(value.limits),
+                    own_limits(name, attributes),
                 );
             }
         }
@@ -327,6 +325,10 @@ fn limits(limits: Limits) -> String {
         return "FREE".to_owned();
     }
     format!("limits({}, {})", bound(limits.min, "i64::MIN"), bound(limits.max, "i64::MAX"))
+}
+
+fn own_limits(name: &str, attributes: &Attributes) -> String {
+    limits(attributes.limits().unwrap_or_else(|problem| panic!("{name}: {problem}")))
 }
 
 fn enumeration(out: &mut String, name: &str, values: &[String]) {

@@ -8,8 +8,8 @@
 //!   MEMBER KIND [name=WIRE] [query=NAME] [in=uri|querystring|header|headers|statusCode] [payload] [attribute] [required] [token]
 //! enum NAME
 //!   VALUE
-//! list NAME KIND[(min,max)] [item=NAME] [flat]       the limits are the list's
-//! map NAME KIND KIND[(min,max)] [key=NAME] [value=NAME] [flat]
+//! list NAME KIND [min=N] [max=N] [item=NAME] [flat]
+//! map NAME KIND KIND [min=N] [max=N] [key=NAME] [value=NAME] [flat]
 //! error NAME code=CODE [status=N] [sender]
 //! ```
 //!
@@ -70,6 +70,12 @@ impl Attributes {
         self.0.get(key).map(String::as_str)
     }
 
+    /// The limits `min=` and `max=`.
+    pub fn limits(&self) -> Result<Limits, String> {
+        let one = |key| self.get(key).map_or(Ok(None), bound);
+        Ok(Limits { min: one("min")?, max: one("max")? })
+    }
+
     /// Whether the bare word is there.
     pub fn has(&self, word: &str) -> bool {
         self.0.contains_key(word)
@@ -83,14 +89,14 @@ pub enum Declared {
     Structure(Vec<Member>),
     /// An enum.
     Enum(Vec<String>),
-    /// A list; `item.limits` are the list's.
+    /// A list.
     List {
         /// What its items are.
         item: Kind,
         /// What else the line says.
         attributes: Attributes,
     },
-    /// A map; `value.limits` are the map's.
+    /// A map.
     Map {
         /// What its keys are.
         key: Kind,
@@ -201,9 +207,16 @@ fn kind(text: &str) -> Result<Kind, String> {
         return Ok(Kind { name: text.to_owned(), limits: Limits::default() });
     };
     let (min, max) = inner.strip_suffix(')').and_then(|i| i.split_once(',')).ok_or_else(|| format!("limits in {text}"))?;
-    // Models also write limits as fractions (a double of at least 0.0); bounds beyond i64 are none.
-    let bound = |t: &str| -> Option<i64> { t.parse().ok().or_else(|| t.parse::<f64>().ok().map(|f| f as i64)) };
-    Ok(Kind { name: name.to_owned(), limits: Limits { min: bound(min), max: bound(max) } })
+    Ok(Kind { name: name.to_owned(), limits: Limits { min: bound(min)?, max: bound(max)? } })
+}
+
+/// Models also write limits as fractions (a double of at least 0.0).
+fn bound(text: &str) -> Result<Option<i64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().or_else(|| text.parse::<f64>().ok().map(|value| value as i64));
+    number.map(Some).ok_or_else(|| format!("{text} is no limit"))
 }
 
 fn attributes<'a>(words: impl Iterator<Item = &'a str>) -> Attributes {
@@ -223,7 +236,7 @@ mod tests {
     fn a_file_reads_as_its_facts() {
         let file = parse(
             "# comment\nservice x\nglobal\noperation Get GET /{Id} input=In errors=A,B\nstructure In\n  Id string(1,32) in=uri required\n\
-             list L In(,5) item=item\nenum E\n  with space\nerror A code=a.b sender\n",
+             list L In max=5 item=item\nenum E\n  with space\nerror A code=a.b sender\n",
         )
         .expect("reads");
         assert_eq!(file.head["service"], "x");
@@ -243,5 +256,6 @@ mod tests {
         assert_eq!(parse("operation OnlyAName").expect_err("refused").line, 1);
         assert_eq!(parse("enum A\nenum A").expect_err("refused").line, 2);
         assert_eq!(parse("structure A\n  B").expect_err("refused").line, 2);
+        assert_eq!(parse("structure A\n  B string(1,2)(3,4)").expect_err("refused").line, 2);
     }
 }
