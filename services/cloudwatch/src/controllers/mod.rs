@@ -1,0 +1,4 @@
+//! What is driven by time: alarms, and the age of points.
+
+pub mod alarms;
+pub mod retention;

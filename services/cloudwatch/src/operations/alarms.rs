@@ -1,0 +1,191 @@
+//! Alarms: describe, delete, set their state, switch their actions.
+
+use crate::controllers::alarms::transition;
+use crate::errors::Error;
+use crate::model::{Alarm, AlarmState, Comparison, HistoryKind, MetricId, Watched};
+use crate::operations::alarm_history::record;
+use crate::query;
+use crate::shapes::{
+    AlarmType, ComparisonOperator, DeleteAlarmsInput, DeleteAlarmsOutput, DescribeAlarmsForMetricInput, DescribeAlarmsForMetricOutput,
+    DescribeAlarmsInput, DescribeAlarmsOutput, DisableAlarmActionsInput, DisableAlarmActionsOutput, EnableAlarmActionsInput,
+    EnableAlarmActionsOutput, MetricAlarm, SetAlarmStateInput, SetAlarmStateOutput, StateValue,
+};
+use crate::statistics::Statistic;
+use serde_json::json;
+use zonal_cloud::{Scope, Tx, View, pages};
+use zonal_wire::AwsError;
+
+const PAGE: usize = 50;
+
+/// An alarm's ARN.
+pub fn arn(scope: &Scope, name: &str) -> String {
+    scope.arn("cloudwatch", &format!("alarm:{name}"))
+}
+
+/// DescribeAlarms.
+pub fn describe(view: &View<'_>, input: &DescribeAlarmsInput) -> Result<DescribeAlarmsOutput, AwsError> {
+    if input.alarm_name_prefix.is_some() && !input.alarm_names.is_empty() {
+        return Err(Error::Validation("AlarmNamePrefix and AlarmNames are mutually exclusive.".to_owned()).into());
+    }
+    if input.children_of_alarm_name.is_some() || input.parents_of_alarm_name.is_some() {
+        return Err(Error::Validation("There are no composite alarms: ChildrenOfAlarmName and ParentsOfAlarmName find nothing.".to_owned()).into());
+    }
+    if !input.alarm_types.is_empty() && !input.alarm_types.contains(&AlarmType::MetricAlarm) {
+        return Ok(DescribeAlarmsOutput::default());
+    }
+    let wanted = |alarm: &&Alarm| {
+        (input.alarm_names.is_empty() || input.alarm_names.contains(&alarm.name))
+            && input.alarm_name_prefix.as_ref().is_none_or(|prefix| alarm.name.starts_with(prefix.as_str()))
+            && input.state_value.is_none_or(|state| state == shown_state(alarm.state))
+            && input.action_prefix.as_ref().is_none_or(|prefix| {
+                let all = [&alarm.ok_actions, &alarm.alarm_actions, &alarm.insufficient_data_actions];
+                all.into_iter().flatten().any(|action| action.starts_with(prefix.as_str()))
+            })
+    };
+    let items = view.list::<Alarm>().filter(wanted).map(|alarm| (alarm.name.clone(), alarm));
+    let limit = input.max_records.map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(PAGE));
+    let (page, next_token) = pages::page(items, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
+    let metric_alarms = page.into_iter().map(|alarm| shape(view.scope, alarm)).collect();
+    Ok(DescribeAlarmsOutput { metric_alarms, next_token, ..Default::default() })
+}
+
+/// DescribeAlarmsForMetric.
+pub fn for_metric(view: &View<'_>, input: &DescribeAlarmsForMetricInput) -> Result<DescribeAlarmsForMetricOutput, AwsError> {
+    let id = MetricId {
+        namespace: input.namespace.clone(),
+        name: input.metric_name.clone(),
+        dimensions: query::dimensions(&input.dimensions)?,
+    };
+    let statistic = input.statistic.map(|s| s.as_str()).or(input.extended_statistic.as_deref());
+    let matches = |alarm: &&Alarm| match &alarm.watched {
+        Watched::Metric { metric, period, statistic: own, unit } => {
+            *metric == id
+                && statistic.is_none_or(|wanted| wanted == own)
+                && input.period.is_none_or(|wanted| i64::from(wanted) == *period)
+                && input.unit.is_none_or(|wanted| unit.as_deref() == Some(wanted.as_str()))
+        }
+        Watched::Queries(_) => false,
+    };
+    let metric_alarms = view.list::<Alarm>().filter(matches).map(|alarm| shape(view.scope, alarm)).collect();
+    Ok(DescribeAlarmsForMetricOutput { metric_alarms })
+}
+
+/// DeleteAlarms.
+pub fn delete(tx: &mut Tx<'_>, input: &DeleteAlarmsInput) -> Result<DeleteAlarmsOutput, AwsError> {
+    for name in &input.alarm_names {
+        if tx.get::<Alarm>(name).is_none() {
+            return Err(Error::AlarmNotFound(format!("Alarm {name} does not exist")).into());
+        }
+        tx.remove::<Alarm>(name);
+        let data = json!({ "version": "1.0", "type": "Delete" }).to_string();
+        record(tx, name, HistoryKind::Configuration, format!("Alarm \"{name}\" deleted"), data);
+    }
+    Ok(DeleteAlarmsOutput::default())
+}
+
+/// SetAlarmState: until the next evaluation says otherwise.
+pub fn set_state(tx: &mut Tx<'_>, input: &SetAlarmStateInput) -> Result<SetAlarmStateOutput, AwsError> {
+    let alarm = tx
+        .get::<Alarm>(&input.alarm_name)
+        .cloned()
+        .ok_or_else(|| Error::AlarmNotFound(format!("Alarm {} does not exist", input.alarm_name)))?;
+    if let Some(data) = &input.state_reason_data {
+        serde_json::from_str::<serde_json::Value>(data)
+            .map_err(|_| Error::Format("StateReasonData is not valid JSON.".to_owned()))?;
+    }
+    let state = match input.state_value {
+        StateValue::Ok => AlarmState::Ok,
+        StateValue::Alarm => AlarmState::Alarm,
+        StateValue::InsufficientData => AlarmState::InsufficientData,
+    };
+    transition(tx, alarm, state, input.state_reason.clone(), input.state_reason_data.clone(), None);
+    Ok(SetAlarmStateOutput::default())
+}
+
+/// EnableAlarmActions.
+pub fn enable_actions(tx: &mut Tx<'_>, input: &EnableAlarmActionsInput) -> Result<EnableAlarmActionsOutput, AwsError> {
+    switch(tx, &input.alarm_names, true);
+    Ok(EnableAlarmActionsOutput::default())
+}
+
+/// DisableAlarmActions.
+pub fn disable_actions(tx: &mut Tx<'_>, input: &DisableAlarmActionsInput) -> Result<DisableAlarmActionsOutput, AwsError> {
+    switch(tx, &input.alarm_names, false);
+    Ok(DisableAlarmActionsOutput::default())
+}
+
+/// Names that are no alarm's are passed over, as AWS does.
+fn switch(tx: &mut Tx<'_>, names: &[String], enabled: bool) {
+    let now = tx.now;
+    for name in names {
+        let changed = tx.update::<Alarm, _>(name, |alarm| {
+            let changed = alarm.actions_enabled != enabled;
+            if changed {
+                alarm.actions_enabled = enabled;
+                alarm.configured = now;
+            }
+            changed
+        });
+        if changed == Some(true) {
+            let data = json!({ "version": "1.0", "type": "Update" }).to_string();
+            record(tx, name, HistoryKind::Configuration, format!("Alarm \"{name}\" updated"), data);
+        }
+    }
+}
+
+fn shown_state(state: AlarmState) -> StateValue {
+    match state {
+        AlarmState::Ok => StateValue::Ok,
+        AlarmState::Alarm => StateValue::Alarm,
+        AlarmState::InsufficientData => StateValue::InsufficientData,
+    }
+}
+
+fn shown_comparison(comparison: Comparison) -> ComparisonOperator {
+    match comparison {
+        Comparison::GreaterOrEqual => ComparisonOperator::GreaterThanOrEqualToThreshold,
+        Comparison::Greater => ComparisonOperator::GreaterThanThreshold,
+        Comparison::Less => ComparisonOperator::LessThanThreshold,
+        Comparison::LessOrEqual => ComparisonOperator::LessThanOrEqualToThreshold,
+    }
+}
+
+fn shape(scope: &Scope, alarm: &Alarm) -> MetricAlarm {
+    let mut out = MetricAlarm {
+        alarm_name: Some(alarm.name.clone()),
+        alarm_arn: Some(arn(scope, &alarm.name)),
+        alarm_description: alarm.description.clone(),
+        alarm_configuration_updated_timestamp: Some(alarm.configured),
+        actions_enabled: Some(alarm.actions_enabled),
+        ok_actions: alarm.ok_actions.clone(),
+        alarm_actions: alarm.alarm_actions.clone(),
+        insufficient_data_actions: alarm.insufficient_data_actions.clone(),
+        state_value: Some(shown_state(alarm.state)),
+        state_reason: Some(alarm.reason.clone()),
+        state_reason_data: alarm.reason_data.clone(),
+        state_updated_timestamp: Some(alarm.updated),
+        state_transitioned_timestamp: Some(alarm.transitioned),
+        evaluation_periods: Some(alarm.evaluation_periods),
+        datapoints_to_alarm: alarm.datapoints_to_alarm,
+        threshold: Some(alarm.threshold),
+        comparison_operator: Some(shown_comparison(alarm.comparison)),
+        treat_missing_data: alarm.missing.map(|missing| missing.as_str().to_owned()),
+        evaluate_low_sample_count_percentile: alarm.low_sample.clone(),
+        ..Default::default()
+    };
+    match &alarm.watched {
+        Watched::Metric { metric, period, statistic, unit } => {
+            out.metric_name = Some(metric.name.clone());
+            out.namespace = Some(metric.namespace.clone());
+            out.dimensions = query::shown(&metric.dimensions);
+            out.period = i32::try_from(*period).ok();
+            match Statistic::parse(statistic) {
+                Some(Statistic::Percentile(_)) => out.extended_statistic = Some(statistic.clone()),
+                _ => out.statistic = statistic.parse().ok(),
+            }
+            out.unit = unit.as_deref().and_then(|unit| unit.parse().ok());
+        }
+        Watched::Queries(queries) => out.metrics = queries.iter().map(query::shape).collect(),
+    }
+    out
+}
