@@ -1,0 +1,128 @@
+//! Names: every load balancer's, in the public zone of its region's load balancers.
+//!
+//! An internal load balancer's name is as public as the others'; it leads to private addresses. A node whose zone is cut off is
+//! left out of the answers once three checks, ten seconds apart, have failed; were none left, all stay. (Route 53 Developer Guide,
+//! "How Amazon Route 53 determines whether a health check is healthy"; Elastic Load Balancing User Guide, "Routing".)
+
+use super::EC2_OUTAGES;
+use crate::model::{LoadBalancer, Scheme};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
+use zonal_dns::config::{RecordSet, Zone};
+use zonal_ec2::shapes::{AvailabilityZoneState, DescribeAvailabilityZonesRequest, ops};
+use zonal_substrate::Ask;
+use zonal_wire::{AwsError, Time};
+
+/// How long answers may be kept, in seconds.
+const TTL: u32 = 60;
+
+/// How long a node's zone is cut off before its address is withdrawn.
+const WITHDRAWN_AFTER: Duration = Duration::from_secs(30);
+
+/// Drives the zone of a region's load balancers. The key is the region; the scope has no account, as the zone is everybody's.
+pub struct Names;
+
+/// Zones that are cut off, since when, as this controller first saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outages {
+    /// The region.
+    pub region: String,
+    /// By the zones' names.
+    pub since: BTreeMap<String, Time>,
+}
+
+impl Record for Outages {
+    const TABLE: &'static str = "elbv2.outages";
+    fn key(&self) -> &str {
+        &self.region
+    }
+}
+
+impl Controller for Names {
+    fn name(&self) -> &'static str {
+        "elbv2.names"
+    }
+
+    fn wakes_on(&self, change: &Change, _: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        if change.is::<LoadBalancer>() {
+            wake(&Scope::new("", &change.scope.region), &change.scope.region);
+        } else if change.table == EC2_OUTAGES {
+            // Wherever the outage is kept, its key is the zone's name.
+            let region = zonal_cloud::regions::of_zone(&change.key);
+            wake(&Scope::new("", region), region);
+        }
+    }
+
+    fn all(&self, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        for (scope, _) in view.everywhere::<LoadBalancer>() {
+            wake(&Scope::new("", &scope.region), &scope.region);
+        }
+    }
+
+    fn reconcile(&self, tx: &mut Tx<'_>, region: &str) -> Result<Wake, AwsError> {
+        let name = format!("{region}.elb.amazonaws.com");
+        let here = |(scope, balancer): &(&Scope, &LoadBalancer)| &*scope.region == region && balancer.lives();
+        let Some(scope) = tx.view().everywhere::<LoadBalancer>().find(here).map(|(scope, _)| scope.clone()) else {
+            tx.remove::<Outages>(region);
+            tx.ask(Ask::RemoveZone { view: zonal_dns::config::PUBLIC.into(), name });
+            return Ok(Wake::OnChange);
+        };
+        let outages = outages(tx, &scope, region);
+        let now = tx.now;
+        let is_withdrawn = |zone: &str| outages.since.get(zone).is_some_and(|since| *since + WITHDRAWN_AFTER <= now);
+        let view = tx.view();
+        let living = view.everywhere::<LoadBalancer>().filter(here);
+        let records = living.flat_map(|(_, balancer)| records(balancer, &is_withdrawn)).collect();
+        let zone = Zone { name, overlay: false, records };
+        let next = outages.since.values().map(|since| *since + WITHDRAWN_AFTER).filter(|at| *at > now).min();
+        tx.put(outages);
+        tx.ask(Ask::PutZone { view: zonal_dns::config::PUBLIC.into(), zone: Box::new(zone) });
+        Ok(next.map_or(Wake::OnChange, Wake::At))
+    }
+}
+
+/// The zones that are cut off now, with the time when each was first seen so.
+fn outages(tx: &mut Tx<'_>, scope: &Scope, region: &str) -> Outages {
+    let known = tx.get::<Outages>(region).map(|outages| outages.since.clone()).unwrap_or_default();
+    let input = DescribeAvailabilityZonesRequest::default();
+    // Without an answer nothing is known to be cut off.
+    let zones = tx.within(scope, |tx| tx.call::<ops::DescribeAvailabilityZones>("ec2", &input)).unwrap_or_default();
+    let since = zones
+        .availability_zones
+        .into_iter()
+        .filter(|zone| zone.state != Some(AvailabilityZoneState::Available))
+        .filter_map(|zone| zone.zone_name)
+        .map(|zone| {
+            let since = known.get(&zone).copied().unwrap_or(tx.now);
+            (zone, since)
+        })
+        .collect();
+    Outages { region: region.to_owned(), since }
+}
+
+/// A load balancer's name, and the same with `dualstack.` in front, as alias records use it.
+fn records(balancer: &LoadBalancer, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<RecordSet> {
+    let addressed = || {
+        balancer.serving().filter_map(|node| {
+            let interface = node.interface.as_ref()?;
+            let address = match balancer.scheme {
+                Scheme::InternetFacing => interface.public.as_ref()?.address,
+                Scheme::Internal => interface.address,
+            };
+            Some((node.zone.as_str(), address.to_string()))
+        })
+    };
+    let mut values: Vec<String> = addressed().filter(|(zone, _)| !is_withdrawn(zone)).map(|(_, address)| address).collect();
+    if values.is_empty() {
+        values = addressed().map(|(_, address)| address).collect();
+    }
+    if values.is_empty() {
+        return Vec::new();
+    }
+    [balancer.dns_name.clone(), format!("dualstack.{}", balancer.dns_name)]
+        .into_iter()
+        .map(|name| RecordSet { name, type_: "A".into(), ttl: TTL, values: values.clone(), ..RecordSet::default() })
+        .collect()
+}

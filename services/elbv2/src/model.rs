@@ -1,0 +1,373 @@
+//! What is stored: load balancers with their nodes, target groups with their targets, listeners with their rules.
+
+use crate::rules::{Action, Condition};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use zonal_cloud::Record;
+use zonal_cloud::tags::Tags;
+use zonal_balancer::config::{BalancerConfig, Health};
+use zonal_wire::Time;
+
+/// The attributes that a user has set, by key. What was not set has the default of `attributes.rs`.
+pub type Attributes = BTreeMap<String, String>;
+
+/// An application load balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadBalancer {
+    /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID`: the key.
+    pub arn: String,
+    /// Unique among the account's load balancers in the region.
+    pub name: String,
+    /// The public DNS name.
+    pub dns_name: String,
+    /// Who reaches it.
+    pub scheme: Scheme,
+    /// Its VPC.
+    pub vpc: String,
+    /// What it is doing.
+    pub state: BalancerState,
+    /// When it was made.
+    pub created: Time,
+    /// The groups that its interfaces are to belong to.
+    pub security_groups: Vec<String>,
+    /// One per subnet, those that are leaving included.
+    pub nodes: Vec<Node>,
+    /// Attributes that were set.
+    pub attributes: Attributes,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// `LoadBalancerSchemeEnum`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scheme {
+    /// Nodes have public addresses, and the name leads to them.
+    InternetFacing,
+    /// The name leads to private addresses.
+    Internal,
+}
+
+/// Where a load balancer is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BalancerState {
+    /// Its nodes are being made.
+    Provisioning,
+    /// It takes traffic.
+    Active,
+    /// Its user has deleted it: nobody sees it any more, and its nodes are being removed.
+    Deleting,
+}
+
+impl LoadBalancer {
+    /// The last part of the ARN, as metrics name it: `app/NAME/ID`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.arn.split_once(":loadbalancer/").map_or("", |(_, path)| path)
+    }
+
+    /// Whether its user still has it.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.state != BalancerState::Deleting
+    }
+
+    /// The nodes of the subnets that it is to serve.
+    pub fn serving(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.stage != NodeStage::Leaving)
+    }
+
+    /// A node more, or one less, makes it ready again only when all interfaces pass packets.
+    pub fn settle(&mut self) {
+        if self.state == BalancerState::Provisioning && self.serving().all(|node| matches!(node.stage, NodeStage::Ready)) {
+            self.state = BalancerState::Active;
+        }
+    }
+
+    /// Its user deletes it: all nodes go.
+    pub fn delete(&mut self) {
+        self.state = BalancerState::Deleting;
+        for node in &mut self.nodes {
+            node.stage = NodeStage::Leaving;
+        }
+    }
+}
+
+/// The load balancer's presence in a subnet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The subnet.
+    pub subnet: String,
+    /// Its Availability Zone's name.
+    pub zone: String,
+    /// How far it is.
+    pub stage: NodeStage,
+    /// Its interface, once made.
+    pub interface: Option<NodeInterface>,
+}
+
+/// How far a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeStage {
+    /// Its interface does not pass packets yet.
+    Joining,
+    /// It serves.
+    Ready,
+    /// Its subnet was taken away: interface and address are to go.
+    Leaving,
+}
+
+/// A node's interface and addresses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeInterface {
+    /// `eni-…`.
+    pub id: String,
+    /// Inside the VPC.
+    pub address: Ipv4Addr,
+    /// The groups it was last given.
+    pub groups: Vec<String>,
+    /// Of an internet-facing load balancer.
+    pub public: Option<PublicAddress>,
+}
+
+/// A public address that a node holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublicAddress {
+    /// `eipalloc-…`.
+    pub allocation: String,
+    /// `eipassoc-…`.
+    pub association: String,
+    /// The address.
+    pub address: Ipv4Addr,
+}
+
+/// Targets that are checked and chosen in the same way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetGroup {
+    /// `arn:…:targetgroup/NAME/ID`: the key.
+    pub arn: String,
+    /// Unique among the account's target groups in the region.
+    pub name: String,
+    /// The port of targets that are registered without one.
+    pub port: u16,
+    /// Its VPC.
+    pub vpc: String,
+    /// What its targets are.
+    pub target_type: TargetType,
+    /// How they are found healthy.
+    pub health_check: HealthCheck,
+    /// Attributes that were set.
+    pub attributes: Attributes,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl TargetGroup {
+    /// The last part of the ARN, as metrics name it: `targetgroup/NAME/ID`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        path_of_group(&self.arn)
+    }
+}
+
+/// The last part of a target group's ARN.
+#[must_use]
+pub fn path_of_group(arn: &str) -> &str {
+    arn.rsplit_once(':').map_or(arn, |(_, path)| path)
+}
+
+/// `TargetTypeEnum`, as far as there is a plane for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetType {
+    /// Instances by id, reached at their primary private address.
+    Instance,
+    /// Private addresses.
+    Ip,
+}
+
+/// A target group's health check settings. Always HTTP: it is what the balancer's checks speak for HTTP groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// `traffic-port` or a number, as given.
+    pub port: CheckPort,
+    /// Path and query.
+    pub path: String,
+    /// Status codes: `200`, `200,202`, `200-299`.
+    pub matcher: String,
+    /// Seconds.
+    pub interval: u32,
+    /// Seconds.
+    pub timeout: u32,
+    /// Successes in a row that make a target healthy.
+    pub healthy: u32,
+    /// Failures in a row that make it unhealthy.
+    pub unhealthy: u32,
+}
+
+/// The port that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckPort {
+    /// The one that the target takes traffic on.
+    Traffic,
+    /// Another.
+    Port(u16),
+}
+
+impl std::fmt::Display for CheckPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Traffic => f.write_str("traffic-port"),
+            Self::Port(port) => port.fmt(f),
+        }
+    }
+}
+
+/// A registered target, or one that still drains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// See [`Target::key_of`].
+    pub key: String,
+    /// Its group's ARN.
+    pub group: String,
+    /// Instance id or address, as registered.
+    pub id: String,
+    /// The port that it takes traffic on.
+    pub port: u16,
+    /// Where it is reached; `None` while its instance has no address.
+    pub address: Option<Ipv4Addr>,
+    /// Its Availability Zone's name; `all` for an address outside the VPC.
+    pub zone: String,
+    /// Whether it takes requests.
+    pub stage: TargetStage,
+}
+
+/// Whether a target takes requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetStage {
+    /// It does, as far as its health allows.
+    Registered,
+    /// Its instance cannot: the instance's state.
+    Invalid(String),
+    /// It is deregistered and finishes what it has until then.
+    Draining(Time),
+}
+
+impl Target {
+    /// The key of a target: its group, id and port.
+    #[must_use]
+    pub fn key_of(group: &str, id: &str, port: u16) -> String {
+        format!("{group}|{id}|{port}")
+    }
+}
+
+/// What a balancer last said of a target. Apart from [`Target`], so that health wakes no configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetHealth {
+    /// The target's key.
+    pub key: String,
+    /// Its health.
+    pub health: Health,
+}
+
+/// A port that a load balancer listens on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listener {
+    /// `arn:…:listener/app/NAME/ID/ID`: the key.
+    pub arn: String,
+    /// Its load balancer's ARN.
+    pub balancer: String,
+    /// The port.
+    pub port: u16,
+    /// What happens to a request that no rule matches.
+    pub default_action: Action,
+    /// Attributes that were set.
+    pub attributes: Attributes,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl Listener {
+    /// The ARN of its default rule: the same id for the listener's life.
+    #[must_use]
+    pub fn default_rule(&self) -> String {
+        let id = self.arn.rsplit('/').next().unwrap_or_default();
+        // A default rule has an id of its own on AWS; reversing the listener's makes one without storing it.
+        let reversed: String = id.chars().rev().collect();
+        format!("{}/{reversed}", self.arn.replacen(":listener/", ":listener-rule/", 1))
+    }
+}
+
+/// A listener's rule. Its default rule is the listener's own default actions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// `arn:…:listener-rule/app/NAME/ID/ID/ID`: the key.
+    pub arn: String,
+    /// Its listener's ARN.
+    pub listener: String,
+    /// 1 to 50,000; the smallest is tried first.
+    pub priority: u32,
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// What happens then.
+    pub action: Action,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// The configuration that a balancer was last told. Its revision grows with every change, so that the plane can refuse older ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// The load balancer's ARN.
+    pub balancer: String,
+    /// The configuration.
+    pub config: BalancerConfig,
+}
+
+impl Record for LoadBalancer {
+    const TABLE: &'static str = "elbv2.load_balancer";
+    fn key(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Record for TargetGroup {
+    const TABLE: &'static str = "elbv2.target_group";
+    fn key(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Record for Target {
+    const TABLE: &'static str = "elbv2.target";
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Record for TargetHealth {
+    const TABLE: &'static str = "elbv2.target_health";
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Record for Listener {
+    const TABLE: &'static str = "elbv2.listener";
+    fn key(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Record for Rule {
+    const TABLE: &'static str = "elbv2.rule";
+    fn key(&self) -> &str {
+        &self.arn
+    }
+}
+
+impl Record for Told {
+    const TABLE: &'static str = "elbv2.told";
+    fn key(&self) -> &str {
+        &self.balancer
+    }
+}

@@ -1,0 +1,174 @@
+//! Listeners. Source: Elastic Load Balancing API reference, `CreateListener` and the actions that name it.
+
+use super::load_balancers::remove_listener;
+use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, page};
+use crate::attributes;
+use crate::errors::{Error, invalid};
+use crate::model::Listener;
+use crate::rules::{Action, action_of};
+use crate::shapes::{
+    CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput, DescribeListenerAttributesInput,
+    DescribeListenerAttributesOutput, DescribeListenersInput, DescribeListenersOutput, Listener as WireListener, ListenerAttribute,
+    ModifyListenerAttributesInput, ModifyListenerAttributesOutput, ModifyListenerInput, ModifyListenerOutput, ProtocolEnum,
+};
+use zonal_cloud::tags::Tags;
+use zonal_cloud::{Tx, View};
+use zonal_wire::AwsError;
+
+/// Listeners per load balancer, as AWS's default quota has it.
+const QUOTA: usize = 50;
+
+/// `CreateListener`
+pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateListenerOutput, AwsError> {
+    let balancer_arn = balancer(&tx.view(), &input.load_balancer_arn)?.arn.clone();
+    if input.protocol.is_none() {
+        return Err(invalid("A protocol must be specified").into());
+    }
+    refuse_unsupported(input.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
+    if input.mutual_authentication.is_some() || !input.alpn_policy.is_empty() {
+        return Err(invalid("Mutual authentication and ALPN policies are only for listeners that terminate TLS").into());
+    }
+    let port = port_of(input.port)?.ok_or_else(|| invalid("A port must be specified"))?;
+    check_port(&tx.view(), &balancer_arn, port, None)?;
+    let count = tx.list::<Listener>().filter(|other| other.balancer == balancer_arn).count();
+    if count >= QUOTA {
+        let text = format!("The maximum number of listeners per load balancer is '{QUOTA}'");
+        return Err(Error::TooMany { what: "TooManyListeners", text }.into());
+    }
+    let default_action = action_of(&input.default_actions)?;
+    check_groups(&tx.view(), &balancer_arn, &default_action)?;
+    let mut tags = Tags::new();
+    merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
+    let id = new_id(tx);
+    let arn = format!("{}/{id}", balancer_arn.replacen(":loadbalancer/", ":listener/", 1));
+    let attributes = crate::model::Attributes::new();
+    let record = Listener { arn, balancer: balancer_arn, port, default_action, attributes, tags };
+    let output = CreateListenerOutput { listeners: vec![shown(&record)] };
+    tx.put(record);
+    Ok(output)
+}
+
+fn refuse_unsupported(protocol: Option<ProtocolEnum>, policy: Option<&str>, certificates: bool) -> Result<(), Error> {
+    match protocol {
+        None | Some(ProtocolEnum::Http) if policy.is_some() || certificates => {
+            Err(invalid("A certificate or an SSL policy cannot be specified for HTTP listeners"))
+        }
+        None | Some(ProtocolEnum::Http) => Ok(()),
+        Some(ProtocolEnum::Https) => {
+            Err(Error::UnsupportedProtocol("Zonal's load balancers do not terminate TLS: listeners of protocol 'HTTPS' are not supported".into()))
+        }
+        Some(other) => {
+            Err(Error::UnsupportedProtocol(format!("Listener protocol '{other}' is not supported with a load balancer of type 'application'")))
+        }
+    }
+}
+
+fn port_of(given: Option<i32>) -> Result<Option<u16>, Error> {
+    let port = |port: i32| u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| invalid("The port must be between 1 and 65535"));
+    given.map(port).transpose()
+}
+
+fn check_port(view: &View<'_>, balancer: &str, port: u16, except: Option<&str>) -> Result<(), Error> {
+    let taken = view
+        .list::<Listener>()
+        .any(|other| other.balancer == balancer && other.port == port && Some(other.arn.as_str()) != except);
+    if taken { Err(Error::DuplicateListener(balancer.to_owned())) } else { Ok(()) }
+}
+
+/// Checks that an action's target groups exist and serve no other load balancer.
+pub(super) fn check_groups(view: &View<'_>, balancer_arn: &str, action: &Action) -> Result<(), Error> {
+    for arn in action.groups() {
+        let found = group(view, arn)?;
+        if balancer_of_group(view, arn).is_some_and(|other| other != balancer_arn) {
+            return Err(Error::TargetGroupAssociationLimit(arn.to_owned()));
+        }
+        let vpc = &balancer(view, balancer_arn)?.vpc;
+        if found.vpc != *vpc {
+            return Err(Error::InvalidConfiguration(format!(
+                "The following target groups are not in the load balancer's VPC '{vpc}': {arn}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// `ModifyListener`
+pub fn modify(tx: &mut Tx<'_>, input: &ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
+    let mut changed = listener(&tx.view(), &input.listener_arn)?.clone();
+    refuse_unsupported(input.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
+    if let Some(port) = port_of(input.port)? {
+        check_port(&tx.view(), &changed.balancer, port, Some(&changed.arn))?;
+        changed.port = port;
+    }
+    if !input.default_actions.is_empty() {
+        changed.default_action = action_of(&input.default_actions)?;
+        check_groups(&tx.view(), &changed.balancer, &changed.default_action)?;
+    }
+    let output = ModifyListenerOutput { listeners: vec![shown(&changed)] };
+    tx.put(changed);
+    Ok(output)
+}
+
+/// `DeleteListener`
+pub fn delete(tx: &mut Tx<'_>, input: &DeleteListenerInput) -> Result<DeleteListenerOutput, AwsError> {
+    let arn = listener(&tx.view(), &input.listener_arn)?.arn.clone();
+    remove_listener(tx, &arn);
+    Ok(DeleteListenerOutput {})
+}
+
+/// `DescribeListeners`
+pub fn describe(view: &View<'_>, input: &DescribeListenersInput) -> Result<DescribeListenersOutput, AwsError> {
+    match (&input.load_balancer_arn, input.listener_arns.is_empty()) {
+        (None, true) => return Err(invalid("You must specify either listener ARNs or a load balancer ARN").into()),
+        (Some(_), false) => return Err(invalid("You cannot specify both listener ARNs and a load balancer ARN").into()),
+        (Some(arn), true) => drop(balancer(view, arn)?),
+        (None, false) => {}
+    }
+    for arn in &input.listener_arns {
+        listener(view, arn)?;
+    }
+    let wanted = view.list::<Listener>().filter(|found| match &input.load_balancer_arn {
+        Some(arn) => found.balancer == *arn,
+        None => input.listener_arns.contains(&found.arn),
+    });
+    let items = wanted.map(|found| (found.arn.clone(), shown(found)));
+    let (listeners, next_marker) = page(items, input.marker.as_deref(), input.page_size)?;
+    Ok(DescribeListenersOutput { listeners, next_marker })
+}
+
+fn shown(listener: &Listener) -> WireListener {
+    WireListener {
+        listener_arn: Some(listener.arn.clone()),
+        load_balancer_arn: Some(listener.balancer.clone()),
+        port: Some(i32::from(listener.port)),
+        protocol: Some(ProtocolEnum::Http),
+        default_actions: vec![listener.default_action.wire()],
+        ..WireListener::default()
+    }
+}
+
+/// `DescribeListenerAttributes`
+pub fn describe_attributes(
+    view: &View<'_>,
+    input: &DescribeListenerAttributesInput,
+) -> Result<DescribeListenerAttributesOutput, AwsError> {
+    Ok(DescribeListenerAttributesOutput { attributes: attributes_of(listener(view, &input.listener_arn)?) })
+}
+
+/// `ModifyListenerAttributes`
+pub fn modify_attributes(
+    tx: &mut Tx<'_>,
+    input: &ModifyListenerAttributesInput,
+) -> Result<ModifyListenerAttributesOutput, AwsError> {
+    let mut changed = listener(&tx.view(), &input.listener_arn)?.clone();
+    let given = input.attributes.iter().map(|attribute| (attribute.key.clone(), attribute.value.clone()));
+    attributes::set_listener(&mut changed.attributes, given)?;
+    let attributes = attributes_of(&changed);
+    tx.put(changed);
+    Ok(ModifyListenerAttributesOutput { attributes })
+}
+
+fn attributes_of(listener: &Listener) -> Vec<ListenerAttribute> {
+    let attribute = |(key, value)| ListenerAttribute { key: Some(key), value: Some(value) };
+    attributes::of_listener(&listener.attributes).map(attribute).collect()
+}

@@ -1,0 +1,125 @@
+//! What a load balancer's plane is told: the whole configuration, made from what is stored.
+
+use crate::attributes;
+use crate::model::{CheckPort, Listener, LoadBalancer, Rule, Target, TargetGroup, TargetStage};
+use crate::rules::{Act, Action, Condition};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use zonal_balancer::config;
+use zonal_cloud::View;
+
+/// The configuration of a load balancer, with a revision.
+#[must_use]
+pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::BalancerConfig {
+    let own: Vec<&Listener> = view.list::<Listener>().filter(|listener| listener.balancer == balancer.arn).collect();
+    let listeners: Vec<config::Listener> = own.iter().map(|listener| self::listener(view, listener)).collect();
+    let mut named = BTreeSet::new();
+    for listener in &own {
+        named.extend(listener.default_action.groups());
+        for rule in view.list::<Rule>().filter(|rule| rule.listener == listener.arn) {
+            named.extend(rule.action.groups());
+        }
+    }
+    let nodes = balancer.serving().filter_map(|node| {
+        let interface = node.interface.as_ref()?;
+        Some(config::Node { interface: interface.id.clone(), zone: node.zone.clone(), address: interface.address })
+    });
+    config::BalancerConfig {
+        id: balancer.arn.clone(),
+        revision,
+        nodes: nodes.collect(),
+        listeners,
+        target_groups: named.into_iter().filter_map(|arn| Some(group(view, balancer, view.get(arn)?))).collect(),
+        idle_timeout: attributes::idle_timeout(balancer),
+    }
+}
+
+fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
+    let own = view.list::<Rule>().filter(|rule| rule.listener == listener.arn);
+    let mut rules: Vec<config::Rule> = own
+        .map(|rule| config::Rule {
+            id: rule.arn.clone(),
+            priority: rule.priority,
+            conditions: rule.conditions.iter().map(condition).collect(),
+            action: action(&rule.action),
+        })
+        .collect();
+    rules.sort_by_key(|rule| rule.priority);
+    config::Listener {
+        id: listener.arn.clone(),
+        port: listener.port,
+        default_action: action(&listener.default_action),
+        rules,
+    }
+}
+
+fn action(action: &Action) -> config::Action {
+    match &action.act {
+        Act::Forward { groups, .. } => config::Action::Forward(
+            groups
+                .iter()
+                .map(|(arn, weight)| config::WeightedGroup { target_group: arn.clone(), weight: *weight })
+                .collect(),
+        ),
+        Act::Redirect(redirect) => config::Action::Redirect(config::Redirect {
+            protocol: redirect.protocol.clone(),
+            host: redirect.host.clone(),
+            port: redirect.port.clone(),
+            path: redirect.path.clone(),
+            query: redirect.query.clone(),
+            permanent: redirect.permanent,
+        }),
+        Act::Fixed { status, content_type, body } => config::Action::FixedResponse {
+            status_code: *status,
+            content_type: content_type.clone(),
+            message_body: body.clone().unwrap_or_default(),
+        },
+    }
+}
+
+fn condition(condition: &Condition) -> config::Condition {
+    match condition.clone() {
+        Condition::HostHeader(values) => config::Condition::HostHeader(values),
+        Condition::PathPattern(values) => config::Condition::PathPattern(values),
+        Condition::Method(values) => config::Condition::HttpRequestMethod(values),
+        Condition::Header { name, values } => config::Condition::HttpHeader { name, values },
+        Condition::Query(pairs) => config::Condition::QueryString(
+            pairs.into_iter().map(|(key, value)| config::QueryPattern { key, value }).collect(),
+        ),
+        Condition::SourceIp(networks) => config::Condition::SourceIp(networks),
+    }
+}
+
+/// A target group with the targets that a balancer can use: an instance that does not run is none of them, and neither is one in a
+/// zone that the load balancer does not serve.
+fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> config::TargetGroup {
+    let check = &group.health_check;
+    let serves = |zone: &str| zone == "all" || balancer.serving().any(|node| node.zone == zone);
+    let targets = view.list::<Target>().filter(|target| target.group == group.arn && serves(&target.zone)).filter_map(|target| {
+        let state = match target.stage {
+            TargetStage::Registered => config::TargetState::Active,
+            TargetStage::Draining(_) => config::TargetState::Draining,
+            TargetStage::Invalid(_) => return None,
+        };
+        let address = target.address?;
+        Some(config::Target { id: target.id.clone(), address, port: target.port, zone: target.zone.clone(), state })
+    });
+    config::TargetGroup {
+        id: group.arn.clone(),
+        name: group.name.clone(),
+        health_check: config::HealthCheck {
+            protocol: config::CheckProtocol::Http { path: check.path.clone(), matcher: check.matcher.clone() },
+            port: match check.port {
+                CheckPort::Traffic => None,
+                CheckPort::Port(port) => Some(port),
+            },
+            interval: Duration::from_secs(u64::from(check.interval)),
+            timeout: Duration::from_secs(u64::from(check.timeout)),
+            healthy_threshold: check.healthy,
+            unhealthy_threshold: check.unhealthy,
+        },
+        targets: targets.collect(),
+        deregistration_delay: attributes::deregistration_delay(group),
+        cross_zone: attributes::is_cross_zone(group),
+    }
+}
