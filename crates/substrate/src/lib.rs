@@ -38,7 +38,8 @@ pub enum Ask {
     PutInterface(Interface),
     /// The interface is gone.
     RemoveInterface(String),
-    /// A sandbox runs: made, or started again from its disk. The `generation` tells one start from the next.
+    /// A sandbox runs: made, or started again from its disk. The `generation` tells one start from the next: where that start runs
+    /// already nothing happens; where an earlier one runs, it is shut down first (a reboot).
     StartSandbox(Box<Sandbox>),
     /// A sandbox is stopped, its disk kept. `force` skips the orderly shutdown.
     StopSandbox {
@@ -49,11 +50,11 @@ pub enum Ask {
         /// Kill at once.
         force: bool,
     },
-    /// A sandbox is restarted in place.
-    RebootSandbox {
+    /// A sandbox's PID 1 is killed as if its kernel had panicked; reported as [`StopCause::Died`].
+    CrashSandbox {
         /// The sandbox's id.
         id: String,
-        /// The new start's number.
+        /// Which start is meant: a later one is left alone.
         generation: u64,
     },
     /// The sandbox and its disk are gone.
@@ -176,7 +177,8 @@ impl Ask {
             Self::PutGroup(Group { id, .. }) | Self::RemoveGroup(id) => ("group", id.clone()),
             Self::PutInterface(Interface { id, .. }) | Self::RemoveInterface(id) => ("interface", id.clone()),
             Self::StartSandbox(sandbox) => ("sandbox", sandbox.id.clone()),
-            Self::StopSandbox { id, .. } | Self::RebootSandbox { id, .. } | Self::RemoveSandbox(id) => ("sandbox", id.clone()),
+            Self::StopSandbox { id, .. } | Self::RemoveSandbox(id) => ("sandbox", id.clone()),
+            Self::CrashSandbox { id, .. } => ("crash", id.clone()),
             Self::PutImage { id, .. } | Self::RemoveImage(id) => ("image", id.clone()),
             Self::PutBalancer(config) => ("balancer", config.id.clone()),
             Self::RemoveBalancer(id) => ("balancer", id.clone()),
