@@ -186,7 +186,7 @@ impl Session {
             Framing::Length(left) => usize::try_from(left).ok().filter(|left| *left <= rest.len()),
             Framing::Chunked | Framing::UntilClose => None,
         };
-        let keeps = head.keep_alive && unread.is_some() && !self.client.is_dismissed();
+        let keeps = head.keep_alive && unread.is_some() && !self.client.dismissed.get();
         let after = if keeps { After::KeepAlive } else { After::Close };
         let occasion = Occasion { now, after, head_only: wants.head_only };
         let plan = match decision {
@@ -263,7 +263,7 @@ impl Session {
                 node: self.door.shared.node(self.worker.core, self.door.zone),
                 group: counts,
                 wants,
-                dismissed: self.client.is_dismissed(),
+                dismissed: &self.client.dismissed,
                 begun: &begun,
             },
         };

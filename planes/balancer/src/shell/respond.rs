@@ -30,8 +30,8 @@ pub struct Answering<'a> {
     pub group: &'a GroupCounts,
     /// What the client understands and asks for.
     pub wants: Wants,
-    /// The client must not ask again.
-    pub dismissed: bool,
+    /// Set while the balancer is being removed: the client must not ask again.
+    pub dismissed: &'a Cell<bool>,
     /// Whether something of the answer has been written.
     pub begun: &'a Cell<bool>,
 }
@@ -113,7 +113,7 @@ impl Answering<'_> {
             let keeps = self.wants.keep_alive
                 && upload == Upload::Done
                 && onward != Onward::UntilClose
-                && !self.dismissed;
+                && !self.dismissed.get();
             let relay = Relay {
                 body: Body::new(head.framing),
                 onward,

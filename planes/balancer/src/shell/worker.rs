@@ -74,7 +74,8 @@ pub struct Client {
     shared: Arc<Shared>,
     /// The target that its request is at; 0 between requests.
     target: Cell<u64>,
-    dismissed: Cell<bool>,
+    /// It must not ask again.
+    pub dismissed: Cell<bool>,
     task: RefCell<Option<AbortHandle>>,
 }
 
@@ -87,11 +88,6 @@ impl Client {
     /// Its request is over.
     pub fn rest(&self) {
         self.target.set(0);
-    }
-
-    /// It must not ask again.
-    pub fn is_dismissed(&self) -> bool {
-        self.dismissed.get()
     }
 
     fn abort(&self) {

@@ -1,0 +1,128 @@
+//! Health: who is asked, what becomes of it, and how fast it takes effect.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use zonal_balancer::config::*;
+
+use crate::support::*;
+
+#[test]
+fn an_unhealthy_target_is_out_of_rotation_within_its_thresholds() {
+    let (good, bad) = (Server::plain("good"), Server::plain("bad"));
+    let world = World::with(&[&good, &bad]);
+    let began = Instant::now();
+    bad.set_healthy(false);
+    let report = world.wait_health("bad", HealthState::Unhealthy);
+    // Two intervals and a timeout; the machine that tests run on may be busy with others.
+    let slack = Duration::from_millis(500);
+    assert!(began.elapsed() < INTERVAL * 2 + Duration::from_millis(100) + slack, "{:?}", began.elapsed());
+    assert_eq!(report.health.reason, Some(HealthReason::ResponseCodeMismatch));
+    assert_eq!(report.health.description.as_deref(), Some("Health checks failed with these codes: [500]"));
+    let before = bad.requests().len();
+    for _ in 0..20 {
+        assert_eq!(world.get("/").text(), "good");
+    }
+    assert_eq!(bad.requests().len(), before);
+    assert_eq!(world.metrics().hosts["group"][ZONE], Hosts { healthy: 1, unhealthy: 1 });
+    bad.set_healthy(true);
+    world.wait_health("bad", HealthState::Healthy);
+    let answers: Vec<_> = (0..4).map(|_| world.get("/").text().to_owned()).collect();
+    assert!(answers.contains(&"bad".to_owned()), "{answers:?}");
+}
+
+#[test]
+fn with_no_healthy_target_all_get_requests() {
+    let targets = ["a", "b"].map(Server::plain);
+    targets.iter().for_each(|target| target.set_healthy(false));
+    let world = World::unsettled(&targets.each_ref(), |_| {});
+    for target in &targets {
+        world.wait_health(&target.id, HealthState::Unhealthy);
+    }
+    for _ in 0..10 {
+        assert_eq!(world.get("/").status, 200);
+    }
+    assert_eq!(targets.each_ref().map(|target| target.requests().len()), [5, 5]);
+    targets[0].set_healthy(true);
+    world.wait_health("a", HealthState::Healthy);
+    assert_eq!((0..6).map(|_| world.get("/").text().to_owned()).collect::<Vec<_>>(), ["a"; 6]);
+}
+
+#[test]
+fn every_way_to_fail_has_its_reason() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let silent = Server { port: silent.local_addr().expect("it is bound").port(), ..hold(silent) };
+    let refuses = Server::absent("refuses");
+    let world = World::unsettled(&[&silent, &refuses], |_| {});
+    let first = world.reports().into_iter().find_map(|report| match report {
+        Report::Health(health) => Some(health.health),
+        _ => None,
+    });
+    assert_eq!(first.and_then(|health| health.reason), Some(HealthReason::RegistrationInProgress));
+    let report = world.wait_health("silent", HealthState::Unhealthy);
+    assert_eq!(report.health.reason, Some(HealthReason::Timeout));
+    let report = world.wait_health("refuses", HealthState::Unhealthy);
+    assert_eq!(report.health.reason, Some(HealthReason::FailedHealthChecks));
+}
+
+#[test]
+fn a_tcp_check_asks_for_no_more_than_a_connection() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let silent = Server { port: silent.local_addr().expect("it is bound").port(), ..hold(silent) };
+    let refuses = Server::absent("refuses");
+    let world = World::unsettled(&[&silent, &refuses], |config| {
+        config.target_groups[0].health_check.protocol = CheckProtocol::Tcp;
+    });
+    world.wait_health("silent", HealthState::Healthy);
+    world.wait_health("refuses", HealthState::Unhealthy);
+}
+
+#[test]
+fn checks_go_to_the_port_and_take_the_codes_they_are_told() {
+    let (traffic, admin) = (Server::absent("traffic"), Server::plain("admin"));
+    let world = World::unsettled(&[&traffic], |config| {
+        let check = &mut config.target_groups[0].health_check;
+        check.port = Some(admin.port);
+        check.protocol = CheckProtocol::Http { path: "/other".to_owned(), matcher: "200-299,301".to_owned() };
+    });
+    world.wait_health("traffic", HealthState::Healthy);
+    let asked = &admin.requests()[0];
+    assert_eq!(asked.line(), "GET /other HTTP/1.1");
+    assert_eq!(asked.header("user-agent"), Some("ELB-HealthChecker/2.0"));
+}
+
+#[test]
+fn targets_of_a_zone_without_a_node_are_in_no_use() {
+    let (here, away) = (Server::plain("here"), Server::plain("away"));
+    let mut world = World::unsettled(&[&here, &away], |config| {
+        config.target_groups[0].targets[1].zone = "us-east-1b".to_owned();
+    });
+    let report = world.wait_health("away", HealthState::Unused);
+    assert_eq!(report.health.reason, Some(HealthReason::NotInUse));
+    world.wait_health("here", HealthState::Healthy);
+    assert_eq!((0..4).map(|_| world.get("/").text().to_owned()).collect::<Vec<_>>(), ["here"; 4]);
+    world.apply(|config| {
+        let address = [127, 0, 0, 2].into();
+        config.nodes.push(Node { interface: "eni-b".to_owned(), zone: "us-east-1b".to_owned(), address });
+    });
+    world.wait_health("away", HealthState::Healthy);
+}
+
+#[test]
+fn groups_that_no_listener_names_are_in_no_use() {
+    let target = Server::plain("a");
+    let world = World::unsettled(&[&target], |config| {
+        config.listeners[0].default_action = Action::Forward(Vec::new());
+    });
+    assert_eq!(world.wait_health("a", HealthState::Unused).health.reason, Some(HealthReason::NotInUse));
+    assert_eq!(world.get("/").status, 503);
+}
+
+/// A target whose listener accepts, by its backlog, and says nothing.
+fn hold(listener: TcpListener) -> Server {
+    std::thread::spawn(move || {
+        let held: Vec<_> = listener.incoming().collect();
+        drop(held);
+    });
+    Server::absent("silent")
+}

@@ -1,0 +1,8 @@
+//! The balancer with real sockets on 127.0.0.1: each test owns its balancer, targets and ports.
+
+mod answers;
+mod bodies;
+mod change;
+mod health;
+mod refuse;
+mod support;
