@@ -135,7 +135,7 @@ pub fn parse_request<'h, 'b>(
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, space) {
         Ok(httparse::Status::Complete(len)) if len == head.len() => {}
-        Err(httparse::Error::Version) => return Err(Refusal::Version),
+        Err(httparse::Error::Version) => return Err(version_refusal(head)),
         _ => return Err(Refusal::Malformed),
     }
     let (Some(method), Some(path), Some(minor)) = (request.method, request.path, request.version) else {
@@ -394,6 +394,20 @@ fn authority(value: &[u8]) -> Result<&str, Refusal> {
         return Err(Refusal::Malformed);
     }
     std::str::from_utf8(value).map_err(|_| Refusal::Malformed)
+}
+
+/// Another HTTP version, or no version at all.
+fn version_refusal(head: &[u8]) -> Refusal {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ').skip(2);
+    match (parts.next(), parts.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Refusal::Version
+        }
+        _ => Refusal::Malformed,
+    }
 }
 
 fn check_limits(head: &[u8], path: &str, headers: &[httparse::Header<'_>]) -> Result<(), Refusal> {
