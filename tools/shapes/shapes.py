@@ -32,6 +32,11 @@ SCALARS = {
 }
 # An enum with more values than this is a plain string: nobody matches on 1,000 instance types.
 LARGEST_ENUM = 64
+# Values that AWS sends and its own model leaves out. Each has its line in UNDOCUMENTED-AWS.md.
+UNDOCUMENTED = {
+    "AttachmentStatus": ["available"],  # of an internet gateway
+    "NetworkInterfaceStatus": ["pending"],
+}
 
 
 def limits(shape):
@@ -91,6 +96,7 @@ class Writer:
             return declared
         values = getattr(shape, "enum", None)
         if values and len(values) <= LARGEST_ENUM:
+            values = [*values, *UNDOCUMENTED.get(shape.name, [])]
             self.declared[shape.name] = [f"enum {shape.name}"] + [f"  {v}" for v in values]
             return shape.name
         if values:

@@ -53,7 +53,7 @@ pub enum OpenError {
 /// What does not change while a cloud is open.
 pub(crate) struct Core {
     services: Vec<Box<dyn Service>>,
-    entries: BTreeMap<(&'static str, &'static str), Entry>,
+    entries: BTreeMap<&'static str, BTreeMap<&'static str, Entry>>,
     controllers: Vec<Box<dyn Controller>>,
     registrar: Registrar,
     pub world: Arc<dyn World>,
@@ -62,8 +62,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn entry(&self, service: &str, operation: &str) -> Result<&Entry, AwsError> {
-        // The map's keys live as long as the program; a lookup by shorter ones needs the same lifetime only as a bound.
-        self.entries.get(&(service, operation) as &(&str, &str)).ok_or_else(|| {
+        self.entries.get(service).and_then(|entries| entries.get(operation)).ok_or_else(|| {
             AwsError::client("InvalidAction", format!("The action {operation} is not valid for this web service."))
         })
     }
@@ -143,13 +142,13 @@ impl Cloud {
         let mut registrar = Registrar::default();
         registrar.record::<Used>();
         registrar.record::<tokens::ClientToken>();
-        let mut entries = BTreeMap::new();
+        let mut entries: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         let mut controllers = Vec::new();
         for service in &services {
             service.records(&mut registrar);
             controllers.extend(service.controllers());
             for entry in service.operations() {
-                entries.insert((service.name(), entry.facts.name), entry);
+                entries.entry(service.name()).or_default().insert(entry.facts.name, entry);
             }
         }
         let storage = config.path.as_deref().map(|path| Storage::open(path, config.sync)).transpose()?;
@@ -227,7 +226,8 @@ impl Cloud {
         if let Handler::Read(handler) = &entry.handler {
             let state = self.read();
             if state.get::<Used>(&request.scope, request.service).is_some() {
-                return handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input);
+                let answer = handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)?;
+                return entry.unless_dry(&*request.input).map(|()| answer);
             }
         }
         self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
@@ -275,6 +275,14 @@ impl Cloud {
         }
         let pass = *lock(&self.next_pass);
         Some(lock(&self.queue).next().map_or(pass, |next| next.min(pass)))
+    }
+
+    /// Does something that is no operation of AWS's (breaking a zone, say), as a service.
+    ///
+    /// # Errors
+    /// Those of `act`; nothing is changed then.
+    pub fn act<R>(&self, scope: &Scope, label: &'static str, act: impl FnOnce(&mut Tx<'_>) -> Result<R, AwsError>) -> Result<R, AwsError> {
+        self.write(scope, Caller::Service(label), label, act)
     }
 
     /// Reads the state.

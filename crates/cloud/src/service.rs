@@ -76,6 +76,7 @@ impl Registrar {
 type ReadHandler = Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
 type WriteHandler = Box<dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
 type Unsettled = Box<dyn Fn(&View<'_>, &dyn Structure) -> bool + Send + Sync>;
+type Asked = Box<dyn Fn(&dyn Structure) -> bool + Send + Sync>;
 type TokenOf = Box<dyn Fn(&dyn Structure) -> Option<String> + Send + Sync>;
 
 pub(crate) enum Handler {
@@ -89,6 +90,7 @@ pub struct Entry {
     pub(crate) handler: Handler,
     pub(crate) settle: Option<(Duration, Unsettled)>,
     pub(crate) token: Option<(TokenOf, &'static str)>,
+    pub(crate) dry_run: Option<Asked>,
 }
 
 /// An operation that reads.
@@ -96,7 +98,7 @@ pub fn read<O: Operation>(handler: fn(&View<'_>, &O::Input) -> Result<O::Output,
     let handler = move |view: &View<'_>, input: &dyn Structure| {
         handler(view, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
     };
-    Entry { facts: O::facts(), handler: Handler::Read(Box::new(handler)), settle: None, token: None }
+    Entry { facts: O::facts(), handler: Handler::Read(Box::new(handler)), settle: None, token: None, dry_run: None }
 }
 
 /// An operation that writes: in one transaction, undone whole where it fails.
@@ -104,7 +106,7 @@ pub fn write<O: Operation>(handler: fn(&mut Tx<'_>, &O::Input) -> Result<O::Outp
     let handler = move |tx: &mut Tx<'_>, input: &dyn Structure| {
         handler(tx, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
     };
-    Entry { facts: O::facts(), handler: Handler::Write(Box::new(handler)), settle: None, token: None }
+    Entry { facts: O::facts(), handler: Handler::Write(Box::new(handler)), settle: None, token: None, dry_run: None }
 }
 
 fn typed<O: Operation>(input: &dyn Structure) -> &O::Input {
@@ -126,6 +128,24 @@ impl Entry {
     pub fn idempotent<O: Operation>(mut self, token: fn(&O::Input) -> Option<&str>, mismatch: &'static str) -> Self {
         self.token = Some((Box::new(move |input| token(typed::<O>(input)).map(ToOwned::to_owned)), mismatch));
         self
+    }
+
+    /// Makes the input's `DryRun` member work as EC2's does: the call is made whole, then undone, and answers
+    /// `DryRunOperation` where it would have succeeded.
+    #[must_use]
+    pub fn dry_run<O: Operation>(mut self, asked: fn(&O::Input) -> Option<bool>) -> Self {
+        self.dry_run = Some(Box::new(move |input| asked(typed::<O>(input)) == Some(true)));
+        self
+    }
+
+    pub(crate) fn unless_dry(&self, input: &dyn Structure) -> Result<(), AwsError> {
+        match &self.dry_run {
+            Some(asked) if asked(input) => {
+                let text = "Request would have succeeded, but DryRun flag is set.";
+                Err(AwsError::client("DryRunOperation", text).status(412))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The operation's facts.

@@ -48,7 +48,7 @@ pub(crate) fn once(
         }
         let stored = serde_json::from_str(&earlier.output)
             .map_err(|error| AwsError::internal(format!("the answer kept for token {token} does not decode: {error}")))?;
-        let mut output = facts.new_output();
+        let mut output = (facts.new_output)();
         value::from_json(&stored, &mut *output)
             .map_err(|error| AwsError::internal(format!("the answer kept for token {token} does not fit: {error}")))?;
         return Ok(output);

@@ -189,7 +189,7 @@ impl<'a> Tx<'a> {
         input: &serde_json::Value,
     ) -> Result<serde_json::Value, AwsError> {
         let facts = self.core.entry(service, operation)?.facts;
-        let mut typed = facts.new_input();
+        let mut typed = (facts.new_input)();
         zonal_wire::value::from_json(input, &mut *typed)
             .map_err(|violations| AwsError::client("ValidationError", violations.to_string()))?;
         let output = self.invoke(service, operation, &*typed)?;
@@ -211,13 +211,14 @@ impl<'a> Tx<'a> {
         self.depth += 1;
         let result = self.attempt(|tx| {
             core.first_use(service, tx)?;
-            match &entry.handler {
+            let answer = match &entry.handler {
                 Handler::Read(handler) => handler(&tx.view(), input),
                 Handler::Write(handler) => match entry.token.as_ref().and_then(|(of, mismatch)| Some((of(input)?, mismatch))) {
                     Some((token, mismatch)) => tokens::once(tx, service, entry.facts, &token, mismatch, input, handler),
                     None => handler(tx, input),
                 },
-            }
+            }?;
+            entry.unless_dry(input).map(|()| answer)
         });
         self.depth -= 1;
         result

@@ -1,0 +1,23 @@
+//! What drives EC2's things towards what is stored.
+
+mod images;
+mod instances;
+mod interfaces;
+mod names;
+mod networks;
+mod zones;
+
+use zonal_cloud::Controller;
+
+pub(crate) fn all() -> Vec<Box<dyn Controller>> {
+    vec![
+        Box::new(networks::Networks),
+        Box::new(networks::Subnets),
+        Box::new(networks::Groups),
+        Box::new(interfaces::Interfaces),
+        Box::new(instances::Instances),
+        Box::new(images::Images),
+        Box::new(names::Names),
+        Box::new(zones::Zones),
+    ]
+}

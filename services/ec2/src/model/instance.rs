@@ -1,0 +1,184 @@
+//! Instances.
+
+use serde::{Deserialize, Serialize};
+use zonal_cloud::Record;
+use zonal_cloud::tags::Tags;
+use zonal_wire::Time;
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// `i-…`.
+    pub id: String,
+    /// `r-…`: shared by those started in one call.
+    pub reservation: String,
+    /// Its place in that call.
+    pub launch_index: i32,
+    /// The image.
+    pub image: String,
+    /// Such as `t2.micro`.
+    pub instance_type: String,
+    /// The key pair's name.
+    pub key_name: Option<String>,
+    /// Its Availability Zone's name.
+    pub zone: String,
+    /// Its VPC.
+    pub vpc: String,
+    /// Its subnet.
+    pub subnet: String,
+    /// Its primary interface.
+    pub interface: String,
+    /// Its root volume.
+    pub volume: String,
+    /// Where it is in its life.
+    pub state: InstanceState,
+    /// How its status checks stand.
+    pub status: Status,
+    /// Which start this is; counts up with every start and reboot.
+    pub generation: u64,
+    /// When it was started last.
+    pub launched: Time,
+    /// Why it is in its state.
+    pub reason: Option<StateReason>,
+    /// Since when it is terminated: it is forgotten an hour later.
+    pub terminated: Option<Time>,
+    /// User data as given: base64.
+    pub user_data: Option<String>,
+    /// Detailed monitoring.
+    pub monitoring: bool,
+    /// `ebsOptimized`.
+    pub ebs_optimized: bool,
+    /// Whether `TerminateInstances` is refused.
+    pub termination_protection: bool,
+    /// Whether `StopInstances` is refused.
+    pub stop_protection: bool,
+    /// Shutting itself down terminates it rather than stops it.
+    pub terminate_on_shutdown: bool,
+    /// The instance profile's ARN.
+    pub profile: Option<String>,
+    /// Settings of the metadata service.
+    pub metadata: MetadataOptions,
+    /// `unlimited` or `standard`, for burstable types.
+    pub credits: Option<String>,
+    /// The client token it was started with.
+    pub client_token: String,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl Record for Instance {
+    const TABLE: &'static str = "ec2.instance";
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Where an instance is in its life. Source: "Amazon EC2 instance state changes" in the EC2 User Guide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InstanceState {
+    /// Being started.
+    Pending,
+    /// Its PID 1 runs.
+    Running,
+    /// Being stopped.
+    Stopping,
+    /// Stopped; its disk is kept.
+    Stopped,
+    /// Being terminated.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+}
+
+impl InstanceState {
+    /// AWS's number for it, in the low byte.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Pending => 0,
+            Self::Running => 16,
+            Self::ShuttingDown => 32,
+            Self::Terminated => 48,
+            Self::Stopping => 64,
+            Self::Stopped => 80,
+        }
+    }
+
+    /// AWS's name for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether it is on its way to another.
+    #[must_use]
+    pub fn in_transition(self) -> bool {
+        matches!(self, Self::Pending | Self::Stopping | Self::ShuttingDown)
+    }
+
+    /// Whether `StartInstances` may be called; starting what starts or runs changes nothing.
+    #[must_use]
+    pub fn can_start(self) -> bool {
+        matches!(self, Self::Stopped | Self::Pending | Self::Running)
+    }
+
+    /// Whether `StopInstances` may be called.
+    #[must_use]
+    pub fn can_stop(self) -> bool {
+        !matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+
+    /// Whether it is over, or about to be.
+    #[must_use]
+    pub fn is_ending(self) -> bool {
+        matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+}
+
+/// How an instance's status checks stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// It answers.
+    Ok,
+    /// Its operating system is dead (`StatusCheckFailed_Instance`).
+    InstanceImpaired,
+    /// Its zone is cut off (`StatusCheckFailed_System`).
+    SystemImpaired,
+}
+
+/// Why an instance is in its state, in AWS's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateReason {
+    /// Such as `Client.UserInitiatedShutdown`.
+    pub code: String,
+    /// The code and a text.
+    pub message: String,
+}
+
+impl StateReason {
+    /// A reason whose message repeats its code, as AWS forms most of them.
+    #[must_use]
+    pub fn new(code: &str, text: &str) -> Self {
+        Self { code: code.to_owned(), message: format!("{code}: {text}") }
+    }
+}
+
+/// Settings of the metadata service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetadataOptions {
+    /// Whether it answers.
+    pub enabled: bool,
+    /// Whether a session token is required (IMDSv2 only).
+    pub token_required: bool,
+    /// How far a token's answer travels, 1 to 64.
+    pub hop_limit: i32,
+    /// Whether the instance's tags are shown.
+    pub tags: bool,
+}

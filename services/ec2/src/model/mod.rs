@@ -1,0 +1,16 @@
+//! What is stored: one struct per resource.
+//!
+//! Wire shapes are never stored. Newer fields carry a serde default, so that older records are read.
+
+mod instance;
+mod interface;
+mod misc;
+mod network;
+
+pub use instance::{Instance, InstanceState, MetadataOptions, StateReason, Status};
+pub use interface::{ElasticAddress, Interface, InterfaceAttachment, InterfacePhase, PublicAddress};
+pub use misc::{Image, ImageState, KeyPair, LaunchTemplate, Settings, TemplateVersion, Volume, ZoneOutage};
+pub use network::{
+    Acl, AclAssociation, AclRule, GroupRule, InternetGateway, Peer, Route, RouteTable, RouteTableAssociation, RouteVia,
+    SecurityGroup, Subnet, Vpc,
+};

@@ -1,0 +1,173 @@
+//! Network access lists.
+
+use super::{Answer, Selection, cidr, one, specified, tag_list, text};
+use crate::errors::Error;
+use crate::model::{Acl, AclAssociation, AclRule};
+use crate::shapes::{self, *};
+use ipnet::Ipv4Net;
+use zonal_cloud::{Tx, View};
+
+/// The words in "does not exist".
+const UNKNOWN: (&str, &str) = ("InvalidNetworkAclID.NotFound", "networkAcl");
+/// The number of the entry that denies what no other matches.
+const LAST: i32 = 32767;
+
+fn acl<'a>(view: &View<'a>, id: &str) -> Result<&'a Acl, Error> {
+    view.get::<Acl>(id).ok_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))
+}
+
+pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkAclRequest) -> Answer<CreateNetworkAclResult> {
+    super::vpcs::vpc(&tx.view(), &input.vpc_id)?;
+    let tags = specified(tx, &input.tag_specifications, "network-acl", &["network-acl"])?;
+    let acl = Acl {
+        id: tx.id("acl-"),
+        vpc: input.vpc_id.clone(),
+        is_default: false,
+        rules: Vec::new(),
+        associations: Vec::new(),
+        tags,
+    };
+    tx.put(acl.clone());
+    Ok(CreateNetworkAclResult { network_acl: Some(shape(&tx.scope.account, &acl)), ..Default::default() })
+}
+
+pub fn describe(view: &View<'_>, input: &DescribeNetworkAclsRequest) -> Answer<DescribeNetworkAclsResult> {
+    let selection = Selection {
+        ids: &input.network_acl_ids,
+        filters: &input.filters,
+        token: input.next_token.as_deref(),
+        limit: input.max_results,
+        unknown: UNKNOWN,
+    };
+    let (acls, next_token) = selection.of(
+        view.list::<Acl>(),
+        |acl| &acl.id,
+        |acl| &acl.tags,
+        |acl, name| match name {
+            "network-acl-id" | "association.network-acl-id" => one(&acl.id),
+            "vpc-id" => one(&acl.vpc),
+            "default" => one(acl.is_default),
+            "owner-id" => one(&view.scope.account),
+            "association.subnet-id" => Some(acl.associations.iter().map(|a| a.subnet.clone()).collect()),
+            "association.association-id" => Some(acl.associations.iter().map(|a| a.id.clone()).collect()),
+            _ => None,
+        },
+    )?;
+    let network_acls = acls.into_iter().map(|acl| shape(&view.scope.account, acl)).collect();
+    Ok(DescribeNetworkAclsResult { network_acls, next_token, ..Default::default() })
+}
+
+fn shape(account: &str, acl: &Acl) -> NetworkAcl {
+    let last = |egress| AclRule { egress, number: LAST, allow: false, protocol: "-1".to_owned(), ports: None, cidr: Ipv4Net::default() };
+    let mut rules: Vec<AclRule> = acl.rules.iter().cloned().chain([last(false), last(true)]).collect();
+    rules.sort_by_key(|rule| (!rule.egress, rule.number));
+    NetworkAcl {
+        network_acl_id: text(&acl.id),
+        vpc_id: text(&acl.vpc),
+        owner_id: text(account),
+        is_default: Some(acl.is_default),
+        entries: rules.iter().map(entry).collect(),
+        associations: acl
+            .associations
+            .iter()
+            .map(|association| NetworkAclAssociation {
+                network_acl_association_id: text(&association.id),
+                network_acl_id: text(&acl.id),
+                subnet_id: text(&association.subnet),
+                ..Default::default()
+            })
+            .collect(),
+        tags: tag_list(&acl.tags),
+        ..Default::default()
+    }
+}
+
+fn entry(rule: &AclRule) -> NetworkAclEntry {
+    NetworkAclEntry {
+        egress: Some(rule.egress),
+        rule_number: Some(rule.number),
+        rule_action: Some(if rule.allow { RuleAction::Allow } else { RuleAction::Deny }),
+        protocol: text(&rule.protocol),
+        port_range: rule.ports.map(|(from, to)| shapes::PortRange { from: Some(from), to: Some(to), ..Default::default() }),
+        cidr_block: text(rule.cidr),
+        ..Default::default()
+    }
+}
+
+pub fn create_entry(tx: &mut Tx<'_>, input: &CreateNetworkAclEntryRequest) -> Answer<CreateNetworkAclEntryOutput> {
+    let own = acl(&tx.view(), &input.network_acl_id)?.clone();
+    if !(1..LAST).contains(&input.rule_number) {
+        let text = format!("Value ({}) for parameter ruleNumber is invalid. Valid values: 1 to 32766.", input.rule_number);
+        return Err(Error::InvalidParameterValue(text).into());
+    }
+    if own.rules.iter().any(|rule| rule.number == input.rule_number && rule.egress == input.egress) {
+        let text = format!("The network acl entry identified by {} already exists.", input.rule_number);
+        return Err(Error::Coded("NetworkAclEntryAlreadyExists", text).into());
+    }
+    let Some(range) = &input.cidr_block else { return Err(Error::MissingParameter("CidrBlock".to_owned()).into()) };
+    let protocol = match input.protocol.as_str() {
+        "tcp" => "6",
+        "udp" => "17",
+        "icmp" => "1",
+        number => number,
+    };
+    let ports = input.port_range.as_ref().and_then(|range| range.from.zip(range.to));
+    if matches!(protocol, "6" | "17") && ports.is_none() {
+        return Err(Error::MissingParameter("PortRange".to_owned()).into());
+    }
+    let rule = AclRule {
+        egress: input.egress,
+        number: input.rule_number,
+        allow: input.rule_action == RuleAction::Allow,
+        protocol: protocol.to_owned(),
+        ports,
+        cidr: cidr(range, "cidrBlock")?,
+    };
+    tx.update::<Acl, _>(&own.id, |acl| {
+        acl.rules.push(rule);
+        acl.rules.sort_by_key(|rule| (rule.egress, rule.number));
+    });
+    Ok(CreateNetworkAclEntryOutput::default())
+}
+
+pub fn delete_entry(tx: &mut Tx<'_>, input: &DeleteNetworkAclEntryRequest) -> Answer<DeleteNetworkAclEntryOutput> {
+    acl(&tx.view(), &input.network_acl_id)?;
+    let removed = tx.update::<Acl, _>(&input.network_acl_id, |acl| {
+        let before = acl.rules.len();
+        acl.rules.retain(|rule| (rule.number, rule.egress) != (input.rule_number, input.egress));
+        acl.rules.len() < before
+    });
+    if removed != Some(true) {
+        let text = format!("The network acl entry identified by {} does not exist.", input.rule_number);
+        return Err(Error::Coded("InvalidNetworkAclEntry.NotFound", text).into());
+    }
+    Ok(DeleteNetworkAclEntryOutput::default())
+}
+
+pub fn delete(tx: &mut Tx<'_>, input: &DeleteNetworkAclRequest) -> Answer<DeleteNetworkAclOutput> {
+    let own = acl(&tx.view(), &input.network_acl_id)?;
+    if own.is_default || !own.associations.is_empty() {
+        return Err(Error::DependencyViolation("networkAcl", own.id.clone()).into());
+    }
+    tx.remove::<Acl>(&input.network_acl_id);
+    Ok(DeleteNetworkAclOutput::default())
+}
+
+pub fn replace_association(
+    tx: &mut Tx<'_>,
+    input: &ReplaceNetworkAclAssociationRequest,
+) -> Answer<ReplaceNetworkAclAssociationResult> {
+    acl(&tx.view(), &input.network_acl_id)?;
+    let found = tx.list::<Acl>().find_map(|acl| {
+        acl.associations.iter().find(|association| association.id == input.association_id).map(|a| (acl.id.clone(), a.clone()))
+    });
+    let Some((old, association)) = found else {
+        let text = format!("The association ID '{}' does not exist", input.association_id);
+        return Err(Error::Coded("InvalidAssociationID.NotFound", text).into());
+    };
+    let id = tx.id("aclassoc-");
+    tx.update::<Acl, _>(&old, |acl| acl.associations.retain(|own| own.id != association.id));
+    let new = AclAssociation { id: id.clone(), subnet: association.subnet };
+    tx.update::<Acl, _>(&input.network_acl_id, |acl| acl.associations.push(new));
+    Ok(ReplaceNetworkAclAssociationResult { new_association_id: text(id), ..Default::default() })
+}

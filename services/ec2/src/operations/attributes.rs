@@ -1,0 +1,160 @@
+//! Attributes of instances, and settings of their metadata service.
+
+use super::{Answer, cut, text};
+use crate::errors::Error;
+use crate::instance_types::InstanceType;
+use crate::model::{Instance, InstanceState, Interface};
+use crate::operations::{instances, interfaces, run};
+use crate::shapes::*;
+use zonal_cloud::{Tx, View};
+
+pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> Answer<InstanceAttribute> {
+    let instance = instances::instance(view, &input.instance_id)?;
+    let interface = view.get::<Interface>(&instance.interface);
+    let value = |value: &str| Some(AttributeValue { value: text(value), ..Default::default() });
+    let flag = |value| Some(AttributeBooleanValue { value: Some(value), ..Default::default() });
+    let mut output = InstanceAttribute { instance_id: text(&instance.id), ..Default::default() };
+    match input.attribute {
+        InstanceAttributeName::InstanceType => output.instance_type = value(&instance.instance_type),
+        InstanceAttributeName::UserData => {
+            output.user_data = Some(AttributeValue { value: instance.user_data.clone(), ..Default::default() });
+        }
+        InstanceAttributeName::DisableApiTermination => output.disable_api_termination = flag(instance.termination_protection),
+        InstanceAttributeName::DisableApiStop => output.disable_api_stop = flag(instance.stop_protection),
+        InstanceAttributeName::InstanceInitiatedShutdownBehavior => {
+            let behavior = if instance.terminate_on_shutdown { "terminate" } else { "stop" };
+            output.instance_initiated_shutdown_behavior = value(behavior);
+        }
+        InstanceAttributeName::RootDeviceName => output.root_device_name = value(instances::ROOT_DEVICE),
+        InstanceAttributeName::SourceDestCheck => {
+            output.source_dest_check = flag(interface.is_none_or(|interface| interface.source_dest_check));
+        }
+        InstanceAttributeName::EbsOptimized => output.ebs_optimized = flag(instance.ebs_optimized),
+        InstanceAttributeName::EnaSupport => output.ena_support = flag(true),
+        InstanceAttributeName::GroupSet => {
+            output.groups = interfaces::group_identifiers(view, interface.map_or(&[], |i| &i.groups));
+        }
+        InstanceAttributeName::BlockDeviceMapping => {
+            output.block_device_mappings = instances::shape(view, instance).block_device_mappings;
+        }
+        InstanceAttributeName::SriovNetSupport => output.sriov_net_support = value("simple"),
+        _ => {}
+    }
+    Ok(output)
+}
+
+pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer<ModifyInstanceAttributeOutput> {
+    let mut instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
+    let named = |attribute| input.attribute == Some(attribute);
+    let single = |attribute, own: &Option<AttributeValue>| {
+        let own = own.as_ref().and_then(|value| value.value.clone());
+        own.or_else(|| input.value.clone().filter(|_| named(attribute)))
+    };
+    let flag = |attribute, own: &Option<AttributeBooleanValue>| {
+        let own = own.as_ref().and_then(|value| value.value);
+        own.or_else(|| input.value.as_ref().filter(|_| named(attribute)).map(|value| value == "true"))
+    };
+    if let Some(kind) = single(InstanceAttributeName::InstanceType, &input.instance_type) {
+        must_be_stopped(&instance, "instanceType")?;
+        let (old, new) = (run::type_of(&instance), InstanceType::named(&kind)?);
+        if old.is_some_and(|old| old.architecture != new.architecture) {
+            let text = format!("The instance type '{kind}' has another architecture than the instance's image.");
+            return Err(Error::InvalidParameterValue(text).into());
+        }
+        instance.instance_type = kind;
+    }
+    let blob = input.user_data.as_ref().and_then(|data| data.value.as_ref());
+    if let Some(data) = blob {
+        must_be_stopped(&instance, "userData")?;
+        use base64::Engine;
+        // The wire's blob is decoded already; it is kept as it came.
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&data.0);
+        instance.user_data = run::user_data(Some(&encoded))?;
+    }
+    if let Some(on) = flag(InstanceAttributeName::DisableApiTermination, &input.disable_api_termination) {
+        instance.termination_protection = on;
+    }
+    if let Some(on) = flag(InstanceAttributeName::DisableApiStop, &input.disable_api_stop) {
+        instance.stop_protection = on;
+    }
+    if let Some(on) = flag(InstanceAttributeName::EbsOptimized, &input.ebs_optimized) {
+        must_be_stopped(&instance, "ebsOptimized")?;
+        instance.ebs_optimized = on;
+    }
+    let behavior = InstanceAttributeName::InstanceInitiatedShutdownBehavior;
+    if let Some(given) = single(behavior, &input.instance_initiated_shutdown_behavior) {
+        instance.terminate_on_shutdown = match given.as_str() {
+            "terminate" => true,
+            "stop" => false,
+            _ => {
+                let text = format!("Value ({given}) for parameter InstanceInitiatedShutdownBehavior is invalid.");
+                return Err(Error::InvalidParameterValue(text).into());
+            }
+        };
+    }
+    let check = flag(InstanceAttributeName::SourceDestCheck, &input.source_dest_check);
+    for id in &input.groups {
+        super::groups::group(&tx.view(), id)?;
+    }
+    tx.update::<Interface, _>(&instance.interface, |interface| {
+        interface.source_dest_check = check.unwrap_or(interface.source_dest_check);
+        if !input.groups.is_empty() {
+            interface.groups.clone_from(&input.groups);
+        }
+    });
+    tx.put(instance);
+    Ok(ModifyInstanceAttributeOutput::default())
+}
+
+fn must_be_stopped(instance: &Instance, attribute: &str) -> Result<(), Error> {
+    if instance.state == InstanceState::Stopped {
+        return Ok(());
+    }
+    let text = format!("The instance '{}' is not in the 'stopped' state: its attribute '{attribute}' cannot be changed.", instance.id);
+    Err(Error::Coded("IncorrectInstanceState", text))
+}
+
+pub fn modify_metadata(
+    tx: &mut Tx<'_>,
+    input: &ModifyInstanceMetadataOptionsRequest,
+) -> Answer<ModifyInstanceMetadataOptionsResult> {
+    let mut instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
+    if let Some(limit) = input.http_put_response_hop_limit {
+        if !(1..=64).contains(&limit) {
+            let text = format!("Value ({limit}) for parameter httpPutResponseHopLimit is invalid. Valid values: 1 to 64.");
+            return Err(Error::InvalidParameterValue(text).into());
+        }
+        instance.metadata.hop_limit = limit;
+    }
+    let options = &mut instance.metadata;
+    options.token_required = input.http_tokens.map_or(options.token_required, |tokens| tokens == HttpTokensState::Required);
+    options.enabled = input.http_endpoint.map_or(options.enabled, |on| on == InstanceMetadataEndpointState::Enabled);
+    options.tags = input.instance_metadata_tags.map_or(options.tags, |on| on == InstanceMetadataTagsState::Enabled);
+    let shape = instances::metadata_shape(&instance);
+    let instance_id = text(&instance.id);
+    tx.put(instance);
+    Ok(ModifyInstanceMetadataOptionsResult { instance_id, instance_metadata_options: Some(shape), ..Default::default() })
+}
+
+pub fn describe_credits(
+    view: &View<'_>,
+    input: &DescribeInstanceCreditSpecificationsRequest,
+) -> Answer<DescribeInstanceCreditSpecificationsResult> {
+    let mut found = Vec::new();
+    for id in &input.instance_ids {
+        instances::instance(view, id)?;
+    }
+    for instance in view.list::<Instance>() {
+        let named = input.instance_ids.is_empty() || input.instance_ids.contains(&instance.id);
+        let Some(kind) = run::type_of(instance).filter(|kind| kind.burstable && named) else { continue };
+        let usual = if kind.name.starts_with("t2.") { "standard" } else { "unlimited" };
+        let credits = InstanceCreditSpecification {
+            instance_id: text(&instance.id),
+            cpu_credits: text(instance.credits.as_deref().unwrap_or(usual)),
+            ..Default::default()
+        };
+        found.push((instance.id.clone(), credits));
+    }
+    let (instance_credit_specifications, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
+    Ok(DescribeInstanceCreditSpecificationsResult { instance_credit_specifications, next_token, ..Default::default() })
+}

@@ -1,0 +1,292 @@
+//! Images: the public ones that every account sees, and those that users make of their instances.
+
+use super::{Answer, Selection, one, specified, tag_list, text};
+use crate::errors::Error;
+use crate::model::{Image, ImageState, Instance, Volume};
+use crate::shapes::{self, *};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use zonal_cloud::tags::Tags;
+use zonal_cloud::{Tx, View};
+use zonal_wire::Time;
+
+/// The words in "does not exist".
+const UNKNOWN: (&str, &str) = ("InvalidAMIID.NotFound", "image id");
+
+/// A public image. All boot the world's base image; what differs is what they are called.
+struct Public {
+    name: &'static str,
+    description: &'static str,
+    owner: &'static str,
+    owner_alias: Option<&'static str>,
+    created: i64,
+    size: i32,
+    imds_v2: bool,
+    kind: &'static str,
+}
+
+const PUBLIC: &[Public] = &[
+    Public {
+        name: "al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64",
+        description: "Amazon Linux 2023 AMI 2023.6.20241010.0 x86_64 HVM kernel-6.1",
+        owner: "137112412989",
+        owner_alias: Some("amazon"),
+        created: 1_728_518_400,
+        size: 8,
+        imds_v2: true,
+        kind: "al2023",
+    },
+    Public {
+        name: "amzn2-ami-kernel-5.10-hvm-2.0.20241001.0-x86_64-gp2",
+        description: "Amazon Linux 2 Kernel 5.10 AMI 2.0.20241001.0 x86_64 HVM gp2",
+        owner: "137112412989",
+        owner_alias: Some("amazon"),
+        created: 1_727_740_800,
+        size: 8,
+        imds_v2: false,
+        kind: "amzn2",
+    },
+    Public {
+        name: "debian-12-amd64-20241004-1890",
+        description: "Debian 12 (20241004-1890)",
+        owner: "136693071363",
+        owner_alias: None,
+        created: 1_728_000_000,
+        size: 8,
+        imds_v2: false,
+        kind: "debian-12",
+    },
+    Public {
+        name: "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20241002",
+        description: "Canonical, Ubuntu, 22.04 LTS, amd64 jammy image build on 2024-10-02",
+        owner: "099720109477",
+        owner_alias: None,
+        created: 1_727_827_200,
+        size: 8,
+        imds_v2: false,
+        kind: "ubuntu-22.04",
+    },
+];
+
+/// Sixteen hexadecimal digits that are the same for the same label, always.
+pub(crate) fn stable_hex(label: &str) -> String {
+    Sha256::digest(label).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn public_id(view: &View<'_>, image: &Public) -> String {
+    format!("ami-0{}", stable_hex(&format!("{}/{}", view.scope.region, image.name)))
+}
+
+/// An image as a launch needs it.
+pub(crate) struct Found {
+    pub id: String,
+    pub architecture: &'static str,
+    pub size: i32,
+    pub imds_v2: bool,
+}
+
+/// The image of an id.
+pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Found, Error> {
+    if let Some(image) = PUBLIC.iter().find(|image| public_id(view, image) == id) {
+        return Ok(Found { id: id.to_owned(), architecture: "x86_64", size: image.size, imds_v2: image.imds_v2 });
+    }
+    match view.get::<Image>(id) {
+        Some(image) if image.state == ImageState::Available => {
+            Ok(Found { id: id.to_owned(), architecture: "x86_64", size: image.size, imds_v2: false })
+        }
+        Some(_) => Err(Error::Coded("InvalidAMIID.Unavailable", format!("The image ID '{id}' is not available"))),
+        None if !id.starts_with("ami-") => Err(Error::Malformed("InvalidAMIID.Malformed", id.to_owned(), "ami-")),
+        None => Err(Error::Coded(UNKNOWN.0, format!("The image id '[{id}]' does not exist"))),
+    }
+}
+
+/// The kind of a public image; a user's own is called `custom`.
+pub(crate) fn kind(view: &View<'_>, id: &str) -> &'static str {
+    PUBLIC.iter().find(|image| public_id(view, image) == id).map_or("custom", |image| image.kind)
+}
+
+pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<DescribeImagesResult> {
+    let mut all: Vec<shapes::Image> = PUBLIC.iter().map(|image| public_shape(view, image)).collect();
+    all.extend(view.list::<Image>().map(|image| own_shape(view, image)));
+    let account: &str = &view.scope.account;
+    let owned = |image: &shapes::Image| {
+        input.owners.is_empty()
+            || input.owners.iter().any(|owner| match owner.as_str() {
+                "self" => image.owner_id.as_deref() == Some(account),
+                owner => image.owner_id.as_deref() == Some(owner) || image.image_owner_alias.as_deref() == Some(owner),
+            })
+    };
+    all.retain(owned);
+    all.sort_by(|a, b| a.image_id.cmp(&b.image_id));
+    // With their tags beside them, as filters want them.
+    let all: Vec<(shapes::Image, Tags)> = all
+        .into_iter()
+        .map(|image| {
+            let own = image.image_id.as_deref().and_then(|id| view.get::<Image>(id));
+            let tags = own.map(|image| image.tags.clone()).unwrap_or_default();
+            (image, tags)
+        })
+        .collect();
+    let selection = Selection {
+        ids: &input.image_ids,
+        filters: &input.filters,
+        token: input.next_token.as_deref(),
+        limit: input.max_results,
+        unknown: UNKNOWN,
+    };
+    let (images, next_token) = selection.of(
+        all.iter(),
+        |(image, _)| image.image_id.as_deref().unwrap_or_default(),
+        |(_, tags)| tags,
+        |(image, _), name| {
+            let optional = |value: &Option<String>| Some(value.clone().into_iter().collect());
+            match name {
+                "name" => optional(&image.name),
+                "image-id" => optional(&image.image_id),
+                "description" => optional(&image.description),
+                "owner-id" => optional(&image.owner_id),
+                "owner-alias" => optional(&image.image_owner_alias),
+                "architecture" => one("x86_64"),
+                "state" => optional(&image.state.map(|state| state.as_str().to_owned())),
+                "is-public" => one(image.public == Some(true)),
+                "image-type" => one("machine"),
+                "root-device-type" => one("ebs"),
+                "root-device-name" => one(super::instances::ROOT_DEVICE),
+                "virtualization-type" => one("hvm"),
+                "hypervisor" => one("xen"),
+                "ena-support" => one(true),
+                "creation-date" => optional(&image.creation_date),
+                "platform-details" => one("Linux/UNIX"),
+                "block-device-mapping.volume-type" => one("gp3"),
+                "block-device-mapping.delete-on-termination" => one(true),
+                _ => None,
+            }
+        },
+    )?;
+    Ok(DescribeImagesResult { images: images.into_iter().map(|(image, _)| image.clone()).collect(), next_token, ..Default::default() })
+}
+
+fn common(snapshot: &str, size: i32) -> shapes::Image {
+    shapes::Image {
+        architecture: Some(ArchitectureValues::X8664),
+        platform_details: text("Linux/UNIX"),
+        usage_operation: text("RunInstances"),
+        image_type: Some(ImageTypeValues::Machine),
+        ena_support: Some(true),
+        hypervisor: Some(HypervisorType::Xen),
+        root_device_name: text(super::instances::ROOT_DEVICE),
+        root_device_type: Some(DeviceType::Ebs),
+        sriov_net_support: text("simple"),
+        virtualization_type: Some(VirtualizationType::Hvm),
+        block_device_mappings: vec![BlockDeviceMapping {
+            device_name: text(super::instances::ROOT_DEVICE),
+            ebs: Some(EbsBlockDevice {
+                delete_on_termination: Some(true),
+                encrypted: Some(false),
+                snapshot_id: text(snapshot),
+                volume_size: Some(size),
+                volume_type: Some(VolumeType::Gp3),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+fn public_shape(view: &View<'_>, image: &Public) -> shapes::Image {
+    let id = public_id(view, image);
+    let created = Time::from_secs(image.created);
+    shapes::Image {
+        name: text(image.name),
+        description: text(image.description),
+        owner_id: text(image.owner),
+        image_owner_alias: image.owner_alias.map(ToOwned::to_owned),
+        image_location: text(format!("{}/{}", image.owner_alias.unwrap_or(image.owner), image.name)),
+        state: Some(shapes::ImageState::Available),
+        public: Some(true),
+        creation_date: text(created.iso8601_millis()),
+        deprecation_time: text((created + Duration::from_secs(730 * 86_400)).iso8601_millis()),
+        imds_support: image.imds_v2.then_some(ImdsSupportValues::V20),
+        image_id: text(&id),
+        ..common(&format!("snap-0{}", stable_hex(&id)), image.size)
+    }
+}
+
+fn own_shape(view: &View<'_>, image: &Image) -> shapes::Image {
+    shapes::Image {
+        image_id: text(&image.id),
+        name: text(&image.name),
+        description: image.description.clone(),
+        owner_id: text(&view.scope.account),
+        image_location: text(format!("{}/{}", view.scope.account, image.name)),
+        state: Some(match image.state {
+            ImageState::Pending => shapes::ImageState::Pending,
+            ImageState::Available => shapes::ImageState::Available,
+        }),
+        public: Some(false),
+        creation_date: text(image.created.iso8601_millis()),
+        source_instance_id: text(&image.instance),
+        tags: tag_list(&image.tags),
+        ..common(&image.snapshot, image.size)
+    }
+}
+
+/// Whether an image that the request names is still being made.
+pub fn unsettled(view: &View<'_>, input: &DescribeImagesRequest) -> bool {
+    input.image_ids.iter().filter_map(|id| view.get::<Image>(id)).any(|image| image.state == ImageState::Pending)
+}
+
+pub fn create(tx: &mut Tx<'_>, input: &CreateImageRequest) -> Answer<CreateImageResult> {
+    let instance = super::instances::instance(&tx.view(), &input.instance_id)?.clone();
+    if instance.state.is_ending() {
+        let text = format!("Instance '{}' is not in a state from which an image can be made.", instance.id);
+        return Err(Error::Coded("IncorrectState", text).into());
+    }
+    if let Some(other) = tx.list::<Image>().find(|image| image.name == input.name) {
+        let text = format!("AMI name {} is already in use by AMI {}", input.name, other.id);
+        return Err(Error::Coded("InvalidAMIName.Duplicate", text).into());
+    }
+    let tags = specified(tx, &input.tag_specifications, "image", &["image", "snapshot"])?;
+    let size = tx.get::<Volume>(&instance.volume).map_or(8, |volume| volume.size);
+    let image = Image {
+        id: tx.id("ami-"),
+        name: input.name.clone(),
+        description: input.description.clone(),
+        instance: instance.id.clone(),
+        size,
+        snapshot: tx.id("snap-"),
+        created: tx.now,
+        state: ImageState::Pending,
+        tags,
+    };
+    let image_id = text(&image.id);
+    tx.put(image);
+    // Unless told otherwise, AWS shuts the instance down and boots it again, so that its file system is at rest.
+    if input.no_reboot != Some(true) && instance.state == crate::model::InstanceState::Running {
+        tx.update::<Instance, _>(&instance.id, |instance| instance.generation += 1);
+    }
+    Ok(CreateImageResult { image_id, ..Default::default() })
+}
+
+pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterImageRequest) -> Answer<DeregisterImageResult> {
+    let id = &input.image_id;
+    if tx.get::<Image>(id).is_none() {
+        find(&tx.view(), id)?;
+        let text = format!("Not authorized for image: {id}");
+        return Err(Error::Coded("AuthFailure", text).into());
+    }
+    tx.remove::<Image>(id);
+    Ok(DeregisterImageResult { return_: Some(true), ..Default::default() })
+}
+
+pub fn describe_attribute(view: &View<'_>, input: &DescribeImageAttributeRequest) -> Answer<ImageAttribute> {
+    find(view, &input.image_id)?;
+    let own = view.get::<Image>(&input.image_id);
+    let mut output = ImageAttribute { image_id: text(&input.image_id), ..Default::default() };
+    if input.attribute == ImageAttributeName::Description {
+        let description = own.and_then(|image| image.description.clone());
+        output.description = Some(AttributeValue { value: description, ..Default::default() });
+    }
+    Ok(output)
+}

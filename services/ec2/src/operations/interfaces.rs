@@ -1,0 +1,346 @@
+//! Network interfaces.
+
+use super::{Answer, Selection, one, specified, tag_list, text};
+use crate::errors::Error;
+use crate::model::{
+    ElasticAddress, Instance, Interface, InterfaceAttachment, InterfacePhase, PublicAddress, SecurityGroup, Settings, Subnet,
+    Vpc,
+};
+use crate::shapes::{self, *};
+use rand::Rng;
+use std::net::Ipv4Addr;
+use zonal_cloud::regions::Region;
+use zonal_cloud::tags::Tags;
+use zonal_cloud::{Caller, Tx, View};
+
+/// The words in "does not exist".
+pub(crate) const UNKNOWN: (&str, &str) = ("InvalidNetworkInterfaceID.NotFound", "networkInterface");
+
+pub(crate) fn interface<'a>(view: &View<'a>, id: &str) -> Result<&'a Interface, Error> {
+    view.get::<Interface>(id)
+        .filter(|interface| interface.phase != InterfacePhase::Deleting)
+        .ok_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))
+}
+
+/// What a new interface is to be.
+#[derive(Default)]
+pub(crate) struct New {
+    pub subnet: String,
+    pub description: String,
+    pub private_ip: Option<String>,
+    /// The VPC's default group where empty.
+    pub groups: Vec<String>,
+    pub tags: Tags,
+}
+
+/// Makes an interface: checks its groups, finds it an address.
+pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
+    let subnet = super::subnets::subnet(&tx.view(), &new.subnet)?.clone();
+    let mut groups = new.groups;
+    if groups.is_empty() {
+        groups.extend(tx.list::<SecurityGroup>().find(|g| g.vpc == subnet.vpc && g.name == "default").map(|g| g.id.clone()));
+    }
+    for id in &groups {
+        if super::groups::group(&tx.view(), id)?.vpc != subnet.vpc {
+            let text = format!("Security group {id} and subnet {} belong to different networks.", subnet.id);
+            return Err(Error::InvalidParameterValue(text).into());
+        }
+    }
+    let private = address(tx, &subnet, new.private_ip.as_deref())?;
+    let bytes: [u8; 5] = tx.chance().random();
+    let mac = bytes.iter().fold("0a".to_owned(), |mac, byte| format!("{mac}:{byte:02x}"));
+    let requester = match &tx.caller {
+        Caller::Service(name) if new.description.starts_with("ELB ") => Some(format!("amazon-elb/{name}")),
+        _ => None,
+    };
+    let interface = Interface {
+        id: tx.id("eni-"),
+        vpc: subnet.vpc,
+        subnet: subnet.id,
+        zone: subnet.zone,
+        description: new.description,
+        private: vec![private],
+        mac,
+        groups,
+        source_dest_check: true,
+        public: None,
+        attachment: None,
+        requester,
+        phase: InterfacePhase::Pending,
+        tags: new.tags,
+    };
+    tx.put(interface.clone());
+    Ok(interface)
+}
+
+/// A free private address of a subnet: the one asked for, or the first. The first four and the last are AWS's.
+fn address(tx: &Tx<'_>, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, Error> {
+    let used = |address: Ipv4Addr| tx.list::<Interface>().any(|i| i.subnet == subnet.id && i.private.contains(&address));
+    let first = u32::from(subnet.cidr.network());
+    let usable = first + 4..u32::from(subnet.cidr.broadcast());
+    let Some(wanted) = wanted else {
+        return usable.map(Ipv4Addr::from).find(|address| !used(*address)).ok_or_else(|| {
+            let text = format!("There are not enough free addresses in subnet '{}' to satisfy the requested number of instances.", subnet.id);
+            Error::Coded("InsufficientFreeAddressesInSubnet", text)
+        });
+    };
+    let invalid = || Error::InvalidParameterValue(format!("Address {wanted} does not fall within the subnet's address range"));
+    let address: Ipv4Addr = wanted.parse().map_err(|_| invalid())?;
+    if !subnet.cidr.contains(&address) {
+        return Err(invalid());
+    }
+    if !usable.contains(&u32::from(address)) {
+        let text = format!("Address {wanted} is in subnet's reserved address range");
+        return Err(Error::InvalidParameterValue(text));
+    }
+    if used(address) {
+        return Err(Error::Coded("InvalidIPAddress.InUse", format!("Address {wanted} is in use.")));
+    }
+    Ok(address)
+}
+
+/// A free public address of the world's range, drawn by chance: as on AWS, an address that was just given back is not the next one
+/// given out.
+pub(crate) fn public_address(tx: &mut Tx<'_>) -> Result<Ipv4Addr, Error> {
+    let settings = tx.get::<Settings>(Settings::KEY).map(|settings| settings.public_range);
+    let Some(range) = settings else {
+        return Err(Error::Coded("InsufficientAddressCapacity", "This world has no public addresses.".to_owned()));
+    };
+    let taken = |tx: &Tx<'_>, ip: Ipv4Addr| {
+        let view = tx.view();
+        view.everywhere::<Interface>().any(|(_, i)| i.public.as_ref().is_some_and(|public| public.ip == ip))
+            || view.everywhere::<ElasticAddress>().any(|(_, address)| address.ip == ip)
+    };
+    // The range's first 256 addresses are the world's own (its host is the first of them).
+    let (first, last) = (u32::from(range.network()) + 256, u32::from(range.broadcast()) - 1);
+    for _ in 0..64 {
+        let ip = Ipv4Addr::from(tx.chance().random_range(first..=last));
+        if !taken(tx, ip) {
+            return Ok(ip);
+        }
+    }
+    (first..=last)
+        .map(Ipv4Addr::from)
+        .find(|ip| !taken(tx, *ip))
+        .ok_or_else(|| Error::Coded("InsufficientAddressCapacity", "Not enough available public addresses.".to_owned()))
+}
+
+/// Gives an interface a public address of its own, as instances get at launch.
+pub(crate) fn give_public(tx: &mut Tx<'_>, id: &str) -> Answer<()> {
+    let ip = public_address(tx)?;
+    tx.update::<Interface, _>(id, |interface| interface.public = Some(PublicAddress { ip, allocation: None }));
+    Ok(())
+}
+
+pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkInterfaceRequest) -> Answer<CreateNetworkInterfaceResult> {
+    let tags = specified(tx, &input.tag_specifications, "network-interface", &["network-interface"])?;
+    let primary = input.private_ip_addresses.iter().find(|address| address.primary == Some(true));
+    let private_ip = input.private_ip_address.clone().or_else(|| primary.and_then(|address| address.private_ip_address.clone()));
+    let new = New {
+        subnet: input.subnet_id.clone(),
+        description: input.description.clone().unwrap_or_default(),
+        private_ip,
+        groups: input.groups.clone(),
+        tags,
+    };
+    let interface = make(tx, new)?;
+    Ok(CreateNetworkInterfaceResult {
+        network_interface: Some(shape(&tx.view(), &interface)),
+        client_token: input.client_token.clone(),
+        ..Default::default()
+    })
+}
+
+pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> Answer<DescribeNetworkInterfacesResult> {
+    let selection = Selection {
+        ids: &input.network_interface_ids,
+        filters: &input.filters,
+        token: input.next_token.as_deref(),
+        limit: input.max_results,
+        unknown: UNKNOWN,
+    };
+    let (interfaces, next_token) = selection.of(
+        view.list::<Interface>().filter(|interface| interface.phase != InterfacePhase::Deleting),
+        |interface| &interface.id,
+        |interface| &interface.tags,
+        |interface, name| {
+            let attachment = interface.attachment.as_ref();
+            let optional = |value: Option<String>| Some(value.into_iter().collect());
+            match name {
+                "network-interface-id" => one(&interface.id),
+                "vpc-id" => one(&interface.vpc),
+                "subnet-id" => one(&interface.subnet),
+                "availability-zone" => one(&interface.zone),
+                "description" => one(&interface.description),
+                "mac-address" => one(&interface.mac),
+                "group-id" => Some(interface.groups.clone()),
+                "private-ip-address" | "addresses.private-ip-address" => one(interface.primary()),
+                "association.public-ip" | "addresses.association.public-ip" => {
+                    optional(interface.public.as_ref().map(|public| public.ip.to_string()))
+                }
+                "association.allocation-id" => optional(interface.public.as_ref().and_then(|public| public.allocation.clone())),
+                "attachment.instance-id" => optional(attachment.and_then(|attachment| attachment.instance.clone())),
+                "attachment.attachment-id" => optional(attachment.map(|attachment| attachment.id.clone())),
+                "attachment.device-index" => optional(attachment.map(|attachment| attachment.index.to_string())),
+                "requester-managed" => one(interface.requester.is_some()),
+                "requester-id" => optional(interface.requester.clone()),
+                "owner-id" => one(&view.scope.account),
+                "status" => one(status(interface).as_str()),
+                "interface-type" => one("interface"),
+                _ => None,
+            }
+        },
+    )?;
+    let network_interfaces = interfaces.into_iter().map(|interface| shape(view, interface)).collect();
+    Ok(DescribeNetworkInterfacesResult { network_interfaces, next_token, ..Default::default() })
+}
+
+fn status(interface: &Interface) -> NetworkInterfaceStatus {
+    match (interface.phase, interface.attachment.is_some() || interface.requester.is_some()) {
+        (InterfacePhase::Pending, _) => NetworkInterfaceStatus::Pending,
+        (_, true) => NetworkInterfaceStatus::InUse,
+        (_, false) => NetworkInterfaceStatus::Available,
+    }
+}
+
+/// The private DNS name of an address.
+pub(crate) fn private_name(view: &View<'_>, address: Ipv4Addr) -> String {
+    let domain = Region::named(&view.scope.region).map_or_else(|| "ec2.internal".to_owned(), Region::internal_domain);
+    format!("ip-{}.{domain}", address.to_string().replace('.', "-"))
+}
+
+/// The public DNS name of an address, where its VPC gives such names.
+pub(crate) fn public_name(view: &View<'_>, vpc: &str, address: Ipv4Addr) -> Option<String> {
+    view.get::<Vpc>(vpc).filter(|vpc| vpc.dns_hostnames && vpc.dns_support)?;
+    let domain = Region::named(&view.scope.region)?.public_domain();
+    Some(format!("ec2-{}.{domain}", address.to_string().replace('.', "-")))
+}
+
+/// The groups with their names, in EC2's form.
+pub(crate) fn group_identifiers(view: &View<'_>, groups: &[String]) -> Vec<GroupIdentifier> {
+    let named = |id: &String| GroupIdentifier {
+        group_id: text(id),
+        group_name: view.get::<SecurityGroup>(id).map(|group| group.name.clone()),
+        ..Default::default()
+    };
+    groups.iter().map(named).collect()
+}
+
+pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkInterface {
+    let association = interface.public.as_ref().map(|public| NetworkInterfaceAssociation {
+        public_ip: text(public.ip),
+        public_dns_name: public_name(view, &interface.vpc, public.ip),
+        ip_owner_id: if public.allocation.is_some() { text(&view.scope.account) } else { text("amazon") },
+        allocation_id: public.allocation.clone(),
+        association_id: public.allocation.as_ref().and_then(|id| {
+            view.get::<ElasticAddress>(id).and_then(|address| address.association.as_ref().map(|(id, _)| id.clone()))
+        }),
+        ..Default::default()
+    });
+    let addresses = interface.private.iter().enumerate().map(|(i, address)| NetworkInterfacePrivateIpAddress {
+        private_ip_address: text(address),
+        private_dns_name: text(private_name(view, *address)),
+        primary: Some(i == 0),
+        association: association.clone().filter(|_| i == 0),
+        ..Default::default()
+    });
+    shapes::NetworkInterface {
+        network_interface_id: text(&interface.id),
+        vpc_id: text(&interface.vpc),
+        subnet_id: text(&interface.subnet),
+        availability_zone: text(&interface.zone),
+        availability_zone_id: text(super::subnets::zone_id(&interface.zone)),
+        description: text(&interface.description),
+        owner_id: text(&view.scope.account),
+        mac_address: text(&interface.mac),
+        private_ip_address: text(interface.primary()),
+        private_dns_name: text(private_name(view, interface.primary())),
+        private_ip_addresses: addresses.collect(),
+        association,
+        attachment: interface.attachment.as_ref().map(|attachment| NetworkInterfaceAttachment {
+            attachment_id: text(&attachment.id),
+            instance_id: attachment.instance.clone(),
+            instance_owner_id: if attachment.instance.is_some() { text(&view.scope.account) } else { text("amazon-elb") },
+            device_index: Some(attachment.index),
+            delete_on_termination: Some(attachment.delete_on_termination),
+            attach_time: Some(attachment.at),
+            status: Some(AttachmentStatus::Attached),
+            ..Default::default()
+        }),
+        groups: group_identifiers(view, &interface.groups),
+        interface_type: Some(NetworkInterfaceType::Interface),
+        requester_managed: Some(interface.requester.is_some()),
+        requester_id: interface.requester.clone(),
+        source_dest_check: Some(interface.source_dest_check),
+        status: Some(status(interface)),
+        tag_set: tag_list(&interface.tags),
+        ..Default::default()
+    }
+}
+
+/// Attaches an interface to an instance as its primary one.
+pub(crate) fn attach_primary(tx: &mut Tx<'_>, interface: &str, instance: &str, delete_on_termination: bool) {
+    let attachment = InterfaceAttachment {
+        id: tx.id("eni-attach-"),
+        instance: Some(instance.to_owned()),
+        index: 0,
+        delete_on_termination,
+        at: tx.now,
+    };
+    tx.update::<Interface, _>(interface, |interface| interface.attachment = Some(attachment));
+}
+
+pub fn delete(tx: &mut Tx<'_>, input: &DeleteNetworkInterfaceRequest) -> Answer<DeleteNetworkInterfaceOutput> {
+    let own = interface(&tx.view(), &input.network_interface_id)?;
+    if own.requester.is_some() && !tx.caller.is_service() {
+        let text = format!("You do not have permission to access the specified resource: {} is requester-managed.", own.id);
+        return Err(Error::Coded("OperationNotPermitted", text).into());
+    }
+    if let Some(instance) = own.attachment.as_ref().and_then(|attachment| attachment.instance.as_ref()) {
+        let text = format!("Network interface '{}' is currently in use by instance '{instance}'.", own.id);
+        return Err(Error::Coded("InvalidParameterValue", text).into());
+    }
+    let id = own.id.clone();
+    begin_delete(tx, &id);
+    Ok(DeleteNetworkInterfaceOutput::default())
+}
+
+/// Lets go of an interface: its Elastic IP is free at once, the rest when the world says that it is gone.
+pub(crate) fn begin_delete(tx: &mut Tx<'_>, id: &str) {
+    super::addresses::release_from(tx, id);
+    tx.update::<Interface, _>(id, |interface| {
+        interface.phase = InterfacePhase::Deleting;
+        interface.public = None;
+        interface.attachment = None;
+    });
+}
+
+pub fn modify_attribute(
+    tx: &mut Tx<'_>,
+    input: &ModifyNetworkInterfaceAttributeRequest,
+) -> Answer<ModifyNetworkInterfaceAttributeOutput> {
+    let own = interface(&tx.view(), &input.network_interface_id)?.clone();
+    for id in &input.groups {
+        super::groups::group(&tx.view(), id)?;
+    }
+    tx.update::<Interface, _>(&own.id, |interface| {
+        if !input.groups.is_empty() {
+            interface.groups.clone_from(&input.groups);
+        }
+        if let Some(text) = input.description.as_ref().and_then(|value| value.value.clone()) {
+            interface.description = text;
+        }
+        if let Some(check) = input.source_dest_check.as_ref().and_then(|value| value.value) {
+            interface.source_dest_check = check;
+        }
+        if let (Some(attachment), Some(change)) = (&mut interface.attachment, &input.attachment) {
+            attachment.delete_on_termination = change.delete_on_termination.unwrap_or(attachment.delete_on_termination);
+        }
+    });
+    Ok(ModifyNetworkInterfaceAttributeOutput::default())
+}
+
+/// The instance behind an interface, if one is.
+pub(crate) fn instance_of<'a>(view: &View<'a>, interface: &Interface) -> Option<&'a Instance> {
+    view.get::<Instance>(interface.attachment.as_ref()?.instance.as_ref()?)
+}

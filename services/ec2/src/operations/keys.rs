@@ -1,0 +1,118 @@
+//! Key pairs.
+
+use super::{Answer, Selection, one, specified, tag_list, text};
+use crate::errors::Error;
+use crate::model::KeyPair;
+use crate::shapes::{self, *};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha2::{Digest, Sha256};
+use zonal_cloud::tags::Tags;
+use zonal_cloud::{Tx, View};
+
+fn refuse_duplicate(tx: &Tx<'_>, name: &str) -> Result<(), Error> {
+    if tx.get::<KeyPair>(name).is_some() {
+        return Err(Error::Coded("InvalidKeyPair.Duplicate", format!("The keypair already exists: {name}")));
+    }
+    Ok(())
+}
+
+pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKeyPairResult> {
+    refuse_duplicate(tx, &input.key_name)?;
+    let invalid = || Error::Coded("InvalidKey.Format", "Key is not in valid OpenSSH public key format".to_owned());
+    let material = std::str::from_utf8(&input.public_key_material.0).map_err(|_| invalid())?.trim();
+    let mut parts = material.split_ascii_whitespace();
+    let (Some(algorithm), Some(encoded)) = (parts.next(), parts.next()) else { return Err(invalid().into()) };
+    let kind = match algorithm {
+        "ssh-rsa" => "rsa",
+        "ssh-ed25519" => "ed25519",
+        _ => return Err(invalid().into()),
+    };
+    let blob = STANDARD.decode(encoded).map_err(|_| invalid())?;
+    // The blob begins with the algorithm's name, its length before it.
+    let named = blob.get(4..4 + algorithm.len()) == Some(algorithm.as_bytes());
+    if !named {
+        return Err(invalid().into());
+    }
+    let tags = specified(tx, &input.tag_specifications, "key-pair", &["key-pair"])?;
+    let public_key = format!("{algorithm} {encoded} {}", input.key_name);
+    let pair = put(tx, &input.key_name, kind, fingerprint(&blob), public_key, tags);
+    Ok(ImportKeyPairResult {
+        key_name: text(&pair.name),
+        key_pair_id: text(&pair.id),
+        key_fingerprint: text(&pair.fingerprint),
+        tags: tag_list(&pair.tags),
+        ..Default::default()
+    })
+}
+
+/// OpenSSH's SHA-256 fingerprint. (AWS gives an imported RSA key's MD5 instead.)
+fn fingerprint(blob: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(Sha256::digest(blob))
+}
+
+fn put(tx: &mut Tx<'_>, name: &str, kind: &str, fingerprint: String, public_key: String, tags: Tags) -> KeyPair {
+    let pair = KeyPair {
+        name: name.to_owned(),
+        id: tx.id("key-"),
+        fingerprint,
+        kind: kind.to_owned(),
+        public_key,
+        created: tx.now,
+        tags,
+    };
+    tx.put(pair.clone());
+    pair
+}
+
+pub fn describe(view: &View<'_>, input: &DescribeKeyPairsRequest) -> Answer<DescribeKeyPairsResult> {
+    for name in &input.key_names {
+        if view.get::<KeyPair>(name).is_none() {
+            let text = format!("The key pair '{name}' does not exist");
+            return Err(Error::Coded("InvalidKeyPair.NotFound", text).into());
+        }
+    }
+    let wanted = |pair: &KeyPair| input.key_names.is_empty() || input.key_names.contains(&pair.name);
+    let selection = Selection {
+        ids: &input.key_pair_ids,
+        filters: &input.filters,
+        token: None,
+        limit: None,
+        unknown: ("InvalidKeyPair.NotFound", "key pair"),
+    };
+    let (pairs, _) = selection.of(
+        view.list::<KeyPair>().filter(|pair| wanted(pair)),
+        |pair| &pair.id,
+        |pair| &pair.tags,
+        |pair, name| match name {
+            "key-name" => one(&pair.name),
+            "key-pair-id" => one(&pair.id),
+            "fingerprint" => one(&pair.fingerprint),
+            _ => None,
+        },
+    )?;
+    let key_pairs = pairs.into_iter().map(|pair| KeyPairInfo {
+        key_name: text(&pair.name),
+        key_pair_id: text(&pair.id),
+        key_fingerprint: text(&pair.fingerprint),
+        key_type: pair.kind.parse().ok(),
+        create_time: Some(pair.created),
+        public_key: (input.include_public_key == Some(true)).then(|| pair.public_key.clone()),
+        tags: tag_list(&pair.tags),
+        ..Default::default()
+    });
+    Ok(DescribeKeyPairsResult { key_pairs: key_pairs.collect(), ..Default::default() })
+}
+
+pub fn delete(tx: &mut Tx<'_>, input: &DeleteKeyPairRequest) -> Answer<DeleteKeyPairResult> {
+    // Deleting what is not there succeeds, as on AWS.
+    let own = tx
+        .list::<KeyPair>()
+        .find(|pair| input.key_pair_id.as_ref() == Some(&pair.id) || input.key_name.as_ref() == Some(&pair.name))
+        .map(|pair| (pair.name.clone(), pair.id.clone()));
+    if let Some((name, _)) = &own {
+        tx.remove::<KeyPair>(name);
+    }
+    let key_pair_id = own.map(|(_, id)| id);
+    Ok(DeleteKeyPairResult { return_: Some(true), key_pair_id, ..shapes::DeleteKeyPairResult::default() })
+}

@@ -1,0 +1,133 @@
+//! Instance types, and where they are offered.
+
+use super::{Answer, cut, filters_of, one, text};
+use crate::errors::Error;
+use crate::instance_types::{INSTANCE_TYPES, InstanceType};
+use crate::shapes::*;
+use zonal_cloud::regions::Region;
+use zonal_cloud::{View, filters};
+
+pub fn describe(_: &View<'_>, input: &DescribeInstanceTypesRequest) -> Answer<DescribeInstanceTypesResult> {
+    for name in &input.instance_types {
+        InstanceType::named(name).map_err(|_| {
+            let text = format!("The following supplied instance types do not exist: [{name}]");
+            Error::Coded("InvalidInstanceType", text)
+        })?;
+    }
+    let filters = filters_of(&input.filters);
+    let mut found = Vec::new();
+    for kind in INSTANCE_TYPES {
+        if !input.instance_types.is_empty() && !input.instance_types.iter().any(|name| name == kind.name) {
+            continue;
+        }
+        let pass = filters::pass(&filters, |name| match name {
+            "instance-type" => one(kind.name),
+            "current-generation" => one(kind.is_current()),
+            "burstable-performance-supported" => one(kind.burstable),
+            "vcpu-info.default-vcpus" => one(kind.vcpus),
+            "memory-info.size-in-mib" => one(kind.memory_mib),
+            "processor-info.supported-architecture" => one(kind.architecture),
+            "bare-metal" | "hibernation-supported" | "instance-storage-supported" => one(false),
+            "free-tier-eligible" => one(is_free(kind)),
+            "hypervisor" => one(hypervisor(kind).as_str()),
+            "supported-usage-class" => one("on-demand"),
+            "supported-root-device-type" => one("ebs"),
+            "supported-virtualization-type" => one("hvm"),
+            _ => None,
+        });
+        if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
+            found.push((kind.name.to_owned(), shape(kind)));
+        }
+    }
+    let (instance_types, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
+    Ok(DescribeInstanceTypesResult { instance_types, next_token, ..Default::default() })
+}
+
+fn is_free(kind: &InstanceType) -> bool {
+    matches!(kind.name, "t2.micro" | "t3.micro")
+}
+
+fn hypervisor(kind: &InstanceType) -> InstanceTypeHypervisor {
+    let xen = ["t2.", "m4.", "m1."].iter().any(|family| kind.name.starts_with(family));
+    if xen { InstanceTypeHypervisor::Xen } else { InstanceTypeHypervisor::Nitro }
+}
+
+fn shape(kind: &InstanceType) -> InstanceTypeInfo {
+    let vcpus = i32::try_from(kind.vcpus).unwrap_or(i32::MAX);
+    let threads = if vcpus > 1 && kind.architecture == "x86_64" { 2 } else { 1 };
+    let (interfaces, addresses) = kind.interfaces;
+    InstanceTypeInfo {
+        instance_type: text(kind.name),
+        current_generation: Some(kind.is_current()),
+        free_tier_eligible: Some(is_free(kind)),
+        supported_usage_classes: vec![UsageClassType::OnDemand],
+        supported_root_device_types: vec![RootDeviceType::Ebs],
+        supported_virtualization_types: vec![VirtualizationType::Hvm],
+        bare_metal: Some(false),
+        hypervisor: Some(hypervisor(kind)),
+        processor_info: Some(ProcessorInfo {
+            supported_architectures: kind.architecture.parse().into_iter().collect(),
+            ..Default::default()
+        }),
+        v_cpu_info: Some(VCpuInfo {
+            default_v_cpus: Some(vcpus),
+            default_cores: Some((vcpus / threads).max(1)),
+            default_threads_per_core: Some(threads),
+            ..Default::default()
+        }),
+        memory_info: Some(MemoryInfo { size_in_mi_b: Some(kind.memory_mib.into()), ..Default::default() }),
+        instance_storage_supported: Some(false),
+        network_info: Some(NetworkInfo {
+            network_performance: text(kind.network),
+            maximum_network_interfaces: Some(interfaces),
+            maximum_network_cards: Some(1),
+            default_network_card_index: Some(0),
+            ipv4_addresses_per_interface: Some(addresses),
+            ipv6_addresses_per_interface: Some(0),
+            ipv6_supported: Some(false),
+            efa_supported: Some(false),
+            ..Default::default()
+        }),
+        hibernation_supported: Some(false),
+        burstable_performance_supported: Some(kind.burstable),
+        dedicated_hosts_supported: Some(false),
+        auto_recovery_supported: Some(false),
+        ..Default::default()
+    }
+}
+
+pub fn offerings(view: &View<'_>, input: &DescribeInstanceTypeOfferingsRequest) -> Answer<DescribeInstanceTypeOfferingsResult> {
+    let Some(region) = Region::named(&view.scope.region) else {
+        return Ok(DescribeInstanceTypeOfferingsResult::default());
+    };
+    let kind = input.location_type.unwrap_or(LocationType::Region);
+    let locations: Vec<String> = match kind {
+        LocationType::Region => vec![region.name.to_owned()],
+        LocationType::AvailabilityZone => region.zones().map(|(name, _)| name).collect(),
+        LocationType::AvailabilityZoneId => region.zones().map(|(_, id)| id).collect(),
+        _ => Vec::new(),
+    };
+    let filters = filters_of(&input.filters);
+    let mut found = Vec::new();
+    for location in &locations {
+        for own in INSTANCE_TYPES {
+            let pass = filters::pass(&filters, |name| match name {
+                "instance-type" => one(own.name),
+                "location" => one(location),
+                _ => None,
+            });
+            if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
+                let offering = InstanceTypeOffering {
+                    instance_type: text(own.name),
+                    location_type: Some(kind),
+                    location: text(location),
+                    ..Default::default()
+                };
+                found.push((format!("{}/{location}", own.name), offering));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    let (instance_type_offerings, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
+    Ok(DescribeInstanceTypeOfferingsResult { instance_type_offerings, next_token, ..Default::default() })
+}

@@ -1,0 +1,91 @@
+//! Volumes: the root volumes of instances.
+
+use super::{Answer, Selection, cut, one, tag_list, text};
+use crate::errors::Error;
+use crate::model::{Instance, Volume};
+use crate::shapes::{self, *};
+use zonal_cloud::View;
+
+/// The words in "does not exist".
+const UNKNOWN: (&str, &str) = ("InvalidVolume.NotFound", "volume");
+
+pub fn describe(view: &View<'_>, input: &DescribeVolumesRequest) -> Answer<DescribeVolumesResult> {
+    let selection = Selection {
+        ids: &input.volume_ids,
+        filters: &input.filters,
+        token: input.next_token.as_deref(),
+        limit: input.max_results,
+        unknown: UNKNOWN,
+    };
+    let (volumes, next_token) = selection.of(
+        view.list::<Volume>(),
+        |volume| &volume.id,
+        |volume| &volume.tags,
+        |volume, name| match name {
+            "volume-id" => one(&volume.id),
+            "attachment.instance-id" => one(&volume.instance),
+            "attachment.delete-on-termination" => one(volume.delete_on_termination),
+            "attachment.device" => one(super::instances::ROOT_DEVICE),
+            "availability-zone" => one(&volume.zone),
+            "size" => one(volume.size),
+            "status" => one(state(view, volume).as_str()),
+            "volume-type" => one(&volume.kind),
+            _ => None,
+        },
+    )?;
+    let volumes = volumes.into_iter().map(|volume| shape(view, volume)).collect();
+    Ok(DescribeVolumesResult { volumes, next_token, ..Default::default() })
+}
+
+/// A volume that is kept beyond its instance is available.
+fn state(view: &View<'_>, volume: &Volume) -> VolumeState {
+    let used = view.get::<Instance>(&volume.instance).is_some_and(|instance| !instance.state.is_ending());
+    if used { VolumeState::InUse } else { VolumeState::Available }
+}
+
+fn shape(view: &View<'_>, volume: &Volume) -> shapes::Volume {
+    let state = state(view, volume);
+    let attachment = VolumeAttachment {
+        volume_id: text(&volume.id),
+        instance_id: text(&volume.instance),
+        device: text(super::instances::ROOT_DEVICE),
+        state: Some(VolumeAttachmentState::Attached),
+        attach_time: Some(volume.created),
+        delete_on_termination: Some(volume.delete_on_termination),
+        ..Default::default()
+    };
+    shapes::Volume {
+        volume_id: text(&volume.id),
+        availability_zone: text(&volume.zone),
+        size: Some(volume.size),
+        volume_type: volume.kind.parse().ok(),
+        iops: Some(3000),
+        state: Some(state),
+        create_time: Some(volume.created),
+        encrypted: Some(false),
+        multi_attach_enabled: Some(false),
+        attachments: if state == VolumeState::InUse { vec![attachment] } else { Vec::new() },
+        tags: tag_list(&volume.tags),
+        ..Default::default()
+    }
+}
+
+pub fn describe_status(view: &View<'_>, input: &DescribeVolumeStatusRequest) -> Answer<DescribeVolumeStatusResult> {
+    for id in &input.volume_ids {
+        if view.get::<Volume>(id).is_none() {
+            return Err(Error::not_found(UNKNOWN.0, UNKNOWN.1, id).into());
+        }
+    }
+    let wanted = view.list::<Volume>().filter(|volume| input.volume_ids.is_empty() || input.volume_ids.contains(&volume.id));
+    let items = wanted.map(|volume| {
+        let item = VolumeStatusItem {
+            volume_id: text(&volume.id),
+            availability_zone: text(&volume.zone),
+            volume_status: Some(VolumeStatusInfo { status: Some(VolumeStatusInfoStatus::Ok), ..Default::default() }),
+            ..Default::default()
+        };
+        (volume.id.clone(), item)
+    });
+    let (volume_statuses, next_token) = cut(items.collect(), input.next_token.as_deref(), input.max_results)?;
+    Ok(DescribeVolumeStatusResult { volume_statuses, next_token, ..Default::default() })
+}

@@ -1,0 +1,115 @@
+//! What follows from the world's reports.
+
+use crate::metrics;
+use crate::model::{
+    Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume, Vpc, ZoneOutage,
+};
+use crate::operations::{interfaces, run};
+use zonal_cloud::{Record, Tx, View};
+use zonal_substrate::{Ask, Inventory, Report, SandboxState, StopCause};
+
+pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
+    match report {
+        Report::InterfaceReady(id) => on::<Interface>(tx, id, |tx, interface| {
+            if interface.phase == InterfacePhase::Pending {
+                tx.put(Interface { phase: InterfacePhase::Ready, ..interface });
+            }
+        }),
+        Report::InterfaceRemoved(id) => on::<Interface>(tx, id, |tx, interface| {
+            if interface.phase == InterfacePhase::Deleting {
+                tx.remove::<Interface>(&interface.id);
+            }
+        }),
+        Report::NetworkRemoved(id) => on::<Vpc>(tx, id, |tx, vpc| {
+            if vpc.deleting {
+                tx.remove::<Vpc>(&vpc.id);
+            }
+        }),
+        Report::Sandbox { id, generation, state } => on::<Instance>(tx, id, |tx, instance| {
+            // What is said of an earlier start is no longer true.
+            if instance.generation == *generation {
+                sandbox(tx, instance, state);
+            }
+        }),
+        Report::SandboxRemoved(id) => on::<Instance>(tx, id, removed),
+        Report::ImageReady(id) => on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image })),
+        Report::SandboxFigures(figures) => metrics::publish(tx, figures),
+        Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Failed { .. } => {}
+    }
+}
+
+/// Does something with the record of that key, in its own account and region.
+fn on<T: Record>(tx: &mut Tx<'_>, key: &str, act: impl FnOnce(&mut Tx<'_>, T)) {
+    if let Some((scope, record)) = tx.find::<T>(key).map(|(scope, record)| (scope.clone(), record.clone())) {
+        tx.within(&scope, |tx| act(tx, record));
+    }
+}
+
+fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
+    match (state, instance.state) {
+        (SandboxState::Running, InstanceState::Pending) => {
+            tx.put(Instance { state: InstanceState::Running, status: Status::Ok, ..instance });
+        }
+        // A report of what runs already, after a restart of ours, is no recovery: a dead machine does not report.
+        (SandboxState::Running, InstanceState::Running) => tx.put(Instance { status: Status::Ok, ..instance }),
+        (SandboxState::Stopped(_), InstanceState::Stopping) => stopped(tx, instance),
+        (SandboxState::Stopped(StopCause::Itself), InstanceState::Running | InstanceState::Pending) => {
+            let reason = Some(StateReason::new("Client.InstanceInitiatedShutdown", "Instance initiated shutdown"));
+            if instance.terminate_on_shutdown {
+                tx.put(Instance { state: InstanceState::ShuttingDown, reason, ..instance });
+            } else {
+                stopped(tx, Instance { reason, ..instance });
+            }
+        }
+        (SandboxState::Stopped(StopCause::Died(_)), InstanceState::Running) => {
+            let cut = tx.find::<ZoneOutage>(&instance.zone).is_some();
+            tx.put(Instance { status: if cut { Status::SystemImpaired } else { Status::InstanceImpaired }, ..instance });
+        }
+        (SandboxState::Stopped(StopCause::Died(why)), InstanceState::Pending) => {
+            let mut reason = StateReason::new("Server.InternalError", "Internal error on launch");
+            tracing::warn!("{} did not start: {why}", instance.id);
+            reason.message.push_str(&format!(" ({why})"));
+            tx.put(Instance { state: InstanceState::ShuttingDown, reason: Some(reason), ..instance });
+        }
+        _ => {}
+    }
+}
+
+fn stopped(tx: &mut Tx<'_>, instance: Instance) {
+    run::drop_launch_address(tx, &instance.interface);
+    tx.put(Instance { state: InstanceState::Stopped, status: Status::Ok, ..instance });
+}
+
+/// A sandbox and its disk are gone: what belongs to the instance goes with it.
+fn removed(tx: &mut Tx<'_>, instance: Instance) {
+    if instance.state != InstanceState::ShuttingDown {
+        return;
+    }
+    let goes = |interface: &Interface| interface.attachment.as_ref().is_some_and(|attachment| attachment.delete_on_termination);
+    if tx.get::<Interface>(&instance.interface).is_some_and(goes) {
+        interfaces::begin_delete(tx, &instance.interface);
+    } else {
+        tx.update::<Interface, _>(&instance.interface, |interface| interface.attachment = None);
+    }
+    if tx.get::<Volume>(&instance.volume).is_some_and(|volume| volume.delete_on_termination) {
+        tx.remove::<Volume>(&instance.volume);
+    }
+    let terminated = Some(tx.now);
+    tx.put(Instance { state: InstanceState::Terminated, terminated, ..instance });
+}
+
+/// What the world has that no record speaks of.
+pub(crate) fn strangers(view: &View<'_>, inventory: &Inventory) -> Vec<Ask> {
+    let mut asks = Vec::new();
+    for id in inventory.sandboxes.keys() {
+        let known = view.find::<Instance>(id).is_some_and(|(_, instance)| instance.state != InstanceState::Terminated);
+        if !known {
+            asks.push(Ask::RemoveSandbox(id.clone()));
+        }
+    }
+    let gone = |id: &&String| view.find::<Interface>(id).is_none();
+    asks.extend(inventory.interfaces.iter().filter(gone).cloned().map(Ask::RemoveInterface));
+    asks.extend(inventory.networks.iter().filter(|id| view.find::<Vpc>(id).is_none()).cloned().map(Ask::RemoveNetwork));
+    asks.extend(inventory.images.iter().filter(|id| view.find::<Image>(id).is_none()).cloned().map(Ask::RemoveImage));
+    asks
+}
