@@ -17,20 +17,33 @@ fn main() -> Result<(), AnyError> {
     };
     let address: SocketAddr = address.parse()?;
     let config: DnsConfig = serde_json::from_slice(&std::fs::read(config)?)?;
-    let count: usize = rest.first().map_or(Ok(2), |count| count.parse())?;
+    let count: u64 = rest.first().map_or(Ok(2), |count| count.parse())?;
     let options = match rest.get(1).map(String::as_str) {
         Some("resolver") => Options::resolver(PUBLIC, None, 1),
         _ => Options::authoritative(PUBLIC, 1),
     };
     let store = Arc::new(ZoneStore::new());
     store.apply(&config)?;
-    let udp = (0..count).map(|_| shared_udp(address)).collect::<Result<Vec<_>, _>>()?;
-    let sockets = Sockets { udp, tcp: vec![TcpListener::bind(address)?] };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?;
+    eprintln!("serving on {address}");
+    let mut listener = Some(TcpListener::bind(address)?);
+    let mut cores = Vec::new();
+    for core in 0..count {
+        let sockets = Sockets { udp: vec![shared_udp(address)?], tcp: listener.take().into_iter().collect() };
+        let (store, options) = (Arc::clone(&store), Options { seed: core, ..options.clone() });
+        cores.push(std::thread::spawn(move || serve(&store, sockets, options)));
+    }
+    for core in cores {
+        core.join().map_err(|_| "a core panicked")??;
+    }
+    Ok(())
+}
+
+/// One core's part: a runtime of its own, so that cores wake only for their own queries.
+fn serve(store: &Arc<ZoneStore>, sockets: Sockets, options: Options) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let _server = DnsServer::start(&store, sockets, options)?;
-        eprintln!("serving on {address}");
-        std::future::pending::<Result<(), AnyError>>().await
+        let _server = DnsServer::start(store, sockets, options)?;
+        std::future::pending().await
     })
 }
 

@@ -14,9 +14,10 @@ use domain::base::opt::{Opt, OptRecord};
 use domain::base::{Header, Message, Question, Rtype};
 
 use crate::cache::Fetched;
-use crate::lookup::{self, Ending, Link, Resolution, Scope};
-use crate::name::{self, Key, KeyBuffer, WireName};
-use crate::rdata;
+use crate::lookup::{Ending, Link, Resolution, Scope};
+use crate::name::{Key, KeyBuffer, WireName};
+use crate::place::{Compressor, Places, Written};
+use crate::rdata::Target;
 use crate::snapshot::{Records, Snapshot, Zone};
 
 /// The largest UDP answer, and what we say we take (Developer Guide: "Maximum response size").
@@ -25,8 +26,6 @@ const MIN_UDP: usize = 512;
 const MAX_TCP: usize = 65_535;
 /// The octets of an OPT record without options.
 const OPT_LEN: usize = 11;
-
-type Target = StaticCompressor<Vec<u8>>;
 
 /// What a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -303,7 +302,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Writes the answer; says whether it had to be cut.
-    fn write(self, request: &Request<'_>, role: &Role, key: &Key, draw: u64, buffer: Vec<u8>) -> (Vec<u8>, bool) {
+    fn write(&self, request: &Request<'_>, role: &Role, key: &Key, draw: u64, buffer: Vec<u8>) -> (Vec<u8>, bool) {
         let mut builder = start_message(request, role, buffer);
         let header = builder.header_mut();
         header.set_rcode(self.rcode.rcode());
@@ -313,19 +312,20 @@ impl<'a> Reply<'a> {
             // A question has at most 259 octets and the smallest limit is 501.
             let _ = question.push(asked);
         }
+        let mut places = Places::new(key);
         let mut answer = question.answer();
-        let mut cut = self.write_answers(&mut answer, key, draw).is_err();
+        let mut cut = self.write_answers(&mut answer, &mut places, draw).is_err();
         if cut {
             answer.rewind();
         }
         let mut authority = answer.authority();
-        if !cut && self.write_authority(&mut authority).is_err() {
+        if !cut && self.write_authority(&mut authority, &mut places).is_err() {
             authority.rewind();
             // Name servers may be left out; an SOA and a referral are the answer.
             cut = !matches!(self.authority, Authority::Servers(_));
         }
         let mut additional = authority.additional();
-        if !cut && self.write_additional(&mut additional).is_err() {
+        if !cut && self.write_additional(&mut additional, &places).is_err() {
             additional.rewind();
         }
         additional.header_mut().set_tc(cut);
@@ -341,13 +341,18 @@ impl<'a> Reply<'a> {
         (additional.finish().into_target(), cut)
     }
 
-    fn write_answers(&self, section: &mut AnswerBuilder<Target>, key: &Key, draw: u64) -> Result<(), PushError> {
+    fn write_answers(
+        &self,
+        section: &mut AnswerBuilder<Compressor>,
+        places: &mut Places<'a>,
+        draw: u64,
+    ) -> Result<(), PushError> {
         for link in &self.links {
-            let Some(owner) = link.owner.name(key) else { continue };
-            let data = &link.records.data;
-            let (tail, head) = data.split_at(lookup::start(draw, data.len()));
-            for record in head.iter().chain(tail) {
-                section.push((owner, Class::IN, link.records.ttl, record))?;
+            let owner = places.owner(link.owner);
+            let apex = places.apex(link.zone);
+            for record in link.records.rotated(draw) {
+                places.remember(section.as_slice().len(), owner, record);
+                section.push(Written { owner, record, apex })?;
             }
         }
         match self.fetched {
@@ -356,26 +361,33 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn write_authority(&self, section: &mut AuthorityBuilder<Target>) -> Result<(), PushError> {
-        match &self.authority {
+    fn write_authority(
+        &self,
+        section: &mut AuthorityBuilder<Compressor>,
+        places: &mut Places<'a>,
+    ) -> Result<(), PushError> {
+        match self.authority {
             Authority::Nothing => {}
             Authority::Servers(zone) => {
                 let servers = zone.plain(&zone.apex_key, Rtype::NS);
                 let in_answer = |servers: &Records| self.links.iter().any(|link| std::ptr::eq(link.records, servers));
-                for (servers, record) in servers.into_iter().filter(|found| !in_answer(found)).flat_map(each) {
-                    section.push((&zone.apex, Class::IN, servers.ttl, record))?;
+                let (owner, apex) = (places.place(zone.apex.for_slice()), places.apex(zone));
+                for record in servers.into_iter().filter(|servers| !in_answer(servers)).flat_map(|found| &found.all) {
+                    section.push(Written { owner, record, apex })?;
                 }
             }
             Authority::Start(zone) => {
-                if let Some((ttl, soa)) = &zone.soa {
-                    section.push((&zone.apex, Class::IN, *ttl, soa))?;
+                let (owner, apex) = (places.place(zone.apex.for_slice()), places.apex(zone));
+                if let Some(record) = &zone.soa {
+                    section.push(Written { owner, record, apex })?;
                 }
             }
-            Authority::Referral { cut, servers, .. } => {
-                if let Ok(owner) = Name::from_slice(cut) {
-                    for (servers, record) in each(servers) {
-                        section.push((owner, Class::IN, servers.ttl, record))?;
-                    }
+            Authority::Referral { cut, servers, zone } => {
+                let Ok(cut) = Name::from_slice(cut) else { return Ok(()) };
+                let (owner, apex) = (places.place(cut), places.apex(zone));
+                for record in &servers.all {
+                    places.remember(section.as_slice().len(), owner, record);
+                    section.push(Written { owner, record, apex })?;
                 }
             }
         }
@@ -385,20 +397,18 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Addresses, where the same zone has them, of the names that MX, NS and SRV records point at.
-    fn write_additional(&self, section: &mut AdditionalBuilder<Target>) -> Result<(), PushError> {
-        let (zone, servers) = match self.authority {
-            Authority::Servers(zone) => (zone, None),
-            Authority::Referral { zone, servers, .. } => (zone, Some(servers)),
-            _ => return Ok(()),
-        };
-        let pointing = self.links.iter().filter(|link| matches!(link.rtype, Rtype::MX | Rtype::NS | Rtype::SRV));
-        for (_, record) in pointing.map(|link| link.records).chain(servers).flat_map(each) {
-            let Some(target) = rdata::target(record) else { continue };
-            let key = name::key(target);
-            for records in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| zone.plain(&key, rtype)) {
-                for (records, address) in each(records) {
-                    section.push((target, Class::IN, records.ttl, address))?;
+    /// Addresses, where the same zone has them, of the names that records point at.
+    fn write_additional(
+        &self,
+        section: &mut AdditionalBuilder<Compressor>,
+        places: &Places<'a>,
+    ) -> Result<(), PushError> {
+        let (Authority::Servers(zone) | Authority::Referral { zone, .. }) = self.authority else { return Ok(()) };
+        let in_answer = |target: &Target| self.links.iter().any(|link| link.owner.is(&target.name));
+        for (owner, target) in places.targets().filter(|(_, target)| !in_answer(target)) {
+            for records in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| zone.plain(&target.key, rtype)) {
+                for record in &records.all {
+                    section.push(Written { owner, record, apex: None })?;
                 }
             }
         }
@@ -406,12 +416,8 @@ impl<'a> Reply<'a> {
     }
 }
 
-fn each(records: &Records) -> impl Iterator<Item = (&Records, &rdata::Data)> {
-    records.data.iter().map(move |record| (records, record))
-}
-
 /// A response's header, and room for what comes.
-fn start_message(request: &Request<'_>, role: &Role, mut buffer: Vec<u8>) -> MessageBuilder<Target> {
+fn start_message(request: &Request<'_>, role: &Role, mut buffer: Vec<u8>) -> MessageBuilder<Compressor> {
     buffer.reserve(MIN_UDP);
     let Ok(mut builder) = MessageBuilder::from_target(StaticCompressor::new(buffer));
     let header = builder.header_mut();

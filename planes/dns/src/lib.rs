@@ -7,7 +7,7 @@
 //! 2. `name`, `rdata`: Route 53's presentation text to wire form, once, when the configuration arrives;
 //! 3. `snapshot`: zones by name, in views (`public`, and one per VPC);
 //! 4. `lookup`: a name and a type to record sets: wildcards, CNAME chains, aliases, routing policies;
-//! 5. `answer`: a query's bytes to an answer's bytes; draws and time are handed in;
+//! 5. `answer`: a query's bytes to an answer's bytes (`place` says where names stand); draws are handed in;
 //! 6. `cache`: answers fetched from outside the world, for as long as they may be kept;
 //! 7. `shell`: the sockets.
 //!
@@ -27,6 +27,8 @@ mod error;
 mod lookup;
 #[cfg(feature = "core")]
 pub mod name;
+#[cfg(feature = "core")]
+mod place;
 #[cfg(feature = "core")]
 mod rdata;
 #[cfg(feature = "core")]

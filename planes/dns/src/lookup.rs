@@ -10,7 +10,7 @@ use domain::base::name::{Name, ToName};
 
 use crate::config::{Health, PUBLIC};
 use crate::name::{self, Key, KeyBuffer, WireName};
-use crate::rdata::{self, Data};
+use crate::rdata::{Record, Target};
 use crate::snapshot::{Content, Member, Node, Records, Routed, Snapshot, View, Zone};
 
 /// CNAMEs in a row, and aliases in a row, that are followed.
@@ -41,6 +41,8 @@ pub(crate) struct Link<'a> {
     pub(crate) owner: Owner<'a>,
     pub(crate) rtype: Rtype,
     pub(crate) records: &'a Records,
+    /// The zone that the owner is in.
+    pub(crate) zone: &'a Zone,
 }
 
 /// Whose records they are.
@@ -112,15 +114,15 @@ impl<'a> Scope<'a> {
             };
             let asked = if rtype == Rtype::ANY { node.sets.first().map_or(rtype, |(first, _)| *first) } else { rtype };
             let before = links.len();
-            self.push_sets(node, asked, owner, draw, &mut links);
+            self.push_sets(current, node, asked, owner, draw, &mut links);
             if links.len() > before {
                 break Ending::Answer;
             }
-            self.push_sets(node, Rtype::CNAME, owner, draw, &mut links);
-            let Some(Link { records: Records { cname: Some(key), data, .. }, .. }) = links.get(before) else {
+            self.push_sets(current, node, Rtype::CNAME, owner, draw, &mut links);
+            let cname = links.get(before).and_then(|link| link.records.all.first());
+            let Some(Target { name, key, .. }) = cname.and_then(|cname| cname.target.as_deref()) else {
                 break Ending::NoData(current);
             };
-            let Some(name) = data.first().and_then(rdata::target) else { break Ending::NoData(current) };
             if links.len() > MAX_CHAIN {
                 break Ending::Loop;
             }
@@ -139,24 +141,26 @@ impl<'a> Scope<'a> {
         let mut addresses = Vec::new();
         for rtype in [Rtype::A, Rtype::AAAA] {
             for link in self.resolve(key, rtype, draw).links {
-                let start = start(draw, link.records.data.len());
-                let (tail, head) = link.records.data.split_at(start);
-                addresses.extend(head.iter().chain(tail).filter_map(|data| match data {
-                    Data::A(a) => Some(IpAddr::V4(a.addr())),
-                    Data::Aaaa(aaaa) => Some(IpAddr::V6(aaaa.addr())),
-                    _ => None,
-                }));
+                addresses.extend(link.records.rotated(draw).filter_map(|record| record.address(link.rtype)));
             }
         }
         addresses
     }
 
     /// Appends what a node has of a type, after policies and aliases.
-    fn push_sets(&self, node: &'a Node, rtype: Rtype, owner: Owner<'a>, draw: u64, links: &mut Vec<Link<'a>>) {
+    fn push_sets(
+        &self,
+        zone: &'a Zone,
+        node: &'a Node,
+        rtype: Rtype,
+        owner: Owner<'a>,
+        draw: u64,
+        links: &mut Vec<Link<'a>>,
+    ) {
         let Some(routed) = node.get(rtype) else { return };
         let mut push = |content, draw| {
             if let Some(records) = self.records(content, rtype, draw, MAX_CHAIN) {
-                links.push(Link { owner, rtype, records });
+                links.push(Link { owner, rtype, records, zone });
             }
         };
         match routed {
@@ -288,14 +292,22 @@ fn usable<'a>(members: impl Iterator<Item = &'a Member> + Clone) -> Vec<&'a Memb
     if healthy.is_empty() { members.collect() } else { healthy }
 }
 
+impl Records {
+    /// All records, beginning with one that the draw chooses.
+    pub(crate) fn rotated(&self, draw: u64) -> impl Iterator<Item = &Record> {
+        let (tail, head) = self.all.split_at(start(draw, self.all.len()));
+        head.iter().chain(tail)
+    }
+}
+
 /// Where a rotation of `len` values starts.
-pub(crate) fn start(draw: u64, len: usize) -> usize {
+fn start(draw: u64, len: usize) -> usize {
     // The remainder is below `len`, so it is a usize again.
     if len < 2 { 0 } else { (draw % len as u64) as usize }
 }
 
 /// Another number out of the same draw, so that two choices in a row are not tied together.
-pub(crate) fn spread(draw: u64) -> u64 {
+fn spread(draw: u64) -> u64 {
     let mixed = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed ^ (mixed >> 27)
 }
@@ -307,6 +319,11 @@ impl Owner<'_> {
             Owner::Question => Name::from_slice(question).ok(),
             Owner::Name(name) => Some(name.for_slice()),
         }
+    }
+
+    /// Whether it is this very name, not just one like it.
+    pub(crate) fn is(&self, name: &WireName) -> bool {
+        matches!(self, Owner::Name(own) if std::ptr::eq(*own, name))
     }
 
     /// The same, to be kept.

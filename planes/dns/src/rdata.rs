@@ -3,14 +3,17 @@
 //! It differs from a zone file's: names are absolute without a final dot, escapes are octal, and there are no comments and
 //! no parentheses. (Developer Guide: "Supported DNS record types", "DNS domain name format".)
 
-use domain::base::rdata::UnknownRecordData;
+use std::net::IpAddr;
+
+use domain::base::iana::Class;
+use domain::base::rdata::{ComposeRecordData, UnknownRecordData};
 use domain::base::{CharStr, Rtype, Serial, Ttl};
 use domain::rdata::caa::{CaaFlags, CaaTag};
 use domain::rdata::{A, Aaaa, Caa, Cname, Mx, Ns, Ptr, Soa, Srv, Txt, ZoneRecordData};
 
-use crate::name::{self, WireName};
+use crate::name::{self, Key, WireName};
 
-/// One record's data.
+/// One record's data, as it is read.
 pub(crate) type Data = ZoneRecordData<Vec<u8>, WireName>;
 
 /// RFC 4408 gave SPF its own type, RFC 7208 took it away; Route 53 still has it.
@@ -127,13 +130,57 @@ fn character_strings(text: &str) -> Result<Vec<u8>, &'static str> {
     Ok(wire)
 }
 
-/// The name that a record points at, for types that have one.
-pub(crate) fn target(data: &Data) -> Option<&WireName> {
-    match data {
-        Data::Cname(cname) => Some(cname.cname()),
-        Data::Ns(ns) => Some(ns.nsdname()),
-        Data::Mx(mx) => Some(mx.exchange()),
-        Data::Srv(srv) => Some(srv.target()),
-        _ => None,
+/// One record as it is served: all but its owner in wire form, so that answering is copying.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// Type, class and TTL.
+    pub(crate) fixed: [u8; 8],
+    /// The data, no name in it compressed.
+    pub(crate) rdata: Box<[u8]>,
+    /// How much of the data is before its zone's apex, where it ends with that and may be compressed (RFC 3597, 4).
+    pub(crate) before_apex: Option<usize>,
+    /// The name that it points at.
+    pub(crate) target: Option<Box<Target>>,
+}
+
+/// The name that a CNAME, MX, NS or SRV record points at.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// As it is spelled.
+    pub(crate) name: WireName,
+    /// As it is looked up.
+    pub(crate) key: Box<Key>,
+    /// Where in the data it begins.
+    pub(crate) offset: usize,
+}
+
+impl Record {
+    /// Makes a record of a zone from its data.
+    pub(crate) fn new(rtype: Rtype, ttl: Ttl, data: &Data, apex: &Key) -> Record {
+        let [a, b] = rtype.to_int().to_be_bytes();
+        let [c, d] = Class::IN.to_int().to_be_bytes();
+        let [e, f, g, h] = ttl.as_secs().to_be_bytes();
+        let mut rdata = Vec::new();
+        let Ok(()) = data.compose_rdata(&mut rdata);
+        let target = match data {
+            Data::Cname(cname) => Some((cname.cname(), 0)),
+            Data::Ns(ns) => Some((ns.nsdname(), 0)),
+            Data::Mx(mx) => Some((mx.exchange(), 2)),
+            Data::Srv(srv) => Some((srv.target(), 6)),
+            _ => None,
+        };
+        let target = target.map(|(name, offset)| Target { name: name.clone(), key: name::key(name), offset });
+        let compressible = target.as_ref().filter(|target| rtype != Rtype::SRV && name::is_within(&target.key, apex));
+        let before_apex = compressible.map(|_| rdata.len() - apex.len());
+        Record { fixed: [a, b, c, d, e, f, g, h], rdata: rdata.into(), before_apex, target: target.map(Box::new) }
+    }
+
+    /// The address in an A or AAAA record.
+    pub(crate) fn address(&self, rtype: Rtype) -> Option<IpAddr> {
+        match rtype {
+            Rtype::A => <[u8; 4]>::try_from(&*self.rdata).ok().map(IpAddr::from),
+            Rtype::AAAA => <[u8; 16]>::try_from(&*self.rdata).ok().map(IpAddr::from),
+            _ => None,
+        }
     }
 }

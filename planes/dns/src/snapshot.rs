@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use crate::Error;
 use crate::config::{Change, DnsConfig, Health, Policy, RecordSet, Zone as ZoneConfig};
 use crate::name::{self, Key, WireName};
-use crate::rdata::{self, Data};
+use crate::rdata::{self, Data, Record};
 
 /// All that is served, at one revision.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub(crate) struct Zone {
     pub(crate) apex_key: Box<Key>,
     pub(crate) overlay: bool,
     /// The SOA as it goes with negative answers, its TTL already the negative one (RFC 2308, 3 and 5).
-    pub(crate) soa: Option<(Ttl, Data)>,
+    pub(crate) soa: Option<Record>,
     /// Every name that exists, those without records that have names below them (RFC 4592, 2.2.2) included.
     pub(crate) names: HashMap<Box<Key>, Arc<Node>>,
     /// Whether any name but the apex has NS records.
@@ -75,10 +75,9 @@ pub(crate) enum Content {
 /// The values of one record set.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
-    pub(crate) ttl: Ttl,
-    pub(crate) data: Vec<Data>,
-    /// Where a CNAME leads.
-    pub(crate) cname: Option<Box<Key>>,
+    pub(crate) all: Vec<Record>,
+    /// The SOA's own way of saying how long a negative answer lives.
+    negative_ttl: Option<Ttl>,
 }
 
 impl Snapshot {
@@ -195,7 +194,7 @@ impl Zone {
             queries: Arc::default(),
         };
         for (owner, sets) in by_name {
-            zone.names.insert(owner, Arc::new(Node::build(&sets)?));
+            zone.names.insert(owner, Arc::new(Node::build(&sets, &zone.apex_key)?));
         }
         let owners: Vec<Box<Key>> = zone.names.keys().cloned().collect();
         for owner in owners {
@@ -217,7 +216,7 @@ impl Zone {
                 return Err(misplaced(&set.name, owner_text.to_owned()));
             }
         }
-        let node = Node::build(&records.iter().collect::<Vec<_>>())?;
+        let node = Node::build(&records.iter().collect::<Vec<_>>(), &self.apex_key)?;
         self.names.insert(owner.clone(), Arc::new(node));
         self.make_ancestors(&owner);
         if records.is_empty() {
@@ -255,10 +254,11 @@ impl Zone {
         self.names.entry(self.apex_key.clone()).or_default();
         let apex = &self.names[&self.apex_key];
         self.soa = match apex.get(Rtype::SOA) {
-            Some(Routed::Simple(Content::Records(Records { ttl, data, .. }))) => match &data[..] {
-                [soa @ Data::Soa(fields)] => Some(((*ttl).min(fields.minimum()), soa.clone())),
-                _ => None,
-            },
+            Some(Routed::Simple(Content::Records(Records { all, negative_ttl: Some(ttl) }))) => all.first().map(|soa| {
+                let mut negative = soa.clone();
+                negative.fixed[4..].copy_from_slice(&ttl.as_secs().to_be_bytes());
+                negative
+            }),
             _ => None,
         };
         self.has_cuts =
@@ -272,13 +272,13 @@ impl Zone {
 }
 
 impl Node {
-    fn build(configs: &[&RecordSet]) -> Result<Node, Error> {
+    fn build(configs: &[&RecordSet], apex: &Key) -> Result<Node, Error> {
         let mut by_type: BTreeMap<Rtype, Vec<&RecordSet>> = BTreeMap::new();
         for set in configs {
             let unknown = || Error::Type { name: set.name.clone(), type_: set.type_.clone() };
             by_type.entry(rdata::record_type(&set.type_).ok_or_else(unknown)?).or_default().push(set);
         }
-        let sets = by_type.into_iter().map(|(rtype, sets)| Ok((rtype, Routed::build(rtype, &sets)?)));
+        let sets = by_type.into_iter().map(|(rtype, sets)| Ok((rtype, Routed::build(rtype, &sets, apex)?)));
         Ok(Node { sets: sets.collect::<Result<_, Error>>()? })
     }
 
@@ -289,10 +289,10 @@ impl Node {
 }
 
 impl Routed {
-    fn build(rtype: Rtype, configs: &[&RecordSet]) -> Result<Routed, Error> {
+    fn build(rtype: Rtype, configs: &[&RecordSet], apex: &Key) -> Result<Routed, Error> {
         let mut members = Vec::with_capacity(configs.len());
         for set in configs {
-            members.push((set.policy, Member { health: set.health, content: Content::build(rtype, set)? }));
+            members.push((set.policy, Member { health: set.health, content: Content::build(rtype, set, apex)? }));
         }
         let clash = || Error::Policies { name: configs[0].name.clone(), type_: configs[0].type_.clone() };
         let mut members = members.into_iter();
@@ -319,7 +319,7 @@ impl Routed {
 }
 
 impl Content {
-    fn build(rtype: Rtype, set: &RecordSet) -> Result<Content, Error> {
+    fn build(rtype: Rtype, set: &RecordSet, apex: &Key) -> Result<Content, Error> {
         match &set.alias {
             Some(alias) if set.values.is_empty() => Ok(Content::Alias(name::key(&parse_name(&alias.target_name)?))),
             None if !set.values.is_empty() => {
@@ -331,9 +331,14 @@ impl Content {
                         reason,
                     })
                 };
+                let ttl = Ttl::from_secs(set.ttl);
                 let data: Vec<Data> = set.values.iter().map(parse).collect::<Result<_, _>>()?;
-                let cname = data.first().filter(|_| rtype == Rtype::CNAME).and_then(rdata::target).map(name::key);
-                Ok(Content::Records(Records { ttl: Ttl::from_secs(set.ttl), data, cname }))
+                let negative_ttl = match &data[..] {
+                    [Data::Soa(soa)] => Some(ttl.min(soa.minimum())),
+                    _ => None,
+                };
+                let all = data.iter().map(|data| Record::new(rtype, ttl, data, apex)).collect();
+                Ok(Content::Records(Records { all, negative_ttl }))
             }
             _ => Err(Error::Content { name: set.name.clone(), type_: set.type_.clone() }),
         }

@@ -66,8 +66,8 @@ impl Counters {
         }
     }
 
-    pub(super) fn dropped(&self) {
-        self.dropped.fetch_add(1, Relaxed);
+    pub(super) fn dropped(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Relaxed);
     }
 
     pub(super) fn fetched(&self) {

@@ -208,7 +208,7 @@ impl Responder {
                 Step::Send
             }
             Verdict::Drop | Verdict::Fetch { .. } => {
-                self.counters.dropped();
+                self.counters.dropped(1);
                 Step::Nothing
             }
         }

@@ -111,7 +111,7 @@ impl Responder {
         match self.forwarder.as_ref().and_then(|forwarder| forwarder.slot()) {
             Some(_slot) => self.fetch_and_answer(pending, query, Transport::Tcp, answer).await,
             None => {
-                self.counters.dropped();
+                self.counters.dropped(1);
                 Step::Nothing
             }
         }

@@ -1,81 +1,143 @@
-//! DNS over UDP: one task per socket, which reads as long as there is something to read.
+//! DNS over UDP: one task per socket, which takes as many datagrams with one call as there are, and sends their answers with one.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::{Pending, Responder, Step};
 use crate::answer::Transport;
 
-/// Datagrams answered before other tasks get their turn.
-const BATCH: usize = 64;
+/// Datagrams taken with one call.
+const BATCH: usize = 32;
 
-/// No query is longer; of one that is, the rest is cut off and what is left is no valid query.
-const MAX_QUERY: usize = 4096;
+/// No query is longer, padding included; of one that is, the rest is cut off and what is left is no valid query.
+const MAX_QUERY: usize = 1280;
 
 /// The pause after an error of the socket, so that a network that went away does not cost a core.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers for ever.
 pub(super) async fn serve(socket: Arc<UdpSocket>, mut responder: Responder) {
-    let mut query = vec![0; MAX_QUERY];
-    let mut answer = Vec::with_capacity(MAX_QUERY);
+    let mut batch = Batch::new();
     loop {
-        let read = match socket.readable().await {
-            Ok(()) => answer_batch(&socket, &mut responder, &mut query, &mut answer),
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(()) => tokio::task::yield_now().await,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
+        if let Err(error) = socket.readable().await.and_then(|()| batch.receive(&socket)) {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                tokio::time::sleep(ERROR_PAUSE).await;
+            }
+            continue;
         }
+        let unsent = batch.answer(&socket, &mut responder);
+        responder.counters.dropped(unsent);
+        tokio::task::yield_now().await;
     }
 }
 
-/// Answers up to [`BATCH`] datagrams from one snapshot; an error is the socket's, `WouldBlock` when it is empty.
-fn answer_batch(
-    socket: &Arc<UdpSocket>,
-    responder: &mut Responder,
-    query: &mut [u8],
-    answer: &mut Vec<u8>,
-) -> io::Result<()> {
-    let store = Arc::clone(&responder.store);
-    let snapshot = store.current.load();
-    for _ in 0..BATCH {
-        let (len, client) = socket.try_recv_from(query)?;
-        let message = &query[..len];
-        match responder.answer(&snapshot, message, Transport::Udp, answer) {
-            Step::Send => send(socket, responder, answer, client),
-            Step::Nothing => {}
-            Step::Fetch(pending) => fetch_later(socket, responder, pending, message, client),
-        }
-    }
-    Ok(())
+/// Room for a batch of queries and their answers.
+struct Batch {
+    queries: Vec<[u8; MAX_QUERY]>,
+    /// How long each query is and who asked. Only as many as were taken.
+    taken: Vec<(usize, SockaddrStorage)>,
+    answers: Vec<Vec<u8>>,
 }
 
-/// An answer that finds no room is lost, as any datagram may be; the client asks again.
-fn send(socket: &UdpSocket, responder: &Responder, answer: &[u8], client: SocketAddr) {
-    if socket.try_send_to(answer, client).is_err() {
-        responder.counters.dropped();
+impl Batch {
+    fn new() -> Batch {
+        Batch { queries: vec![[0; MAX_QUERY]; BATCH], taken: Vec::with_capacity(BATCH), answers: vec![Vec::new(); BATCH] }
     }
+
+    /// Takes what is there; `WouldBlock` where that is nothing.
+    fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.taken.clear();
+        let Batch { queries, taken, .. } = self;
+        let received = socket.try_io(Interest::READABLE, || {
+            let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
+            let mut slices: Vec<[IoSliceMut<'_>; 1]> = queries.iter_mut().map(|query| [IoSliceMut::new(query)]).collect();
+            let messages =
+                recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+            taken.extend(messages.filter_map(|message| Some((message.bytes, message.address?))));
+            // Fewer than there was room for: the socket is empty, and the next datagram will wake us. Saying so here saves
+            // the call that would find out.
+            if taken.len() < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if taken.is_empty() { received } else { Ok(()) }
+    }
+
+    /// Answers from one snapshot; returns how many answers found no room in the socket, as any datagram may: the client asks
+    /// again.
+    fn answer(&mut self, socket: &Arc<UdpSocket>, responder: &mut Responder) -> usize {
+        let store = Arc::clone(&responder.store);
+        let snapshot = store.current.load();
+        let mut clients = Vec::with_capacity(self.taken.len());
+        for (query, (len, client)) in self.queries.iter().zip(&self.taken) {
+            let query = &query[..*len];
+            // There are as many answers as queries.
+            match responder.answer(&snapshot, query, Transport::Udp, &mut self.answers[clients.len()]) {
+                Step::Send => clients.push(Some(*client)),
+                Step::Nothing => {}
+                Step::Fetch(pending) => fetch_later(socket, responder, pending, query, client),
+            }
+        }
+        send(socket, &self.answers[..clients.len()], &clients)
+    }
+}
+
+/// Sends answers to their clients; returns how many were lost.
+fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStorage>]) -> usize {
+    let slices: Vec<[IoSlice<'_>; 1]> = answers.iter().map(|answer| [IoSlice::new(answer)]).collect();
+    let (mut next, mut lost) = (0, 0);
+    while next < slices.len() {
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len() - next, None);
+        let sent = sendmmsg(
+            socket.as_raw_fd(),
+            &mut headers,
+            &slices[next..],
+            &clients[next..],
+            [],
+            MsgFlags::MSG_DONTWAIT,
+        );
+        match sent.map(|sent| sent.count()) {
+            Ok(sent) if sent > 0 => next += sent,
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => return lost + slices.len() - next,
+            // This one can't be sent, as when its network is gone; the others may.
+            _ => (next, lost) = (next + 1, lost + 1),
+        }
+    }
+    lost
 }
 
 /// Leaves the socket's task free while upstream is asked. How many wait at once, the forwarder bounds.
-fn fetch_later(socket: &Arc<UdpSocket>, responder: &Responder, pending: Pending, message: &[u8], client: SocketAddr) {
-    let Some(slot) = responder.forwarder.as_ref().and_then(|forwarder| forwarder.slot()) else {
-        responder.counters.dropped();
+fn fetch_later(
+    socket: &Arc<UdpSocket>,
+    responder: &Responder,
+    pending: Pending,
+    message: &[u8],
+    client: &SockaddrStorage,
+) {
+    let slot = responder.forwarder.as_ref().and_then(|forwarder| forwarder.slot());
+    let (Some(slot), Some(client)) = (slot, socket_address(client)) else {
+        responder.counters.dropped(1);
         return;
     };
     let (socket, responder, message) = (Arc::clone(socket), responder.clone(), message.to_vec());
     tokio::spawn(async move {
         let mut answer = Vec::new();
-        if let Step::Send = responder.fetch_and_answer(pending, &message, Transport::Udp, &mut answer).await {
-            send(&socket, &responder, &answer, client);
+        let step = responder.fetch_and_answer(pending, &message, Transport::Udp, &mut answer).await;
+        if matches!(step, Step::Send) && socket.send_to(&answer, client).await.is_err() {
+            responder.counters.dropped(1);
         }
         drop(slot);
     });
+}
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| SocketAddr::V4((*address).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::V6((*address).into())))
 }
