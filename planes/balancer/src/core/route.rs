@@ -17,8 +17,10 @@ pub const MAX_ZONES: usize = 16;
 /// What of a target group outlives a snapshot.
 #[derive(Debug)]
 pub struct GroupHandle {
-    /// Whose turn it is.
+    /// Which target's turn it is.
     turn: AtomicUsize,
+    /// Which group's turn it is, in actions that begin with this one.
+    share_turn: AtomicUsize,
     /// One per core and zone, made when first needed.
     counts: Box<[OnceLock<Box<GroupCounts>>]>,
 }
@@ -26,7 +28,8 @@ pub struct GroupHandle {
 impl GroupHandle {
     /// For so many cores.
     pub fn new(cores: usize) -> Self {
-        Self { turn: AtomicUsize::new(0), counts: (0..cores * MAX_ZONES).map(|_| OnceLock::new()).collect() }
+        let counts = (0..cores * MAX_ZONES).map(|_| OnceLock::new()).collect();
+        Self { turn: AtomicUsize::new(0), share_turn: AtomicUsize::new(0), counts }
     }
 
     /// The counters of one core and node.
@@ -160,7 +163,6 @@ struct Shares {
     total: usize,
     /// Coprime to `total`: steps of this length visit every place once, far from each other.
     stride: usize,
-    turn: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -265,15 +267,16 @@ impl Shares {
         // About the golden section of the whole spreads best.
         let start = (total * 5 / 8).max(1);
         let stride = (start..=total.max(1)).find(|stride| gcd(*stride, total) == 1).unwrap_or(1);
-        Self { groups, total, stride, turn: AtomicUsize::new(0) }
+        Self { groups, total, stride }
     }
 
     fn next(&self) -> Option<&GroupView> {
-        if let ([(weight, only)], true) = (self.groups.as_slice(), self.total > 0) {
-            debug_assert!(*weight > 0);
-            return Some(only);
-        }
-        let turn = self.turn.fetch_add(1, Relaxed).checked_rem(self.total)?;
+        let first = match self.groups.as_slice() {
+            [(1.., only)] => return Some(only),
+            [(_, first), ..] => first,
+            [] => return None,
+        };
+        let turn = first.handle.share_turn.fetch_add(1, Relaxed).checked_rem(self.total)?;
         let mut place = turn * self.stride % self.total;
         for (weight, group) in &self.groups {
             if place < *weight {
