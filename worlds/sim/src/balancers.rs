@@ -1,0 +1,124 @@
+//! Load balancers: the balancer plane's own health checks and its counters, over modelled packets.
+
+use crate::events::{Event, Micros, micros};
+use crate::network::Source;
+use crate::requests::Port;
+use crate::world::Inner;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use zonal_balancer::config::{BalancerConfig, CheckProtocol, MetricsReport};
+use zonal_balancer::core::fleet::{Events, Fleet, Probe, TargetKey};
+use zonal_balancer::core::health::Outcome;
+use zonal_substrate::Report;
+
+#[derive(Default)]
+pub(crate) struct Balancers {
+    all: BTreeMap<String, Balancer>,
+}
+
+pub(crate) struct Balancer {
+    pub config: BalancerConfig,
+    pub fleet: Fleet,
+    pub metrics: MetricsReport,
+    /// Requests so far: whose turn it is.
+    pub turn: usize,
+}
+
+impl Balancers {
+    pub(crate) fn remove(&mut self, id: &str) {
+        self.all.remove(id);
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Balancer> {
+        self.all.get_mut(id)
+    }
+
+    /// The balancer that has a node behind an interface.
+    pub(crate) fn behind(&self, interface: &str) -> Option<&str> {
+        let owns = |balancer: &&Balancer| balancer.config.nodes.iter().any(|node| node.interface == interface);
+        self.all.values().find(owns).map(|balancer| balancer.config.id.as_str())
+    }
+
+    /// What was counted since this was asked last.
+    pub(crate) fn metrics(&mut self) -> Vec<MetricsReport> {
+        let report = |balancer: &mut Balancer| {
+            let mut metrics = std::mem::take(&mut balancer.metrics);
+            metrics.balancer.clone_from(&balancer.config.id);
+            metrics.hosts = balancer.fleet.hosts();
+            metrics
+        };
+        self.all.values_mut().map(report).collect()
+    }
+}
+
+fn clock(now: Micros) -> Duration {
+    Duration::from_micros(u64::try_from(now).unwrap_or(0))
+}
+
+impl Inner {
+    pub(crate) fn put_balancer(&mut self, config: BalancerConfig) {
+        let (id, now) = (config.id.clone(), clock(self.now));
+        let balancer = self.balancers.all.entry(id.clone()).or_insert_with(|| Balancer {
+            fleet: Fleet::new(&id),
+            config: config.clone(),
+            metrics: MetricsReport::default(),
+            turn: 0,
+        });
+        let events = balancer.fleet.apply(&config, now);
+        balancer.config = config;
+        self.follow(&id, events);
+    }
+
+    /// Does what a balancer has to do now.
+    pub(crate) fn balance(&mut self, id: &str) {
+        let now = clock(self.now);
+        let Some(balancer) = self.balancers.get_mut(id) else { return };
+        let events = balancer.fleet.poll(now);
+        self.follow(id, events);
+    }
+
+    pub(crate) fn probed(&mut self, id: &str, key: &TargetKey, round: u64, outcome: Outcome) {
+        let now = clock(self.now);
+        let Some(balancer) = self.balancers.get_mut(id) else { return };
+        let events = balancer.fleet.finish(key, round, outcome, now);
+        self.follow(id, events);
+    }
+
+    fn follow(&mut self, id: &str, events: Events) {
+        self.reports.extend(events.reports.into_iter().map(Report::TargetHealth));
+        for probe in events.probes {
+            let (outcome, after) = self.probe(id, &probe);
+            let event = Event::Probed { balancer: id.to_owned(), key: (*probe.key).clone(), round: probe.round, outcome };
+            self.agenda.plan(self.now + micros(after), event);
+        }
+        let due = self.balancers.all.get(id).and_then(|balancer| balancer.fleet.due());
+        if let Some(due) = due {
+            self.agenda.plan(micros(due).max(self.now), Event::Balance(id.to_owned()));
+        }
+    }
+
+    /// How a health check ends, and after how long.
+    fn probe(&self, id: &str, probe: &Probe) -> (Outcome, Duration) {
+        let node = self.balancers.all.get(id).and_then(|balancer| {
+            let nodes = &balancer.config.nodes;
+            nodes.iter().find(|node| node.zone == probe.zone).or_else(|| nodes.first())
+        });
+        let from = node.and_then(|node| self.facts.interfaces.get(&node.interface));
+        let to = from.and_then(|from| self.facts.by_private(&from.network, probe.address));
+        let (Some(from), Some(to)) = (from, to) else { return (Outcome::TimedOut, probe.timeout) };
+        if !self.facts.reaches(Source::Inside(from), to, probe.port) {
+            return (Outcome::TimedOut, probe.timeout);
+        }
+        match self.port(&to.id) {
+            Port::Answers => {
+                let outcome = match probe.protocol {
+                    CheckProtocol::Http { .. } => Outcome::Status(200),
+                    CheckProtocol::Tcp => Outcome::Connected,
+                };
+                (outcome, self.costs.answer * self.speed)
+            }
+            Port::Refuses => (Outcome::Failed, Duration::from_micros(200)),
+            Port::Silent => (Outcome::TimedOut, probe.timeout),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What clients outside the world see of it: names and requests.
+
+use crate::network::Source;
+use crate::world::{Inner, Phase, Sim};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+use zonal_balancer::config::{Action, HealthState, TargetState};
+use zonal_balancer::core::fleet::TargetKey;
+
+/// How long a balancer waits for a target's connection. Source: "Troubleshoot your Application Load Balancers", HTTP 504.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The TTL that names of load balancers and instances are answered with.
+const NAME_TTL: Duration = Duration::from_secs(60);
+
+/// How a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// An answer with this status.
+    Status(u16),
+    /// Nobody listens there.
+    Refused,
+    /// Nothing comes back.
+    Silence,
+}
+
+/// A request's end, and after how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// How it ends.
+    pub ending: Ending,
+    /// After how long, virtual time.
+    pub after: Duration,
+}
+
+/// What a port of a sandbox does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Answers,
+    Refuses,
+    Silent,
+}
+
+impl Sim {
+    /// The addresses of a public name, and for how long they may be kept.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> (Vec<Ipv4Addr>, Duration) {
+        let mut inner = self.lock();
+        inner.draws += 1;
+        let addresses = inner.names.addresses(zonal_dns::config::PUBLIC, name, inner.draws);
+        let ttl = inner.ttl(name);
+        let only_v4 = addresses.into_iter().filter_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        (only_v4.collect(), ttl)
+    }
+
+    /// A request from outside to a public address.
+    #[must_use]
+    pub fn request(&self, from: Ipv4Addr, to: Ipv4Addr, port: u16) -> Visit {
+        self.lock().request(from, to, port)
+    }
+}
+
+impl Inner {
+    /// For how long a public name's addresses may be kept: what its record set says; an alias takes its target's, which is a load
+    /// balancer's.
+    fn ttl(&self, name: &str) -> Duration {
+        let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+        let records = self.zones.values().flat_map(|zone| &zone.records);
+        let own = records.filter(|set| set.type_ == "A" && set.alias.is_none()).find(|set| bare(&set.name) == bare(name));
+        own.map_or(NAME_TTL, |set| Duration::from_secs(set.ttl.into()))
+    }
+
+    fn request(&mut self, from: Ipv4Addr, to: Ipv4Addr, port: u16) -> Visit {
+        let refused = Visit { ending: Ending::Refused, after: Duration::from_micros(300) };
+        let silence = Visit { ending: Ending::Silence, after: Duration::ZERO };
+        let Some(interface) = self.facts.by_public(to) else { return refused };
+        if !self.facts.reaches(Source::Internet(from), interface, port) {
+            return silence;
+        }
+        let id = interface.id.clone();
+        if let Some(balancer) = self.balancers.behind(&id).map(ToOwned::to_owned) {
+            return self.balanced(&balancer, &id, port);
+        }
+        match self.port(&id) {
+            Port::Answers => self.answered(&id, 200),
+            Port::Refuses => refused,
+            Port::Silent => silence,
+        }
+    }
+
+    /// What a port behind an interface does. The namespace of a dead sandbox still refuses connections; one that never was is silent.
+    pub(crate) fn port(&self, interface: &str) -> Port {
+        let machine = self.sandboxes.values().find(|machine| machine.sandbox.interface == interface);
+        match machine.map(|machine| machine.phase) {
+            Some(Phase::Serving) => Port::Answers,
+            _ if self.up.contains(interface) => Port::Refuses,
+            _ => Port::Silent,
+        }
+    }
+
+    fn answered(&mut self, interface: &str, status: u16) -> Visit {
+        if let Some(machine) = self.sandboxes.values_mut().find(|machine| machine.sandbox.interface == interface) {
+            machine.answered += 1;
+        }
+        Visit { ending: Ending::Status(status), after: self.costs.answer * self.speed }
+    }
+
+    /// A request that a balancer's node takes.
+    fn balanced(&mut self, balancer: &str, node: &str, port: u16) -> Visit {
+        let quick = Duration::from_micros(500);
+        let Some(own) = self.balancers.get_mut(balancer) else {
+            return Visit { ending: Ending::Refused, after: quick };
+        };
+        let Some(listener) = own.config.listeners.iter().find(|listener| listener.port == port) else {
+            return Visit { ending: Ending::Refused, after: quick };
+        };
+        let group = match &listener.default_action {
+            Action::FixedResponse { status_code, .. } => {
+                return Visit { ending: Ending::Status(*status_code), after: quick };
+            }
+            Action::Redirect(redirect) => {
+                return Visit { ending: Ending::Status(if redirect.permanent { 301 } else { 302 }), after: quick };
+            }
+            // Weights are drawn from in the real world; here the first group with any stands for the forward.
+            Action::Forward(groups) => groups.iter().find(|group| group.weight > 0).map(|group| group.target_group.clone()),
+        };
+        let zone = own.config.nodes.iter().find(|other| other.interface == node).map(|node| node.zone.clone());
+        let (group, zone) = (group.unwrap_or_default(), zone.unwrap_or_default());
+        let targets = own.config.target_groups.iter().find(|own| own.id == group).map_or(&[][..], |group| &group.targets);
+        let active: Vec<_> = targets.iter().filter(|target| target.state == TargetState::Active).collect();
+        let healthy = |target: &&&zonal_balancer::config::Target| {
+            let key = TargetKey { group: group.clone(), target: target.id.clone(), port: target.port };
+            own.fleet.health(&key).is_some_and(|health| health.state == HealthState::Healthy)
+        };
+        let mut candidates: Vec<_> = active.iter().filter(healthy).copied().collect();
+        if candidates.is_empty() {
+            // Fail open: where none is healthy, all are asked.
+            candidates = active;
+        }
+        if candidates.is_empty() {
+            let counts = own.metrics.nodes.entry(zone).or_default();
+            (counts.elb_5xx, counts.elb_503) = (counts.elb_5xx + 1, counts.elb_503 + 1);
+            return Visit { ending: Ending::Status(503), after: quick };
+        }
+        let target = candidates[own.turn % candidates.len()];
+        own.turn += 1;
+        let (address, target_port) = (target.address, target.port);
+        own.metrics.groups.entry(group.clone()).or_default().entry(zone.clone()).or_default().requests += 1;
+        let visit = self.forwarded(node, address, target_port);
+        if let Some(own) = self.balancers.get_mut(balancer) {
+            let counts = own.metrics.nodes.entry(zone.clone()).or_default();
+            match visit.ending {
+                Ending::Status(502) => (counts.elb_5xx, counts.elb_502) = (counts.elb_5xx + 1, counts.elb_502 + 1),
+                Ending::Status(504) => (counts.elb_5xx, counts.elb_504) = (counts.elb_5xx + 1, counts.elb_504 + 1),
+                _ => {
+                    let counts = own.metrics.groups.entry(group).or_default().entry(zone).or_default();
+                    counts.target_2xx += 1;
+                    let seconds = visit.after.as_secs_f64() / f64::from(self.speed);
+                    counts.response_time.count += 1;
+                    counts.response_time.sum += seconds;
+                    counts.response_time.min = seconds;
+                    counts.response_time.max = seconds;
+                }
+            }
+        }
+        visit
+    }
+
+    fn forwarded(&mut self, node: &str, address: Ipv4Addr, port: u16) -> Visit {
+        let timeout = Visit { ending: Ending::Status(504), after: CONNECT_TIMEOUT };
+        let Some(from) = self.facts.interfaces.get(node) else { return timeout };
+        let Some(to) = self.facts.by_private(&from.network, address) else { return timeout };
+        if !self.facts.reaches(Source::Inside(from), to, port) {
+            return timeout;
+        }
+        let id = to.id.clone();
+        match self.port(&id) {
+            Port::Answers => self.answered(&id, 200),
+            Port::Refuses => Visit { ending: Ending::Status(502), after: Duration::from_micros(500) },
+            Port::Silent => timeout,
+        }
+    }
+}
