@@ -353,7 +353,9 @@ impl Load {
             return;
         };
         match answer {
-            Answer::Addresses { addresses, ttl } if !addresses.is_empty() => {
+            Answer::Addresses { mut addresses, ttl } if !addresses.is_empty() => {
+                // Sorted, so that a client's choice is its own, and not the order that a server rotates.
+                addresses.sort_unstable();
                 let address = addresses[client.rng.below(addresses.len())];
                 client.place = Place::Cached {
                     address,

@@ -73,6 +73,9 @@ pub enum LabError {
         /// The output's key.
         output: String,
     },
+    /// A stored result cannot be read or written.
+    #[error("a lab's stored result: {0}")]
+    Json(#[source] serde_json::Error),
     /// The user stopped the lab; everything was taken down.
     #[error("stopped; all was taken down")]
     Cancelled,

@@ -9,6 +9,7 @@ use crate::svg;
 use crate::time::human;
 use crate::world::{EventKind, WorldKind};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// The report's colours are the documentation's of the architectures: #FF9900, #232F3E, #4B92DB.
 const STYLE: &str = "
@@ -102,21 +103,23 @@ fn summary(out: &mut String, result: &LabResult) {
          <th>Availability</th><th>Longest outage</th><th>Lost, by code</th><th>Healed after</th><th>As AWS?</th></tr></thead><tbody>\n",
     );
     for phase in &result.phases {
+        let columns = [
+            Figure::Deploy,
+            Figure::Availability,
+            Figure::Outage,
+            Figure::Lost,
+            Figure::Heal,
+        ];
+        let cells: String = columns.map(|of| cell(phase, of)).concat();
         let as_aws = match phase.verdict == phase.expected {
             true => "<span class=\"yes\">as documented</span>",
             false => "<span class=\"no\">differs</span>",
         };
         let _ = writeln!(
             out,
-            "<tr><td><b>{}</b> {}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td>\
-             <td class=\"n\">{}</td><td>{as_aws}</td></tr>",
+            "<tr><td><b>{}</b> {}</td>{cells}<td>{as_aws}</td></tr>",
             phase.number,
             escape(&phase.title),
-            figure(phase, Figure::Deploy),
-            figure(phase, Figure::Availability),
-            figure(phase, Figure::Outage),
-            figure(phase, Figure::Lost),
-            figure(phase, Figure::Heal),
         );
     }
     out.push_str("</tbody></table></div>\n");
@@ -125,6 +128,22 @@ fn summary(out: &mut String, result: &LabResult) {
 /// A figure for people, escaped.
 fn figure(phase: &PhaseResult, figure: Figure) -> String {
     escape(&say(phase, figure))
+}
+
+/// A cell of the summary: the figure, and below it what AWS leads one to expect.
+fn cell(phase: &PhaseResult, of: Figure) -> String {
+    let (text, met) = expected(phase, of);
+    let class = met_class(met);
+    let (here, text) = (figure(phase, of), escape(&text));
+    format!("<td>{here}<br><small{class}>AWS: {text}</small></td>")
+}
+
+fn met_class(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => " class=\"yes\"",
+        Some(false) => " class=\"no\"",
+        None => "",
+    }
 }
 
 /// A figure for people.
@@ -141,14 +160,9 @@ pub(crate) fn say(phase: &PhaseResult, figure: Figure) -> String {
             let each: Vec<String> = figures
                 .lost_by
                 .iter()
-                .map(|(how, n)| format!("{n} {how}"))
+                .map(|(how, n)| format!("{n} × {how}"))
                 .collect();
-            format!(
-                "{} of {}: {}",
-                figures.lost,
-                figures.requests,
-                each.join(", ")
-            )
+            format!("{} of {}", each.join(", "), figures.requests)
         }
         Figure::Heal => match figures.worst().map(|recovery| recovery.healing) {
             None => "nothing broken".into(),
@@ -161,6 +175,28 @@ pub(crate) fn say(phase: &PhaseResult, figure: Figure) -> String {
             None => "no group".into(),
         },
     }
+}
+
+/// What AWS leads one to expect of a figure, in short, and whether it came so, where that can be told.
+pub(crate) fn expected(phase: &PhaseResult, figure: Figure) -> (String, Option<bool>) {
+    let of_figure = |judged: &&Judged| judged.expectation.figure == figure;
+    let Some(Judged { expectation, met }) = phase.expectations.iter().find(of_figure) else {
+        return ("no figure".into(), None);
+    };
+    let say = |bound: f64| match figure {
+        Figure::Deploy | Figure::Outage | Figure::Heal => {
+            human(Duration::try_from_secs_f64(bound).unwrap_or(Duration::MAX))
+        }
+        Figure::Availability => format!("{:.0} %", bound * 100.0),
+        Figure::Lost | Figure::Capacity => format!("{bound:.0}"),
+    };
+    let bounds = match (expectation.at_least, expectation.at_most) {
+        (Some(least), Some(most)) => format!("{} to {}", say(least), say(most)),
+        (Some(least), None) => format!("at least {}", say(least)),
+        (None, Some(most)) => format!("at most {}", say(most)),
+        (None, None) => "no figure".into(),
+    };
+    (expectation.short.clone().unwrap_or(bounds), *met)
 }
 
 /// A share with as many nines as it has.
@@ -254,11 +290,7 @@ fn expectations(out: &mut String, phase: &PhaseResult) {
         "<div class=\"wide\"><table><thead><tr><th>Figure</th><th>Here</th><th>What AWS’s documentation leads one to expect</th></tr></thead><tbody>\n",
     );
     for Judged { expectation, met } in &phase.expectations {
-        let class = match met {
-            Some(true) => " class=\"yes\"",
-            Some(false) => " class=\"no\"",
-            None => "",
-        };
+        let class = met_class(*met);
         let _ = writeln!(
             out,
             "<tr><td>{}</td><td class=\"n\">{}</td><td><span{class}>{}</span><br><span class=\"source\">{}</span></td></tr>",

@@ -85,6 +85,24 @@ pub struct LabResult {
     pub phases: Vec<PhaseResult>,
 }
 
+impl LabResult {
+    /// The same for scripts, and to compare with later: JSON, spans in seconds.
+    ///
+    /// # Errors
+    /// [`LabError::Json`], which plain data like this never gives.
+    pub fn to_json(&self) -> Result<String, LabError> {
+        serde_json::to_string_pretty(self).map_err(LabError::Json)
+    }
+
+    /// Reads what [`LabResult::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`LabError::Json`] with the place.
+    pub fn from_json(text: &str) -> Result<LabResult, LabError> {
+        serde_json::from_str(text).map_err(LabError::Json)
+    }
+}
+
 /// What came of a phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhaseResult {

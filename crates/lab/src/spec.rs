@@ -186,6 +186,8 @@ pub struct Expectation {
     pub figure: Figure,
     /// In words.
     pub text: String,
+    /// In a word or two, for the table, where the bounds below do not say it.
+    pub short: Option<String>,
     /// The page that says so, by its name.
     pub source: String,
     /// In figures, where that can be said: seconds, a share, or a count.

@@ -155,6 +155,7 @@ enum RawKind {
 struct RawExpect {
     figure: Figure,
     text: String,
+    short: Option<String>,
     source: String,
     at_least: Option<String>,
     at_most: Option<String>,
@@ -328,6 +329,7 @@ fn check_expect(raw: Spanned<RawExpect>) -> Result<Expectation, Mistake> {
     Ok(Expectation {
         figure: raw.figure,
         text: raw.text,
+        short: raw.short,
         source: raw.source,
         at_least,
         at_most,

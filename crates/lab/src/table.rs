@@ -1,8 +1,8 @@
-//! The table of a lab for a terminal: phases down, figures across, what AWS leads
-//! one to expect below each, then a line each that says what the figures show.
+//! The table of a lab for a terminal: phases down, figures across, below each what AWS
+//! leads one to expect (with a mark where it came otherwise), then a line each that says what the figures show.
 
 use crate::compare::Agreement;
-use crate::report::{circumstances, name, say};
+use crate::report::{circumstances, expected, name, say};
 use crate::runner::{LabResult, PhaseResult};
 use crate::spec::Figure;
 use std::fmt::Write as _;
@@ -24,6 +24,16 @@ pub fn text(result: &LabResult, agreements: &[Agreement]) -> String {
         let mut row = vec![phase.number.to_string()];
         row.extend(COLUMNS.iter().map(|&(_, figure)| say(phase, figure)));
         rows.push(row);
+        let mut aws = vec!["  AWS".to_owned()];
+        aws.extend(
+            COLUMNS
+                .iter()
+                .map(|&(_, figure)| match expected(phase, figure) {
+                    (text, Some(false)) => format!("{text} (!)"),
+                    (text, _) => text,
+                }),
+        );
+        rows.push(aws);
     }
     let mut out = format!("{}\n{}\n\n", result.title, circumstances(result));
     align(&mut out, &rows);

@@ -1,11 +1,14 @@
 //! The case's files: the lab reads, and every template carries the application whole.
 
+use crate::labs::Watcher;
+use crate::toy::{Front, ToyWorld};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use zonal_lab::{LabSpec, Verdict};
+use std::time::Duration;
+use zonal_lab::{LabSpec, RunOptions, Verdict, report, run, table};
 
 fn case() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../cases/whatsthetime")
@@ -111,6 +114,54 @@ fn the_lab_has_six_phases_that_fit_three_minutes() {
         );
         assert!(!phase.expect.is_empty() && phase.shows != Verdict::Unharmed);
     }
+}
+
+/// The fronts that the six templates stand for.
+fn front_of(template: &str) -> Option<Front> {
+    let detect = Duration::from_secs(25);
+    match template {
+        "phase-4.yaml" => Some(Front::Record {
+            ttl: Duration::from_secs(3600),
+        }),
+        "phase-5.yaml" | "phase-6.yaml" => Some(Front::Balancer { detect }),
+        _ => Some(Front::Addresses),
+    }
+}
+
+#[test]
+fn in_a_world_that_does_as_aws_documents_every_expectation_is_met() {
+    let lab = LabSpec::load(&case().join("lab.toml")).expect("the lab reads");
+    let mut world = ToyWorld::new(Front::Addresses);
+    world.front_of = front_of;
+    let result = run(
+        &lab,
+        RunOptions::default(),
+        &mut world,
+        &mut Watcher::new(None),
+    );
+    let result = result.expect("the lab runs");
+    assert_eq!(result.phases.len(), 6);
+    for phase in &result.phases {
+        assert_eq!(
+            phase.verdict, phase.expected,
+            "phase {}: {}",
+            phase.number, phase.sentence
+        );
+        for judged in &phase.expectations {
+            assert_ne!(
+                judged.met,
+                Some(false),
+                "phase {}: {judged:?}\n{}",
+                phase.number,
+                phase.sentence
+            );
+        }
+    }
+    if let Ok(folder) = std::env::var("ZONAL_LAB_REPORT") {
+        let path = PathBuf::from(folder).join("whatsthetime.html");
+        fs::write(path, report::html(&result, &[])).expect("the folder takes a file");
+    }
+    println!("{}", table::text(&result, &[]));
 }
 
 /// A child that dies with its test.

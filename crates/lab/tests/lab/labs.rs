@@ -41,7 +41,7 @@ at_most = "1m"
     LabSpec::parse(&text, Path::new("lab.toml")).expect("the lab reads")
 }
 
-const OUTPUTS: &str = "outputs = [\"A0\", \"A1\", \"A2\"]";
+const OUTPUTS: &str = "outputs = [\"AddressA\", \"AddressB\", \"AddressC\"]";
 const NAME: &str = "name = \"toy.com\"";
 const KILL: &str = "[[phase.fault]]\nat = \"1m\"\nkind = \"kill-instance\"\nnumber = 3\n";
 
@@ -108,7 +108,7 @@ fn a_phase_is_deployed_loaded_broken_and_taken_down() {
             "speed 20",
             "create toy.yaml",
             "speed 20",
-            "kill Number(3)",
+            "Instance(Number(3))",
             "speed 100",
             "delete"
         ]
@@ -317,13 +317,13 @@ fn what_the_world_cannot_do_ends_the_lab_with_its_reason() {
         &mut world,
         &mut Watcher::new(None),
     );
-    let error = outcome.expect_err("a toy has no zones");
+    let error = outcome.expect_err("there is no such zone");
     let reason = std::error::Error::source(&error)
         .and_then(|e| e.source())
         .map(ToString::to_string);
     assert_eq!(
         (error.to_string().as_str(), reason.as_deref()),
-        ("phase 1: cutting a zone", Some("a toy has no zones"))
+        ("phase 1: cutting a zone", Some("there is no such zone"))
     );
     assert_eq!(world.calls.last().map(String::as_str), Some("delete"));
 }

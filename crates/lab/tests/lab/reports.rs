@@ -63,11 +63,10 @@ fn what_comes_from_a_world_is_escaped() {
 #[test]
 fn a_result_survives_json() {
     let result = sample();
-    let text = serde_json::to_string_pretty(&result).expect("it is plain data");
-    assert_eq!(
-        serde_json::from_str::<LabResult>(&text).expect("it reads back"),
-        result
-    );
+    let text = result.to_json().expect("it is plain data");
+    assert_eq!(LabResult::from_json(&text).expect("it reads back"), result);
+    let error = LabResult::from_json("{\n\"name\": 1}").expect_err("it is none");
+    assert!(error.to_string().contains("line 2"), "{error}");
 }
 
 #[test]
