@@ -74,7 +74,7 @@ pub enum LabError {
         output: String,
     },
     /// A stored result cannot be read or written.
-    #[error("a lab's stored result: {0}")]
+    #[error("a lab's stored result cannot be read or written")]
     Json(#[source] serde_json::Error),
     /// The user stopped the lab; everything was taken down.
     #[error("stopped; all was taken down")]

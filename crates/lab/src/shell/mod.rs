@@ -3,6 +3,12 @@
 //! it answers. It turns to loopback addresses only, where all of a world's public
 //! addresses are: a lab loads no other machine, whatever a template or a record says.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a shell is where timers, threads and sockets are"
+)]
+
 mod dns;
 mod http;
 

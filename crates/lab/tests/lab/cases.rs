@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use zonal_lab::{LabSpec, RunOptions, Verdict, report, run, table};
 
@@ -58,6 +58,37 @@ fn every_template_carries_the_same_application() {
             "CloudFormation takes a template body of 51,200 bytes"
         );
     }
+}
+
+/// Runs a checker over files; `None`, and a word on it, where it is not installed.
+fn check_with(program: &str, args: &[&str], files: &[PathBuf]) -> Option<Output> {
+    let run = Command::new(program).args(args).args(files).output();
+    run.inspect_err(|e| eprintln!("skipped: {program}: {e}"))
+        .ok()
+}
+
+#[test]
+fn all_templates_pass_cfn_lint() {
+    let files: Vec<_> = (1..=6)
+        .map(|n| case().join(format!("phase-{n}.yaml")))
+        .collect();
+    let Some(output) = check_with("cfn-lint", &[], &files) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn user_data_is_a_shell_script_that_parses() {
+    assert!(
+        script().starts_with("#!/bin/sh\n"),
+        "cloud-init runs what names its interpreter"
+    );
+    let Some(output) = check_with("sh", &["-n"], &[case().join("app/user-data.sh")]) else {
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
