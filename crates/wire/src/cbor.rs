@@ -214,7 +214,12 @@ pub(crate) fn write(out: &mut Vec<u8>, structure: &dyn Structure) {
     out.push(0xbf);
     for (index, facts) in structure.facts().members.iter().enumerate() {
         let view = structure.view(index);
-        if !matches!(view, View::Absent) {
+        let absent = match view {
+            View::Absent => true,
+            View::Map(map) => map.is_empty(),
+            _ => false,
+        };
+        if !absent {
             write_text(out, facts.name);
             write_view(out, view);
         }

@@ -23,7 +23,6 @@ pub enum Protocol {
 }
 
 /// A service's whole interface.
-#[derive(Debug)]
 pub struct Api {
     /// The name of the service in the aws CLI and here: `elbv2`.
     pub service: &'static str,
@@ -49,6 +48,12 @@ pub struct Api {
     pub operations: &'static [OperationFacts],
     /// Its errors that are part of the interface.
     pub errors: &'static [ErrorFacts],
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("service", &self.service).finish_non_exhaustive()
+    }
 }
 
 impl Api {

@@ -265,3 +265,142 @@ pub fn body_sha(body: &[u8]) -> String {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    const S3_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+    fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        RequestHead::from(request.body(()).expect("a request").into_parts().0)
+    }
+
+    fn at(stamp: &str) -> Time {
+        Time::parse(stamp).expect("a stamp")
+    }
+
+    fn example(method: &str, uri: &str, extra: &[(&str, &str)], signed: &str, signature: &str) -> RequestHead {
+        let authorization = format!(
+            "{ALGORITHM} Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders={signed}, Signature={signature}"
+        );
+        let mut headers = vec![("Host", "example.amazonaws.com"), ("X-Amz-Date", "20150830T123600Z")];
+        headers.extend_from_slice(extra);
+        headers.push(("Authorization", &authorization));
+        head(method, uri, &headers)
+    }
+
+    const VANILLA: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+
+    #[test]
+    fn the_published_test_suite_verifies() {
+        let form = ("Content-Type", "application/x-www-form-urlencoded");
+        for (request, body) in [
+            (example("GET", "/", &[], "host;x-amz-date", VANILLA), ""),
+            (example("GET", "/example/..", &[], "host;x-amz-date", VANILLA), ""),
+            (example("GET", "//./", &[], "host;x-amz-date", VANILLA), ""),
+            (
+                example(
+                    "GET",
+                    "/?Param2=value2&Param1=value1",
+                    &[],
+                    "host;x-amz-date",
+                    "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+                ),
+                "",
+            ),
+            (
+                example("POST", "/", &[], "host;x-amz-date", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+                "",
+            ),
+            (
+                example(
+                    "POST",
+                    "/",
+                    &[form],
+                    "content-type;host;x-amz-date",
+                    "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a",
+                ),
+                "Param1=value1",
+            ),
+        ] {
+            let verdict = verify(&request, &body_sha(body.as_bytes()), SECRET, at("20150830T123600Z"));
+            assert_eq!(verdict.map(|scope| scope.access_key), Ok("AKIDEXAMPLE".to_owned()), "{} {}", request.method, request.uri);
+        }
+    }
+
+    #[test]
+    fn the_published_example_of_iam_verifies() {
+        let authorization = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, \
+                             SignedHeaders=content-type;host;x-amz-date, \
+                             Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
+        let request = head(
+            "GET",
+            "/?Action=ListUsers&Version=2010-05-08",
+            &[
+                ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
+                ("Host", "iam.amazonaws.com"),
+                ("X-Amz-Date", "20150830T123600Z"),
+                ("Authorization", authorization),
+            ],
+        );
+        assert!(verify(&request, &body_sha(b""), SECRET, at("20150830T124000Z")).is_ok());
+    }
+
+    #[test]
+    fn the_published_examples_of_s3_verify() {
+        let presigned = "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
+            &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z\
+            &X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
+            &X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+        let request = head("GET", presigned, &[("Host", "examplebucket.s3.amazonaws.com")]);
+        assert!(verify(&request, &body_sha(b""), S3_SECRET, at("20130524T230000Z")).is_ok());
+        let late = verify(&request, &body_sha(b""), S3_SECRET, at("20130525T000001Z")).expect_err("expired");
+        assert!(late.message.starts_with("Signature expired"), "{late}");
+
+        let empty = body_sha(b"");
+        let authorization = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
+            SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,\
+            Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
+        let request = head(
+            "GET",
+            "/test.txt",
+            &[
+                ("Host", "examplebucket.s3.amazonaws.com"),
+                ("Range", "bytes=0-9"),
+                ("x-amz-content-sha256", &empty),
+                ("x-amz-date", "20130524T000000Z"),
+                ("Authorization", authorization),
+            ],
+        );
+        assert!(verify(&request, &empty, S3_SECRET, at("20130524T000000Z")).is_ok());
+        let other = verify(&request, &body_sha(b"other"), S3_SECRET, at("20130524T000000Z"));
+        assert_eq!(other.expect_err("refused").code, "XAmzContentSHA256Mismatch");
+    }
+
+    #[test]
+    fn what_differs_from_what_was_signed_is_refused() {
+        let now = at("20150830T123600Z");
+        let good = example("GET", "/", &[], "host;x-amz-date", VANILLA);
+        let refused = |request: &RequestHead, body: &[u8], secret: &str, now: Time| {
+            verify(request, &body_sha(body), secret, now).expect_err("refused").code
+        };
+        assert_eq!(refused(&good, b"", "another", now), "SignatureDoesNotMatch");
+        assert_eq!(refused(&good, b"x", SECRET, now), "SignatureDoesNotMatch");
+        assert_eq!(refused(&good, b"", SECRET, now + Duration::from_secs(16 * 60)), "SignatureDoesNotMatch");
+        assert_eq!(refused(&good, b"", SECRET, now - Duration::from_secs(16 * 60)), "SignatureDoesNotMatch");
+        let path = example("GET", "/other", &[], "host;x-amz-date", VANILLA);
+        assert_eq!(refused(&path, b"", SECRET, now), "SignatureDoesNotMatch");
+        let hostless = example("GET", "/", &[], "x-amz-date", VANILLA);
+        assert_eq!(refused(&hostless, b"", SECRET, now), "SignatureDoesNotMatch");
+        assert_eq!(refused(&head("GET", "/", &[]), b"", SECRET, now), "MissingAuthenticationToken");
+        for header in ["AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=0", "Basic eDp5"] {
+            assert_eq!(refused(&head("GET", "/", &[("Authorization", header)]), b"", SECRET, now), "IncompleteSignature", "{header}");
+        }
+    }
+}

@@ -7,13 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
 use zonal_wire::door::{self, Identified, RequestHead, Response};
+use zonal_contract::APIS;
 use zonal_wire::{AwsError, Protocol, value};
-
-mod generated {
-    //! All services' shapes.
-    include!(concat!(env!("OUT_DIR"), "/apis.rs"));
-}
-use generated::APIS;
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -1,0 +1,4 @@
+//! The wire over every service's real interface.
+
+mod doors;
+mod properties;
