@@ -1,0 +1,77 @@
+//! Activities: how they begin, go on and end.
+
+use crate::model::{Activity, ActivityStatus, Group, Member};
+use serde_json::json;
+use std::time::Duration;
+use zonal_cloud::{Record, Tx, ids};
+
+/// For how long AWS keeps them.
+const KEPT: Duration = Duration::from_secs(42 * 86_400);
+
+/// The JSON of an activity's `Details`.
+pub fn details(subnet: Option<&str>, zone: &str) -> String {
+    match subnet {
+        Some(subnet) => json!({ "Subnet ID": subnet, "Availability Zone": zone }).to_string(),
+        None => json!({ "Availability Zone": zone }).to_string(),
+    }
+}
+
+/// Begins an activity, and forgets those that are too old.
+pub fn begin(tx: &mut Tx<'_>, group: &Group, description: String, cause: String, details: String) -> Activity {
+    let oldest = tx.now - KEPT;
+    // Activities are in the order of their time: this looks at those that are too old, and one more.
+    let old: Vec<String> = tx.list::<Activity>().take_while(|a| a.start < oldest).map(|a| a.key().to_owned()).collect();
+    for key in old {
+        tx.remove::<Activity>(&key);
+    }
+    let id = ids::uuid(tx.chance());
+    let (scope, now) = (tx.scope.clone(), tx.now);
+    let mut activity = Activity::new(id, group, &scope, description, cause, now);
+    activity.details = details;
+    tx.put(activity.clone());
+    activity
+}
+
+/// Where an activity has got to.
+pub fn progress(tx: &mut Tx<'_>, key: Option<&str>, status: ActivityStatus, percent: i32) {
+    if let Some(key) = key {
+        tx.update::<Activity, _>(key, |activity| {
+            activity.status = status;
+            activity.progress = activity.progress.max(percent);
+        });
+    }
+}
+
+/// Ends an activity.
+pub fn end(tx: &mut Tx<'_>, key: Option<&str>, status: ActivityStatus, message: Option<String>) {
+    let now = tx.now;
+    if let Some(key) = key {
+        tx.update::<Activity, _>(key, |activity| {
+            activity.status = status;
+            activity.end = Some(now);
+            activity.progress = 100;
+            if let Some(message) = message {
+                if !activity.description.contains("Status Reason") {
+                    activity.description = format!("{}.  Status Reason: {message}", activity.description);
+                }
+                activity.message = Some(message.chars().take(255).collect());
+            }
+        });
+    }
+}
+
+/// Begins a member's way out. `cause` is the whole text but for its times' "At …".
+pub fn begin_termination(tx: &mut Tx<'_>, group: &Group, member: &Member, cause: String) -> Activity {
+    let description = format!("Terminating EC2 instance: {}", member.id);
+    let activity = begin(tx, group, description, cause, details(Some(&member.subnet), &member.zone));
+    if member.state.is_pending() {
+        end(tx, member.activity.as_deref(), ActivityStatus::Cancelled, None);
+    }
+    let key = activity.key().to_owned();
+    tx.update::<Member, _>(&member.id, |member| {
+        member.state = crate::model::Lifecycle::Terminating;
+        member.activity = Some(key);
+        member.waiting = None;
+    });
+    activity
+}

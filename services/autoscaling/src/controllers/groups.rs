@@ -1,0 +1,297 @@
+//! Drives a group towards its desired capacity, evenly over its zones, and a deleted group towards nothing.
+
+use crate::activities;
+use crate::balance;
+use crate::model::{Activity, ActivityStatus, Group, GroupState, Health, Hook, Lifecycle, Member, Place, Process, Template, ZoneFailure};
+use crate::neighbours::{self, Launch, TemplateVersion};
+use crate::policy::Policy;
+use crate::schedule::Schedule;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
+use zonal_wire::AwsError;
+
+/// The controller's name, for waking it.
+pub const NAME: &str = "autoscaling.groups";
+
+/// At most so many launches in one step, so that no transaction grows without bound; the next step follows at once.
+const LAUNCHES_PER_STEP: usize = 20;
+/// After a failed launch the zone is left alone for this long, twice as long each time, up to the most.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// The controller; a key is a group's name.
+pub struct Groups;
+
+impl Controller for Groups {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn wakes_on(&self, change: &Change, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        if change.is::<Group>() {
+            wake(&change.scope, &change.key);
+        } else if change.is::<Member>()
+            && let Some(member) = view.get::<Member>(&change.key)
+        {
+            wake(&change.scope, &member.group);
+        }
+    }
+
+    fn all(&self, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        for (scope, group) in view.everywhere::<Group>() {
+            wake(scope, &group.name);
+        }
+    }
+
+    fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
+        let Some(group) = tx.get::<Group>(key).cloned() else { return Ok(Wake::OnChange) };
+        if group.state == GroupState::Deleting {
+            return delete(tx, &group);
+        }
+        let replaced = replace_unhealthy(tx, &group);
+        let members = members(&tx.view(), key);
+        let rebalancing = still_rebalancing(tx, &group, &members);
+        let actual = count(&members);
+        let desired = group.desired + i32::from(rebalancing);
+        if actual < desired {
+            return launch(tx, &group, members, Reason::Capacity { replaced, rebalancing });
+        }
+        if actual > desired {
+            shrink(tx, &group, members);
+            return Ok(Wake::OnChange);
+        }
+        if group.cause.is_some() {
+            tx.update::<Group, _>(key, |group| group.cause = None);
+        }
+        rebalance(tx, &group, members)
+    }
+}
+
+/// A group's instances.
+pub fn members(view: &View<'_>, group: &str) -> Vec<Member> {
+    view.list::<Member>().filter(|member| member.group == group).cloned().collect()
+}
+
+/// How many count towards the desired capacity.
+pub fn count(members: &[Member]) -> i32 {
+    // A group has thousands at most.
+    members.iter().filter(|member| member.state.counts()).count() as i32
+}
+
+fn replace_unhealthy(tx: &mut Tx<'_>, group: &Group) -> usize {
+    if !group.does(Process::ReplaceUnhealthy) || !group.does(Process::Terminate) {
+        return 0;
+    }
+    let mut replaced = 0;
+    for member in members(&tx.view(), &group.name) {
+        if let (Lifecycle::InService, Health::Unhealthy(why)) = (member.state, &member.health) {
+            let cause = format!("At {} an instance was taken out of service in response to {why}", tx.now.iso8601());
+            activities::begin_termination(tx, group, &member, cause);
+            replaced += 1;
+        }
+    }
+    replaced
+}
+
+/// Whether the instance that evens out the zones is still on its way: until it serves, the group has one more than desired.
+fn still_rebalancing(tx: &mut Tx<'_>, group: &Group, members: &[Member]) -> bool {
+    let Some(id) = &group.rebalancing else { return false };
+    let on_its_way = members.iter().any(|member| member.id == *id && member.state.is_pending());
+    if !on_its_way {
+        tx.update::<Group, _>(&group.name, |group| group.rebalancing = None);
+    }
+    on_its_way
+}
+
+/// Why instances are launched.
+enum Reason {
+    Capacity { replaced: usize, rebalancing: bool },
+    Balance { from: String, to: String },
+}
+
+fn launch(tx: &mut Tx<'_>, group: &Group, mut members: Vec<Member>, reason: Reason) -> Result<Wake, AwsError> {
+    if !group.does(Process::Launch) {
+        return Ok(Wake::OnChange);
+    }
+    let actual = count(&members);
+    let (wanted, replaced) = match &reason {
+        Reason::Capacity { replaced, rebalancing } => (group.desired + i32::from(*rebalancing), *replaced),
+        Reason::Balance { .. } => (actual + 1, 0),
+    };
+    let template = neighbours::template(tx, Some(&group.template.id), None, &group.template.version);
+    let mut group = group.clone();
+    let missing = usize::try_from(wanted - actual).unwrap_or(0);
+    let mut launched = 0;
+    while launched < missing.min(LAUNCHES_PER_STEP) {
+        let Some(place) = balance::next_place(&group, &members, tx.now).cloned() else {
+            let again = group.places.iter().filter_map(|place| group.zone_failures.get(&place.zone)).map(|f| f.until).min();
+            tx.put(group);
+            return Ok(again.map_or(Wake::OnChange, Wake::At));
+        };
+        let now = tx.now.iso8601();
+        let cause = match &reason {
+            Reason::Balance { from, to } => format!(
+                "At {now} instances were launched to balance instances in zones {to} with other zones resulting in more than desired \
+                 number of instances in the group.  At {now} an instance was started in response to a difference between zone {from} and \
+                 zone {to}."
+            ),
+            Reason::Capacity { .. } if launched < replaced => {
+                format!("At {now} an instance was launched in response to an unhealthy instance needing to be replaced.")
+            }
+            Reason::Capacity { .. } => format!(
+                "{}At {now} an instance was started in response to a difference between desired and actual capacity, increasing the \
+                 capacity from {actual} to {wanted}.",
+                group.cause.as_ref().map(|cause| format!("{cause}  ")).unwrap_or_default()
+            ),
+        };
+        let result = template.clone().and_then(|template| launch_one(tx, &group, &place, &template, cause.clone()));
+        match result {
+            Ok(member) => {
+                if matches!(reason, Reason::Balance { .. }) {
+                    group.rebalancing = Some(member.id.clone());
+                }
+                members.push(member);
+                launched += 1;
+            }
+            Err(error) => {
+                failed(tx, &group, &place, cause, &error);
+                back_off(&mut group, &place.zone, tx.now);
+            }
+        }
+    }
+    tx.put(group);
+    Ok(if launched < missing { Wake::At(tx.now) } else { Wake::OnChange })
+}
+
+fn launch_one(tx: &mut Tx<'_>, group: &Group, place: &Place, template: &TemplateVersion, cause: String) -> Result<Member, AwsError> {
+    tx.attempt(|tx| {
+        let details = activities::details(place.subnet.as_deref(), &place.zone);
+        let activity = activities::begin(tx, group, "Launching a new EC2 instance".to_owned(), cause, details);
+        let mut tags: BTreeMap<String, String> = group
+            .tags
+            .iter()
+            .filter(|(_, tag)| tag.propagate)
+            .map(|(key, tag)| (key.clone(), tag.value.clone()))
+            .collect();
+        tags.insert("aws:autoscaling:groupName".to_owned(), group.name.clone());
+        let instance = neighbours::launch(tx, &Launch { template, place, tags, token: activity.id.clone() })?;
+        tx.update::<Activity, _>(activity.key(), |activity| {
+            activity.description = format!("Launching a new EC2 instance: {}", instance.id);
+            activity.status = ActivityStatus::PreInService;
+            activity.progress = 30;
+        });
+        let member = Member {
+            id: instance.id,
+            group: group.name.clone(),
+            zone: place.zone.clone(),
+            subnet: instance.subnet,
+            instance_type: instance.instance_type,
+            image: instance.image,
+            template: Some(Template { id: template.id.clone(), name: template.name.clone(), version: template.number.to_string() }),
+            state: Lifecycle::Pending,
+            health: Health::Healthy,
+            protected: group.protect_new,
+            launched: tx.now,
+            in_service: None,
+            activity: Some(activity.key().to_owned()),
+            registered: BTreeSet::new(),
+            draining: BTreeSet::new(),
+            waiting: None,
+        };
+        tx.put(member.clone());
+        Ok(member)
+    })
+}
+
+fn failed(tx: &mut Tx<'_>, group: &Group, place: &Place, cause: String, error: &AwsError) {
+    let details = activities::details(place.subnet.as_deref(), &place.zone);
+    let activity = activities::begin(tx, group, "Launching a new EC2 instance".to_owned(), cause, details);
+    let message = format!("{} Launching EC2 instance failed.", error.message);
+    activities::end(tx, Some(activity.key()), ActivityStatus::Failed, Some(message));
+}
+
+/// Leaves a zone alone for a while.
+pub fn back_off(group: &mut Group, zone: &str, now: zonal_wire::Time) {
+    let failure = group.zone_failures.entry(zone.to_owned()).or_insert(ZoneFailure { count: 0, until: now });
+    failure.count = (failure.count + 1).min(10);
+    failure.until = now + (FIRST_PAUSE * (1 << (failure.count - 1))).min(LONGEST_PAUSE);
+}
+
+fn shrink(tx: &mut Tx<'_>, group: &Group, mut members: Vec<Member>) {
+    if !group.does(Process::Terminate) {
+        return;
+    }
+    let actual = count(&members);
+    for _ in group.desired..actual {
+        let Some(victim) = balance::next_victim(group, &members).cloned() else { return };
+        let now = tx.now.iso8601();
+        let cause = format!(
+            "{}At {now} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking \
+             the capacity from {actual} to {}.  At {now} instance {} was selected for termination.",
+            group.cause.as_ref().map(|cause| format!("{cause}  ")).unwrap_or_default(),
+            group.desired,
+            victim.id,
+        );
+        activities::begin_termination(tx, group, &victim, cause);
+        members.retain(|member| member.id != victim.id);
+    }
+}
+
+/// Evens out the zones: launches where there are the fewest first; what is then too much is taken where there are the most.
+fn rebalance(tx: &mut Tx<'_>, group: &Group, members: Vec<Member>) -> Result<Wake, AwsError> {
+    // A zone that was failing is tried again as soon as it may be, so that the group does not stay lopsided.
+    let again = group.zone_failures.values().map(|failure| failure.until).filter(|until| *until > tx.now).min();
+    let wake = again.map_or(Wake::OnChange, Wake::At);
+    let settled = members.iter().all(|member| matches!(member.state, Lifecycle::InService | Lifecycle::Standby));
+    if !settled || !group.does(Process::AZRebalance) || !group.does(Process::Terminate) {
+        return Ok(wake);
+    }
+    let Some((from, to)) = balance::imbalance(group, &members, tx.now) else { return Ok(wake) };
+    let reason = Reason::Balance { from: from.to_owned(), to: to.to_owned() };
+    Ok(launch(tx, group, members.clone(), reason)?.or(wake))
+}
+
+fn delete(tx: &mut Tx<'_>, group: &Group) -> Result<Wake, AwsError> {
+    let members = members(&tx.view(), &group.name);
+    let actual = count(&members);
+    for member in members.iter().filter(|member| !member.state.is_terminating()) {
+        let now = tx.now.iso8601();
+        let cause = format!(
+            "{}At {now} an instance was taken out of service in response to a difference between desired and actual capacity, shrinking \
+             the capacity from {actual} to 0.  At {now} instance {} was selected for termination.",
+            group.cause.as_ref().map(|cause| format!("{cause}  ")).unwrap_or_default(),
+            member.id,
+        );
+        activities::begin_termination(tx, group, member, cause);
+    }
+    if !members.is_empty() {
+        return Ok(Wake::OnChange);
+    }
+    remove_whats_of(tx, &group.name)?;
+    tx.remove::<Group>(&group.name);
+    Ok(Wake::OnChange)
+}
+
+/// Removes what belongs to a group; its activities stay, as a deleted group's.
+fn remove_whats_of(tx: &mut Tx<'_>, group: &str) -> Result<(), AwsError> {
+    let policies: Vec<Policy> = tx.list::<Policy>().filter(|policy| policy.group == group).cloned().collect();
+    for policy in policies {
+        neighbours::delete_alarms(tx, &policy.alarms)?;
+        tx.remove::<Policy>(policy.key());
+    }
+    let hooks: Vec<String> = tx.list::<Hook>().filter(|hook| hook.group == group).map(|hook| hook.key().to_owned()).collect();
+    for key in hooks {
+        tx.remove::<Hook>(&key);
+    }
+    let schedules: Vec<String> = tx.list::<Schedule>().filter(|s| s.group == group).map(|s| s.key().to_owned()).collect();
+    for key in schedules {
+        tx.remove::<Schedule>(&key);
+    }
+    let activities: Vec<String> =
+        tx.list::<Activity>().filter(|activity| activity.group == group).map(|activity| activity.key().to_owned()).collect();
+    for key in activities {
+        tx.update::<Activity, _>(&key, |activity| activity.of_deleted_group = true);
+    }
+    Ok(())
+}

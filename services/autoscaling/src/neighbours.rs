@@ -1,0 +1,317 @@
+//! What Auto Scaling asks of EC2, Elastic Load Balancing and CloudWatch: their operations, called as their users call them.
+
+use crate::errors::Error;
+use crate::model::Place;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use zonal_cloud::Tx;
+use zonal_wire::AwsError;
+
+/// Calls an operation as Auto Scaling.
+fn call(tx: &mut Tx<'_>, service: &str, operation: &str, input: &Value) -> Result<Value, AwsError> {
+    tx.as_service("autoscaling", |tx| tx.call_json(service, operation, input))
+}
+
+fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_default().to_owned()
+}
+
+/// A version of a launch template.
+#[derive(Debug, Clone)]
+pub struct TemplateVersion {
+    /// `lt-…`
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: i64,
+    /// Its data, as EC2 describes it.
+    pub data: Value,
+}
+
+/// A launch template by its id or name, and one of its versions (`$Latest` and `$Default` too).
+///
+/// # Errors
+/// It does not exist, worded as Auto Scaling words it.
+pub fn template(tx: &mut Tx<'_>, id: Option<&str>, name: Option<&str>, version: &str) -> Result<TemplateVersion, AwsError> {
+    let mut input = json!({ "Versions": [version] });
+    match (id, name) {
+        (Some(id), _) => input["LaunchTemplateId"] = id.into(),
+        (None, Some(name)) => input["LaunchTemplateName"] = name.into(),
+        (None, None) => {
+            return Err(Error::Validation(
+                "Valid requests must contain either launchTemplateId or LaunchTemplateName".to_owned(),
+            )
+            .into());
+        }
+    }
+    let found = call(tx, "ec2", "DescribeLaunchTemplateVersions", &input).map_err(|error| {
+        Error::Validation(format!("You must use a valid fully-formed launch template. {}", error.message))
+    })?;
+    let version = &found["LaunchTemplateVersions"][0];
+    let number = version["VersionNumber"].as_i64().ok_or_else(|| {
+        Error::Validation("You must use a valid fully-formed launch template. The specified version does not exist.".to_owned())
+    })?;
+    Ok(TemplateVersion {
+        id: text(version, "LaunchTemplateId"),
+        name: text(version, "LaunchTemplateName"),
+        number,
+        data: version["LaunchTemplateData"].clone(),
+    })
+}
+
+/// Subnets with their zones, in the order given.
+///
+/// # Errors
+/// One does not exist.
+pub fn subnets(tx: &mut Tx<'_>, ids: &[String]) -> Result<Vec<Place>, AwsError> {
+    let found = call(tx, "ec2", "DescribeSubnets", &json!({ "SubnetIds": ids }))
+        .map_err(|error| Error::Validation(error.message))?;
+    let zones: BTreeMap<String, String> = found["Subnets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|subnet| (text(subnet, "SubnetId"), text(subnet, "AvailabilityZone")))
+        .collect();
+    ids.iter()
+        .map(|id| match zones.get(id) {
+            Some(zone) => Ok(Place { zone: zone.clone(), subnet: Some(id.clone()) }),
+            None => Err(Error::Validation(format!("The subnet ID '{id}' does not exist")).into()),
+        })
+        .collect()
+}
+
+/// An instance as EC2 describes it.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// `i-…`
+    pub id: String,
+    /// `pending`, `running`, …
+    pub state: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its subnet.
+    pub subnet: String,
+    /// Its type.
+    pub instance_type: String,
+    /// Its image.
+    pub image: String,
+    /// Why it is in its state.
+    pub reason: String,
+}
+
+impl Instance {
+    fn read(value: &Value) -> Self {
+        Self {
+            id: text(value, "InstanceId"),
+            state: text(&value["State"], "Name"),
+            zone: text(&value["Placement"], "AvailabilityZone"),
+            subnet: text(value, "SubnetId"),
+            instance_type: text(value, "InstanceType"),
+            image: text(value, "ImageId"),
+            reason: text(&value["StateReason"], "Message"),
+        }
+    }
+
+    /// Whether it can serve no more, and will not again by itself.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.state.as_str(), "stopping" | "stopped" | "shutting-down" | "terminated")
+    }
+
+    /// Whether it is gone for good.
+    pub fn is_gone(&self) -> bool {
+        self.state == "terminated"
+    }
+}
+
+/// An instance; `None` where EC2 knows none of that id.
+///
+/// # Errors
+/// EC2's, but for that.
+pub fn instance(tx: &mut Tx<'_>, id: &str) -> Result<Option<Instance>, AwsError> {
+    match call(tx, "ec2", "DescribeInstances", &json!({ "InstanceIds": [id] })) {
+        Ok(found) => {
+            let value = &found["Reservations"][0]["Instances"][0];
+            Ok(value.is_object().then(|| Instance::read(value)))
+        }
+        Err(error) if error.code.starts_with("InvalidInstanceID") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether EC2's status checks of an instance fail.
+///
+/// # Errors
+/// EC2's.
+pub fn is_impaired(tx: &mut Tx<'_>, id: &str) -> Result<bool, AwsError> {
+    let found = call(tx, "ec2", "DescribeInstanceStatus", &json!({ "InstanceIds": [id] }))?;
+    let status = &found["InstanceStatuses"][0];
+    Ok(["InstanceStatus", "SystemStatus"].iter().any(|check| status[check]["Status"] == "impaired"))
+}
+
+/// What an instance is launched with.
+pub struct Launch<'a> {
+    /// The template's version.
+    pub template: &'a TemplateVersion,
+    /// Where.
+    pub place: &'a Place,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Makes the call idempotent.
+    pub token: String,
+}
+
+/// Launches one instance.
+///
+/// # Errors
+/// EC2's: why it cannot be launched.
+pub fn launch(tx: &mut Tx<'_>, launch: &Launch<'_>) -> Result<Instance, AwsError> {
+    let tags: Vec<Value> = launch.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+    let mut specifications: Vec<Value> = vec![json!({ "ResourceType": "instance", "Tags": tags })];
+    // What the template tags beside instances stays; its own instance tags are joined with the group's.
+    for specification in launch.template.data["TagSpecifications"].as_array().into_iter().flatten() {
+        if specification["ResourceType"] != "instance" {
+            specifications.push(specification.clone());
+            continue;
+        }
+        for tag in specification["Tags"].as_array().into_iter().flatten() {
+            let known = tag["Key"].as_str().is_some_and(|key| launch.tags.contains_key(key));
+            if let (false, Some(own)) = (known, specifications[0]["Tags"].as_array_mut()) {
+                own.push(tag.clone());
+            }
+        }
+    }
+    let mut input = json!({
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ClientToken": launch.token,
+        "LaunchTemplate": { "LaunchTemplateId": launch.template.id, "Version": launch.template.number.to_string() },
+        "TagSpecifications": specifications,
+    });
+    match (&launch.place.subnet, launch.template.data["NetworkInterfaces"].as_array().filter(|list| !list.is_empty())) {
+        // Where the template lists interfaces, the subnet is the first one's.
+        (Some(subnet), Some(interfaces)) => {
+            let mut interfaces = interfaces.clone();
+            interfaces[0]["SubnetId"] = subnet.as_str().into();
+            input["NetworkInterfaces"] = interfaces.into();
+        }
+        (Some(subnet), None) => input["SubnetId"] = subnet.as_str().into(),
+        (None, _) => input["Placement"] = json!({ "AvailabilityZone": launch.place.zone }),
+    }
+    let made = call(tx, "ec2", "RunInstances", &input)?;
+    Ok(Instance::read(&made["Instances"][0]))
+}
+
+/// Terminates an instance; one that is gone already is no error.
+///
+/// # Errors
+/// EC2's.
+pub fn terminate(tx: &mut Tx<'_>, id: &str) -> Result<(), AwsError> {
+    match call(tx, "ec2", "TerminateInstances", &json!({ "InstanceIds": [id] })) {
+        Err(error) if !error.code.starts_with("InvalidInstanceID") => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a target group exists.
+///
+/// # Errors
+/// It does not, worded as Auto Scaling words it.
+pub fn check_target_groups(tx: &mut Tx<'_>, arns: &[String]) -> Result<(), AwsError> {
+    if arns.is_empty() {
+        return Ok(());
+    }
+    match call(tx, "elbv2", "DescribeTargetGroups", &json!({ "TargetGroupArns": arns })) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::Validation(format!("Provided Target Groups may not be valid. {}", error.message)).into()),
+    }
+}
+
+/// Registers an instance with a target group. A target group that is gone is no error: the group goes on without it.
+///
+/// # Errors
+/// Elastic Load Balancing's, but for that.
+pub fn register(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<(), AwsError> {
+    pass_gone(call(tx, "elbv2", "RegisterTargets", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] })).map(drop))
+}
+
+/// Deregisters it.
+///
+/// # Errors
+/// As [`register`].
+pub fn deregister(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<(), AwsError> {
+    pass_gone(call(tx, "elbv2", "DeregisterTargets", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] })).map(drop))
+}
+
+fn pass_gone(result: Result<(), AwsError>) -> Result<(), AwsError> {
+    match result {
+        Err(error) if matches!(&*error.code, "TargetGroupNotFound" | "InvalidTarget") => Ok(()),
+        other => other,
+    }
+}
+
+/// What a target group says of an instance: `healthy`, `unhealthy`, `draining`, …; `None` where it does not know it.
+///
+/// # Errors
+/// Elastic Load Balancing's, but for a target or target group that is gone.
+pub fn target_state(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<Option<String>, AwsError> {
+    match call(tx, "elbv2", "DescribeTargetHealth", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] })) {
+        Ok(found) => Ok(found["TargetHealthDescriptions"][0]["TargetHealth"]["State"].as_str().map(ToOwned::to_owned)),
+        Err(error) if matches!(&*error.code, "TargetGroupNotFound" | "InvalidTarget") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes an alarm, or configures it anew.
+///
+/// # Errors
+/// CloudWatch's.
+pub fn put_alarm(tx: &mut Tx<'_>, alarm: &Value) -> Result<(), AwsError> {
+    call(tx, "cloudwatch", "PutMetricAlarm", alarm).map(drop)
+}
+
+/// Deletes alarms; those that are gone already are no error.
+///
+/// # Errors
+/// CloudWatch's.
+pub fn delete_alarms(tx: &mut Tx<'_>, names: &[String]) -> Result<(), AwsError> {
+    for name in names {
+        match call(tx, "cloudwatch", "DeleteAlarms", &json!({ "AlarmNames": [name] })) {
+            Err(error) if !error.code.starts_with("ResourceNotFound") => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The names of the alarms that have this policy as an action, in that state or any.
+///
+/// # Errors
+/// CloudWatch's.
+pub fn alarms_of(tx: &mut Tx<'_>, policy_arn: &str, state: Option<&str>) -> Result<Vec<String>, AwsError> {
+    let mut input = json!({ "ActionPrefix": policy_arn });
+    if let Some(state) = state {
+        input["StateValue"] = state.into();
+    }
+    let found = call(tx, "cloudwatch", "DescribeAlarms", &input)?;
+    Ok(found["MetricAlarms"].as_array().into_iter().flatten().map(|alarm| text(alarm, "AlarmName")).collect())
+}
+
+/// Publishes a group's metrics.
+///
+/// # Errors
+/// CloudWatch's.
+pub fn publish(tx: &mut Tx<'_>, group: &str, values: &[(&str, f64)]) -> Result<(), AwsError> {
+    let data: Vec<Value> = values
+        .iter()
+        .map(|(name, value)| {
+            json!({
+                "MetricName": name,
+                "Value": value,
+                "Unit": "None",
+                "Dimensions": [{ "Name": "AutoScalingGroupName", "Value": group }],
+            })
+        })
+        .collect();
+    call(tx, "cloudwatch", "PutMetricData", &json!({ "Namespace": "AWS/AutoScaling", "MetricData": data })).map(drop)
+}
