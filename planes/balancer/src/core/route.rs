@@ -57,29 +57,34 @@ pub struct TargetHandle {
     /// Deregistered: whoever finishes a request says so.
     pub draining: AtomicBool,
     /// Requests on their way, per core.
-    in_flight: Box<[AtomicU32]>,
+    in_flight: Box<[OwnLine]>,
 }
+
+/// A counter on a cache line of its own, so that cores do not wait for each other.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct OwnLine(AtomicU32);
 
 impl TargetHandle {
     /// For so many cores.
     pub fn new(slot: u64, key: Arc<TargetKey>, address: SocketAddrV4, group: Arc<GroupHandle>, cores: usize) -> Self {
-        let in_flight = (0..cores).map(|_| AtomicU32::new(0)).collect();
+        let in_flight = (0..cores).map(|_| OwnLine::default()).collect();
         Self { slot, key, address, group, draining: AtomicBool::new(false), in_flight }
     }
 
     /// A request begins.
     pub fn begin(&self, core: usize) {
-        self.in_flight[core].fetch_add(1, Relaxed);
+        self.in_flight[core].0.fetch_add(1, Relaxed);
     }
 
     /// A request has ended.
     pub fn end(&self, core: usize) {
-        self.in_flight[core].fetch_sub(1, Relaxed);
+        self.in_flight[core].0.fetch_sub(1, Relaxed);
     }
 
     /// Requests on their way.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.iter().map(|core| core.load(Relaxed)).sum()
+        self.in_flight.iter().map(|core| core.0.load(Relaxed)).sum()
     }
 }
 

@@ -6,8 +6,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// What a read has room for, at least.
 const ROOM: usize = 8 * 1024;
-/// A buffer that has grown beyond this is not kept for the next request.
+/// A buffer that has grown beyond this is not kept for others.
 const KEEP: usize = 64 * 1024;
+/// Buffers that are kept, at most.
+const MOST: usize = 128;
 
 /// Bytes that have arrived and are not used up.
 #[derive(Debug, Default)]
@@ -36,26 +38,21 @@ impl Buffer {
         }
     }
 
-    /// Empties it, and gives back memory that was needed for once.
-    pub fn reset(&mut self) {
+    /// Empties it.
+    pub fn clear(&mut self) {
         self.data.clear();
         self.start = 0;
-        if self.data.capacity() > KEEP {
-            self.data = Vec::new();
-        }
-    }
-
-    /// Gives back all memory if there is nothing in it.
-    pub fn release(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
-        }
     }
 
     /// Reads once; 0 at the end of the stream.
     pub async fn read_from(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
         self.make_room();
         reader.read_buf(&mut self.data).await
+    }
+
+    /// Whether it has no memory yet.
+    pub fn is_bare(&self) -> bool {
+        self.data.capacity() == 0
     }
 
     fn make_room(&mut self) {
@@ -67,5 +64,35 @@ impl Buffer {
             self.start = 0;
         }
         self.data.reserve(ROOM);
+    }
+}
+
+/// Buffers of a core that are in no use: connections that wait hold none.
+#[derive(Debug, Default)]
+pub struct Shelf(Vec<Vec<u8>>);
+
+impl Shelf {
+    /// An empty buffer.
+    pub fn take(&mut self) -> Buffer {
+        Buffer { data: self.take_bytes(), start: 0 }
+    }
+
+    /// As [`Shelf::take`], for what is only written to.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(ROOM))
+    }
+
+    /// Takes a buffer back; what is in it is forgotten.
+    pub fn put(&mut self, buffer: &mut Buffer) {
+        let buffer = std::mem::take(buffer);
+        self.put_bytes(buffer.data);
+    }
+
+    /// As [`Shelf::put`].
+    pub fn put_bytes(&mut self, mut bytes: Vec<u8>) {
+        if (1..=KEEP).contains(&bytes.capacity()) && self.0.len() < MOST {
+            bytes.clear();
+            self.0.push(bytes);
+        }
     }
 }

@@ -51,6 +51,7 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, strea
     };
     while let Ok(After::KeepAlive) = session.next_request().await {
         session.idle.touch(Instant::now());
+        session.put_away();
     }
 }
 
@@ -123,6 +124,14 @@ impl Session {
         }
     }
 
+    fn put_away(&mut self) {
+        let mut shelf = self.worker.shelf.borrow_mut();
+        shelf.put_bytes(std::mem::take(&mut self.output));
+        if self.input.is_empty() {
+            shelf.put(&mut self.input);
+        }
+    }
+
     /// Waits for a whole head.
     async fn read_head(&mut self) -> Result<Result<usize, Refusal>, Gone> {
         let mut scanned = 0;
@@ -136,8 +145,12 @@ impl Session {
                 Ok(None) => {}
                 Err(refusal) => return Ok(Err(refusal)),
             }
-            if self.input.is_empty() {
-                self.input.release();
+            if self.input.is_bare() {
+                // Whoever waits for its next request holds no buffer.
+                match self.patience.wait(&self.idle, self.stream.readable()).await {
+                    Ok(Ok(())) => self.input = self.worker.shelf.borrow_mut().take(),
+                    Ok(Err(_)) | Err(_) => return Err(Gone),
+                }
             }
             match self.patience.wait(&self.idle, self.input.read_from(&mut self.stream)).await {
                 Ok(Ok(1..)) => {}
@@ -179,7 +192,7 @@ impl Session {
         if evaluated > 0 {
             counts.rule_evaluations.add(evaluated);
         }
-        self.output.clear();
+        self.output = worker.shelf.borrow_mut().take_bytes();
         let now = unix_time();
         // A body that nobody takes ends the connection, unless it is here already.
         let unread = match head.framing {
@@ -249,7 +262,7 @@ impl Session {
             }
         };
         let begun = Cell::new(false);
-        let mut reply = Buffer::default();
+        let mut reply = self.worker.shelf.borrow_mut().take();
         let mut exchange = Exchange {
             client: &mut self.stream,
             input: &mut self.input,
@@ -283,6 +296,7 @@ impl Session {
             outcome = exchange.run(&mut kept.stream).await;
         }
         request.end();
+        self.worker.shelf.borrow_mut().put(&mut reply);
         match outcome {
             Ok(done) => {
                 if done.target_reusable {

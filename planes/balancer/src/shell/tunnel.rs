@@ -66,7 +66,7 @@ async fn pump(
         if send(writer, bytes, idle, &mut patience).await.is_err() {
             return End::Broken;
         }
-        buffer.reset();
+        buffer.clear();
         match patience.wait(idle, buffer.read_from(reader)).await {
             Ok(Ok(1..)) => idle.touch(Instant::now()),
             Ok(Ok(0)) => return if writer.shutdown().await.is_ok() { End::Closed } else { End::Broken },

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 
+use super::buffer::Shelf;
 use super::client;
 use super::conductor::Event;
 use super::patience::Pace;
@@ -61,6 +62,8 @@ pub struct Worker {
     pub pace: Pace,
     /// Makes trace ids.
     pub traces: RefCell<TraceIds>,
+    /// Buffers in no use.
+    pub shelf: RefCell<Shelf>,
     /// Tells the conductor.
     pub events: mpsc::UnboundedSender<Event>,
     sockets: Arc<dyn Sockets>,
@@ -115,6 +118,7 @@ impl Worker {
             core,
             pace,
             traces: RefCell::new(TraceIds::new(seed)),
+            shelf: RefCell::default(),
             events,
             sockets,
             pool: RefCell::default(),
