@@ -98,8 +98,10 @@ pub enum Upstream<'a> {
 
 /// Answers a query from a snapshot into `out`, which is emptied first.
 ///
-/// 1. what is no query is dropped; 2. the query is read; 3. the reply is worked out; 4. it is written, and cut where it is too
-/// long for the client.
+/// 1. What is no query is dropped.
+/// 2. The query is read.
+/// 3. The reply is worked out.
+/// 4. It is written, and cut where it is too long for the client.
 pub fn answer(snapshot: &Snapshot, role: &Role, query: &Query<'_>, upstream: Upstream<'_>, out: &mut Vec<u8>) -> Verdict {
     out.clear();
     let Ok(message) = Message::from_octets(query.message) else { return Verdict::Drop };

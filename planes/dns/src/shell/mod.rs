@@ -108,6 +108,9 @@ pub struct DnsServer {
 
 impl DnsServer {
     /// Starts answering on the current tokio runtime (it panics outside of one).
+    ///
+    /// For load, start one server per core, each with a socket of its own on a current-thread runtime of its own: cores that
+    /// share a runtime wake each other for nothing.
     pub fn start(store: &Arc<ZoneStore>, sockets: Sockets, options: Options) -> io::Result<DnsServer> {
         let mut server = DnsServer { counters: Vec::new(), tasks: JoinSet::new() };
         let forwarder = options.upstream.map(|upstream| Arc::new(Forwarder::new(upstream, options.seed)));
