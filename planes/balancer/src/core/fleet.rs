@@ -229,9 +229,11 @@ impl Fleet {
         now: Time,
         events: &mut Events,
     ) {
-        let old = self.take(&key).filter(|old| old.address == target.address && old.zone == target.zone);
+        let old = self.take(&key);
         let before = old.as_ref().map(Member::health);
-        let round = old.as_ref().map(|old| old.round);
+        // At another address it is another target, whatever its id.
+        let old = old.filter(|old| old.address == target.address);
+        let known_round = old.as_ref().filter(|old| matches!(old.phase, Phase::Checked(_))).map(|old| old.round);
         let next = match (target.state, idle, old.map(|old| old.phase)) {
             (TargetState::Draining, _, Some(phase @ (Phase::Draining { .. } | Phase::Drained))) => phase,
             (TargetState::Draining, ..) => Phase::Draining { until: now + group.deregistration_delay },
@@ -247,8 +249,7 @@ impl Fleet {
         if let Some(at) = next.due() {
             self.agenda.insert((at, key.clone()));
         }
-        let fresh = matches!(before.as_ref().map(|health| health.state), None | Some(HealthState::Draining | HealthState::Unused));
-        let round = round.filter(|_| !fresh).unwrap_or_else(|| {
+        let round = known_round.unwrap_or_else(|| {
             self.rounds += 1;
             self.rounds
         });

@@ -3,6 +3,8 @@
 mod answers;
 mod bodies;
 mod change;
+mod heads;
 mod health;
 mod refuse;
+mod storm;
 mod support;
