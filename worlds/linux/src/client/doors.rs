@@ -1,0 +1,123 @@
+//! Which ports of which public addresses the host must listen on: those that the groups of an interface open to everybody, or to the host.
+
+use crate::plane::protocol::Door;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use zonal_substrate::{Group, Interface, PeerMatch, PortRange, Protocol};
+
+/// Ranges of more ports than this are not listened on whole.
+const WIDEST: u16 = 64;
+
+/// The doors that should be open, and those that are.
+pub(super) struct Doors {
+    host: Ipv4Addr,
+    interfaces: BTreeMap<String, Interface>,
+    groups: BTreeMap<String, Group>,
+    open: BTreeMap<Ipv4Addr, Door>,
+}
+
+impl Doors {
+    pub(super) fn new(host: Ipv4Addr) -> Self {
+        Self { host, interfaces: BTreeMap::new(), groups: BTreeMap::new(), open: BTreeMap::new() }
+    }
+
+    pub(super) fn put_group(&mut self, group: Group) {
+        self.groups.insert(group.id.clone(), group);
+    }
+
+    pub(super) fn remove_group(&mut self, id: &str) {
+        self.groups.remove(id);
+    }
+
+    pub(super) fn put_interface(&mut self, interface: Interface) {
+        self.interfaces.insert(interface.id.clone(), interface);
+    }
+
+    pub(super) fn remove_interface(&mut self, id: &str) {
+        self.interfaces.remove(id);
+    }
+
+    /// What changed since the last call: a door, or none any more, by public address.
+    pub(super) fn changes(&mut self) -> Vec<(Ipv4Addr, Option<Door>)> {
+        let mut wanted = BTreeMap::new();
+        for interface in self.interfaces.values() {
+            for public in interface.addresses.iter().filter_map(|address| address.public) {
+                wanted.insert(public, self.door(interface, public));
+            }
+        }
+        let mut changes: Vec<(Ipv4Addr, Option<Door>)> =
+            self.open.keys().filter(|public| !wanted.contains_key(*public)).map(|public| (*public, None)).collect();
+        for (public, door) in &wanted {
+            if self.open.get(public) != Some(door) {
+                changes.push((*public, Some(door.clone())));
+            }
+        }
+        self.open = wanted;
+        changes
+    }
+
+    fn door(&self, interface: &Interface, public: Ipv4Addr) -> Door {
+        let mut door =
+            Door { public, interface: interface.id.clone(), tcp: BTreeSet::new(), udp: BTreeSet::new(), wide: Vec::new() };
+        let rules = interface.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.ingress);
+        for rule in rules {
+            let open = matches!(rule.peer, PeerMatch::Cidr(cidr) if cidr.contains(&self.host));
+            let ports = if rule.protocol == Protocol::All { PortRange::ALL } else { rule.ports };
+            if !open || ports.from > ports.to {
+                continue;
+            }
+            let wide = ports.to - ports.from >= WIDEST;
+            match rule.protocol {
+                Protocol::Tcp | Protocol::All if wide => door.wide.push((ports.from, ports.to)),
+                Protocol::Tcp => door.tcp.extend(ports.from.max(1)..=ports.to),
+                Protocol::Udp if !wide => door.udp.extend(ports.from.max(1)..=ports.to),
+                _ => {}
+            }
+        }
+        door
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zonal_substrate::{Address, Rule};
+
+    fn rule(protocol: Protocol, from: u16, to: u16, cidr: &str) -> Rule {
+        Rule { protocol, ports: PortRange { from, to }, peer: PeerMatch::Cidr(cidr.parse().unwrap()) }
+    }
+
+    #[test]
+    fn ports_open_to_everybody_or_the_host_get_a_door_and_no_others() {
+        let mut doors = Doors::new("127.100.0.1".parse().unwrap());
+        doors.put_group(Group {
+            id: "sg-1".into(),
+            network: "vpc-1".into(),
+            ingress: vec![
+                rule(Protocol::Tcp, 80, 81, "0.0.0.0/0"),
+                rule(Protocol::Tcp, 22, 22, "127.100.0.1/32"),
+                rule(Protocol::Tcp, 3306, 3306, "10.0.0.0/8"),
+                rule(Protocol::Tcp, 1000, 2000, "0.0.0.0/0"),
+            ],
+            egress: vec![],
+        });
+        let public = "127.100.0.10".parse().unwrap();
+        doors.put_interface(Interface {
+            id: "eni-1".into(),
+            network: "vpc-1".into(),
+            subnet: "subnet-1".into(),
+            zone: "us-east-1a".into(),
+            mac: "0a:00:00:00:00:01".into(),
+            addresses: vec![Address { private: "10.0.0.4".parse().unwrap(), public: Some(public) }],
+            groups: vec!["sg-1".into()],
+            source_check: true,
+        });
+        let changes = doors.changes();
+        let [(at, Some(door))] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((*at, &door.tcp), (public, &BTreeSet::from([22, 80, 81])));
+        assert_eq!(door.wide, [(1000, 2000)]);
+        assert!(doors.changes().is_empty());
+        doors.remove_interface("eni-1");
+        assert_eq!(doors.changes(), [(public, None)]);
+    }
+}

@@ -1,0 +1,328 @@
+//! The daemon's side: [`LinuxWorld`] takes asks, has warden and plane perform them, and tells what came of it.
+//!
+//! Threads of its own do the talking, so that asking never blocks. What is asked of networks is done in order by one; what is asked of
+//! sandboxes by several, each sandbox always by the same one, and only after the network asks that came before it. When warden or
+//! plane come back after a restart, all that stands is asked again.
+
+mod doors;
+mod figures;
+mod plane;
+
+use crate::error::{Act, Result};
+use crate::frame;
+use crate::plane::protocol::Duty;
+use crate::warden::link::Link;
+use crate::warden::request::{Event, Reply, Request};
+use crate::world::Config;
+use doors::Doors;
+use plane::PlaneLink;
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use zonal_substrate::{Ask, Inventory, Report, World};
+
+/// How long a call waits for a warden that restarts.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many sandboxes are started at once.
+const WORKERS: usize = 4;
+
+/// What is called with every report. From several threads.
+pub type Listener = Box<dyn Fn(Report) + Send + Sync>;
+
+/// The real world, as the daemon holds it.
+pub struct LinuxWorld {
+    config: Config,
+    queue: Mutex<Sender<Vec<Ask>>>,
+    direct: Link,
+}
+
+impl LinuxWorld {
+    /// Connects to a world that is up (see [`crate::supervise`]). `listener` hears every report.
+    ///
+    /// # Errors
+    /// When the warden does not answer within its patience.
+    pub fn connect(config: Config, listener: Listener) -> Result<Self> {
+        let direct = Link::new(&config.warden_socket(), PATIENCE);
+        direct.ask(&Request::Inventory, &[])?;
+        let tell = Arc::new(listener);
+        let plane = PlaneLink::start(&config, Arc::clone(&tell));
+        let (queue, asks) = channel();
+        let (again, events) = (queue.clone(), config.warden_socket());
+        let performer = Performer::new(&config, Arc::clone(&tell), plane);
+        spawn("zonal-asks", move || performer.run(&asks))?;
+        let heard = Arc::clone(&tell);
+        spawn("zonal-events", move || hear_events(&events, &heard, &again))?;
+        let (link, every) = (Link::new(&config.warden_socket(), Duration::ZERO), config.figures_every);
+        spawn("zonal-figures", move || figures::run(&link, every, &tell))?;
+        Ok(Self { config, queue: Mutex::new(queue), direct })
+    }
+
+    /// How the world is set up.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Runs a shell in a sandbox on three descriptors; it ends with the shell's own end, which its terminal shows.
+    ///
+    /// # Errors
+    /// When there is no such sandbox, or it does not run.
+    pub fn shell(&self, sandbox: &str, fds: [BorrowedFd<'_>; 3]) -> Result<()> {
+        self.direct.ask(&Request::Shell(sandbox.to_owned()), &fds).map(drop)
+    }
+}
+
+impl World for LinuxWorld {
+    fn ask(&self, asks: Vec<Ask>) {
+        // The performer lives as long as we do.
+        let _ = self.queue.lock().unwrap_or_else(PoisonError::into_inner).send(asks);
+    }
+
+    fn inventory(&self) -> Inventory {
+        match self.direct.ask(&Request::Inventory, &[]) {
+            Ok((Reply::Inventory(inventory), _)) => inventory,
+            Ok(_) => Inventory::default(),
+            Err(error) => {
+                tracing::error!(%error, "the warden tells no inventory");
+                Inventory::default()
+            }
+        }
+    }
+
+    fn console(&self, sandbox: &str) -> Vec<u8> {
+        match self.direct.ask(&Request::Console(sandbox.to_owned()), &[]) {
+            Ok((Reply::Console(text), _)) => text,
+            _ => Vec::new(),
+        }
+    }
+
+    fn describe(&self) -> &'static str {
+        "linux"
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).act("start thread", name).map(drop)
+}
+
+/// Hears what happens to sandboxes, connecting again when the warden restarts: then all that stands is asked once more.
+fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Vec<Ask>>) {
+    let mut first = true;
+    loop {
+        if let Ok(stream) = UnixStream::connect(socket)
+            && frame::send(&stream, "warden", &Request::Events, &[]).is_ok()
+        {
+            // An empty list of asks means: everything.
+            if !first && again.send(Vec::new()).is_err() {
+                return;
+            }
+            first = false;
+            while let Ok(Some((Event { id, generation, state }, _))) = frame::receive(&stream, "warden") {
+                tell(Report::Sandbox { id, generation, state });
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Performs asks.
+struct Performer {
+    link: Link,
+    tell: Arc<Listener>,
+    plane: PlaneLink,
+    workers: Vec<Sender<Request>>,
+    /// What stands, in the order of kinds that it must be asked in again.
+    standing: BTreeMap<(u8, String), Ask>,
+    doors: Doors,
+}
+
+impl Performer {
+    fn new(config: &Config, tell: Arc<Listener>, plane: PlaneLink) -> Self {
+        let workers = (0..WORKERS)
+            .map(|number| {
+                let (sender, requests) = channel();
+                let (link, tell) = (Link::new(&config.warden_socket(), PATIENCE), Arc::clone(&tell));
+                // Without a thread its asks are lost, and the control plane asks again.
+                if let Err(error) = spawn(&format!("zonal-sandboxes-{number}"), move || work(&link, &requests, &tell)) {
+                    tracing::error!(%error, "no worker for sandboxes");
+                }
+                sender
+            })
+            .collect();
+        let doors = Doors::new(config.host());
+        Self { link: Link::new(&config.warden_socket(), PATIENCE), tell, plane, workers, standing: BTreeMap::new(), doors }
+    }
+
+    fn run(mut self, asks: &Receiver<Vec<Ask>>) {
+        while let Ok(asks) = asks.recv() {
+            if asks.is_empty() {
+                for ask in self.standing.values().cloned().collect::<Vec<_>>() {
+                    self.perform(ask);
+                }
+            }
+            for ask in asks {
+                self.perform(ask);
+            }
+        }
+    }
+
+    /// Performs one ask, and tells what came of it.
+    fn perform(&mut self, ask: Ask) {
+        self.note(&ask);
+        let done = match ask {
+            Ask::PutNetwork(network) => {
+                let id = network.id.clone();
+                let key = format!("resolver:{id}");
+                let mut addresses = vec![crate::network::RESOLVER];
+                addresses.extend(network.cidrs.iter().filter_map(|cidr| crate::network::router::resolver_address(*cidr)));
+                let duty = network.resolver.then(|| Duty::Resolver { network: id.clone(), addresses });
+                let done = self.ask(&id, Request::PutNetwork(network));
+                if done {
+                    self.plane.set(key, duty);
+                }
+                return;
+            }
+            Ask::RemoveNetwork(id) => {
+                self.plane.set(format!("resolver:{id}"), None);
+                self.ask(&id, Request::RemoveNetwork(id.clone())).then(|| Report::NetworkRemoved(id))
+            }
+            Ask::PutSubnet(subnet) => {
+                self.ask(&subnet.id.clone(), Request::PutSubnet(subnet));
+                None
+            }
+            Ask::PutGroup(group) => {
+                self.doors.put_group(group.clone());
+                self.ask(&group.id.clone(), Request::PutGroup(group));
+                None
+            }
+            Ask::RemoveSubnet(id) | Ask::RemoveGroup(id) => {
+                self.doors.remove_group(&id);
+                self.ask(&id, Request::Forget(id.clone()));
+                None
+            }
+            Ask::PutInterface(interface) => {
+                let id = interface.id.clone();
+                let done = self.ask(&id, Request::PutInterface(interface.clone()));
+                if done {
+                    self.doors.put_interface(interface);
+                }
+                done.then_some(Report::InterfaceReady(id))
+            }
+            Ask::RemoveInterface(id) => {
+                self.doors.remove_interface(&id);
+                self.plane.set(format!("metadata:{id}"), None);
+                self.ask(&id, Request::RemoveInterface(id.clone())).then(|| Report::InterfaceRemoved(id))
+            }
+            Ask::StartSandbox(sandbox) => return self.hand_on(Request::StartSandbox(sandbox)),
+            Ask::StopSandbox { id, generation, force } => {
+                return self.hand_on(Request::StopSandbox { id, generation, force });
+            }
+            Ask::CrashSandbox { id, generation } => return self.hand_on(Request::CrashSandbox { id, generation }),
+            Ask::RemoveSandbox(id) => return self.hand_on(Request::RemoveSandbox(id)),
+            Ask::PutImage { id, sandbox } => return self.hand_on(Request::PutImage { id, sandbox }),
+            Ask::RemoveImage(id) => return self.hand_on(Request::RemoveImage(id)),
+            Ask::PutBalancer(config) => return self.plane.set(format!("balancer:{}", config.id), Some(Duty::Balancer(config))),
+            Ask::RemoveBalancer(id) => return self.plane.set(format!("balancer:{id}"), None),
+            Ask::PutZone { view, zone } => {
+                return self.plane.set(format!("zone:{view}:{}", zone.name), Some(Duty::Zone { view, zone }));
+            }
+            Ask::RemoveZone { view, name } => return self.plane.set(format!("zone:{view}:{name}"), None),
+            Ask::PutMetadata { interface, document } => {
+                return self.plane.set(format!("metadata:{interface}"), Some(Duty::Metadata { interface, document }));
+            }
+            Ask::SetZone { zone, cut } => {
+                self.ask(&zone.clone(), Request::SetZone { zone, cut });
+                None
+            }
+        };
+        for (public, door) in self.doors.changes() {
+            self.plane.set(format!("door:{public}"), door.map(Duty::Door));
+        }
+        if let Some(report) = done {
+            (self.tell)(report);
+        }
+    }
+
+    /// Asks the warden; a failure is told.
+    fn ask(&self, id: &str, request: Request) -> bool {
+        match self.link.ask(&request, &[]) {
+            Ok(_) => true,
+            Err(error) => {
+                (self.tell)(Report::Failed { id: id.to_owned(), reason: error.to_string() });
+                false
+            }
+        }
+    }
+
+    /// Hands what concerns a sandbox to the one that works on it.
+    fn hand_on(&self, request: Request) {
+        let id = subject(&request);
+        let number = id.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % self.workers.len();
+        let _ = self.workers[number].send(request);
+    }
+
+    /// Remembers what stands.
+    fn note(&mut self, ask: &Ask) {
+        let kept = match ask {
+            Ask::PutNetwork(network) => Some((0, &network.id)),
+            Ask::PutSubnet(subnet) => Some((1, &subnet.id)),
+            Ask::PutGroup(group) => Some((2, &group.id)),
+            Ask::PutInterface(interface) => Some((3, &interface.id)),
+            Ask::SetZone { zone, .. } => Some((4, zone)),
+            Ask::StartSandbox(sandbox) => Some((5, &sandbox.id)),
+            _ => None,
+        };
+        if let Some((kind, id)) = kept {
+            self.standing.insert((kind, id.clone()), ask.clone());
+            return;
+        }
+        let gone = match ask {
+            Ask::RemoveNetwork(id) => Some((0, id)),
+            Ask::RemoveSubnet(id) => Some((1, id)),
+            Ask::RemoveGroup(id) => Some((2, id)),
+            Ask::RemoveInterface(id) => Some((3, id)),
+            Ask::StopSandbox { id, .. } | Ask::CrashSandbox { id, .. } | Ask::RemoveSandbox(id) => Some((5, id)),
+            _ => None,
+        };
+        if let Some((kind, id)) = gone {
+            self.standing.remove(&(kind, id.clone()));
+        }
+    }
+}
+
+/// Whose affair a request is: requests of one subject are performed in order.
+fn subject(request: &Request) -> &str {
+    match request {
+        Request::StartSandbox(sandbox) => &sandbox.id,
+        Request::StopSandbox { id, .. } | Request::CrashSandbox { id, .. } => id,
+        Request::RemoveSandbox(id) | Request::RemoveImage(id) => id,
+        Request::PutImage { sandbox, .. } => sandbox,
+        _ => "",
+    }
+}
+
+/// Performs what concerns some of the sandboxes.
+fn work(link: &Link, requests: &Receiver<Request>, tell: &Listener) {
+    while let Ok(request) = requests.recv() {
+        let report = match link.ask(&request, &[]) {
+            Ok(_) => match request {
+                Request::RemoveSandbox(id) => Some(Report::SandboxRemoved(id)),
+                Request::PutImage { id, .. } => Some(Report::ImageReady(id)),
+                _ => None,
+            },
+            Err(error) => {
+                let id = match &request {
+                    Request::PutImage { id, .. } => id.as_str(),
+                    other => subject(other),
+                };
+                Some(Report::Failed { id: id.to_owned(), reason: error.to_string() })
+            }
+        };
+        if let Some(report) = report {
+            tell(report);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The daemon's side of the plane's socket: duties told, told again after a restart of either, and reports heard.
+
+use super::Listener;
+use crate::plane::protocol::{Duty, Hear, Tell};
+use crate::world::Config;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use zonal_substrate::Report;
+
+/// After a start, the plane goes on with what it was told before for this long: until the control plane, having read its state, has said
+/// what still stands. Then what was not said again is dropped.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A way to tell the plane what to do.
+pub(super) struct PlaneLink(Sender<(String, Option<Duty>)>);
+
+impl PlaneLink {
+    pub(super) fn start(config: &Config, tell: Arc<Listener>) -> Self {
+        let (sender, changes) = channel();
+        let socket = config.plane_socket();
+        let spawned = super::spawn("zonal-plane", move || run(&socket, &changes, &tell));
+        if let Err(error) = spawned {
+            tracing::error!(%error, "the plane can't be told anything");
+        }
+        Self(sender)
+    }
+
+    /// Has the plane take up a duty, or (with none) end it.
+    pub(super) fn set(&self, key: String, duty: Option<Duty>) {
+        let _ = self.0.send((key, duty));
+    }
+}
+
+fn run(socket: &Path, changes: &Receiver<(String, Option<Duty>)>, tell: &Arc<Listener>) {
+    let mut duties: BTreeMap<String, Duty> = BTreeMap::new();
+    let mut stream: Option<UnixStream> = None;
+    // When everything is to be said at once, so that the plane drops the rest.
+    let mut whole = Some(Instant::now() + GRACE);
+    loop {
+        let change = match changes.recv_timeout(Duration::from_millis(50)) {
+            Ok(change) => Some(change),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let message = change.map(|(key, duty)| match duty {
+            Some(duty) => {
+                duties.insert(key.clone(), duty.clone());
+                Tell::Put(key, Box::new(duty))
+            }
+            None => {
+                duties.remove(&key);
+                Tell::Drop(key)
+            }
+        });
+        if stream.is_none() {
+            stream = connect(socket, tell);
+            if let Some(stream) = &stream {
+                for (key, duty) in &duties {
+                    let _ = say(stream, &Tell::Put(key.clone(), Box::new(duty.clone())));
+                }
+                // A plane that restarted knows all but what ended meanwhile.
+                whole.get_or_insert(Instant::now());
+            }
+        } else if let (Some(open), Some(message)) = (&stream, message)
+            && !say(open, &message)
+        {
+            stream = None;
+        }
+        if let (Some(open), Some(due)) = (&stream, whole)
+            && due <= Instant::now()
+        {
+            let all = duties.iter().map(|(key, duty)| (key.clone(), duty.clone())).collect();
+            if say(open, &Tell::All(all)) {
+                whole = None;
+            }
+        }
+        // A plane that has hung up is noticed by the next word to it, or by the reader's end.
+        if stream.as_ref().is_some_and(has_ended) {
+            stream = None;
+        }
+    }
+}
+
+fn has_ended(stream: &UnixStream) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
+}
+
+fn say(mut stream: &UnixStream, message: &Tell) -> bool {
+    let Ok(body) = serde_json::to_vec(message) else { return true };
+    let mut whole = (body.len() as u32).to_be_bytes().to_vec();
+    whole.extend(body);
+    stream.write_all(&whole).is_ok()
+}
+
+fn connect(socket: &Path, tell: &Arc<Listener>) -> Option<UnixStream> {
+    let stream = UnixStream::connect(socket).ok()?;
+    let (mut reading, tell) = (stream.try_clone().ok()?, Arc::clone(tell));
+    super::spawn("zonal-plane-reports", move || {
+        while let Some(heard) = hear(&mut reading) {
+            tell(match heard {
+                Hear::Health(health) => Report::TargetHealth(health),
+                Hear::Metrics(metrics) => Report::BalancerMetrics(metrics),
+                Hear::Failed { key, reason } => {
+                    let id = key.split_once(':').map_or(key.as_str(), |(_, id)| id).to_owned();
+                    Report::Failed { id, reason }
+                }
+            });
+        }
+    })
+    .ok()?;
+    Some(stream)
+}
+
+fn hear(stream: &mut UnixStream) -> Option<Hear> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let length = u32::from_be_bytes(length) as usize;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    serde_json::from_slice(&body).ok()
+}

@@ -1,0 +1,72 @@
+//! Messages between our processes: a length, JSON, and the descriptors handed over with it.
+
+use crate::error::{Error, Result};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+/// The longest message that is read.
+const LONGEST: usize = 64 << 20;
+/// The most descriptors that come with one message.
+pub(crate) const MOST_FDS: usize = 64;
+
+/// Sends a message and the descriptors that belong to it.
+pub(crate) fn send(stream: &UnixStream, peer: &'static str, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let failed = |message: String| Error::Protocol { peer, message };
+    let body = serde_json::to_vec(message).map_err(|e| failed(e.to_string()))?;
+    let length = u32::try_from(body.len()).map_err(|_| failed("message too long".into()))?;
+    let mut whole = length.to_le_bytes().to_vec();
+    whole.extend_from_slice(&body);
+    let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
+    let sent = loop {
+        match sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(&whole)], control, MsgFlags::MSG_NOSIGNAL, None) {
+            Err(nix::Error::EINTR) => {}
+            other => break other.map_err(|e| failed(e.to_string()))?,
+        }
+    };
+    let mut rest = stream;
+    rest.write_all(&whole[sent..]).map_err(|e| failed(e.to_string()))
+}
+
+/// Receives a message; `None` when the other side has hung up between messages.
+pub(crate) fn receive<T: DeserializeOwned>(stream: &UnixStream, peer: &'static str) -> Result<Option<(T, Vec<OwnedFd>)>> {
+    let failed = |message: String| Error::Protocol { peer, message };
+    let mut header = [0_u8; 4];
+    let mut fds = Vec::new();
+    let got = loop {
+        let mut space = nix::cmsg_space!([RawFd; MOST_FDS]);
+        let mut slices = [IoSliceMut::new(&mut header)];
+        match recvmsg::<()>(stream.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Err(nix::Error::EINTR) => {}
+            Err(nix::Error::ECONNRESET) => return Ok(None),
+            Err(e) => return Err(failed(e.to_string())),
+            Ok(message) => {
+                for control in message.cmsgs().map_err(|e| failed(e.to_string()))? {
+                    if let ControlMessageOwned::ScmRights(raw) = control {
+                        // SAFETY: the kernel has just made these descriptors for this process; nobody else owns them.
+                        fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+                    }
+                }
+                break message.bytes;
+            }
+        }
+    };
+    if got == 0 {
+        return Ok(None);
+    }
+    let mut rest = stream;
+    rest.read_exact(&mut header[got..]).map_err(|e| failed(e.to_string()))?;
+    let length = u32::from_le_bytes(header) as usize;
+    if length > LONGEST {
+        return Err(failed(format!("a message of {length} bytes")));
+    }
+    let mut body = vec![0; length];
+    rest.read_exact(&mut body).map_err(|e| failed(e.to_string()))?;
+    let message = serde_json::from_slice(&body).map_err(|e| failed(e.to_string()))?;
+    Ok(Some((message, fds)))
+}

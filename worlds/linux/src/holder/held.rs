@@ -1,0 +1,311 @@
+//! One sandbox as the holder has it: its process, its console log, and where it is on its way.
+
+use crate::error::{Act, Error, Result};
+use crate::init;
+use crate::sandbox::build::{self, Opened};
+use crate::sandbox::cgroup::Hierarchy;
+use crate::sandbox::{Notice, Order, Spec};
+use crate::sys::{self, Forked};
+use crate::world::Config;
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{IoSlice, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use zonal_substrate::{SandboxState, StopCause};
+
+/// How much of a console log is kept.
+const CONSOLE: usize = 64 << 10;
+
+/// Why a sandbox is going down.
+#[derive(Debug, Clone, PartialEq)]
+enum Course {
+    /// It is not.
+    Up,
+    /// It was asked to.
+    Asked,
+    /// It decided so.
+    Itself,
+    /// It comes up again afterwards, as this.
+    Again(Box<Spec>),
+    /// It could not be set up.
+    Failed(String),
+}
+
+/// What follows from looking after a sandbox.
+pub(super) enum Turn {
+    /// Nothing.
+    None,
+    /// It went down, and is to come up again.
+    StartAgain(Box<Spec>),
+}
+
+/// A sandbox.
+pub(super) struct Held {
+    spec: Spec,
+    state: SandboxState,
+    course: Course,
+    process: Option<Process>,
+    log: VecDeque<u8>,
+}
+
+struct Process {
+    pid: Pid,
+    handle: OwnedFd,
+    control: File,
+    console: File,
+}
+
+impl Held {
+    /// Forks the first process of a sandbox.
+    pub(super) fn start(config: &Config, spec: Spec, log: VecDeque<u8>) -> Result<Self> {
+        let id = &spec.sandbox.id;
+        let network = config.namespaces().join(&spec.sandbox.interface);
+        let network: OwnedFd = File::open(&network).act("open namespace", &spec.sandbox.interface)?.into();
+        let hierarchy = Hierarchy::find();
+        let limits = crate::sandbox::cgroup::Limits {
+            cores: f64::from(spec.sandbox.vcpus) * config.vcpu_share,
+            memory: u64::from(spec.sandbox.memory_mib) << 20,
+            pids: 4096,
+        };
+        let joins = hierarchy.make(&config.cgroup(), id, &limits)?;
+        let groups = joins.iter().map(|path| build::open_group(path)).collect::<Result<Vec<_>>>()?;
+        let user = build::user_namespace(spec.root_id())?;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .act("make control channel of", id)?;
+        let (console, writer) = std::io::pipe().act("make console of", id)?;
+        for fd in [ours.as_fd(), OwnedFd::from(console.try_clone().act("copy console of", id)?).as_fd()] {
+            nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).act("set up", id)?;
+        }
+        let pid = match sys::fork_into(libc::CLONE_NEWNS | libc::CLONE_NEWPID).act("fork", id)? {
+            Forked::Parent(pid) => pid,
+            Forked::Child => {
+                become_first(config, &spec, Opened { network, user, groups }, &theirs, &OwnedFd::from(writer));
+            }
+        };
+        let handle = sys::pidfd(pid).act("watch", id)?;
+        let console = File::from(OwnedFd::from(console));
+        let process = Process { pid: Pid::from_raw(pid), handle, control: ours.into(), console };
+        // Not running before it says so; until then the list says the last that is true of a start: it has none.
+        let state = SandboxState::Stopped(StopCause::Asked);
+        Ok(Self { spec, state, course: Course::Up, process: Some(process), log })
+    }
+
+    /// The descriptors to wait for.
+    pub(super) fn awaited(&self) -> Vec<BorrowedFd<'_>> {
+        self.process.iter().flat_map(|p| [p.control.as_fd(), p.console.as_fd(), p.handle.as_fd()]).collect()
+    }
+
+    /// Which start this is.
+    pub(super) fn generation(&self) -> u64 {
+        self.spec.sandbox.generation
+    }
+
+    /// What it is doing.
+    pub(super) fn state(&self) -> &SandboxState {
+        &self.state
+    }
+
+    /// Its id, its interface, its virtual CPUs.
+    pub(super) fn summary(&self) -> (String, String, u32) {
+        let sandbox = &self.spec.sandbox;
+        (sandbox.id.clone(), sandbox.interface.clone(), sandbox.vcpus)
+    }
+
+    /// Kills it as a failure of its own would.
+    pub(super) fn crash(&mut self, cause: &str) {
+        if let Some(process) = &self.process {
+            self.course = Course::Failed(cause.to_owned());
+            let _ = sys::pidfd_kill(process.handle.as_fd(), libc::SIGKILL);
+        }
+    }
+
+    /// Whether it has processes.
+    pub(super) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether a start with this number is news.
+    pub(super) fn wants_start(&self, generation: u64) -> bool {
+        let coming = match &self.course {
+            Course::Again(spec) => spec.sandbox.generation,
+            _ => self.generation(),
+        };
+        generation > coming
+    }
+
+    /// Goes down and comes up again as `spec`.
+    pub(super) fn restart_as(&mut self, spec: Spec) {
+        self.course = Course::Again(Box::new(spec));
+        self.order(&Order::Shutdown, &[]);
+    }
+
+    /// Stops it.
+    pub(super) fn stop(&mut self, force: bool) {
+        self.course = Course::Asked;
+        if force {
+            if let Some(process) = &self.process {
+                let _ = sys::pidfd_kill(process.handle.as_fd(), libc::SIGKILL);
+            }
+        } else {
+            self.order(&Order::Shutdown, &[]);
+        }
+    }
+
+    /// Runs a shell inside.
+    pub(super) fn shell(&mut self, fds: &[OwnedFd]) -> Result<()> {
+        if self.process.is_none() {
+            return Err(Error::Refused(format!("{} does not run", self.spec.sandbox.id)));
+        }
+        self.order(&Order::Shell, fds);
+        Ok(())
+    }
+
+    fn order(&mut self, order: &Order, fds: &[OwnedFd]) {
+        let Some(process) = &self.process else { return };
+        let Ok(text) = serde_json::to_vec(order) else { return };
+        let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        // One that does not listen any more is about to end, or will be killed.
+        let _ = sendmsg::<()>(process.control.as_raw_fd(), &[IoSlice::new(&text)], control, flags, None);
+    }
+
+    /// The console log so far.
+    pub(super) fn console(&mut self) -> Vec<u8> {
+        self.drain();
+        self.log.iter().copied().collect()
+    }
+
+    /// What is left of it for its next start.
+    pub(super) fn into_console(self) -> VecDeque<u8> {
+        self.log
+    }
+
+    fn drain(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        let mut buffer = [0; 16 << 10];
+        // Bounded, so that a sandbox that never stops writing does not keep us from the others.
+        for _ in 0..16 {
+            match process.console.read(&mut buffer) {
+                Ok(got) if got > 0 => {
+                    self.log.extend(&buffer[..got]);
+                    let surplus = self.log.len().saturating_sub(CONSOLE);
+                    self.log.drain(..surplus);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Reads what came, and says what changed.
+    pub(super) fn tend(&mut self) -> (Vec<(u64, SandboxState)>, Turn) {
+        self.drain();
+        let mut events = Vec::new();
+        while let Some(notice) = self.notice() {
+            match notice {
+                Notice::Started => self.state = SandboxState::Running,
+                Notice::UserDataDone(exit) => self.state = SandboxState::UserDataDone { exit },
+                Notice::Failed(reason) => {
+                    self.course = Course::Failed(reason);
+                    continue;
+                }
+                Notice::Ending { reboot } => {
+                    if self.course == Course::Up {
+                        self.course =
+                            if reboot { Course::Again(Box::new(self.spec.clone())) } else { Course::Itself };
+                    }
+                    continue;
+                }
+            }
+            events.push((self.generation(), self.state.clone()));
+        }
+        let Some(process) = &self.process else { return (events, Turn::None) };
+        let status = match waitpid(process.pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(nix::Error::EINTR) => return (events, Turn::None),
+            Ok(status) => status,
+            Err(_) => WaitStatus::Exited(process.pid, -1),
+        };
+        self.drain();
+        self.process = None;
+        match std::mem::replace(&mut self.course, Course::Up) {
+            Course::Again(mut spec) => {
+                // A second boot of the same start must not run user data again.
+                spec.sandbox.user_data = if spec.sandbox.generation == self.generation() {
+                    Vec::new()
+                } else {
+                    std::mem::take(&mut spec.sandbox.user_data)
+                };
+                return (events, Turn::StartAgain(spec));
+            }
+            Course::Asked => self.state = SandboxState::Stopped(StopCause::Asked),
+            Course::Itself => self.state = SandboxState::Stopped(StopCause::Itself),
+            Course::Failed(reason) => self.state = SandboxState::Stopped(StopCause::Died(reason)),
+            Course::Up => self.state = SandboxState::Stopped(StopCause::Died(cause_of(status))),
+        }
+        events.push((self.generation(), self.state.clone()));
+        (events, Turn::None)
+    }
+
+    fn notice(&mut self) -> Option<Notice> {
+        let mut buffer = [0; 4096];
+        let got = (&self.process.as_ref()?.control).read(&mut buffer).ok().filter(|got| *got > 0)?;
+        serde_json::from_slice(&buffer[..got]).ok()
+    }
+}
+
+fn cause_of(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, code) => format!("its first process ended with {code}"),
+        WaitStatus::Signaled(_, signal, _) => format!("its first process was ended by {signal}"),
+        other => format!("its first process: {other:?}"),
+    }
+}
+
+/// The descriptors of PID 1.
+pub(crate) const CONTROL_FD: RawFd = 3;
+/// Where its console output goes.
+pub(crate) const CONSOLE_FD: RawFd = 4;
+
+/// In the new process: builds the sandbox around itself and runs as its PID 1. Never returns.
+fn become_first(config: &Config, spec: &Spec, opened: Opened, control: &OwnedFd, console: &OwnedFd) -> ! {
+    let run = || -> Result<()> {
+        // Everything else of the holder's is closed, the other sandboxes' channels first of all. What is still needed is copied
+        // out of the way, then put in its place.
+        let mut needed = vec![control.as_fd(), console.as_fd(), opened.network.as_fd(), opened.user.as_fd()];
+        needed.extend(opened.groups.iter().map(AsFd::as_fd));
+        let count = needed.len() as RawFd;
+        let above = CONTROL_FD + count;
+        let copies = needed
+            .into_iter()
+            .map(|fd| sys::copy_above(fd, above).act("copy descriptor for", &spec.sandbox.id))
+            .collect::<Result<Vec<_>>>()?;
+        let null = File::options().read(true).write(true).open("/dev/null").act("open", "/dev/null")?;
+        for at in 0..CONTROL_FD {
+            sys::place_fd(null.as_fd(), at).act("place descriptor", at)?;
+        }
+        for (at, copy) in (CONTROL_FD..).zip(&copies) {
+            sys::place_fd(copy.as_fd(), at).act("place descriptor", at)?;
+        }
+        // Closed all at once; their numbers are nobody's from here on.
+        std::mem::forget((opened, copies, null));
+        sys::close_from(above.cast_unsigned()).act("close the holder's descriptors in", &spec.sandbox.id)?;
+        let opened = Opened {
+            network: sys::inherited(CONTROL_FD + 2),
+            user: sys::inherited(CONTROL_FD + 3),
+            groups: (0..count - 4).map(|number| File::from(sys::inherited(CONTROL_FD + 4 + number))).collect(),
+        };
+        build::enter(config, spec, opened)
+    };
+    match run() {
+        Ok(()) => init::run(spec),
+        Err(error) => {
+            let notice = serde_json::to_vec(&Notice::Failed(build::describe(&error))).unwrap_or_default();
+            let _ = nix::sys::socket::send(CONTROL_FD, &notice, MsgFlags::MSG_NOSIGNAL);
+            sys::exit_now(1)
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The holder: what must outlive daemon, plane and warden. It pins the world's namespaces by its own mount namespace, is the parent
+//! of every sandbox's PID 1, and keeps their console logs. One thread, one poll loop: it forks without exec, and may.
+
+mod held;
+pub(crate) mod protocol;
+
+pub(crate) use held::{CONSOLE_FD, CONTROL_FD};
+
+use crate::error::{Act, Error, Result};
+use crate::frame;
+use crate::world::Config;
+use held::{Held, Turn};
+use nix::mount::{MsFlags, mount};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use protocol::{HolderEvent, HolderReply, HolderRequest};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// Runs the holder of the world in a directory until it is told to end. Root only; single-threaded from the start.
+///
+/// # Errors
+/// When the world's private file system can't be made.
+pub fn main(config: &Config) -> Result<()> {
+    prepare(config)?;
+    let socket = config.holder_socket();
+    let _ = fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
+    crate::warden::announce(config)?;
+    // The sandboxes' file-creation masks are their own; PID 1 begins with this one.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    let mut holder =
+        Holder { config: config.clone(), listener, callers: Vec::new(), watchers: Vec::new(), held: BTreeMap::new(), ended: false };
+    while !holder.ended {
+        holder.turn()?;
+    }
+    let _ = fs::remove_file(&socket);
+    Ok(())
+}
+
+/// A mount namespace of our own, with a file system in it that ends with us.
+fn prepare(config: &Config) -> Result<()> {
+    let (run, nothing) = (config.run(), None::<&str>);
+    fs::create_dir_all(&run).act("make", run.display())?;
+    unshare(CloneFlags::CLONE_NEWNS).act("make mount namespace of", "the holder")?;
+    // What the machine unmounts is unmounted here too; what is mounted here, the machine never sees.
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing).act("detach", "/")?;
+    let options = Some("size=64m,mode=700");
+    mount(Some("zonal"), &run, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, options).act("mount", run.display())?;
+    mount(nothing, &run, nothing, MsFlags::MS_PRIVATE, nothing).act("make private", run.display())?;
+    // A copy of our own, so that a program built anew or removed does not change what sandboxes run.
+    let (program, guest) = (std::env::current_exe().act("find", "our own program")?, config.directory.join("guest"));
+    let _ = fs::remove_file(&guest);
+    fs::copy(&program, &guest).act("copy", program.display())?;
+    for directory in [config.namespaces(), config.facts(), config.mounts()] {
+        fs::create_dir_all(&directory).act("make", directory.display())?;
+    }
+    Ok(())
+}
+
+struct Holder {
+    config: Config,
+    listener: UnixListener,
+    callers: Vec<UnixStream>,
+    watchers: Vec<UnixStream>,
+    held: BTreeMap<String, Held>,
+    ended: bool,
+}
+
+/// What a poll woke us for.
+#[derive(Clone)]
+enum Source {
+    Listener,
+    Caller(usize),
+    Sandbox(String),
+}
+
+impl Holder {
+    /// Waits for something to happen, and handles all that has.
+    fn turn(&mut self) -> Result<()> {
+        let mut sources = vec![Source::Listener];
+        let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        for (number, caller) in self.callers.iter().enumerate() {
+            sources.push(Source::Caller(number));
+            fds.push(PollFd::new(caller.as_fd(), PollFlags::POLLIN));
+        }
+        for (id, held) in &self.held {
+            for fd in held.awaited() {
+                sources.push(Source::Sandbox(id.clone()));
+                fds.push(PollFd::new(fd, PollFlags::POLLIN));
+            }
+        }
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error).act("wait for", "sandboxes"),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        drop(fds);
+        let mut hung_up = Vec::new();
+        let mut seen = None;
+        for (source, _) in sources.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            match source {
+                Source::Listener => self.accept(),
+                Source::Caller(number) => {
+                    if !self.serve(number) {
+                        hung_up.push(number);
+                    }
+                }
+                // Several descriptors of one sandbox stand side by side; one look serves them all.
+                Source::Sandbox(id) if seen.as_ref() != Some(&id) => {
+                    self.tend(&id);
+                    seen = Some(id);
+                }
+                Source::Sandbox(_) => {}
+            }
+        }
+        for number in hung_up.into_iter().rev() {
+            self.callers.remove(number);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        if let Ok((stream, _)) = self.listener.accept() {
+            // A warden that hangs must not hang us.
+            let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+            self.callers.push(stream);
+        }
+    }
+
+    /// Serves one request; whether the caller is still there.
+    fn serve(&mut self, number: usize) -> bool {
+        let Ok(Some((request, fds))) = frame::receive::<HolderRequest>(&self.callers[number], "warden") else {
+            return false;
+        };
+        if let HolderRequest::Events = request {
+            if let Ok(watcher) = self.callers[number].try_clone() {
+                self.watchers.push(watcher);
+            }
+            for event in self.list().into_iter().map(|(id, (generation, state))| HolderEvent { id, generation, state }) {
+                if frame::send(&self.callers[number], "warden", &event, &[]).is_err() {
+                    return false;
+                }
+            }
+            return true;
+        }
+        let reply = self.perform(request, fds).unwrap_or_else(|error| HolderReply::Failed(error.to_string()));
+        frame::send(&self.callers[number], "warden", &reply, &[]).is_ok()
+    }
+
+    fn perform(&mut self, request: HolderRequest, fds: Vec<OwnedFd>) -> Result<HolderReply> {
+        let unknown = |id: &str| Error::Unknown { kind: "sandbox", id: id.to_owned() };
+        match request {
+            HolderRequest::Start(spec) => {
+                let id = spec.sandbox.id.clone();
+                if let Some(held) = self.held.get_mut(&id) {
+                    if !held.wants_start(spec.sandbox.generation) {
+                        return Ok(HolderReply::Done);
+                    }
+                    if held.is_running() {
+                        held.restart_as(*spec);
+                        return Ok(HolderReply::Done);
+                    }
+                }
+                let console = self.held.remove(&id).map(Held::into_console).unwrap_or_default();
+                let held = Held::start(&self.config, *spec, console)?;
+                self.held.insert(id, held);
+            }
+            HolderRequest::Stop { id, generation, force } => {
+                if let Some(held) = self.held.get_mut(&id)
+                    && held.generation() <= generation
+                {
+                    held.stop(force);
+                }
+            }
+            HolderRequest::Crash { id, generation } => {
+                let held = self.held.get_mut(&id).ok_or_else(|| unknown(&id))?;
+                if held.generation() <= generation {
+                    held.crash("its kernel panicked");
+                }
+            }
+            HolderRequest::Forget(id) => {
+                if self.held.get(&id).is_some_and(Held::is_running) {
+                    return Err(Error::Refused(format!("{id} still runs")));
+                }
+                self.held.remove(&id);
+            }
+            HolderRequest::Console(id) => {
+                let held = self.held.get_mut(&id).ok_or_else(|| unknown(&id))?;
+                return Ok(HolderReply::Console(held.console()));
+            }
+            HolderRequest::Running => {
+                let running = self.held.values().filter(|held| held.is_running()).map(Held::summary).collect();
+                return Ok(HolderReply::Running(running));
+            }
+            HolderRequest::Cut(interfaces) => {
+                self.held.values_mut().filter(|held| interfaces.contains(&held.summary().1)).for_each(|held| held.crash("its zone was cut off"));
+            }
+            HolderRequest::List => return Ok(HolderReply::List(self.list())),
+            HolderRequest::Shell(id) => {
+                self.held.get_mut(&id).ok_or_else(|| unknown(&id))?.shell(&fds)?;
+            }
+            HolderRequest::End => {
+                self.held.values_mut().for_each(|held| held.stop(true));
+                self.ended = true;
+            }
+            // Handled before.
+            HolderRequest::Events => {}
+        }
+        Ok(HolderReply::Done)
+    }
+
+    fn list(&self) -> BTreeMap<String, (u64, zonal_substrate::SandboxState)> {
+        self.held.iter().map(|(id, held)| (id.clone(), (held.generation(), held.state().clone()))).collect()
+    }
+
+    /// Looks after one sandbox: its console, what its PID 1 says, its end.
+    fn tend(&mut self, id: &str) {
+        let Some(held) = self.held.get_mut(id) else { return };
+        let (events, turn) = held.tend();
+        let mut all: Vec<HolderEvent> = events
+            .into_iter()
+            .map(|(generation, state)| HolderEvent { id: id.to_owned(), generation, state })
+            .collect();
+        if let Turn::StartAgain(spec) = turn {
+            let console = self.held.remove(id).map(Held::into_console).unwrap_or_default();
+            match Held::start(&self.config, *spec.clone(), console) {
+                Ok(held) => {
+                    self.held.insert(id.to_owned(), held);
+                }
+                Err(error) => {
+                    let state = zonal_substrate::SandboxState::Stopped(zonal_substrate::StopCause::Died(error.to_string()));
+                    all.push(HolderEvent { id: id.to_owned(), generation: spec.sandbox.generation, state });
+                }
+            }
+        }
+        for event in all {
+            self.watchers.retain(|watcher| frame::send(watcher, "warden", &event, &[]).is_ok());
+        }
+    }
+}

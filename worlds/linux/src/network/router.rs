@@ -1,0 +1,310 @@
+//! Routers: making one, joining interfaces to it, and keeping its rules true to the VPC.
+
+use super::model::{UPLINK, Vpc, device};
+use super::namespace::{Kind, Namespace, net};
+use super::netlink::{End, LOOPBACK, parse_mac};
+use super::ruleset::Ruleset;
+use super::{EGRESS_PORT, GATEWAY, INET, INET_ADDRESS, METADATA, RESOLVER, ROUTER_ADDRESS, nft};
+use crate::error::{Act, Error, Result};
+use ipnet::Ipv4Net;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use zonal_substrate::{Interface, Network};
+
+/// The world's routers, and where their facts are kept: on a file system that ends with the namespaces themselves.
+pub(crate) struct Routers {
+    /// Where namespaces are pinned.
+    namespaces: PathBuf,
+    /// Where the facts are kept.
+    facts: PathBuf,
+    vpcs: BTreeMap<String, Kept>,
+    /// Which VPC an interface, subnet or group is in.
+    homes: BTreeMap<String, String>,
+    /// The zones that are cut off, for VPCs to come.
+    cut: BTreeSet<String>,
+    /// The host's address as the world sees it.
+    host: Ipv4Addr,
+}
+
+/// Bytes received and sent; packets received and sent.
+pub(crate) type Counters = ((u64, u64), (u64, u64));
+
+struct Kept {
+    vpc: Vpc,
+    applied: Ruleset,
+}
+
+impl Routers {
+    /// Opens `inet`, making it if need be, and adopts the routers that stand.
+    pub(crate) fn open(namespaces: &Path, facts: &Path, public: Ipv4Net, host: Ipv4Addr) -> Result<Self> {
+        let mut routers = Self {
+            namespaces: namespaces.to_owned(),
+            facts: facts.to_owned(),
+            vpcs: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            host,
+        };
+        routers.make_inet(public, host)?;
+        for name in Namespace::all(facts) {
+            let path = facts.join(&name);
+            let bytes = std::fs::read(&path).act("read", path.display())?;
+            let Ok(vpc) = serde_json::from_slice::<Vpc>(&bytes) else { continue };
+            let applied = Ruleset::of(&vpc);
+            // What was written last may not be what was applied last.
+            nft(&routers.namespace(&name)?, &applied.whole())?;
+            for id in vpc.subnets.keys().chain(vpc.groups.keys()).chain(vpc.interfaces.keys()) {
+                routers.homes.insert(id.clone(), name.clone());
+            }
+            routers.cut.extend(vpc.cut.iter().cloned());
+            routers.vpcs.insert(name, Kept { vpc, applied });
+        }
+        Ok(routers)
+    }
+
+    fn namespace(&self, name: &str) -> Result<Namespace> {
+        Namespace::open(&self.namespaces, name)
+    }
+
+    fn make_inet(&self, public: Ipv4Net, host: Ipv4Addr) -> Result<()> {
+        let inet = Namespace::open_or_make(&self.namespaces, INET, Kind::Router)?;
+        let netlink = inet.netlink()?;
+        netlink.add_address(LOOPBACK, Ipv4Net::from(INET_ADDRESS))?;
+        netlink.add_address(LOOPBACK, Ipv4Net::from(host))?;
+        nft(
+            &inet,
+            &format!(
+                "add table ip edge\ndelete table ip edge\nadd table ip edge\n\
+                 add chain ip edge arriving {{ type nat hook prerouting priority -100; }}\n\
+                 add rule ip edge arriving ip daddr != {public} meta l4proto tcp dnat to {INET_ADDRESS}:{EGRESS_PORT}\n\
+                 add chain ip edge forwarding {{ type filter hook forward priority 0; policy drop; }}\n\
+                 add rule ip edge forwarding ip saddr {public} ip daddr {public} accept\n\
+                 add chain ip edge local {{ type filter hook input priority 0; policy drop; }}\n\
+                 add rule ip edge local iifname \"lo\" accept\n\
+                 add rule ip edge local ct state established,related accept\n\
+                 add rule ip edge local tcp dport {EGRESS_PORT} ct status dnat accept\n"
+            ),
+        )
+    }
+
+    /// Makes a VPC's router, or changes its facts.
+    pub(crate) fn put_network(&mut self, network: Network) -> Result<()> {
+        let id = network.id.clone();
+        let router = Namespace::open_or_make(&self.namespaces, &id, Kind::Router)?;
+        let netlink = router.netlink()?;
+        if !netlink.has(UPLINK) {
+            let inet = self.namespace(INET)?;
+            let here = End { name: UPLINK, mac: None };
+            netlink.pair(&here, &End { name: &device(&id), mac: None }, inet.as_fd(), &id)?;
+        }
+        netlink.up(netlink.index(UPLINK)?)?;
+        let from_inet = self.namespace(INET)?.netlink()?;
+        from_inet.up(from_inet.index(&device(&id))?)?;
+        for address in [GATEWAY, ROUTER_ADDRESS, METADATA, RESOLVER] {
+            netlink.add_address(LOOPBACK, Ipv4Net::from(address))?;
+        }
+        for cidr in &network.cidrs {
+            if let Some(resolver) = resolver_address(*cidr) {
+                netlink.add_address(LOOPBACK, Ipv4Net::from(resolver))?;
+            }
+        }
+        netlink.route(netlink.index(UPLINK)?, Ipv4Net::default(), Some(INET_ADDRESS), Some(ROUTER_ADDRESS))?;
+        match self.vpcs.get_mut(&id) {
+            Some(kept) => {
+                kept.vpc.network = network;
+            }
+            None => {
+                let mut vpc = Vpc::new(network);
+                vpc.cut.clone_from(&self.cut);
+                nft(&router, &Ruleset::default().whole())?;
+                self.vpcs.insert(id.clone(), Kept { vpc, applied: Ruleset::default() });
+            }
+        }
+        self.apply(&id)
+    }
+
+    /// Ends a VPC's router, with every interface that is left.
+    pub(crate) fn remove_network(&mut self, id: &str) -> Result<()> {
+        if let Some(kept) = self.vpcs.get(id) {
+            for interface in kept.vpc.interfaces.keys().cloned().collect::<Vec<_>>() {
+                self.remove_interface(&interface)?;
+            }
+        }
+        self.vpcs.remove(id);
+        self.homes.retain(|_, home| home != id);
+        // The pair goes with either end.
+        let _ = self.namespace(INET)?.netlink()?.remove(&device(id));
+        Namespace::remove(&self.namespaces, id)?;
+        match std::fs::remove_file(self.facts.join(id)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("forget", id),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes a VPC's facts, then its rules.
+    pub(crate) fn change(&mut self, home: &str, id: &str, change: impl FnOnce(&mut Vpc)) -> Result<()> {
+        let kept = self.vpcs.get_mut(home).ok_or_else(|| Error::Unknown { kind: "network", id: home.to_owned() })?;
+        change(&mut kept.vpc);
+        self.homes.insert(id.to_owned(), home.to_owned());
+        self.apply(home)
+    }
+
+    /// Takes a subnet or group out of its VPC's facts.
+    pub(crate) fn forget(&mut self, id: &str) -> Result<()> {
+        let Some(home) = self.homes.remove(id) else { return Ok(()) };
+        if let Some(kept) = self.vpcs.get_mut(&home) {
+            kept.vpc.subnets.remove(id);
+            kept.vpc.groups.remove(id);
+        }
+        self.apply(&home)
+    }
+
+    /// Cuts a zone off, or joins it again.
+    pub(crate) fn set_zone(&mut self, zone: &str, cut: bool) -> Result<()> {
+        if cut { self.cut.insert(zone.to_owned()) } else { self.cut.remove(zone) };
+        for id in self.vpcs.keys().cloned().collect::<Vec<_>>() {
+            if let Some(kept) = self.vpcs.get_mut(&id) {
+                if cut { kept.vpc.cut.insert(zone.to_owned()) } else { kept.vpc.cut.remove(zone) };
+            }
+            self.apply(&id)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the router's rules up to its VPC's facts.
+    fn apply(&mut self, id: &str) -> Result<()> {
+        let router = self.namespace(id)?;
+        let Some(kept) = self.vpcs.get_mut(id) else { return Ok(()) };
+        let next = Ruleset::of(&kept.vpc);
+        nft(&router, &kept.applied.changes(&next))?;
+        kept.applied = next;
+        let path = self.facts.join(id);
+        let pending = self.facts.join(format!(".{id}"));
+        let facts = serde_json::to_vec(&kept.vpc)
+            .map_err(|e| Error::Protocol { peer: "facts file", message: e.to_string() })?;
+        std::fs::write(&pending, facts).act("write", pending.display())?;
+        std::fs::rename(&pending, &path).act("rename", path.display())
+    }
+
+    /// Makes an interface, or gives it other addresses and groups.
+    pub(crate) fn put_interface(&mut self, interface: Interface) -> Result<()> {
+        let id = interface.id.clone();
+        let home = interface.network.clone();
+        let mac = parse_mac(&interface.mac).ok_or_else(|| Error::Refused(format!("hardware address of {id}")))?;
+        let router = self.namespace(&home)?;
+        let to_router = router.netlink()?;
+        let name = device(&id);
+        let namespace = Namespace::open_or_make(&self.namespaces, &id, Kind::Interface)?;
+        if !to_router.has(&name) {
+            let there = End { name: "eth0", mac: Some(mac) };
+            to_router.pair(&End { name: &name, mac: None }, &there, namespace.as_fd(), &id)?;
+        }
+        let index = to_router.index(&name)?;
+        to_router.up(index)?;
+        let own: Vec<Ipv4Addr> = interface.addresses.iter().map(|address| address.private).collect();
+        let own_end = namespace.netlink()?;
+        let before = self.vpcs.get(&home).and_then(|kept| kept.vpc.interfaces.get(&id)).cloned();
+        let inet = self.namespace(INET)?.netlink()?;
+        let uplink = inet.index(&device(&home))?;
+        for gone in before.iter().flat_map(|before| &before.addresses) {
+            if !own.contains(&gone.private) {
+                let _ = own_end.disown(gone.private);
+                let _ = to_router.unroute(index, Ipv4Net::from(gone.private));
+            }
+            if let Some(public) = gone.public
+                && !interface.addresses.iter().any(|address| address.public == Some(public))
+            {
+                let _ = inet.unroute(uplink, Ipv4Net::from(public));
+            }
+        }
+        own_end.own_end(&own, GATEWAY)?;
+        for address in &interface.addresses {
+            to_router.route(index, Ipv4Net::from(address.private), None, None)?;
+        }
+        self.change(&home, &id, |vpc| {
+            vpc.interfaces.insert(interface.id.clone(), interface.clone());
+        })?;
+        // Last, so that nobody outside reaches it before its groups stand.
+        for public in interface.addresses.iter().filter_map(|address| address.public) {
+            inet.route(uplink, Ipv4Net::from(public), Some(ROUTER_ADDRESS), Some(self.host))?;
+        }
+        Ok(())
+    }
+
+    /// Ends an interface.
+    pub(crate) fn remove_interface(&mut self, id: &str) -> Result<()> {
+        if let Some(home) = self.homes.remove(id) {
+            let interface = self.vpcs.get_mut(&home).and_then(|kept| kept.vpc.interfaces.remove(id));
+            let inet = self.namespace(INET)?.netlink()?;
+            if let Ok(uplink) = inet.index(&device(&home)) {
+                for public in interface.iter().flat_map(|i| &i.addresses).filter_map(|address| address.public) {
+                    let _ = inet.unroute(uplink, net(public, 32));
+                }
+            }
+            let router = self.namespace(&home)?.netlink()?;
+            let name = device(id);
+            if router.has(&name) {
+                router.remove(&name)?;
+            }
+            self.apply(&home)?;
+        }
+        Namespace::remove(&self.namespaces, id)
+    }
+
+    /// The VPCs that stand.
+    pub(crate) fn networks(&self) -> Vec<String> {
+        self.vpcs.keys().cloned().collect()
+    }
+
+    /// The interfaces that stand.
+    pub(crate) fn interfaces(&self) -> Vec<String> {
+        self.vpcs.values().flat_map(|kept| kept.vpc.interfaces.keys().cloned()).collect()
+    }
+
+    /// The zone, if it is cut off anywhere.
+    pub(crate) fn cut_zone<'a>(&self, zone: &'a str) -> Option<&'a str> {
+        self.cut.contains(zone).then_some(zone)
+    }
+
+    /// The interfaces in a zone.
+    pub(crate) fn interfaces_in(&self, zone: &str) -> BTreeSet<String> {
+        let all = self.vpcs.values().flat_map(|kept| kept.vpc.interfaces.values());
+        all.filter(|interface| interface.zone == zone).map(|interface| interface.id.clone()).collect()
+    }
+
+    /// Whether it is an interface.
+    pub(crate) fn is_interface(&self, id: &str) -> bool {
+        self.vpcs.values().any(|kept| kept.vpc.interfaces.contains_key(id))
+    }
+
+    /// The VPC that an interface is in.
+    pub(crate) fn home(&self, id: &str) -> Option<&str> {
+        self.homes.get(id).map(String::as_str)
+    }
+
+    /// Whether it is a VPC.
+    pub(crate) fn is_network(&self, id: &str) -> bool {
+        self.vpcs.contains_key(id)
+    }
+
+    /// What an interface has received and sent: bytes, packets.
+    pub(crate) fn counters(&self, id: &str, device: &str) -> Option<Counters> {
+        let router = self.namespace(self.homes.get(id)?).ok()?;
+        // Seen from the router: what it received, the interface sent.
+        let ((in_bytes, in_packets), (out_bytes, out_packets)) = router.netlink().ok()?.counters(device).ok()?;
+        Some(((out_bytes, in_bytes), (out_packets, in_packets)))
+    }
+
+    /// The namespace of an interface or a router.
+    pub(crate) fn open_namespace(&self, id: &str) -> Result<Namespace> {
+        self.namespace(id)
+    }
+}
+
+/// The address of a range's resolver: its base plus two.
+pub(crate) fn resolver_address(cidr: Ipv4Net) -> Option<Ipv4Addr> {
+    let address = Ipv4Addr::from(u32::from(cidr.network()).checked_add(2)?);
+    cidr.contains(&address).then_some(address)
+}

@@ -1,0 +1,299 @@
+//! A router's rules, computed whole from what the VPC is, and the difference between two of them as one nft transaction.
+//!
+//! Pure: [`Ruleset::of`] says what should be, [`Ruleset::changes`] what to tell nft. A packet between two interfaces passes, in
+//! this order: source check (`sources`), route table (`routing`), access lists (`acl`), then, unless its connection is known
+//! already, what the groups of its sender let out and those of its receiver let in.
+
+use super::model::{UPLINK, Vpc, device, nat_mark};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use zonal_substrate::{AclEntry, Group, PeerMatch, PortRange, Protocol, RouteTarget, Rule, Subnet};
+
+/// The table of ours in a router.
+pub(crate) const TABLE: &str = "ip vpc";
+
+/// What never changes: the hooks, and the maps they look into.
+const SKELETON: &str = r#"
+add table ip vpc
+add set ip vpc owned { type ifname . ipv4_addr; }
+add set ip vpc unchecked { type ifname; }
+add set ip vpc cut { type ifname; }
+add set ip vpc publics { type ipv4_addr; }
+add map ip vpc public_in { type ipv4_addr : ipv4_addr; }
+add map ip vpc public_out { type ipv4_addr : ipv4_addr; }
+add map ip vpc nat_out { type mark : ipv4_addr; }
+add map ip vpc routes { type ifname : verdict; }
+add map ip vpc acl_out { type ifname : verdict; }
+add map ip vpc acl_in { type ifname : verdict; }
+add map ip vpc groups_out { type ifname : verdict; }
+add map ip vpc groups_in { type ifname : verdict; }
+add chain ip vpc inbound
+add rule ip vpc inbound oifname "uplink" accept
+add rule ip vpc inbound oifname vmap @groups_in
+add rule ip vpc inbound drop
+add chain ip vpc sources { type filter hook prerouting priority -300; policy drop; }
+add rule ip vpc sources iifname { "lo", "uplink" } accept
+add rule ip vpc sources iifname @cut drop
+add rule ip vpc sources iifname . ip saddr @owned accept
+add rule ip vpc sources iifname @unchecked accept
+add chain ip vpc arriving { type nat hook prerouting priority -100; }
+add rule ip vpc arriving iifname "uplink" dnat to ip daddr map @public_in
+add chain ip vpc forwarding { type filter hook forward priority 0; policy drop; }
+add rule ip vpc forwarding iifname "uplink" oifname "uplink" drop
+add rule ip vpc forwarding oifname @cut drop
+add rule ip vpc forwarding oifname "uplink" iifname vmap @routes
+add rule ip vpc forwarding iifname vmap @acl_out
+add rule ip vpc forwarding oifname vmap @acl_in
+add rule ip vpc forwarding ct state established,related accept
+add rule ip vpc forwarding iifname "uplink" goto inbound
+add rule ip vpc forwarding iifname vmap @groups_out
+add chain ip vpc local { type filter hook input priority 0; policy drop; }
+add rule ip vpc local iifname "lo" accept
+add rule ip vpc local iifname "uplink" drop
+add rule ip vpc local ct state established,related accept
+add rule ip vpc local meta l4proto { tcp, udp } th dport 53 accept
+add rule ip vpc local ip daddr 169.254.169.254 tcp dport 80 accept
+add chain ip vpc answering { type filter hook output priority 0; }
+add rule ip vpc answering oifname @cut drop
+add chain ip vpc leaving { type nat hook postrouting priority 100; }
+add rule ip vpc leaving oifname "uplink" snat to meta mark map @nat_out
+add rule ip vpc leaving oifname "uplink" snat to ip saddr map @public_out
+"#;
+
+/// A router's rules beside the skeleton.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ruleset {
+    /// Sets with no fixed place: the members of each group.
+    sets: BTreeSet<String>,
+    /// Chains and their rules.
+    chains: BTreeMap<String, Vec<String>>,
+    /// Elements: (set or map, key) to value (empty for a set).
+    elements: BTreeMap<(String, String), String>,
+}
+
+impl Ruleset {
+    /// What the rules of a VPC should be.
+    pub(crate) fn of(vpc: &Vpc) -> Self {
+        let mut rules = Self::default();
+        for group in vpc.groups.values() {
+            rules.group(vpc, group);
+        }
+        let nats: BTreeSet<&String> = vpc
+            .subnets
+            .values()
+            .flat_map(|subnet| &subnet.routes)
+            .filter_map(|route| match &route.target {
+                RouteTarget::Nat(id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        for id in nats {
+            rules.nat(vpc, id);
+        }
+        for subnet in vpc.subnets.values() {
+            rules.subnet(vpc, subnet);
+        }
+        for interface in vpc.interfaces.values() {
+            rules.interface(vpc, interface);
+        }
+        rules
+    }
+
+    fn element(&mut self, set: &str, key: impl ToString, value: impl ToString) {
+        self.elements.insert((set.to_owned(), key.to_string()), value.to_string());
+    }
+
+    /// A group: the set of its members, and a chain for each direction.
+    fn group(&mut self, vpc: &Vpc, group: &Group) {
+        self.sets.insert(members(&group.id));
+        let known = |rule: &&Rule| match &rule.peer {
+            PeerMatch::Cidr(_) => true,
+            // A group of another VPC, or one not told of yet, has no members here.
+            PeerMatch::Group(id) => vpc.groups.contains_key(id),
+        };
+        let chain = |rules: &[Rule], side: &str, verdict: &str| -> Vec<String> {
+            rules.iter().filter(known).map(|rule| format!("{} {verdict}", rule_match(rule, side))).collect()
+        };
+        self.chains.insert(format!("o_{}", group.id), chain(&group.egress, "daddr", "goto inbound"));
+        self.chains.insert(format!("i_{}", group.id), chain(&group.ingress, "saddr", "accept"));
+    }
+
+    /// A NAT gateway: what passes it is marked, and leaves with its public address.
+    fn nat(&mut self, vpc: &Vpc, id: &str) {
+        let public = vpc.interfaces.get(id).and_then(|interface| interface.addresses.first()?.public);
+        let rules = match public {
+            Some(public) if vpc.network.internet => {
+                self.element("nat_out", format!("{:#x}", nat_mark(id)), public);
+                vec![format!("meta mark set {:#x} return", nat_mark(id))]
+            }
+            _ => vec!["drop".to_owned()],
+        };
+        self.chains.insert(format!("n_{id}"), rules);
+    }
+
+    /// A subnet: where its packets may leave the VPC, and its access list.
+    fn subnet(&mut self, vpc: &Vpc, subnet: &Subnet) {
+        // Only packets on their way out come here; one for an address of the VPC has found nobody there.
+        let mut rules: Vec<String> = vpc.network.cidrs.iter().map(|cidr| format!("ip daddr {cidr} drop")).collect();
+        let mut routes: Vec<_> = subnet.routes.iter().filter(|route| route.target != RouteTarget::Local).collect();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.destination.prefix_len()));
+        for route in routes {
+            let verdict = match &route.target {
+                RouteTarget::InternetGateway if vpc.network.internet => "ip saddr @publics return".to_owned(),
+                RouteTarget::Nat(id) => format!("goto n_{id}"),
+                RouteTarget::InternetGateway | RouteTarget::Blackhole | RouteTarget::Local => "drop".to_owned(),
+            };
+            rules.push(format!("ip daddr {} {verdict}", route.destination));
+            if route.target == RouteTarget::InternetGateway {
+                rules.push(format!("ip daddr {} drop", route.destination));
+            }
+        }
+        rules.push("drop".to_owned());
+        self.chains.insert(format!("r_{}", subnet.id), rules);
+        for (name, entries, side) in [("ao", &subnet.egress, "daddr"), ("ai", &subnet.ingress, "saddr")] {
+            if lets_all_pass(entries) {
+                continue;
+            }
+            let mut rules = vec![format!("ip {side} {} return", subnet.cidr)];
+            for entry in entries {
+                let verdict = if entry.allow { "return" } else { "drop" };
+                let matching = protocol_match(entry.protocol, entry.ports);
+                rules.push(format!("ip {side} {} {matching} {verdict}", entry.cidr));
+            }
+            rules.push("drop".to_owned());
+            self.chains.insert(format!("{name}_{}", subnet.id), rules);
+        }
+    }
+
+    /// An interface: its addresses, its subnet's chains, and its groups.
+    fn interface(&mut self, vpc: &Vpc, interface: &zonal_substrate::Interface) {
+        let device = format!("\"{}\"", device(&interface.id));
+        for address in &interface.addresses {
+            self.element("owned", format!("{device} . {}", address.private), "");
+            if let Some(public) = address.public {
+                self.element("publics", address.private, "");
+                self.element("public_in", public, address.private);
+                self.element("public_out", address.private, public);
+            }
+            for group in interface.groups.iter().filter(|group| vpc.groups.contains_key(*group)) {
+                self.element(&members(group), address.private, "");
+            }
+        }
+        if !interface.source_check {
+            self.element("unchecked", &device, "");
+        }
+        if vpc.cut.contains(&interface.zone) {
+            self.element("cut", &device, "");
+        }
+        for (map, chain) in [("routes", "r"), ("acl_out", "ao"), ("acl_in", "ai")] {
+            let chain = format!("{chain}_{}", interface.subnet);
+            if self.chains.contains_key(&chain) {
+                self.element(map, &device, format!("jump {chain}"));
+            } else if map == "routes" {
+                // A subnet not told of yet lets nothing out.
+                self.element(map, &device, "drop");
+            }
+        }
+        let groups: BTreeSet<&String> = interface.groups.iter().filter(|id| vpc.groups.contains_key(*id)).collect();
+        for (map, direction) in [("groups_out", "o"), ("groups_in", "i")] {
+            let chain = match groups.iter().collect::<Vec<_>>()[..] {
+                [one] => format!("{direction}_{one}"),
+                _ => {
+                    let name: Vec<&str> = groups.iter().map(|id| id.as_str()).collect();
+                    let name = format!("{direction}c_{}", super::model::device(&name.join("+")));
+                    let rules = groups.iter().map(|id| format!("jump {direction}_{id}")).collect();
+                    self.chains.insert(name.clone(), rules);
+                    name
+                }
+            };
+            self.element(map, &device, format!("jump {chain}"));
+        }
+    }
+
+    /// The whole as a transaction that begins with nothing, whatever was there.
+    pub(crate) fn whole(&self) -> String {
+        format!("add table {TABLE}\ndelete table {TABLE}\n{SKELETON}{}", Self::default().changes(self))
+    }
+
+    /// What turns these rules into `next`, as a transaction; empty if nothing does.
+    pub(crate) fn changes(&self, next: &Self) -> String {
+        let mut script = String::new();
+        // Writing to a string never fails.
+        for set in next.sets.difference(&self.sets) {
+            let _ = writeln!(script, "add set {TABLE} {set} {{ type ipv4_addr; }}");
+        }
+        for chain in next.chains.keys().filter(|chain| !self.chains.contains_key(*chain)) {
+            let _ = writeln!(script, "add chain {TABLE} {chain}");
+        }
+        for ((set, key), value) in &self.elements {
+            let same = next.elements.get(&(set.clone(), key.clone())) == Some(value);
+            let whole_set_goes = self.sets.contains(set) && !next.sets.contains(set);
+            if !same && !whole_set_goes {
+                let _ = writeln!(script, "delete element {TABLE} {set} {{ {key} }}");
+            }
+        }
+        for (chain, rules) in &next.chains {
+            if self.chains.get(chain) != Some(rules) {
+                if self.chains.contains_key(chain) {
+                    let _ = writeln!(script, "flush chain {TABLE} {chain}");
+                }
+                for rule in rules {
+                    let _ = writeln!(script, "add rule {TABLE} {chain} {rule}");
+                }
+            }
+        }
+        for ((set, key), value) in &next.elements {
+            if self.elements.get(&(set.clone(), key.clone())) != Some(value) {
+                let colon = if value.is_empty() { "" } else { " : " };
+                let _ = writeln!(script, "add element {TABLE} {set} {{ {key}{colon}{value} }}");
+            }
+        }
+        let gone: Vec<&String> = self.chains.keys().filter(|chain| !next.chains.contains_key(*chain)).collect();
+        for chain in &gone {
+            let _ = writeln!(script, "flush chain {TABLE} {chain}");
+        }
+        for chain in gone {
+            let _ = writeln!(script, "delete chain {TABLE} {chain}");
+        }
+        for set in self.sets.difference(&next.sets) {
+            let _ = writeln!(script, "delete set {TABLE} {set}");
+        }
+        script
+    }
+}
+
+fn members(group: &str) -> String {
+    format!("m_{group}")
+}
+
+fn lets_all_pass(entries: &[AclEntry]) -> bool {
+    entries.first().is_some_and(|entry| entry.allow && entry.protocol == Protocol::All && entry.cidr.prefix_len() == 0)
+}
+
+fn rule_match(rule: &Rule, side: &str) -> String {
+    let peer = match &rule.peer {
+        PeerMatch::Cidr(cidr) => format!("ip {side} {cidr}"),
+        PeerMatch::Group(id) => format!("ip {side} @{}", members(id)),
+    };
+    format!("{peer} {}", protocol_match(rule.protocol, rule.ports))
+}
+
+fn protocol_match(protocol: Protocol, ports: PortRange) -> String {
+    let name = match protocol {
+        Protocol::All => return String::new(),
+        Protocol::Icmp => return "ip protocol icmp".to_owned(),
+        Protocol::Other(number) => return format!("ip protocol {number}"),
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    };
+    if ports == PortRange::ALL || ports.from > ports.to {
+        format!("ip protocol {name}")
+    } else if ports.from == ports.to {
+        format!("{name} dport {}", ports.from)
+    } else {
+        format!("{name} dport {}-{}", ports.from, ports.to)
+    }
+}
+
+/// The devices that lead out have this name in every router; the skeleton counts on it.
+const _: () = assert!(matches!(UPLINK.as_bytes(), b"uplink"));

@@ -1,0 +1,232 @@
+//! What the plane is doing: every duty by its key, and the servers that fulfil it.
+
+use super::door::Opened;
+use super::protocol::{Duty, Hear};
+use super::stock::Stocks;
+use crate::error::{Error, Result};
+use crate::warden::link::Link;
+use crate::warden::request::{Kind, Place};
+use crate::world::Config;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+use zonal_balancer::config::{MetricsReport, Node, Report};
+use zonal_balancer::{Balancer, Sockets};
+use zonal_dns::config::{Change, PUBLIC};
+use zonal_dns::shell::{DnsServer, Options, ZoneStore};
+use zonal_metadata::shell::MetadataServer;
+use zonal_metadata::token::Secret;
+
+/// Everything that runs.
+pub(super) struct Duties {
+    told: BTreeMap<String, Duty>,
+    doors: BTreeMap<String, Opened>,
+    resolvers: BTreeMap<String, DnsServer>,
+    metadata: BTreeMap<String, MetadataServer>,
+    balancer: Balancer,
+    zones: Arc<ZoneStore>,
+    /// What the zones' changes are numbered by.
+    zone_revision: u64,
+    stocks: Arc<Stocks>,
+    upstream: Option<SocketAddr>,
+    reports: broadcast::Sender<Hear>,
+    secret: [u8; 32],
+    seed: u64,
+    _public: Option<DnsServer>,
+}
+
+impl Duties {
+    pub(super) fn start(config: &Config, link: Arc<Link>, reports: broadcast::Sender<Hear>) -> Result<Self> {
+        let stocks = Stocks::new(link);
+        let started = Balancer::start(2, Arc::new(NodeSockets(Arc::clone(&stocks))), config.speed);
+        let (balancer, mut heard) = started.map_err(|e| Error::Remote(e.to_string()))?;
+        let told = reports.clone();
+        tokio::spawn(async move {
+            while let Some(report) = heard.recv().await {
+                match report {
+                    Report::Health(health) => drop(told.send(Hear::Health(health))),
+                    Report::ListenFailed { balancer, node, error, .. } => {
+                        let reason = format!("listening on {}: {error}", node.address);
+                        let _ = told.send(Hear::Failed { key: balancer, reason });
+                    }
+                    Report::Applied { .. } => {}
+                }
+            }
+        });
+        let mut random = [0; 40];
+        let source = std::fs::File::open("/dev/urandom").and_then(|mut file| io::Read::read_exact(&mut file, &mut random));
+        source.map_err(|source| Error::Os { act: "read", what: "/dev/urandom".into(), source })?;
+        let (mut secret, mut seed) = ([0; 32], [0; 8]);
+        secret.copy_from_slice(&random[..32]);
+        seed.copy_from_slice(&random[32..]);
+        let seed = u64::from_le_bytes(seed);
+        let zones = Arc::new(ZoneStore::new());
+        let public = public_names(config, &zones, seed).inspect_err(|error| {
+            tracing::warn!(%error, port = config.dns_port, "public names are not answered on the host");
+        });
+        Ok(Self {
+            told: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            resolvers: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            balancer,
+            zones,
+            zone_revision: 0,
+            stocks,
+            upstream: upstream(),
+            reports,
+            secret,
+            seed,
+            _public: public.ok(),
+        })
+    }
+
+    /// What was told, by key.
+    pub(super) fn told(&self) -> Vec<(&String, &Duty)> {
+        self.told.iter().collect()
+    }
+
+    pub(super) fn stocks(&self) -> Arc<Stocks> {
+        Arc::clone(&self.stocks)
+    }
+
+    pub(super) fn metrics(&self) -> Vec<MetricsReport> {
+        self.balancer.metrics()
+    }
+
+    /// Takes up all of these and drops all else.
+    pub(super) async fn all(&mut self, all: Vec<(String, Duty)>) {
+        let all: BTreeMap<String, Duty> = all.into_iter().collect();
+        let over: Vec<String> = self.told.keys().filter(|key| !all.contains_key(*key)).cloned().collect();
+        for key in over {
+            self.drop_one(&key);
+        }
+        for (key, duty) in all {
+            self.put(key, duty).await;
+        }
+    }
+
+    /// Takes up a duty, or changes it.
+    pub(super) async fn put(&mut self, key: String, duty: Duty) {
+        if self.told.get(&key) == Some(&duty) && !matches!(duty, Duty::Door(_)) {
+            return;
+        }
+        if let Err(reason) = self.take_up(&key, &duty).await {
+            tracing::warn!(key, reason, "a duty could not be taken up");
+            let _ = self.reports.send(Hear::Failed { key: key.clone(), reason });
+        }
+        self.told.insert(key, duty);
+    }
+
+    async fn take_up(&mut self, key: &str, duty: &Duty) -> std::result::Result<(), String> {
+        match duty {
+            Duty::Balancer(config) => self.balancer.apply((**config).clone()).map_err(|e| e.to_string()),
+            Duty::Zone { view, zone } => {
+                let change = Change::PutZone { view: view.clone(), zone: (**zone).clone() };
+                self.change_zone(change)
+            }
+            Duty::Resolver { network, addresses } => {
+                self.resolvers.remove(key);
+                let server = self.resolver(network, addresses).await.map_err(|e| e.to_string())?;
+                self.resolvers.insert(key.to_owned(), server);
+                Ok(())
+            }
+            Duty::Metadata { interface, document } => {
+                if let Some(server) = self.metadata.get(key) {
+                    server.put((**document).clone());
+                    return Ok(());
+                }
+                let place = Place::Metadata(interface.clone());
+                let socket = self.bind(place, Kind::Tcp, crate::network::METADATA, 80).await.map_err(|e| e.to_string())?;
+                let server =
+                    MetadataServer::start(TcpListener::from(socket), (**document).clone(), Secret::new(&self.secret));
+                self.metadata.insert(key.to_owned(), server.map_err(|e| e.to_string())?);
+                Ok(())
+            }
+            Duty::Door(door) => {
+                let stocks = Arc::clone(&self.stocks);
+                let opened = self.doors.entry(key.to_owned()).or_insert_with(|| Opened::new(door.clone(), stocks));
+                let failures = opened.put(door.clone()).await;
+                if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
+            }
+        }
+    }
+
+    fn change_zone(&mut self, change: Change) -> std::result::Result<(), String> {
+        self.zone_revision += 1;
+        self.zones.change(self.zone_revision, &[change]).map(drop).map_err(|e| e.to_string())
+    }
+
+    async fn bind(&self, place: Place, kind: Kind, address: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
+        let link = Arc::clone(self.stocks.link());
+        let bound = tokio::task::spawn_blocking(move || link.bind(&place, kind, address, port)).await;
+        bound.map_err(io::Error::other)?.map_err(io::Error::other)
+    }
+
+    /// The resolver of a VPC, at each of these addresses.
+    async fn resolver(&self, network: &str, addresses: &[Ipv4Addr]) -> io::Result<DnsServer> {
+        let place = Place::Router(network.to_owned());
+        let mut sockets = zonal_dns::shell::Sockets::default();
+        for address in addresses {
+            sockets.udp.push(UdpSocket::from(self.bind(place.clone(), Kind::Udp, *address, 53).await?));
+            sockets.tcp.push(TcpListener::from(self.bind(place.clone(), Kind::Tcp, *address, 53).await?));
+        }
+        DnsServer::start(&self.zones, sockets, Options::resolver(network, self.upstream, self.seed))
+    }
+
+    /// Ends a duty.
+    pub(super) fn drop_one(&mut self, key: &str) {
+        match self.told.remove(key) {
+            Some(Duty::Balancer(config)) => {
+                self.balancer.remove(&config.id);
+                for node in &config.nodes {
+                    self.stocks.forget(&Place::Interface(node.interface.clone()));
+                }
+            }
+            Some(Duty::Zone { view, zone }) => {
+                // A zone that is not there any more is what was wanted.
+                let _ = self.change_zone(Change::RemoveZone { view, zone: zone.name });
+            }
+            Some(Duty::Resolver { .. }) => drop(self.resolvers.remove(key)),
+            Some(Duty::Metadata { .. }) => drop(self.metadata.remove(key)),
+            Some(Duty::Door(_)) => drop(self.doors.remove(key)),
+            None => {}
+        }
+    }
+}
+
+/// Public names, answered on the host.
+fn public_names(config: &Config, zones: &Arc<ZoneStore>, seed: u64) -> io::Result<DnsServer> {
+    let at = (Ipv4Addr::LOCALHOST, config.dns_port);
+    let sockets = zonal_dns::shell::Sockets { udp: vec![UdpSocket::bind(at)?], tcp: vec![TcpListener::bind(at)?] };
+    DnsServer::start(zones, sockets, Options::authoritative(PUBLIC, seed))
+}
+
+/// The machine's own resolver.
+fn upstream() -> Option<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").ok()?;
+    let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let address: Ipv4Addr = servers.find_map(|server| server.trim().parse().ok())?;
+    Some(SocketAddr::from((address, 53)))
+}
+
+/// Sockets in the namespaces of balancer nodes.
+struct NodeSockets(Arc<Stocks>);
+
+impl Sockets for NodeSockets {
+    fn listen(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<TcpListener>> {
+        let place = Place::Interface(node.interface.clone());
+        let bind = |_| {
+            let bound = self.0.link().bind(&place, Kind::Tcp, node.address, port);
+            bound.map(TcpListener::from).map_err(io::Error::other)
+        };
+        (0..shards).map(bind).collect()
+    }
+
+    fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd> {
+        self.0.take(&Place::Interface(node.interface.clone()))
+    }
+}

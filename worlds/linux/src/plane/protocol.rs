@@ -1,0 +1,66 @@
+//! What the daemon tells the plane, and what it hears back.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+/// One thing that the plane is to do, whole; it stands until its key is told anew or dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Duty {
+    /// Balance.
+    Balancer(Box<zonal_balancer::config::BalancerConfig>),
+    /// Answer for a zone in a view.
+    Zone {
+        view: String,
+        zone: Box<zonal_dns::config::Zone>,
+    },
+    /// Answer a VPC's names at these addresses of its router.
+    Resolver {
+        network: String,
+        addresses: Vec<Ipv4Addr>,
+    },
+    /// Tell the instance behind an interface about itself.
+    Metadata {
+        interface: String,
+        document: Box<zonal_metadata::config::InstanceMetadata>,
+    },
+    /// Let what comes to a public address on the host in.
+    Door(Door),
+}
+
+/// A public address on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Door {
+    pub public: Ipv4Addr,
+    /// The interface that it stands for.
+    pub interface: String,
+    /// The TCP ports that its groups open to the internet.
+    pub tcp: BTreeSet<u16>,
+    /// The UDP ports, likewise.
+    pub udp: BTreeSet<u16>,
+    /// Ranges too wide to listen on whole: of these, what something inside listens on.
+    pub wide: Vec<(u16, u16)>,
+}
+
+/// A message to the plane.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Tell {
+    /// All that there is to do; everything else is dropped.
+    All(Vec<(String, Duty)>),
+    /// One duty is this from now on.
+    Put(String, Box<Duty>),
+    /// One duty is over.
+    Drop(String),
+}
+
+/// A message from the plane.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Hear {
+    Health(zonal_balancer::config::HealthReport),
+    Metrics(Vec<zonal_balancer::config::MetricsReport>),
+    /// A duty could not be taken up.
+    Failed {
+        key: String,
+        reason: String,
+    },
+}

@@ -1,0 +1,60 @@
+//! Sandboxes: what one is made of, and how its first process gets there.
+
+pub(crate) mod build;
+pub(crate) mod cgroup;
+pub(crate) mod confine;
+pub(crate) mod disk;
+
+use serde::{Deserialize, Serialize};
+use zonal_substrate::Sandbox;
+
+/// How many user and group ids each sandbox has.
+pub(crate) const IDS: u32 = 65_536;
+/// Where the ids of sandboxes begin on the host, beyond what systemd hands out; the id range of sandbox `slot` is the
+/// `slot`-th from here.
+pub(crate) const FIRST_ID: u32 = 0x7000_0000;
+/// How many sandboxes may have a disk.
+pub(crate) const SLOTS: u32 = 0x0fff;
+
+/// All that the holder needs to start a sandbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    /// What was asked.
+    pub sandbox: Sandbox,
+    /// Its range of ids.
+    pub slot: u32,
+    /// The images below its own disk, uppermost first.
+    pub layers: Vec<String>,
+}
+
+impl Spec {
+    /// The host's id that is root inside.
+    pub(crate) fn root_id(&self) -> u32 {
+        FIRST_ID + self.slot * IDS
+    }
+}
+
+/// What PID 1 tells the holder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// It could not be set up.
+    Failed(String),
+    /// It runs, inside.
+    Started,
+    /// User data has ended.
+    UserDataDone(i32),
+    /// It goes down, of its own will, and wants to come up again or not.
+    Ending {
+        /// Whether to start again.
+        reboot: bool,
+    },
+}
+
+/// What the holder tells PID 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Go down in an orderly way.
+    Shutdown,
+    /// Run a shell on the three descriptors that come with this.
+    Shell,
+}

@@ -1,0 +1,171 @@
+//! Starting and ending a world's processes.
+
+use crate::error::{Act, Error, Result};
+use crate::sandbox::cgroup::Hierarchy;
+use crate::warden::holding;
+use crate::world::Config;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The subcommands of the running program that start each process; [`run`] understands them.
+pub const SUBCOMMANDS: [&str; 3] = ["warden", "holder", "plane"];
+
+/// Runs one of the world's processes: `subcommand` of [`SUBCOMMANDS`], on the world in `directory`. Call it first thing in `main`, while
+/// there is but one thread.
+///
+/// # Errors
+/// When the process can't do its work any more.
+pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
+    let config = Config::load(directory)?;
+    match subcommand {
+        "warden" => crate::warden::main(&config),
+        "holder" => crate::holder::main(&config),
+        "plane" => crate::plane::main(&config),
+        other => Err(Error::Refused(format!("{other} is no process of a world"))),
+    }
+}
+
+/// A world's processes, kept running by whoever holds this: as root.
+pub struct Processes {
+    config: Config,
+    warden: Option<Child>,
+    plane: Option<Child>,
+}
+
+impl Processes {
+    /// Brings a world up: warden (and by it the holder), then plane, from the running program's own file. Root only.
+    ///
+    /// # Errors
+    /// When the directory can't be made, or a process does not come up.
+    pub fn start(config: &Config) -> Result<Self> {
+        let directory = &config.directory;
+        fs::create_dir_all(directory).act("make", directory.display())?;
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).act("set mode of", directory.display())?;
+        let text = serde_json::to_vec_pretty(config).map_err(|e| Error::Refused(e.to_string()))?;
+        let path = directory.join("config.json");
+        fs::write(&path, text).act("write", path.display())?;
+        let plane = config.plane_directory();
+        fs::create_dir_all(&plane).act("make", plane.display())?;
+        fs::set_permissions(&plane, Permissions::from_mode(0o700)).act("set mode of", plane.display())?;
+        chown(&plane, Some(config.owner.0), Some(config.owner.1)).act("give away", plane.display())?;
+        let mut processes = Self { config: config.clone(), warden: None, plane: None };
+        processes.keep()?;
+        processes.await_socket(&config.warden_socket())?;
+        processes.await_socket(&config.plane_socket())?;
+        Ok(processes)
+    }
+
+    /// Starts again what has ended. Call it now and then.
+    ///
+    /// # Errors
+    /// When a process can't be started.
+    pub fn keep(&mut self) -> Result<()> {
+        let dead = |child: &mut Option<Child>| child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
+        if dead(&mut self.warden) {
+            self.warden = Some(spawn(&self.config, "warden", None)?);
+        }
+        if dead(&mut self.plane) {
+            self.plane = Some(spawn(&self.config, "plane", Some(self.config.owner))?);
+        }
+        Ok(())
+    }
+
+    fn await_socket(&mut self, socket: &Path) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::os::unix::net::UnixStream::connect(socket).is_err() {
+            if Instant::now() > deadline {
+                return Err(Error::Refused(format!("nothing listens on {}; see the logs beside it", socket.display())));
+            }
+            if let Some(Ok(Some(status))) = self.warden.as_mut().map(Child::try_wait) {
+                return Err(Error::Refused(format!("the warden ended with {status}; see warden.log")));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// The process ids of warden and plane.
+    #[must_use]
+    pub fn ids(&self) -> [Option<u32>; 2] {
+        [self.warden.as_ref().map(Child::id), self.plane.as_ref().map(Child::id)]
+    }
+
+    /// Ends warden and plane. Instances and holder go on: see [`down`].
+    pub fn stop(mut self) {
+        for child in [self.warden.take(), self.plane.take()].iter_mut().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Starts a subcommand of the running program, as root or as somebody else.
+fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>) -> Result<Child> {
+    let program = std::env::current_exe().act("find", "our own program")?;
+    let log = config.directory.join(format!("{subcommand}.log"));
+    let log = File::options().create(true).append(true).open(&log).act("open", log.display())?;
+    let mut command = Command::new(program);
+    command.arg(subcommand).arg(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    if let Some((user, group)) = owner {
+        // The standard library leaves the supplementary groups behind too.
+        command.uid(user).gid(group);
+    }
+    command.spawn().act("start the", subcommand)
+}
+
+/// Ends a world: every instance is stopped, network and processes go; disks and images stay. Works whatever was killed before.
+///
+/// # Errors
+/// When something of it can't be ended.
+pub fn down(config: &Config) -> Result<()> {
+    if let Some(pid) = holding::find(config) {
+        // Its sandboxes die with it, and the mount namespace that pins everything.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    kill_left_over(config);
+    let (hierarchy, world) = (Hierarchy::find(), config.cgroup());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for id in hierarchy.inside(&world) {
+        while !hierarchy.processes(&world, &id).is_empty() {
+            if Instant::now() > deadline {
+                return Err(Error::Refused(format!("processes of {id} do not end")));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        hierarchy.remove(&world, &id);
+    }
+    hierarchy.remove(&world, "");
+    for name in ["holder.pid", "warden.sock"] {
+        let _ = fs::remove_file(config.directory.join(name));
+    }
+    let _ = fs::remove_file(config.plane_socket());
+    Ok(())
+}
+
+/// Ends a world and removes all that it kept: nothing is left.
+///
+/// # Errors
+/// When something of it can't be ended or removed.
+pub fn purge(config: &Config) -> Result<()> {
+    down(config)?;
+    match fs::remove_dir_all(&config.directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("remove", config.directory.display()),
+        _ => Ok(()),
+    }
+}
+
+/// Kills every process in the world's control groups: sandboxes whose holder is gone.
+pub(crate) fn kill_left_over(config: &Config) {
+    let (hierarchy, world) = (Hierarchy::find(), config.cgroup());
+    for id in hierarchy.inside(&world) {
+        for pid in hierarchy.processes(&world, &id) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The warden's side of the holder: finding it, or starting it, and asking it.
+
+use crate::error::{Act, Error, Result};
+use crate::frame;
+use crate::holder::protocol::{HolderReply, HolderRequest};
+use crate::sandbox::Spec;
+use crate::world::Config;
+use nix::sched::{CloneFlags, setns};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use zonal_substrate::SandboxState;
+
+/// A connection to the holder.
+pub(super) struct HolderLink(UnixStream);
+
+/// The holder of a world, if it lives: its process id.
+pub(crate) fn find(config: &Config) -> Option<i32> {
+    let text = fs::read_to_string(config.directory.join("holder.pid")).ok()?;
+    let (pid, started) = text.trim().split_once(' ')?;
+    let pid = pid.parse().ok()?;
+    (start_time(pid)? == started).then_some(pid)
+}
+
+/// When a process was started, as the kernel has it: with its number, its name for good.
+pub(crate) fn start_time(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the 22nd field is the 20th after it.
+    let (_, after) = stat.rsplit_once(')')?;
+    let mut fields = after.split_whitespace();
+    let state = fields.next()?;
+    (state != "Z").then(|| fields.nth(18).map(str::to_owned))?
+}
+
+/// Writes down who the holder is. Called by the holder itself, once it can be reached.
+pub(crate) fn announce(config: &Config) -> Result<()> {
+    let pid = std::process::id().cast_signed();
+    let path = config.directory.join("holder.pid");
+    let pending = config.directory.join("holder.pid.new");
+    let text = format!("{pid} {}\n", start_time(pid).unwrap_or_default());
+    fs::write(&pending, text).act("write", pending.display())?;
+    fs::rename(&pending, &path).act("rename", path.display())
+}
+
+/// Enters the mount namespace of the world's holder, starting one if there is none, and connects to it.
+pub(super) fn find_or_start(config: &Config) -> Result<HolderLink> {
+    let pid = match find(config) {
+        Some(pid) => pid,
+        None => start(config)?,
+    };
+    let path = format!("/proc/{pid}/ns/mnt");
+    let namespace = File::open(&path).act("open", &path)?;
+    setns(&namespace, CloneFlags::CLONE_NEWNS).act("enter mount namespace of", "the holder")?;
+    Ok(HolderLink(connect_plain(config)?))
+}
+
+fn start(config: &Config) -> Result<i32> {
+    // What an earlier holder left running has lost its network, and is in nobody's care.
+    crate::supervise::kill_left_over(config);
+    let program = std::env::current_exe().act("find", "our own program")?;
+    let log = File::options().create(true).append(true).open(config.directory.join("holder.log"));
+    let log = log.map_or_else(|_| Stdio::null(), Stdio::from);
+    let mut command = Command::new(program);
+    command.arg("holder").arg(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // SAFETY: between fork and exec; one system call.
+    unsafe {
+        command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?));
+    }
+    let mut child = command.spawn().act("start", "the holder")?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(pid) = find(config)
+            && pid == child.id().cast_signed()
+        {
+            // It outlives us, and is reaped by whoever inherits it; when it ends first, the events' connection says so.
+            return Ok(pid);
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(Error::Refused(format!("the holder ended with {status}; see holder.log")));
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Refused("the holder does not come up".into()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn connect_plain(config: &Config) -> Result<UnixStream> {
+    let socket = config.holder_socket();
+    UnixStream::connect(&socket).act("connect to", socket.display())
+}
+
+/// Connects for events.
+pub(super) fn connect(config: &Config) -> Result<UnixStream> {
+    let stream = connect_plain(config)?;
+    frame::send(&stream, "holder", &HolderRequest::Events, &[])?;
+    Ok(stream)
+}
+
+impl HolderLink {
+    fn ask(&self, request: &HolderRequest, fds: &[OwnedFd]) -> Result<HolderReply> {
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        frame::send(&self.0, "holder", request, &borrowed)?;
+        match frame::receive(&self.0, "holder")? {
+            Some((HolderReply::Failed(reason), _)) => Err(Error::Remote(reason)),
+            Some((reply, _)) => Ok(reply),
+            None => Err(Error::Protocol { peer: "holder", message: "it hung up".into() }),
+        }
+    }
+
+    pub(super) fn start(&self, spec: Spec) -> Result<()> {
+        self.ask(&HolderRequest::Start(Box::new(spec)), &[]).map(drop)
+    }
+
+    pub(super) fn stop(&self, id: &str, generation: u64, force: bool) -> Result<()> {
+        self.ask(&HolderRequest::Stop { id: id.to_owned(), generation, force }, &[]).map(drop)
+    }
+
+    pub(super) fn crash(&self, id: &str, generation: u64) -> Result<()> {
+        self.ask(&HolderRequest::Crash { id: id.to_owned(), generation }, &[]).map(drop)
+    }
+
+    pub(super) fn forget(&self, id: &str) -> Result<()> {
+        self.ask(&HolderRequest::Forget(id.to_owned()), &[]).map(drop)
+    }
+
+    pub(super) fn console(&self, id: &str) -> Result<Vec<u8>> {
+        match self.ask(&HolderRequest::Console(id.to_owned()), &[])? {
+            HolderReply::Console(text) => Ok(text),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn shell(&self, id: &str, fds: &[OwnedFd]) -> Result<()> {
+        if fds.len() != 3 {
+            return Err(Error::Refused("a shell takes three descriptors".into()));
+        }
+        self.ask(&HolderRequest::Shell(id.to_owned()), fds).map(drop)
+    }
+
+    pub(super) fn running(&self) -> Result<Vec<(String, String, u32)>> {
+        match self.ask(&HolderRequest::Running, &[])? {
+            HolderReply::Running(all) => Ok(all),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn cut(&self, interfaces: &BTreeSet<String>) -> Result<()> {
+        self.ask(&HolderRequest::Cut(interfaces.clone()), &[]).map(drop)
+    }
+
+    pub(super) fn list(&self) -> Result<BTreeMap<String, (u64, SandboxState)>> {
+        match self.ask(&HolderRequest::List, &[])? {
+            HolderReply::List(list) => Ok(list),
+            _ => Ok(BTreeMap::new()),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The other side of the warden's socket: for the daemon, the plane and the command line.
+
+use super::request::{Kind, Place, Reply, Request};
+use crate::error::{Act, Error, Result};
+use crate::frame;
+use std::net::Ipv4Addr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A connection to the warden, made again when it breaks. Calls take turns.
+pub(crate) struct Link {
+    socket: PathBuf,
+    stream: Mutex<Option<UnixStream>>,
+    patience: Duration,
+}
+
+impl Link {
+    /// A link that is patient with a warden that restarts.
+    pub(crate) fn new(socket: &Path, patience: Duration) -> Self {
+        Self { socket: socket.to_owned(), stream: Mutex::new(None), patience }
+    }
+
+    /// Asks. Every request is idempotent, so one whose answer was lost is asked again.
+    pub(crate) fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(Reply, Vec<OwnedFd>)> {
+        let deadline = Instant::now() + self.patience;
+        let mut kept = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match self.once(&mut kept, request, fds) {
+                Ok((Reply::Failed(reason), _)) => return Err(Error::Remote(reason)),
+                Ok(answer) => return Ok(answer),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => {
+                    *kept = None;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+    }
+
+    fn once(&self, kept: &mut Option<UnixStream>, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(Reply, Vec<OwnedFd>)> {
+        let stream = match kept {
+            Some(stream) => stream,
+            None => kept.insert(UnixStream::connect(&self.socket).act("connect to", self.socket.display())?),
+        };
+        frame::send(stream, "warden", request, fds)?;
+        frame::receive(stream, "warden")?
+            .ok_or_else(|| Error::Protocol { peer: "warden", message: "it hung up".to_owned() })
+    }
+
+    /// Asks for sockets.
+    pub(crate) fn sockets(&self, place: &Place, kind: Kind, count: usize) -> Result<Vec<OwnedFd>> {
+        Ok(self.ask(&Request::Sockets { place: place.clone(), kind, count }, &[])?.1)
+    }
+
+    /// Asks for a bound socket.
+    pub(crate) fn bind(&self, place: &Place, kind: Kind, address: Ipv4Addr, port: u16) -> Result<OwnedFd> {
+        let (_, mut fds) = self.ask(&Request::Bind { place: place.clone(), kind, address, port }, &[])?;
+        fds.pop().ok_or_else(|| Error::Protocol { peer: "warden", message: "no socket came".to_owned() })
+    }
+}

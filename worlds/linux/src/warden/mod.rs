@@ -1,0 +1,183 @@
+//! The warden: the only privileged process that the daemon can speak to. It makes networks and sandboxes, and hands over sockets; what it
+//! does not know it refuses. It holds nothing that must outlive it: the holder does.
+
+pub(crate) mod holding;
+pub(crate) mod link;
+pub(crate) mod request;
+mod sandboxes;
+mod sockets;
+
+use crate::error::{Act, Error, Result};
+use crate::frame;
+use crate::network::router::Routers;
+use crate::sandbox::cgroup::Hierarchy;
+use crate::sandbox::disk;
+use crate::world::Config;
+pub(crate) use holding::announce;
+use holding::HolderLink;
+use request::{Event, Reply, Request};
+use std::fs::{self, Permissions};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Runs the warden of a world until it is killed. Root only.
+///
+/// # Errors
+/// When the holder can't be started, or the world's directory can't be used.
+pub fn main(config: &Config) -> Result<()> {
+    for (name, mode) in [("", 0o755), ("disks", 0o700), ("images", 0o700)] {
+        let path = config.directory.join(name);
+        fs::create_dir_all(&path).act("make", path.display())?;
+        fs::set_permissions(&path, Permissions::from_mode(mode)).act("set mode of", path.display())?;
+    }
+    let hierarchy = Hierarchy::find();
+    hierarchy.make_world(&config.cgroup())?;
+    crate::image::make_base(&config.image(disk::BASE))?;
+    // Moves this process into the holder's mount namespace: before there is a second thread.
+    let holder = holding::find_or_start(config)?;
+    let routers = Routers::open(&config.namespaces(), &config.facts(), config.public, config.host())?;
+    let socket = config.warden_socket();
+    let _ = fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
+    fs::set_permissions(&socket, Permissions::from_mode(0o600)).act("set mode of", socket.display())?;
+    chown(&socket, Some(config.owner.0), Some(config.owner.1)).act("give away", socket.display())?;
+    let warden = Arc::new(Warden {
+        config: config.clone(),
+        hierarchy,
+        routers: Mutex::new(routers),
+        holder: Mutex::new(holder),
+        disks: Mutex::new(()),
+        watchers: Mutex::new(Vec::new()),
+    });
+    let events = holding::connect(config)?;
+    let watching = Arc::clone(&warden);
+    std::thread::spawn(move || {
+        watching.pass_events(&events);
+        // Without a holder there is no world: the supervisor starts both anew.
+        tracing::error!("the holder is gone");
+        std::process::exit(1);
+    });
+    loop {
+        let (stream, _) = listener.accept().act("accept on", socket.display())?;
+        let warden = Arc::clone(&warden);
+        std::thread::spawn(move || warden.converse(&stream));
+    }
+}
+
+struct Warden {
+    config: Config,
+    hierarchy: Hierarchy,
+    routers: Mutex<Routers>,
+    holder: Mutex<HolderLink>,
+    /// Held while disks are made or removed, so that no two get the same ids.
+    disks: Mutex<()>,
+    watchers: Mutex<Vec<UnixStream>>,
+}
+
+/// A lock is worth as much after a panic as before: what it guards is changed by steps that each leave it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Warden {
+    /// Serves one caller for as long as it stays.
+    fn converse(&self, stream: &UnixStream) {
+        let allowed = match nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials) {
+            Ok(who) => who.uid() == 0 || who.uid() == self.config.owner.0,
+            Err(_) => false,
+        };
+        if !allowed {
+            let _ = frame::send(stream, "caller", &Reply::Failed("you may not ask".into()), &[]);
+            return;
+        }
+        loop {
+            let (request, given) = match frame::receive::<Request>(stream, "caller") {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(error) => {
+                    let _ = frame::send(stream, "caller", &Reply::Failed(error.to_string()), &[]);
+                    return;
+                }
+            };
+            if let Request::Events = request {
+                self.watch(stream);
+                continue;
+            }
+            // A panic ends its request, not the warden.
+            let performed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.perform(request, &given)));
+            let (reply, fds) = match performed {
+                Ok(Ok(done)) => done,
+                Ok(Err(error)) => {
+                    tracing::info!(%error, "request failed");
+                    (Reply::Failed(error.to_string()), Vec::new())
+                }
+                Err(_) => (Reply::Failed("the warden failed at this request".into()), Vec::new()),
+            };
+            let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+            if frame::send(stream, "caller", &reply, &borrowed).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn watch(&self, stream: &UnixStream) {
+        let Ok(watcher) = stream.try_clone() else { return };
+        let _ = watcher.set_write_timeout(Some(std::time::Duration::from_secs(5)));
+        let mut watchers = lock(&self.watchers);
+        // Under the lock, so that no event falls between the list and what comes after.
+        for (id, (generation, state)) in lock(&self.holder).list().unwrap_or_default() {
+            if frame::send(&watcher, "caller", &Event { id, generation, state }, &[]).is_err() {
+                return;
+            }
+        }
+        watchers.push(watcher);
+    }
+
+    fn pass_events(&self, events: &UnixStream) {
+        while let Ok(Some((event, _))) = frame::receive::<Event>(events, "holder") {
+            lock(&self.watchers).retain(|watcher| frame::send(watcher, "caller", &event, &[]).is_ok());
+        }
+    }
+
+    /// Performs one request: a call per kind.
+    fn perform(&self, request: Request, given: &[OwnedFd]) -> Result<(Reply, Vec<OwnedFd>)> {
+        request.check(&self.config)?;
+        let done = |()| (Reply::Done, Vec::new());
+        match request {
+            Request::PutNetwork(network) => lock(&self.routers).put_network(network).map(done),
+            Request::RemoveNetwork(id) => lock(&self.routers).remove_network(&id).map(done),
+            Request::PutSubnet(subnet) => {
+                let (home, id) = (subnet.network.clone(), subnet.id.clone());
+                lock(&self.routers).change(&home, &id, |vpc| drop(vpc.subnets.insert(subnet.id.clone(), subnet))).map(done)
+            }
+            Request::PutGroup(group) => {
+                let (home, id) = (group.network.clone(), group.id.clone());
+                lock(&self.routers).change(&home, &id, |vpc| drop(vpc.groups.insert(group.id.clone(), group))).map(done)
+            }
+            Request::PutInterface(interface) => lock(&self.routers).put_interface(interface).map(done),
+            Request::RemoveInterface(id) => lock(&self.routers).remove_interface(&id).map(done),
+            Request::Forget(id) => lock(&self.routers).forget(&id).map(done),
+            Request::SetZone { zone, cut } => self.set_zone(&zone, cut).map(done),
+            Request::StartSandbox(sandbox) => self.start(*sandbox).map(done),
+            Request::StopSandbox { id, generation, force } => {
+                lock(&self.holder).stop(&id, generation, force).map(done)
+            }
+            Request::CrashSandbox { id, generation } => lock(&self.holder).crash(&id, generation).map(done),
+            Request::RemoveSandbox(id) => self.remove(&id).map(done),
+            Request::PutImage { id, sandbox } => self.put_image(&id, &sandbox).map(done),
+            Request::RemoveImage(id) => disk::remove_image(&self.config, &id).map(done),
+            Request::Console(id) => Ok((Reply::Console(lock(&self.holder).console(&id)?), Vec::new())),
+            Request::Shell(id) => lock(&self.holder).shell(&id, given).map(done),
+            Request::Inventory => Ok((Reply::Inventory(self.inventory()?), Vec::new())),
+            Request::Figures => Ok((Reply::Figures(self.figures()?), Vec::new())),
+            Request::Sockets { place, kind, count } => Ok((Reply::Done, self.sockets(&place, kind, count)?)),
+            Request::Bind { place, kind, address, port } => {
+                Ok((Reply::Done, vec![self.bind(&place, kind, address, port)?]))
+            }
+            Request::Listening(id) => Ok((Reply::Ports(self.listening(&id)?), Vec::new())),
+            Request::Events => Err(Error::Refused("events are asked for alone".into())),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the warden does for sandboxes.
+
+use super::request::Usage;
+use super::{Warden, lock};
+use crate::error::{Act, Error, Result};
+use crate::network::model::device;
+use crate::sandbox::{Spec, disk};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use zonal_substrate::{Inventory, Sandbox, SandboxState, StopCause};
+
+impl Warden {
+    /// Starts a sandbox, its disk made if it has none.
+    pub(super) fn start(&self, sandbox: Sandbox) -> Result<()> {
+        if let Some(zone) = lock(&self.routers).cut_zone(&sandbox.zone) {
+            return Err(Error::Refused(format!("{zone} is cut off")));
+        }
+        let record = {
+            let _only = lock(&self.disks);
+            disk::prepare(&self.config, &sandbox)?
+        };
+        lock(&self.holder).start(Spec { sandbox, slot: record.slot, layers: record.layers })
+    }
+
+    /// Removes a sandbox with its disk, running or not.
+    pub(super) fn remove(&self, id: &str) -> Result<()> {
+        lock(&self.holder).stop(id, u64::MAX, true)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // A killed sandbox is gone once its last process is; that takes milliseconds.
+        while lock(&self.holder).forget(id).is_err() {
+            if Instant::now() > deadline {
+                return Err(Error::Refused(format!("{id} does not end")));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.hierarchy.remove(&self.config.cgroup(), id);
+        let _only = lock(&self.disks);
+        disk::remove(&self.config, id)
+    }
+
+    /// Makes an image of a sandbox's disk: one more layer over those it stands on.
+    pub(super) fn put_image(&self, id: &str, sandbox: &str) -> Result<()> {
+        let record =
+            disk::read(&self.config, sandbox).ok_or_else(|| Error::Unknown { kind: "disk", id: sandbox.to_owned() })?;
+        disk::make_image(&self.config, id, sandbox, &record)
+    }
+
+    /// Cuts a zone off, or joins it again; its sandboxes stop dead.
+    pub(super) fn set_zone(&self, zone: &str, cut: bool) -> Result<()> {
+        let inside = {
+            let mut routers = lock(&self.routers);
+            routers.set_zone(zone, cut)?;
+            routers.interfaces_in(zone)
+        };
+        if cut {
+            lock(&self.holder).cut(&inside)?;
+        }
+        Ok(())
+    }
+
+    /// What exists.
+    pub(super) fn inventory(&self) -> Result<Inventory> {
+        let held = lock(&self.holder).list()?;
+        let mut sandboxes = BTreeMap::new();
+        for id in disk::all(&self.config) {
+            if let Some(record) = disk::read(&self.config, &id) {
+                let stopped = (record.generation, SandboxState::Stopped(StopCause::Died("the world was ended".into())));
+                sandboxes.insert(id, stopped);
+            }
+        }
+        sandboxes.extend(held);
+        let routers = lock(&self.routers);
+        let images = disk::images(&self.config);
+        Ok(Inventory { sandboxes, interfaces: routers.interfaces(), networks: routers.networks(), images })
+    }
+
+    /// What the running sandboxes have used so far.
+    pub(super) fn figures(&self) -> Result<Vec<Usage>> {
+        let specs = lock(&self.holder).running()?;
+        let mut all = Vec::new();
+        for (id, interface, vcpus) in specs {
+            let Some(cpu) = self.hierarchy.cpu_used(&self.config.cgroup(), &id) else { continue };
+            // One lock per sandbox: figures wait for nobody, and keep nobody waiting.
+            let counters = lock(&self.routers).counters(&interface, &device(&interface));
+            let (bytes, packets) = counters.unwrap_or_default();
+            all.push(Usage { id, cpu, quota: f64::from(vcpus) * self.config.vcpu_share * 1e9, bytes, packets });
+        }
+        Ok(all)
+    }
+
+    /// The ports that are listened on behind an interface.
+    pub(super) fn listening(&self, id: &str) -> Result<Vec<u16>> {
+        let namespace = lock(&self.routers).open_namespace(id)?;
+        let text = namespace.inside(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))?;
+        let text = text.act("read sockets of", id)?;
+        let mut ports: Vec<u16> = text
+            .lines()
+            .filter_map(|line| {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                let (address, port) = fields.get(1)?.split_once(':')?;
+                // State 0A is listening; 127.0.0.0/8 in the file's byte order ends with 7F.
+                (fields.get(3) == Some(&"0A") && !address.ends_with("7F")).then(|| u16::from_str_radix(port, 16).ok())?
+            })
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        Ok(ports)
+    }
+}

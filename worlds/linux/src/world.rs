@@ -1,0 +1,120 @@
+//! What a Linux world is made of on disk and in the kernel: its configuration, its paths and names.
+
+use crate::error::{Act, Error, Result};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// How a world is set up. Chosen by who starts it, as root; kept in its directory for the processes that it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The world's own directory, absolute. All that the world keeps is in here: disks, images, sockets.
+    pub directory: PathBuf,
+    /// The range of public addresses, inside 127.64.0.0/10: `127.100.0.0/16` unless several worlds live side by side. Its first
+    /// address is the host as instances see it.
+    pub public: Ipv4Net,
+    /// Whom the daemon and the plane run as: user and group id. Only this user, and root, may ask the warden.
+    pub owner: (u32, u32),
+    /// The share of a core that a vCPU is.
+    pub vcpu_share: f64,
+    /// How many times faster than real time health checks and idle timeouts run.
+    pub speed: f64,
+    /// How often it is told what sandboxes use.
+    pub figures_every: std::time::Duration,
+    /// The port on 127.0.0.1 where the world's public names are answered.
+    pub dns_port: u16,
+}
+
+impl Config {
+    /// The usual world in a directory.
+    #[must_use]
+    pub fn new(directory: PathBuf, owner: (u32, u32)) -> Self {
+        let public = crate::network::namespace::net(Ipv4Addr::new(127, 100, 0, 0), 16);
+        Self { directory, public, owner, vcpu_share: 0.1, speed: 1.0, figures_every: std::time::Duration::from_secs(1), dns_port: 4553 }
+    }
+
+    /// The host's own address in the public range.
+    #[must_use]
+    pub fn host(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.public.network()) | 1)
+    }
+
+    /// The warden's socket.
+    #[must_use]
+    pub fn warden_socket(&self) -> PathBuf {
+        self.directory.join("warden.sock")
+    }
+
+    /// The plane's socket.
+    #[must_use]
+    pub fn plane_socket(&self) -> PathBuf {
+        self.plane_directory().join("plane.sock")
+    }
+
+    /// Where the plane keeps what it was told last.
+    pub(crate) fn plane_directory(&self) -> PathBuf {
+        self.directory.join("plane")
+    }
+
+    /// A private file system in the holder's mount namespace: all that ends with the kernel's own objects.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.directory.join("run")
+    }
+
+    /// Where network namespaces are pinned.
+    pub(crate) fn namespaces(&self) -> PathBuf {
+        self.run().join("net")
+    }
+
+    /// The facts of the routers that stand.
+    pub(crate) fn facts(&self) -> PathBuf {
+        self.run().join("facts")
+    }
+
+    /// Where sandboxes put their file systems together.
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.run().join("mnt")
+    }
+
+    /// The holder's socket.
+    pub(crate) fn holder_socket(&self) -> PathBuf {
+        self.run().join("holder.sock")
+    }
+
+    /// A sandbox's disk and records.
+    pub(crate) fn disk(&self, sandbox: &str) -> PathBuf {
+        self.directory.join("disks").join(sandbox)
+    }
+
+    /// An image.
+    pub(crate) fn image(&self, id: &str) -> PathBuf {
+        self.directory.join("images").join(id)
+    }
+
+    /// The name of this world's control groups: one world per directory.
+    pub(crate) fn cgroup(&self) -> String {
+        let name = crate::network::model::device(&self.directory.to_string_lossy());
+        format!("zonal-{}", &name[1..])
+    }
+
+    /// Reads the configuration that a world was made with.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn load(directory: &Path) -> Result<Self> {
+        let path = directory.join("config.json");
+        let bytes = std::fs::read(&path).act("read", path.display())?;
+        serde_json::from_slice(&bytes).map_err(|e| Error::Refused(format!("{}: {e}", path.display())))
+    }
+}
+
+/// Checks an id: what the control plane names things by becomes file and object names here, so nothing else passes.
+pub(crate) fn check_id(id: &str) -> Result<()> {
+    let fine = !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !id.starts_with('-')
+        && id != crate::network::INET;
+    if fine { Ok(()) } else { Err(Error::Refused(format!("{id:?} is no id"))) }
+}
