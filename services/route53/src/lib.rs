@@ -1,3 +1,80 @@
-//! Placeholder.
+//! Route 53: hosted zones and their record sets, public ones and those of VPCs.
+//!
+//! Operations write what is wanted; [`controllers::zones`] hands each zone, whole, to the DNS plane, and calls the changes in it
+//! INSYNC. Everything lives in the account's global scope. Health checks and the policies that need the client's place in the world
+//! are not there, and refused by name.
+#![forbid(unsafe_code)]
 
+pub mod controllers;
+mod errors;
+pub mod model;
+mod names;
+mod operations;
 pub mod shapes;
+mod values;
+
+pub use errors::Error;
+
+use operations::{changes, list, records, tags, vpcs, zones};
+use shapes::ops;
+use std::time::Duration;
+use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, read, write};
+use zonal_wire::Api;
+
+/// How long `GetChange` waits for a change to be served.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The service.
+pub struct Route53;
+
+impl Service for Route53 {
+    fn name(&self) -> &'static str {
+        "route53"
+    }
+
+    fn api(&self) -> &'static Api {
+        &shapes::API
+    }
+
+    fn operations(&self) -> Vec<Entry> {
+        vec![
+            write::<ops::CreateHostedZone>(zones::create),
+            read::<ops::GetHostedZone>(zones::get),
+            write::<ops::DeleteHostedZone>(zones::delete),
+            write::<ops::UpdateHostedZoneComment>(zones::update_comment),
+            read::<ops::GetHostedZoneCount>(zones::count),
+            read::<ops::GetDNSSEC>(zones::dnssec),
+            read::<ops::ListHostedZones>(list::zones),
+            read::<ops::ListHostedZonesByName>(list::zones_by_name),
+            read::<ops::ListHostedZonesByVPC>(list::zones_by_vpc),
+            read::<ops::ListResourceRecordSets>(list::records),
+            write::<ops::ChangeResourceRecordSets>(records::change),
+            read::<ops::GetChange>(changes::get).settles::<ops::GetChange>(SETTLE, changes::unsettled),
+            write::<ops::AssociateVPCWithHostedZone>(vpcs::associate),
+            write::<ops::DisassociateVPCFromHostedZone>(vpcs::disassociate),
+            write::<ops::ChangeTagsForResource>(tags::change),
+            read::<ops::ListTagsForResource>(tags::list),
+            read::<ops::ListTagsForResources>(tags::list_several),
+        ]
+    }
+
+    fn controllers(&self) -> Vec<Box<dyn Controller>> {
+        vec![Box::new(controllers::zones::Zones)]
+    }
+
+    fn records(&self, registrar: &mut Registrar) {
+        registrar.record::<model::HostedZone>();
+        registrar.record::<model::RecordSet>();
+        registrar.record::<model::Change>();
+    }
+
+    fn coverage(&self) -> Coverage {
+        Coverage {
+            without_effect: &[(
+                "ChangeResourceRecordSets",
+                "AliasTarget.EvaluateTargetHealth",
+                "kept and shown; a load balancer's own name leaves out zones that are cut off",
+            )],
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! One controller per thing that is driven towards what is stored.
+
+pub mod zones;

@@ -1,0 +1,123 @@
+//! Zones: each view of the DNS plane has the zones that it is to have, whole.
+//!
+//! Two public zones may have one name; only one can be the one that the domain is delegated to, and here that is the one whose id
+//! comes first. The key is a view and a name, as that is what the plane has one zone for.
+
+use crate::model::{Change, ChangeStatus, Content, HostedZone, Policy, RecordSet, ZoneState};
+use std::time::Duration;
+use zonal_cloud::{self as cloud, Controller, Scope, Tx, View, Wake};
+use zonal_dns::config;
+use zonal_substrate::Ask;
+use zonal_wire::AwsError;
+
+/// How long a change that is in sync can be asked for.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// Drives what the DNS plane serves. The key is `VIEW NAME`; the scope has no account, as names are everybody's.
+pub struct Zones;
+
+fn everybody() -> Scope {
+    Scope::new("", Scope::GLOBAL)
+}
+
+fn wake_all(zone: &HostedZone, wake: &mut dyn FnMut(&Scope, &str)) {
+    for view in zone.views() {
+        wake(&everybody(), &format!("{view} {}", zone.name));
+    }
+}
+
+impl Controller for Zones {
+    fn name(&self) -> &'static str {
+        "route53.zones"
+    }
+
+    fn wakes_on(&self, change: &cloud::Change, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        let zone = if change.is::<HostedZone>() {
+            Some(change.key.as_str())
+        } else if change.is::<RecordSet>() {
+            change.key.split(' ').next()
+        } else {
+            None
+        };
+        if let Some(zone) = zone.and_then(|zone| view.get::<HostedZone>(zone)) {
+            wake_all(zone, wake);
+        }
+    }
+
+    fn all(&self, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        for (_, zone) in view.everywhere::<HostedZone>() {
+            wake_all(zone, wake);
+        }
+    }
+
+    fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
+        let Some((view, name)) = key.split_once(' ') else { return Ok(Wake::OnChange) };
+        let named = |(_, zone): &(&Scope, &HostedZone)| zone.name == name && zone.views().contains(view);
+        let mut zones: Vec<(Scope, HostedZone)> =
+            tx.view().everywhere::<HostedZone>().filter(named).map(|(scope, zone)| (scope.clone(), zone.clone())).collect();
+        zones.sort_by(|a, b| a.1.id.cmp(&b.1.id));
+
+        match zones.iter().find(|(_, zone)| zone.is_seen_in(view)) {
+            Some((scope, zone)) => {
+                let zone = Box::new(served(&tx.view(), scope, zone));
+                tx.ask(Ask::PutZone { view: view.to_owned(), zone });
+            }
+            None => tx.ask(Ask::RemoveZone { view: view.to_owned(), name: name.to_owned() }),
+        }
+        for (scope, zone) in zones {
+            tx.within(&scope, |tx| settle(tx, zone, view));
+        }
+        Ok(Wake::OnChange)
+    }
+}
+
+/// The view has been told: its zone's changes are in sync; a zone that no view has any more is forgotten.
+fn settle(tx: &mut Tx<'_>, mut zone: HostedZone, view: &str) {
+    let (id, now) = (zone.id.clone(), tx.now);
+    let own: Vec<Change> = tx.list::<Change>().filter(|change| change.zone == id).cloned().collect();
+    for change in own {
+        if change.submitted + REMEMBERED < now {
+            tx.remove::<Change>(&change.id);
+        } else {
+            tx.put(Change { status: ChangeStatus::InSync, ..change });
+        }
+    }
+    if zone.is_seen_in(view) {
+        zone.served.insert(view.to_owned());
+    } else {
+        zone.served.remove(view);
+    }
+    if zone.state == ZoneState::Deleting && zone.served.is_empty() {
+        tx.remove::<HostedZone>(&id);
+    } else {
+        tx.put(zone);
+    }
+}
+
+/// A zone as the plane has it.
+fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
+    let view = view.at(scope);
+    let records = view.list::<RecordSet>().filter(|set| set.zone == zone.id).map(|set| {
+        let (ttl, values, alias) = match &set.content {
+            Content::Records { ttl, values } => (*ttl, values.clone(), None),
+            Content::Alias { name, .. } => (0, Vec::new(), Some(config::Alias { target_name: name.clone() })),
+        };
+        config::RecordSet {
+            name: set.name.clone(),
+            type_: set.kind.clone(),
+            ttl,
+            values,
+            alias,
+            policy: match set.policy {
+                Policy::Simple => config::Policy::Simple,
+                Policy::Weighted(weight) => config::Policy::Weighted { weight },
+                Policy::FailoverPrimary => config::Policy::FailoverPrimary,
+                Policy::FailoverSecondary => config::Policy::FailoverSecondary,
+                Policy::Multivalue => config::Policy::Multivalue,
+            },
+            set_identifier: set.identifier.clone(),
+            health: config::Health::Healthy,
+        }
+    });
+    config::Zone { name: zone.name.clone(), overlay: false, records: records.collect() }
+}

@@ -1,0 +1,102 @@
+//! The service's error codes. Source: Route 53 API reference (version 2013-04-01), "Errors" of each action.
+
+use zonal_wire::AwsError;
+
+/// A request that the service refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A member is not as the reference says; the text says which.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// What is wrong with the changes, each in words.
+    #[error("[{}]", .0.join(", "))]
+    InvalidChangeBatch(Vec<String>),
+    /// A name that is none.
+    #[error("{0} is not a valid domain name")]
+    InvalidDomainName(String),
+    /// No such hosted zone.
+    #[error("No hosted zone found with ID: {0}")]
+    NoSuchHostedZone(String),
+    /// No such change.
+    #[error("Could not find resource with ID: {0}")]
+    NoSuchChange(String),
+    /// No such health check: there are none at all.
+    #[error("A health check with ID {0} does not exist.")]
+    NoSuchHealthCheck(String),
+    /// No such delegation set: there are none that can be named.
+    #[error("No delegation set found with ID: {0}")]
+    NoSuchDelegationSet(String),
+    /// The reference was used before.
+    #[error("A hosted zone has already been created with the specified caller reference.")]
+    HostedZoneAlreadyExists,
+    /// It has records of the user's.
+    #[error("The specified hosted zone contains non-required resource record sets and so cannot be deleted.")]
+    HostedZoneNotEmpty,
+    /// The quota is reached.
+    #[error("Limits Exceeded: MAX_HOSTED_ZONES_BY_OWNER - Cannot create more hosted zones.")]
+    TooManyHostedZones,
+    /// The VPC is none.
+    #[error("The VPC ID {0} is not valid, or is not in the region {1}.")]
+    InvalidVpcId(String, String),
+    /// The VPC sees another zone of that name.
+    #[error("The VPC {vpc} in region {region} has already been associated with the hosted zone {zone} with the same domain name.")]
+    ConflictingDomainExists {
+        /// The VPC.
+        vpc: String,
+        /// Its region.
+        region: String,
+        /// The zone that it sees already.
+        zone: String,
+    },
+    /// The zone is public.
+    #[error("You're trying to associate a VPC with a public hosted zone. Amazon Route 53 doesn't support associating a VPC with a public hosted zone.")]
+    PublicZone,
+    /// The VPC does not see the zone.
+    #[error("The VPC: {vpc} is not currently associated with the hosted zone: {zone}")]
+    AssociationNotFound {
+        /// The VPC.
+        vpc: String,
+        /// The zone.
+        zone: String,
+    },
+    /// A private zone keeps one VPC at least.
+    #[error("The VPC: {vpc} is the last VPC associated with the hosted zone: {zone}")]
+    LastAssociation {
+        /// The VPC.
+        vpc: String,
+        /// The zone.
+        zone: String,
+    },
+    /// The token is none of ours.
+    #[error("The specified pagination token is not valid.")]
+    InvalidPaginationToken,
+}
+
+impl From<Error> for AwsError {
+    fn from(error: Error) -> Self {
+        let (code, status) = match &error {
+            Error::InvalidInput(_) => ("InvalidInput", 400),
+            Error::InvalidChangeBatch(_) => ("InvalidChangeBatch", 400),
+            Error::InvalidDomainName(_) => ("InvalidDomainName", 400),
+            Error::NoSuchHostedZone(_) => ("NoSuchHostedZone", 404),
+            Error::NoSuchChange(_) => ("NoSuchChange", 404),
+            Error::NoSuchHealthCheck(_) => ("NoSuchHealthCheck", 404),
+            Error::NoSuchDelegationSet(_) => ("NoSuchDelegationSet", 400),
+            Error::HostedZoneAlreadyExists => ("HostedZoneAlreadyExists", 409),
+            Error::HostedZoneNotEmpty => ("HostedZoneNotEmpty", 400),
+            Error::TooManyHostedZones => ("TooManyHostedZones", 400),
+            Error::InvalidVpcId(..) => ("InvalidVPCId", 400),
+            Error::ConflictingDomainExists { .. } => ("ConflictingDomainExists", 400),
+            Error::PublicZone => ("PublicZoneVPCAssociation", 400),
+            Error::AssociationNotFound { .. } => ("VPCAssociationNotFound", 404),
+            Error::LastAssociation { .. } => ("LastVPCAssociation", 400),
+            Error::InvalidPaginationToken => ("InvalidPaginationToken", 400),
+        };
+        AwsError::client(code, error.to_string()).status(status)
+    }
+}
+
+/// A member that is not as the reference says.
+pub fn invalid(text: impl Into<String>) -> Error {
+    Error::InvalidInput(text.into())
+}

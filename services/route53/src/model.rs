@@ -1,0 +1,208 @@
+//! What is stored, all in the account's global scope: hosted zones, their record sets, and changes.
+
+use crate::names;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use zonal_cloud::Record;
+use zonal_cloud::tags::Tags;
+use zonal_wire::Time;
+
+/// A hosted zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostedZone {
+    /// `Z…`, without `/hostedzone/`: the key.
+    pub id: String,
+    /// In normal form: `example.com.`
+    pub name: String,
+    /// What the caller told it apart by.
+    pub caller_reference: String,
+    /// A comment.
+    pub comment: Option<String>,
+    /// Who sees it.
+    pub audience: Audience,
+    /// Its four name servers.
+    pub name_servers: Vec<String>,
+    /// Whether its user still has it.
+    pub state: ZoneState,
+    /// The views that were told of it, and must be told when it goes.
+    pub served: BTreeSet<String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// Who sees a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Audience {
+    /// Everybody.
+    Public,
+    /// These VPCs.
+    Private(Vec<Vpc>),
+}
+
+/// A VPC, with its region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Vpc {
+    /// Such as `us-east-1`.
+    pub region: String,
+    /// `vpc-…`.
+    pub id: String,
+}
+
+/// Where a zone is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ZoneState {
+    /// Its user has it.
+    Live,
+    /// Its user has deleted it: nobody sees it any more, and the planes are being told.
+    Deleting,
+}
+
+impl HostedZone {
+    /// Whether its user still has it.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.state == ZoneState::Live
+    }
+
+    /// Whether only VPCs see it.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        matches!(self.audience, Audience::Private(_))
+    }
+
+    /// The VPCs that see it.
+    #[must_use]
+    pub fn vpcs(&self) -> &[Vpc] {
+        match &self.audience {
+            Audience::Public => &[],
+            Audience::Private(vpcs) => vpcs,
+        }
+    }
+
+    /// Whether a view of the DNS plane is to have it.
+    #[must_use]
+    pub fn is_seen_in(&self, view: &str) -> bool {
+        self.lives()
+            && match &self.audience {
+                Audience::Public => view == zonal_dns::config::PUBLIC,
+                Audience::Private(vpcs) => vpcs.iter().any(|vpc| vpc.id == view),
+            }
+    }
+
+    /// All views that have it or are to have it.
+    pub fn views(&self) -> BTreeSet<&str> {
+        let wanted = self.vpcs().iter().map(|vpc| vpc.id.as_str());
+        let public = (!self.is_private()).then_some(zonal_dns::config::PUBLIC);
+        self.served.iter().map(String::as_str).chain(wanted).chain(public).collect()
+    }
+}
+
+/// A resource record set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordSet {
+    /// See [`RecordSet::key_of`].
+    pub key: String,
+    /// Its zone's id.
+    pub zone: String,
+    /// In normal form.
+    pub name: String,
+    /// One of [`crate::values::TYPES`].
+    pub kind: String,
+    /// What tells it apart from others of its name and type.
+    pub identifier: Option<String>,
+    /// How it is chosen among those.
+    pub policy: Policy,
+    /// What it answers.
+    pub content: Content,
+}
+
+/// How a record set is chosen among those of its name and type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// It is the only one.
+    Simple,
+    /// By its share of all weights.
+    Weighted(u8),
+    /// As long as it is healthy.
+    FailoverPrimary,
+    /// When the primary is not.
+    FailoverSecondary,
+    /// Together with up to seven others.
+    Multivalue,
+}
+
+/// What a record set answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// Values of its own.
+    Records {
+        /// Seconds.
+        ttl: u32,
+        /// One text per record.
+        values: Vec<String>,
+    },
+    /// What another name answers.
+    Alias {
+        /// The hosted zone of that name.
+        zone: String,
+        /// The name, in normal form.
+        name: String,
+        /// `EvaluateTargetHealth`
+        evaluate: bool,
+    },
+}
+
+impl RecordSet {
+    /// The key of a record set. Keys are in the order in which record sets are listed: by zone, then by the name's labels in reverse,
+    /// type and identifier.
+    #[must_use]
+    pub fn key_of(zone: &str, name: &str, kind: &str, identifier: Option<&str>) -> String {
+        // A blank comes before every character that a name in normal form has.
+        format!("{zone} {} {kind} {}", names::reversed(name), identifier.unwrap_or_default())
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// `C…`, without `/change/`: the key.
+    pub id: String,
+    /// The zone that it is of.
+    pub zone: String,
+    /// Whether name servers answer by it.
+    pub status: ChangeStatus,
+    /// When it was made.
+    pub submitted: Time,
+    /// The batch's comment.
+    pub comment: Option<String>,
+}
+
+/// Whether name servers answer by a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChangeStatus {
+    /// Not yet.
+    Pending,
+    /// They do.
+    InSync,
+}
+
+impl Record for HostedZone {
+    const TABLE: &'static str = "route53.hosted_zone";
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Record for RecordSet {
+    const TABLE: &'static str = "route53.record_set";
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Record for Change {
+    const TABLE: &'static str = "route53.change";
+    fn key(&self) -> &str {
+        &self.id
+    }
+}

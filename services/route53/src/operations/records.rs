@@ -1,0 +1,294 @@
+//! Record sets: changes in batches, all or none. Source: Route 53 API reference, `ChangeResourceRecordSets`; the texts are those that
+//! the service answers.
+
+use super::{globally, new_change, plain_id, zone};
+use crate::errors::{Error, invalid};
+use crate::model::{Content, HostedZone, Policy, RecordSet};
+use crate::names;
+use crate::shapes::{
+    Change as WireChange, ChangeAction, ChangeResourceRecordSetsRequest, ChangeResourceRecordSetsResponse,
+    ResourceRecordSet as WireSet, ResourceRecordSetFailover,
+};
+use crate::values;
+use std::collections::{BTreeMap, BTreeSet};
+use zonal_cloud::{Tx, View};
+use zonal_elbv2::zones::region_of_hosted_zone;
+use zonal_wire::AwsError;
+
+/// Changes in one batch; an UPSERT counts twice.
+const BATCH: usize = 1000;
+/// Record sets per zone, as AWS's default quota has it.
+const QUOTA: usize = 10_000;
+
+/// `ChangeResourceRecordSets`
+pub fn change(
+    tx: &mut Tx<'_>,
+    input: &ChangeResourceRecordSetsRequest,
+) -> Result<ChangeResourceRecordSetsResponse, AwsError> {
+    let batch = &input.change_batch;
+    globally(tx, |tx| {
+        let zone = zone(&tx.view(), &input.hosted_zone_id)?.clone();
+        if batch.changes.is_empty() {
+            return Err(invalid("Invalid request: the change batch has no changes").into());
+        }
+        let weight = |change: &WireChange| if change.action == ChangeAction::Upsert { 2 } else { 1 };
+        if batch.changes.iter().map(weight).sum::<usize>() > BATCH {
+            return Err(Error::InvalidChangeBatch(vec![format!("Number of records limit of {BATCH} exceeded.")]).into());
+        }
+        let wanted = batch.changes.iter().map(|change| set_of(&zone, change)).collect::<Result<Vec<_>, _>>()?;
+        let mut problems = Vec::new();
+        let mut seen: BTreeMap<&str, ChangeAction> = BTreeMap::new();
+        for (change, set) in batch.changes.iter().zip(&wanted) {
+            let repeated = seen.insert(&set.key, change.action);
+            if repeated.is_some_and(|before| (before, change.action) != (ChangeAction::Delete, ChangeAction::Create)) {
+                problems.push(format!(
+                    "The request contains an invalid set of changes for a resource record set '{} {}'",
+                    set.kind, set.name
+                ));
+                continue;
+            }
+            problems.extend(apply(tx, &zone, change.action, set));
+        }
+        // What is forbidden between record sets is judged by what the whole batch leaves.
+        if problems.is_empty() {
+            problems.extend(wanted.iter().zip(&batch.changes).filter_map(|(set, change)| {
+                if change.action == ChangeAction::Delete { None } else { conflict(&tx.view(), &zone, set) }
+            }));
+            problems.extend(missing(&tx.view(), &zone));
+        }
+        if !problems.is_empty() {
+            return Err(Error::InvalidChangeBatch(problems).into());
+        }
+        let comment = batch.comment.clone();
+        Ok(ChangeResourceRecordSetsResponse { change_info: new_change(tx, &zone.id, comment) })
+    })
+}
+
+/// Makes one change, or says why not.
+fn apply(tx: &mut Tx<'_>, zone: &HostedZone, action: ChangeAction, set: &RecordSet) -> Vec<String> {
+    let old = tx.get::<RecordSet>(&set.key).cloned();
+    let named = format!(
+        "resource record set [name='{}', type='{}'{}]",
+        set.name,
+        set.kind,
+        set.identifier.as_ref().map(|identifier| format!(", set identifier='{identifier}'")).unwrap_or_default()
+    );
+    match (action, old) {
+        (ChangeAction::Delete, None) => vec![format!("Tried to delete {named} but it was not found")],
+        (ChangeAction::Delete, Some(old)) if !is_same(&old, set) => {
+            vec![format!("Tried to delete {named} but the values provided do not match the current values")]
+        }
+        (ChangeAction::Delete, Some(_)) => {
+            tx.remove::<RecordSet>(&set.key);
+            Vec::new()
+        }
+        (ChangeAction::Create, Some(_)) => vec![format!("Tried to create {named} but it already exists")],
+        (ChangeAction::Create | ChangeAction::Upsert, _) => {
+            let problems = own_problems(zone, set);
+            if problems.is_empty() {
+                tx.put(set.clone());
+            }
+            problems
+        }
+    }
+}
+
+/// Whether two record sets are the same, whatever the order of their values.
+fn is_same(a: &RecordSet, b: &RecordSet) -> bool {
+    let content = match (&a.content, &b.content) {
+        (Content::Records { ttl, values }, Content::Records { ttl: other, values: others }) => {
+            ttl == other && values.iter().collect::<BTreeSet<_>>() == others.iter().collect::<BTreeSet<_>>()
+        }
+        (a, b) => a == b,
+    };
+    content && a.policy == b.policy
+}
+
+/// What is wrong with a record set by itself.
+fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
+    let RecordSet { name, kind, .. } = set;
+    if !names::is_in(name, &zone.name) {
+        return vec![format!("RRSet with DNS name {name} is not permitted in zone {}", zone.name)];
+    }
+    let at_apex = *name == zone.name;
+    if kind == "CNAME" && at_apex {
+        return vec![format!("RRSet of type CNAME with DNS name {name} is not permitted at apex in zone {}", zone.name)];
+    }
+    if kind == "SOA" && !at_apex {
+        return vec![format!("RRSet of type SOA with DNS name {name} is not permitted in zone {}", zone.name)];
+    }
+    match &set.content {
+        Content::Records { values, .. } => {
+            let mut seen = BTreeSet::new();
+            let twice = values.iter().filter(|value| !seen.insert(*value)).map(|value| format!("Duplicate Resource Record: '{value}'"));
+            let lone = matches!(kind.as_str(), "CNAME" | "SOA") && values.len() > 1;
+            let lone = lone.then(|| format!("RRSet of type {kind} with DNS name {name} can have only one resource record"));
+            values.iter().filter_map(|value| values::problem(kind, value)).chain(twice).chain(lone).collect()
+        }
+        Content::Alias { zone: target_zone, name: target, .. } => {
+            alias_problem(zone, kind, target_zone, target).into_iter().collect()
+        }
+    }
+}
+
+fn alias_problem(zone: &HostedZone, kind: &str, target_zone: &str, target: &str) -> Option<String> {
+    let tried = format!("Tried to create an alias that targets {target}, type {kind} in zone {target_zone}");
+    let outside = || format!("{tried}, but the alias target name does not lie within the target zone");
+    if target_zone == zone.id {
+        return (!names::is_in(target, &zone.name)).then(outside);
+    }
+    let Some(region) = region_of_hosted_zone(target_zone) else {
+        return Some(format!("{tried}, but Zonal supports only load balancers and names of the same zone as alias targets"));
+    };
+    if !target.ends_with(&format!(".{region}.elb.amazonaws.com.")) {
+        return Some(outside());
+    }
+    (!matches!(kind, "A" | "AAAA")).then(|| format!("{tried}, but load balancers have addresses only"))
+}
+
+/// What is wrong with a record set beside the others of its zone.
+fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<String> {
+    let RecordSet { name, kind, .. } = set;
+    let others = || view.list::<RecordSet>().filter(|other| other.zone == zone.id && other.name == *name && other.key != set.key);
+    if kind == "CNAME" && others().any(|other| other.kind != "CNAME") {
+        return Some(format!(
+            "RRSet of type CNAME with DNS name {name} is not permitted as it conflicts with other records with the same DNS name in \
+             zone {}",
+            zone.name
+        ));
+    }
+    if kind != "CNAME" && others().any(|other| other.kind == "CNAME") {
+        return Some(format!(
+            "RRSet of type {kind} with DNS name {name} is not permitted as it conflicts with other records with the same DNS name in \
+             zone {}",
+            zone.name
+        ));
+    }
+    let alike = |a: Policy, b: Policy| match (a, b) {
+        (Policy::Weighted(_), Policy::Weighted(_)) | (Policy::Multivalue, Policy::Multivalue) => true,
+        (Policy::FailoverPrimary, Policy::FailoverSecondary) | (Policy::FailoverSecondary, Policy::FailoverPrimary) => true,
+        // Two simple ones have one key; two of the same part in a failover leave nothing to choose by.
+        _ => false,
+    };
+    if others().any(|other| other.kind == *kind && !alike(other.policy, set.policy)) {
+        let identifier = set.identifier.as_deref().unwrap_or("null");
+        return Some(format!(
+            "RRSet with DNS name {name}, type {kind}, SetIdentifier {identifier} cannot be created as other RRSets exist with the \
+             same name and type."
+        ));
+    }
+    if let Content::Alias { zone: target_zone, name: target, .. } = &set.content {
+        let leads = |other: &RecordSet| other.zone == zone.id && other.name == *target && other.kind == *kind && other.key != set.key;
+        if *target_zone == zone.id && !view.list::<RecordSet>().any(leads) {
+            return Some(format!(
+                "Tried to create an alias that targets {target}, type {kind} in zone {target_zone}, but that target was not found"
+            ));
+        }
+    }
+    None
+}
+
+/// What a zone must have and has not.
+fn missing(view: &View<'_>, zone: &HostedZone) -> Vec<String> {
+    let own = || view.list::<RecordSet>().filter(|set| set.zone == zone.id);
+    let has = |kind: &str| own().any(|set| set.name == zone.name && set.kind == kind);
+    let mut problems = Vec::new();
+    if !has("SOA") {
+        problems.push("A HostedZone must contain exactly one SOA record.".to_owned());
+    }
+    if !has("NS") {
+        problems.push("A HostedZone must contain at least one NS record for the zone itself.".to_owned());
+    }
+    if own().count() > QUOTA {
+        problems.push(format!("Number of records limit of {QUOTA} exceeded for the hosted zone."));
+    }
+    problems
+}
+
+/// Reads a record set of a change.
+fn set_of(zone: &HostedZone, change: &WireChange) -> Result<RecordSet, Error> {
+    let wire = &change.resource_record_set;
+    let name = names::normal(&wire.name);
+    let name = name.ok_or_else(|| {
+        Error::InvalidChangeBatch(vec![format!("Domain name '{}' is not a valid domain name", wire.name)])
+    })?;
+    let kind = wire.type_.to_string();
+    let place = format!(
+        "in Change with [Action={}, Name={name}, Type={kind}, SetIdentifier={}]",
+        change.action,
+        wire.set_identifier.as_deref().unwrap_or("null")
+    );
+    if !values::TYPES.contains(&kind.as_str()) {
+        return Err(invalid(format!("Invalid request: Zonal does not support records of type {kind} {place}")));
+    }
+    if let Some(check) = &wire.health_check_id {
+        return Err(Error::NoSuchHealthCheck(check.clone()));
+    }
+    let content = content(wire, &place)?;
+    let policy = policy(wire, &place)?;
+    if policy == Policy::Multivalue && matches!(content, Content::Alias { .. }) {
+        return Err(invalid(format!("Invalid request: MultiValueAnswer records cannot be aliases {place}")));
+    }
+    Ok(RecordSet {
+        key: RecordSet::key_of(&zone.id, &name, &kind, wire.set_identifier.as_deref()),
+        zone: zone.id.clone(),
+        name,
+        kind,
+        identifier: wire.set_identifier.clone(),
+        policy,
+        content,
+    })
+}
+
+fn content(wire: &WireSet, place: &str) -> Result<Content, Error> {
+    let choice = "Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords], or TrafficPolicyInstanceId]";
+    if wire.traffic_policy_instance_id.is_some() {
+        return Err(invalid(format!("Invalid request: Zonal does not support TrafficPolicyInstanceId {place}")));
+    }
+    match (&wire.alias_target, wire.ttl, wire.resource_records.as_slice()) {
+        (None, Some(ttl), records @ [_, ..]) => Ok(Content::Records {
+            ttl: u32::try_from(ttl).map_err(|_| invalid(format!("Invalid request: TTL {ttl} is out of range {place}")))?,
+            values: records.iter().map(|record| record.value.clone()).collect(),
+        }),
+        (Some(alias), None, []) => {
+            let target = names::normal(&alias.dns_name);
+            Ok(Content::Alias {
+                zone: plain_id(&alias.hosted_zone_id).to_owned(),
+                name: target.ok_or_else(|| Error::InvalidDomainName(alias.dns_name.clone()))?,
+                evaluate: alias.evaluate_target_health,
+            })
+        }
+        (Some(_), ..) => Err(invalid(format!("Invalid request: {choice}, but found more than one {place}"))),
+        (None, None, []) => Err(invalid(format!("Invalid request: {choice}, but found none {place}"))),
+        (None, None, _) => Err(invalid(format!("Invalid request: Missing field 'TTL' {place}"))),
+        (None, Some(_), []) => Err(invalid(format!("Invalid request: Missing field 'ResourceRecords' {place}"))),
+    }
+}
+
+fn policy(wire: &WireSet, place: &str) -> Result<Policy, Error> {
+    let unsupported = [
+        ("Region", wire.region.is_some()),
+        ("GeoLocation", wire.geo_location.is_some()),
+        ("GeoProximityLocation", wire.geo_proximity_location.is_some()),
+        ("CidrRoutingConfig", wire.cidr_routing_config.is_some()),
+    ];
+    if let Some((field, _)) = unsupported.iter().find(|(_, given)| *given) {
+        return Err(invalid(format!("Invalid request: Zonal does not support routing by {field} {place}")));
+    }
+    let weight = wire.weight.map(|weight| u8::try_from(weight).map(Policy::Weighted));
+    let weight = weight.transpose().map_err(|_| invalid(format!("Invalid request: Weight is out of range {place}")))?;
+    let failover = wire.failover.map(|failover| match failover {
+        ResourceRecordSetFailover::Primary => Policy::FailoverPrimary,
+        ResourceRecordSetFailover::Secondary => Policy::FailoverSecondary,
+    });
+    let multivalue = (wire.multi_value_answer == Some(true)).then_some(Policy::Multivalue);
+    let given: Vec<Policy> = [weight, failover, multivalue].into_iter().flatten().collect();
+    let choice = "Expected exactly one of [Weight, Region, Failover, GeoLocation, MultiValueAnswer, GeoProximityLocation, CidrRoutingConfig]";
+    match (given.as_slice(), &wire.set_identifier) {
+        ([], None) => Ok(Policy::Simple),
+        ([policy], Some(_)) => Ok(*policy),
+        ([], Some(_)) => Err(invalid(format!("Invalid request: {choice}, but found none {place}"))),
+        ([_], None) => Err(invalid(format!("Invalid request: Missing field 'SetIdentifier' {place}"))),
+        (_, _) => Err(invalid(format!("Invalid request: {choice}, but found more than one {place}"))),
+    }
+}

@@ -1,0 +1,155 @@
+//! Record values: what each type takes. Source: Route 53 Developer Guide, "Supported DNS record types".
+
+use crate::names;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The types that can be served.
+pub const TYPES: [&str; 11] = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SPF", "SRV", "TXT"];
+
+/// What is wrong with a value of a type, in the service's words; `None` where nothing is.
+#[must_use]
+pub fn problem(kind: &str, value: &str) -> Option<String> {
+    let (code, text) = match kind {
+        "A" => value.parse::<Ipv4Addr>().is_err().then_some(("ARRDATAIllegalIPv4Address", "Value is not a valid IPv4 address"))?,
+        "AAAA" => {
+            value.parse::<Ipv6Addr>().is_err().then_some(("AAAARRDATAIllegalIPv6Address", "Value is not a valid IPv6 address"))?
+        }
+        "CNAME" | "NS" | "PTR" => name_problem(value)?,
+        "MX" => fields(value, 1)?,
+        "SRV" => fields(value, 3)?,
+        "SOA" => soa(value)?,
+        "CAA" => caa(value)?,
+        _ => texts(value)?,
+    };
+    Some(format!("Invalid Resource Record: 'FATAL problem: {code} ({text}) encountered with '{value}''"))
+}
+
+type Problem = (&'static str, &'static str);
+
+fn name_problem(name: &str) -> Option<Problem> {
+    if name == "." || names::normal(name).is_some() {
+        None
+    } else if name.is_empty() || name.starts_with('.') || name.contains("..") {
+        Some(("DomainLabelEmpty", "Domain label is empty"))
+    } else if name.split('.').any(|label| label.len() > 63) {
+        Some(("DomainLabelTooLong", "Domain label is too long"))
+    } else {
+        Some(("UnsupportedCharacter", "Value contains unsupported characters"))
+    }
+}
+
+/// Numbers of sixteen bits, then a name.
+fn fields(value: &str, numbers: usize) -> Option<Problem> {
+    let parts: Vec<&str> = value.split_ascii_whitespace().collect();
+    let (Some((name, rest)), true) = (parts.split_last(), parts.len() == numbers + 1) else {
+        return Some(match numbers {
+            1 => ("MXRRDATANotTwoFields", "MX record doesn't have 2 fields"),
+            _ => ("SRVRRDATANotFourFields", "SRV record doesn't have 4 fields"),
+        });
+    };
+    if rest.iter().any(|number| number.parse::<u16>().is_err()) {
+        return Some(("InvalidNumber", "Value is not a number from 0 to 65535"));
+    }
+    name_problem(name)
+}
+
+fn soa(value: &str) -> Option<Problem> {
+    let parts: Vec<&str> = value.split_ascii_whitespace().collect();
+    let [server, mail, numbers @ ..] = parts.as_slice() else { return Some(SOA_FIELDS) };
+    if numbers.len() != 5 {
+        return Some(SOA_FIELDS);
+    }
+    if numbers.iter().any(|number| number.parse::<u32>().is_err()) {
+        return Some(("InvalidNumber", "Value is not a number from 0 to 4294967295"));
+    }
+    name_problem(server).or_else(|| name_problem(mail))
+}
+
+const SOA_FIELDS: Problem = ("SOARRDATANotSevenFields", "SOA record doesn't have 7 fields");
+
+fn caa(value: &str) -> Option<Problem> {
+    let mut parts = value.trim_ascii().splitn(3, ' ');
+    let (Some(flags), Some(tag), Some(text)) = (parts.next(), parts.next(), parts.next()) else {
+        return Some(("CAARRDATANotThreeFields", "CAA record doesn't have 3 fields"));
+    };
+    if flags.parse::<u8>().is_err() || tag.is_empty() || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Some(("InvalidCAAValue", "Value is not a valid CAA record"));
+    }
+    texts(text)
+}
+
+/// One or more texts, each in quotation marks and of up to 255 octets.
+fn texts(value: &str) -> Option<Problem> {
+    let mut octets = value.trim_ascii().bytes().peekable();
+    if octets.peek().is_none() {
+        return Some(("InvalidCharacterString", "Value should be enclosed in quotation marks"));
+    }
+    while let Some(octet) = octets.next() {
+        match octet {
+            b' ' | b'\t' => continue,
+            b'"' => {}
+            _ => return Some(("InvalidCharacterString", "Value should be enclosed in quotation marks")),
+        }
+        let mut length = 0;
+        loop {
+            match octets.next() {
+                None => return Some(("InvalidCharacterString", "Value should be enclosed in quotation marks")),
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    // Three octal digits, or the character that follows as itself.
+                    if octets.next().is_some_and(|first| first.is_ascii_digit()) {
+                        octets.next();
+                        octets.next();
+                    }
+                }
+                Some(_) => {}
+            }
+            length += 1;
+        }
+        if length > 255 {
+            return Some(("CharacterStringTooLong", "Value is too long"));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_takes_its_own_values() {
+        for (kind, value, fits) in [
+            ("A", "192.0.2.1", true),
+            ("A", "192.0.2", false),
+            ("AAAA", "2001:db8::1", true),
+            ("AAAA", "192.0.2.1", false),
+            ("CNAME", "www.example.com", true),
+            ("CNAME", "www..example.com", false),
+            ("MX", "10 mail.example.com.", true),
+            ("MX", "mail.example.com.", false),
+            ("MX", "65536 mail.example.com", false),
+            ("SRV", "1 2 3 host.example.com", true),
+            ("SRV", "1 2 host.example.com", false),
+            ("SOA", "ns.example.com. host.example.com. 1 7200 900 1209600 86400", true),
+            ("SOA", "ns.example.com. host.example.com. 1", false),
+            ("CAA", "0 issue \"ca.example.com\"", true),
+            ("CAA", "0 issue ca.example.com", false),
+            ("TXT", "\"v=spf1 -all\"", true),
+            ("TXT", "\"a\" \"b\\\"c\"", true),
+            ("TXT", "v=spf1", false),
+            ("TXT", "\"open", false),
+        ] {
+            assert_eq!(problem(kind, value).is_none(), fits, "{kind} {value}");
+        }
+        assert!(problem("TXT", &format!("\"{}\"", "a".repeat(256))).is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_services_words() {
+        assert_eq!(
+            problem("A", "x").as_deref(),
+            Some("Invalid Resource Record: 'FATAL problem: ARRDATAIllegalIPv4Address (Value is not a valid IPv4 address) encountered with 'x''")
+        );
+    }
+}

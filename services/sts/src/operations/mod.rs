@@ -1,0 +1,4 @@
+//! One file per noun, one handler per operation.
+
+pub mod identity;
+pub mod sessions;
