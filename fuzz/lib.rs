@@ -47,12 +47,15 @@ pub fn form(protocol: Protocol, data: &[u8]) {
     if !api.protocols.contains(&protocol) {
         return;
     }
-    let scope = format!("AWS4-HMAC-SHA256 Credential=A/1/r/{}/aws4_request, SignedHeaders=host, Signature=0", api.signing);
+    let scope =
+        format!("AWS4-HMAC-SHA256 Credential=A/1/r/{}/aws4_request, SignedHeaders=host, Signature=0", api.signing);
     let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", &*scope)];
     let Some(head) = head("POST", "/", &headers) else { return };
     let body = [format!("Action={}&", operation.name).as_bytes(), rest].concat();
     match door::identify(&head, &body, &APIS) {
-        Ok(identified) => _ = door::decode(&identified, &head, &body).map_err(|error| assert!(error.status < 500, "{error}")),
+        Ok(identified) => {
+            _ = door::decode(&identified, &head, &body).map_err(|error| assert!(error.status < 500, "{error}"))
+        }
         Err(rejection) => assert!(rejection.error.status < 500, "{}", rejection.error),
     }
 }

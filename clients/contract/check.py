@@ -2,7 +2,8 @@
 """The contract check: botocore and our wire must understand each other, whole.
 
 For every operation that a service lists, in every protocol that botocore can speak to it:
-  - botocore's serializer fills and signs a request with every member; our decoder must read all of it back;
+  - botocore's serializer fills a request with every member, its signer signs it; the signature must verify, and our
+    decoder must read all of it back;
   - we encode an answer with every member; botocore's parser must read all of it back;
   - each modelled error that we answer must reach botocore with its code, message and request id.
 Each is done with all members, then with random ones (seeded), so that all enum values and shapes get their turn.
@@ -220,15 +221,19 @@ class Check:
         request = serializer.serialize_to_request(parameters, operation)
         botocore.awsrequest.prepare_request_dict(request, "http://localhost:4566")
         prepared = botocore.awsrequest.create_request_object(request)
-        keys = botocore.credentials.Credentials("AKIDEXAMPLE", "secret")
+        keys = botocore.credentials.Credentials("AKIDEXAMPLE", "the/secret+key")
         botocore.auth.SigV4Auth(keys, model.signing_name, "us-east-1").add_auth(prepared)
         prepared = prepared.prepare()
         body = prepared.body or b""
+        headers = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in prepared.headers.items()}
+        # The connection adds the host.
+        headers.setdefault("Host", "localhost:4566")
         answer = self.wire.ask(
             do="decode",
+            secret=keys.secret_key,
             method=prepared.method,
             uri=prepared.url.split("4566", 1)[1] or "/",
-            headers={k: v.decode() if isinstance(v, bytes) else str(v) for k, v in prepared.headers.items()},
+            headers=headers,
             body=base64.b64encode(body.encode() if isinstance(body, str) else body).decode(),
         )
         self.counts["inputs"] += 1

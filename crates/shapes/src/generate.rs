@@ -78,10 +78,8 @@ impl Generator<'_> {
     /// The type of a field: plain if required, lists and maps always, else an `Option`.
     fn field_type(&self, owner: &str, member: &Member) -> String {
         let plain = self.rust_type(&member.kind);
-        let collection = matches!(
-            self.file.declared.get(&member.kind.name),
-            Some(Declared::List { .. } | Declared::Map { .. })
-        );
+        let collection =
+            matches!(self.file.declared.get(&member.kind.name), Some(Declared::List { .. } | Declared::Map { .. }));
         if collection || member.attributes.has("required") {
             plain
         } else if self.contains(&member.kind.name, owner, &mut BTreeSet::new()) {
@@ -148,14 +146,20 @@ impl Generator<'_> {
         match declared {
             Declared::Structure(members) => {
                 assert!(members.len() <= 256, "{name} has more members than readers keep track of");
-                _ = writeln!(out, "    pub static {table}: StructureFacts = StructureFacts {{ name: {name:?}, members: &[");
+                _ = writeln!(
+                    out,
+                    "    pub static {table}: StructureFacts = StructureFacts {{ name: {name:?}, members: &["
+                );
                 for member in members {
                     self.member(out, member);
                 }
                 out.push_str("    ] };\n");
             }
             Declared::Enum(values) => {
-                _ = writeln!(out, "    pub static {table}: EnumFacts = EnumFacts {{ name: {name:?}, values: &{values:?} }};");
+                _ = writeln!(
+                    out,
+                    "    pub static {table}: EnumFacts = EnumFacts {{ name: {name:?}, values: &{values:?} }};"
+                );
             }
             Declared::List { item, attributes } => {
                 _ = writeln!(
@@ -235,7 +239,8 @@ impl Generator<'_> {
                 })
             };
             let (input, output) = (side("input", "Input"), side("output", "Output"));
-            let errors: Vec<&str> = operation.attributes.get("errors").map_or(Vec::new(), |list| list.split(',').collect());
+            let errors: Vec<&str> =
+                operation.attributes.get("errors").map_or(Vec::new(), |list| list.split(',').collect());
             _ = writeln!(
                 rows,
                 "        OperationFacts {{ name: {name:?}, method: {:?}, uri: {:?}, status: {}, input: &{input}, output: &{output}, \
@@ -255,7 +260,11 @@ impl Generator<'_> {
             );
         }
         out.push_str(&empty);
-        _ = writeln!(tables, "    pub static OPERATIONS: [OperationFacts; {}] = [\n{rows}    ];", self.file.operations.len());
+        _ = writeln!(
+            tables,
+            "    pub static OPERATIONS: [OperationFacts; {}] = [\n{rows}    ];",
+            self.file.operations.len()
+        );
         let mut errors = String::new();
         for (name, facts) in &self.file.errors {
             _ = writeln!(
@@ -369,7 +378,13 @@ mod tests {
     #[test]
     fn required_members_are_plain_and_recursion_is_boxed() {
         let text = generate(&parse(SMALL).expect("reads"));
-        for line in ["pub next: Option<Box<In>>,", "pub type_: Kind,", "pub tags: Vec<String>,", "pub struct GetOutput {", "AB,"] {
+        for line in [
+            "pub next: Option<Box<In>>,",
+            "pub type_: Kind,",
+            "pub tags: Vec<String>,",
+            "pub struct GetOutput {",
+            "AB,",
+        ] {
             assert!(text.contains(line), "{line} in {text}");
         }
     }
@@ -378,7 +393,9 @@ mod tests {
     fn form_names_follow_the_protocol() {
         let query = generate(&parse(SMALL).expect("reads"));
         assert!(query.contains(r#"name: "Tags", wire: "Tags", query: "Tag""#), "{query}");
-        let ec2 = generate(&parse("protocols ec2\nstructure A\n  X string name=theX\n  Y string name=y query=Q\n").expect("reads"));
+        let ec2 = generate(
+            &parse("protocols ec2\nstructure A\n  X string name=theX\n  Y string name=y query=Q\n").expect("reads"),
+        );
         assert!(ec2.contains(r#"wire: "theX", query: "TheX""#) && ec2.contains(r#"wire: "y", query: "Q""#), "{ec2}");
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 const KEYWORDS: [&str; 52] = [
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum",
-    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut",
-    "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
-    "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "union",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "union",
 ];
 
 /// A field's name: `VPCZoneIdentifier` to `vpc_zone_identifier`, `LoadBalancerARNs` to `load_balancer_arns`, `Type` to
@@ -114,10 +114,29 @@ mod tests {
 
     #[test]
     fn variants_are_camel_case_and_distinct() {
-        let values = ["shutting-down", "UPDATE_COMPLETE", "t2.micro", "InService", "self", "80", "*", "Pending:Wait", "pending-wait"];
+        let values = [
+            "shutting-down",
+            "UPDATE_COMPLETE",
+            "t2.micro",
+            "InService",
+            "self",
+            "80",
+            "*",
+            "Pending:Wait",
+            "pending-wait",
+        ];
         let values: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
-        let expected =
-            ["ShuttingDown", "UpdateComplete", "T2Micro", "InService", "Self_", "V80", "Other", "PendingWait", "PendingWait2"];
+        let expected = [
+            "ShuttingDown",
+            "UpdateComplete",
+            "T2Micro",
+            "InService",
+            "Self_",
+            "V80",
+            "Other",
+            "PendingWait",
+            "PendingWait2",
+        ];
         assert_eq!(variants(&values), expected);
     }
 }

@@ -158,7 +158,8 @@ pub fn parse(text: &str) -> Result<File, Malformed> {
         open = None;
         let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
         let mut words = rest.split(' ');
-        let mut next = || words.next().filter(|w| !w.is_empty()).ok_or_else(|| fail(format!("{keyword} says too little")));
+        let mut next =
+            || words.next().filter(|w| !w.is_empty()).ok_or_else(|| fail(format!("{keyword} says too little")));
         let (name, declared) = match keyword {
             "operation" => {
                 let (name, method, uri) = (next()?, next()?, next()?);
@@ -206,7 +207,8 @@ fn kind(text: &str) -> Result<Kind, String> {
     let Some((name, inner)) = text.split_once('(') else {
         return Ok(Kind { name: text.to_owned(), limits: Limits::default() });
     };
-    let (min, max) = inner.strip_suffix(')').and_then(|i| i.split_once(',')).ok_or_else(|| format!("limits in {text}"))?;
+    let (min, max) =
+        inner.strip_suffix(')').and_then(|i| i.split_once(',')).ok_or_else(|| format!("limits in {text}"))?;
     Ok(Kind { name: name.to_owned(), limits: Limits { min: bound(min)?, max: bound(max)? } })
 }
 

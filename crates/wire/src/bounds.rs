@@ -1,6 +1,9 @@
 //! How much a request may be. What is beyond is refused before it costs memory or stack.
 
 use crate::AwsError;
+use flate2::read::GzDecoder;
+use std::borrow::Cow;
+use std::io::Read as _;
 
 /// The most that is read of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,23 @@ impl Unreadable {
             _ => AwsError::client(malformed, self.to_string()),
         }
     }
+}
+
+/// The body as it was before the client compressed it; SDKs do so with large metrics.
+pub(crate) fn plain<'a>(body: &'a [u8], encoding: Option<&str>, bounds: &Bounds) -> Result<Cow<'a, [u8]>, Unreadable> {
+    match encoding {
+        Some(name) if name.eq_ignore_ascii_case("gzip") => {}
+        _ => return Ok(Cow::Borrowed(body)),
+    }
+    let mut out = Vec::new();
+    // One byte more than may be tells a bomb from a body that just fits.
+    let most = u64::try_from(bounds.body).unwrap_or(u64::MAX).saturating_add(1);
+    let read = GzDecoder::new(body).take(most).read_to_end(&mut out);
+    read.map_err(|error| Unreadable::Syntax(error.to_string()))?;
+    if out.len() > bounds.body {
+        return Err(Unreadable::TooLong { what: "body", most: bounds.body });
+    }
+    Ok(Cow::Owned(out))
 }
 
 /// Counts values and levels while a document is read.

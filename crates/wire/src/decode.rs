@@ -1,6 +1,6 @@
 //! From a request's bytes to an operation's input, for each protocol.
 
-use crate::bounds::Unreadable;
+use crate::bounds::{Unreadable, plain};
 use crate::cbor;
 use crate::door::{Identified, Parsed, RequestHead};
 use crate::facts::{Kind, Location, MemberFacts, Protocol};
@@ -18,6 +18,7 @@ pub(crate) fn input(identified: &Identified, head: &RequestHead, body: &[u8]) ->
     let bounds = &identified.bounds;
     let protocol = identified.protocol;
     let unreadable = |error: Unreadable| error.render(malformed(protocol));
+    let body = &*plain(body, head.header("content-encoding"), bounds).map_err(unreadable)?;
     let reading = match protocol {
         Protocol::Query | Protocol::Ec2 => {
             let empty = Tree::default();
@@ -117,7 +118,8 @@ fn located(
             Location::Payload => match into.slot(index) {
                 Some(Slot::Blob(blob)) => blob.0 = body.to_vec(),
                 Some(Slot::String(_)) => {
-                    let text = String::from_utf8(body.to_vec()).map_err(|_| Unreadable::Syntax("text that is not UTF-8".into()))?;
+                    let text = String::from_utf8(body.to_vec())
+                        .map_err(|_| Unreadable::Syntax("text that is not UTF-8".into()))?;
                     reading.one(Some(&Words(vec![text])), index, facts, into);
                 }
                 _ => {}

@@ -50,10 +50,8 @@ fn respond(status: u16, protocol: Protocol, body: Vec<u8>, request_id: &str) -> 
         Protocol::RestJson => "application/json",
         Protocol::RpcV2Cbor => "application/cbor",
     };
-    let mut headers = vec![
-        ("x-amzn-RequestId".to_owned(), request_id.to_owned()),
-        ("Content-Type".to_owned(), media.to_owned()),
-    ];
+    let mut headers =
+        vec![("x-amzn-RequestId".to_owned(), request_id.to_owned()), ("Content-Type".to_owned(), media.to_owned())];
     match protocol {
         Protocol::RpcV2Cbor => headers.push(("smithy-protocol".to_owned(), "rpc-v2-cbor".to_owned())),
         Protocol::RestXml => headers.push(("x-amz-request-id".to_owned(), request_id.to_owned())),
@@ -109,11 +107,13 @@ fn rest_xml_output(identified: &Identified, output: &dyn Structure) -> String {
 /// A body that is a member as it stands.
 fn payload(output: &dyn Structure) -> Option<Vec<u8>> {
     let members = output.facts().members.iter().enumerate();
-    members.filter(|(_, facts)| facts.location == Location::Payload).find_map(|(index, facts)| match output.view(index) {
-        View::Blob(bytes) => Some(bytes.to_vec()),
-        View::String(text) => Some(text.as_bytes().to_vec()),
-        View::Absent if !matches!(facts.kind, Kind::Structure(_)) => Some(Vec::new()),
-        _ => None,
+    members.filter(|(_, facts)| facts.location == Location::Payload).find_map(|(index, facts)| {
+        match output.view(index) {
+            View::Blob(bytes) => Some(bytes.to_vec()),
+            View::String(text) => Some(text.as_bytes().to_vec()),
+            View::Absent if !matches!(facts.kind, Kind::Structure(_)) => Some(Vec::new()),
+            _ => None,
+        }
     })
 }
 

@@ -1,4 +1,5 @@
-//! The error that an operation answers: AWS's code, message and HTTP status, independent of the protocol that carries it.
+//! The error that an operation answers: AWS's code, message and HTTP status, independent of the protocol that carries
+//! it.
 
 use std::borrow::Cow;
 use std::fmt;

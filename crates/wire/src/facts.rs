@@ -223,10 +223,7 @@ pub const FREE: Limits = Limits { min: None, max: None };
 
 /// Limits from the least and the most; `i64::MIN` and `i64::MAX` stand for none.
 pub const fn limits(min: i64, max: i64) -> Limits {
-    Limits {
-        min: if min == i64::MIN { None } else { Some(min) },
-        max: if max == i64::MAX { None } else { Some(max) },
-    }
+    Limits { min: if min == i64::MIN { None } else { Some(min) }, max: if max == i64::MAX { None } else { Some(max) } }
 }
 
 /// The values of an enum.

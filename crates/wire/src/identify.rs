@@ -2,7 +2,7 @@
 //! target header, the host, the path; the protocol by what only it sends.
 
 use crate::AwsError;
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, plain};
 use crate::door::{Identified, Parsed, Rejection, RequestHead};
 use crate::facts::{Api, OperationFacts, Protocol};
 use crate::form::Tree;
@@ -58,14 +58,18 @@ impl<'a> Hints<'a> {
         let mut form = Tree::default();
         if self.is_form() || self.head.query().contains("Action=") {
             let body = if self.is_form() { body } else { b"" };
-            let read = form.read(self.head.query().as_bytes(), bounds).and_then(|()| form.read(body, bounds));
+            let read = form.read(self.head.query().as_bytes(), bounds).and_then(|()| {
+                let body = plain(body, self.head.header("content-encoding"), bounds)?;
+                form.read(&body, bounds)
+            });
             read.map_err(|error| self.reject(error.render("MalformedQueryString"), None, Protocol::Query))?;
         }
         let candidates = self.candidates(apis, &form);
         let Some(api) = self.choose(&candidates, &form) else {
             let named = self.scope.as_ref().map_or_else(String::new, |scope| format!(" '{}'", scope.service));
             let name = self.operation_name(&form).unwrap_or("");
-            let error = unknown(self.protocol(), None, name, &format!("No service{named} here has the operation {name}."));
+            let error =
+                unknown(self.protocol(), None, name, &format!("No service{named} here has the operation {name}."));
             return Err(self.reject(error, None, self.protocol()));
         };
         self.operation(api, form, bounds)
@@ -73,7 +77,9 @@ impl<'a> Hints<'a> {
 
     /// The services that the request may mean: by the first hint that any service fits.
     fn candidates(&self, apis: &[&'static Api], form: &Tree) -> Vec<&'static Api> {
-        let fitting = |fits: &dyn Fn(&Api) -> bool| -> Vec<&'static Api> { apis.iter().copied().filter(|api| fits(api)).collect() };
+        let fitting = |fits: &dyn Fn(&Api) -> bool| -> Vec<&'static Api> {
+            apis.iter().copied().filter(|api| fits(api)).collect()
+        };
         if let Some(scope) = &self.scope {
             // A signature for a service that is not here is not for another one.
             return fitting(&|api| api.signing == scope.service);
@@ -175,7 +181,9 @@ fn unknown(protocol: Protocol, api: Option<&Api>, name: &str, message: &str) -> 
         (Protocol::Query, Some(api)) => {
             AwsError::client("InvalidAction", format!("Could not find operation {name} for version {}", api.version))
         }
-        (Protocol::Ec2, _) => AwsError::client("InvalidAction", format!("The action {name} is not valid for this web service.")),
+        (Protocol::Ec2, _) => {
+            AwsError::client("InvalidAction", format!("The action {name} is not valid for this web service."))
+        }
         (Protocol::Query, None) => AwsError::client("InvalidAction", message),
         (Protocol::Json10 | Protocol::Json11, _) => AwsError::client("UnknownOperationException", message),
         _ => AwsError::client("UnknownOperationException", message).status(404),

@@ -85,7 +85,9 @@ impl Node for Json<'_> {
 
     fn strangers(&self, facts: &StructureFacts) -> Vec<String> {
         match (self.names, self.value) {
-            (Names::Member, Value::Object(map)) => map.keys().filter(|key| facts.index(key).is_none()).cloned().collect(),
+            (Names::Member, Value::Object(map)) => {
+                map.keys().filter(|key| facts.index(key).is_none()).cloned().collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -97,7 +99,12 @@ impl Node for Json<'_> {
 
     fn entries(&self, _: &MapFacts) -> Option<Vec<(String, Self)>> {
         let map = self.value.as_object()?;
-        Some(map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), self.at(value))).collect())
+        Some(
+            map.iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key.clone(), self.at(value)))
+                .collect(),
+        )
     }
 
     fn scalar(&self) -> Scalar<'_> {

@@ -106,7 +106,13 @@ impl Reading {
     }
 
     /// Fills one member of the input from a node; `None` is an absent one.
-    pub fn one<N: Node>(&mut self, node: Option<&N>, index: usize, facts: &'static MemberFacts, into: &mut dyn Structure) {
+    pub fn one<N: Node>(
+        &mut self,
+        node: Option<&N>,
+        index: usize,
+        facts: &'static MemberFacts,
+        into: &mut dyn Structure,
+    ) {
         match (node, into.slot_if(node.is_some(), index)) {
             (Some(node), Some(slot)) => {
                 let trail = Trail { up: None, step: Step::Member(facts) };

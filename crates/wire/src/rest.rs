@@ -109,8 +109,12 @@ pub(crate) fn words(
 ) -> Option<Words> {
     let header = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
     let found: Vec<String> = match (facts.location, &facts.kind) {
-        (Location::Uri, _) => labels.iter().filter(|(name, _)| name == facts.wire).map(|(_, value)| value.clone()).collect(),
-        (Location::Query, _) => query.iter().filter(|(name, _)| name == facts.wire).map(|(_, value)| value.clone()).collect(),
+        (Location::Uri, _) => {
+            labels.iter().filter(|(name, _)| name == facts.wire).map(|(_, value)| value.clone()).collect()
+        }
+        (Location::Query, _) => {
+            query.iter().filter(|(name, _)| name == facts.wire).map(|(_, value)| value.clone()).collect()
+        }
         (Location::Header, Kind::List(_)) => {
             let values = headers.get_all(facts.wire).iter().map(header);
             values.flat_map(|line| line.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>()).collect()
@@ -137,7 +141,9 @@ pub(crate) fn head(structure: &dyn Structure, status: u16) -> (u16, Vec<(String,
             (Location::Status, View::Integer(value)) => status = u16::try_from(value).unwrap_or(status),
             (Location::Headers, View::Map(map)) => {
                 let kind = if let Kind::Map(map) = facts.kind { map.value } else { facts.kind };
-                map.each(&mut |key, view| headers.push((format!("{}{key}", facts.wire), leaf(view, &kind, TimeFormat::HttpDate))));
+                map.each(&mut |key, view| {
+                    headers.push((format!("{}{key}", facts.wire), leaf(view, &kind, TimeFormat::HttpDate)))
+                });
             }
             (Location::Header, View::List(list)) => {
                 let kind = if let Kind::List(list) = facts.kind { list.item } else { facts.kind };
@@ -146,7 +152,9 @@ pub(crate) fn head(structure: &dyn Structure, status: u16) -> (u16, Vec<(String,
                 headers.push((facts.wire.to_owned(), items.join(", ")));
             }
             (_, View::Absent) => {}
-            (Location::Header, view) => headers.push((facts.wire.to_owned(), leaf(view, &facts.kind, TimeFormat::HttpDate))),
+            (Location::Header, view) => {
+                headers.push((facts.wire.to_owned(), leaf(view, &facts.kind, TimeFormat::HttpDate)))
+            }
             _ => {}
         }
     }
@@ -163,7 +171,11 @@ mod tests {
         let given: Vec<&str> = segments(path).collect();
         let found = fit(template, &given).expect("decodes").map(|(_, labels)| labels);
         let values = found.map(|labels| labels.into_iter().map(|(_, value)| value).collect::<Vec<_>>());
-        assert_eq!(values, expected.map(|e| e.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>()), "{template} {path}");
+        assert_eq!(
+            values,
+            expected.map(|e| e.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>()),
+            "{template} {path}"
+        );
     }
 
     #[test]

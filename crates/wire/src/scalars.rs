@@ -313,7 +313,9 @@ mod tests {
 
     #[test]
     fn what_is_no_instant_is_refused() {
-        for text in ["", "yesterday", "2026-02-29T00:00:00Z", "2026-13-01", "2026-11-24T24:00:00Z", "1e40", "NaN", "٢٠٢٦", "-"] {
+        for text in
+            ["", "yesterday", "2026-02-29T00:00:00Z", "2026-13-01", "2026-11-24T24:00:00Z", "1e40", "NaN", "٢٠٢٦", "-"]
+        {
             assert_eq!(Time::parse(text), None, "{text}");
         }
     }

@@ -35,7 +35,8 @@ impl Scope {
         let mut parts = text.rsplitn(5, '/');
         let terminator = parts.next()?;
         let (service, region, date, access_key) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let whole = terminator == "aws4_request" && [service, region, date, access_key].iter().all(|part| !part.is_empty());
+        let whole =
+            terminator == "aws4_request" && [service, region, date, access_key].iter().all(|part| !part.is_empty());
         whole.then(|| Scope {
             access_key: access_key.to_owned(),
             date: date.to_owned(),
@@ -69,14 +70,20 @@ impl Claim {
     fn of(head: &RequestHead) -> Result<Option<Claim>, AwsError> {
         if let Some(value) = head.header("authorization") {
             let Some(rest) = value.strip_prefix(ALGORITHM) else {
-                return Err(incomplete(format!("Unsupported AWS 'algorithm': '{}'", value.split(' ').next().unwrap_or(""))));
+                return Err(incomplete(format!(
+                    "Unsupported AWS 'algorithm': '{}'",
+                    value.split(' ').next().unwrap_or("")
+                )));
             };
             let field = |name: &str| rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             let needed = |name: &str| {
-                field(name).ok_or_else(|| incomplete(format!("Authorization header requires '{name}' parameter. Authorization={value}")))
+                field(name).ok_or_else(|| {
+                    incomplete(format!("Authorization header requires '{name}' parameter. Authorization={value}"))
+                })
             };
             let date = head.header("x-amz-date").or_else(|| head.header("date"));
-            return Claim::from(needed("Credential")?, needed("SignedHeaders")?, needed("Signature")?, date, None).map(Some);
+            return Claim::from(needed("Credential")?, needed("SignedHeaders")?, needed("Signature")?, date, None)
+                .map(Some);
         }
         let query = pairs(head.query()).map_err(|error| incomplete(error.to_string()))?;
         let field = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -86,9 +93,13 @@ impl Claim {
         let needed = |name: &str| {
             field(name).ok_or_else(|| incomplete(format!("AWS query-string parameters must include '{name}'")))
         };
-        let seconds = needed("X-Amz-Expires")?.parse().map(Duration::from_secs).map_err(|_| incomplete("X-Amz-Expires should be a number"))?;
+        let seconds = needed("X-Amz-Expires")?
+            .parse()
+            .map(Duration::from_secs)
+            .map_err(|_| incomplete("X-Amz-Expires should be a number"))?;
         let (credential, headers) = (needed("X-Amz-Credential")?, needed("X-Amz-SignedHeaders")?);
-        Claim::from(credential, headers, needed("X-Amz-Signature")?, Some(needed("X-Amz-Date")?), Some(seconds)).map(Some)
+        Claim::from(credential, headers, needed("X-Amz-Signature")?, Some(needed("X-Amz-Date")?), Some(seconds))
+            .map(Some)
     }
 
     fn from(
@@ -98,8 +109,12 @@ impl Claim {
         date: Option<&str>,
         expires: Option<Duration>,
     ) -> Result<Claim, AwsError> {
-        let scope = Scope::parse(credential)
-            .ok_or_else(|| incomplete(format!("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{credential}'")))?;
+        let scope = Scope::parse(credential).ok_or_else(|| {
+            incomplete(format!(
+                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got \
+                 '{credential}'"
+            ))
+        })?;
         Ok(Claim {
             scope,
             signed_headers: headers.split(';').map(str::to_ascii_lowercase).collect(),
@@ -123,17 +138,21 @@ fn mismatch(message: impl Into<String>) -> AwsError {
 /// # Errors
 /// `MissingAuthenticationToken`, `IncompleteSignature`, `SignatureDoesNotMatch`, as AWS answers them.
 pub fn verify(head: &RequestHead, body_sha: &str, secret: &str, now: Time) -> Result<Scope, AwsError> {
-    let missing = || AwsError::client("MissingAuthenticationToken", "Request is missing Authentication Token").status(403);
+    let missing =
+        || AwsError::client("MissingAuthenticationToken", "Request is missing Authentication Token").status(403);
     let claim = Claim::of(head)?.ok_or_else(missing)?;
     let stamp = claim.date.as_deref().and_then(Time::parse);
-    let at = stamp.ok_or_else(|| incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."))?;
+    let at = stamp.ok_or_else(|| {
+        incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    })?;
     fresh(&claim, at, now)?;
     if !claim.signed_headers.iter().any(|name| name == "host") {
         return Err(mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."));
     }
     let payload = payload(head, &claim, body_sha)?;
     let request = canonical(head, &claim, &payload);
-    let to_sign = format!("{ALGORITHM}\n{}\n{}\n{}", at.basic(), claim.scope.text(), hex(&Sha256::digest(request.as_bytes())));
+    let to_sign =
+        format!("{ALGORITHM}\n{}\n{}\n{}", at.basic(), claim.scope.text(), hex(&Sha256::digest(request.as_bytes())));
     let expected = sign(secret, &claim.scope, &to_sign);
     if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
         Ok(claim.scope)
@@ -157,11 +176,18 @@ fn fresh(claim: &Claim, at: Time, now: Time) -> Result<(), AwsError> {
     let lives = claim.expires.map_or(SKEW, |expires| expires.min(LONGEST));
     if at + lives < now {
         let (at, limit) = (at.basic(), (now - lives).basic());
-        return Err(mismatch(format!("Signature expired: {at} is now earlier than {limit} ({} - {} min.)", now.basic(), lives.as_secs() / 60)));
+        return Err(mismatch(format!(
+            "Signature expired: {at} is now earlier than {limit} ({} - {} min.)",
+            now.basic(),
+            lives.as_secs() / 60
+        )));
     }
     if at > now + SKEW {
         let (at, limit) = (at.basic(), (now + SKEW).basic());
-        return Err(mismatch(format!("Signature not yet current: {at} is still later than {limit} ({} + 15 min.)", now.basic())));
+        return Err(mismatch(format!(
+            "Signature not yet current: {at} is still later than {limit} ({} + 15 min.)",
+            now.basic()
+        )));
     }
     Ok(())
 }
@@ -187,7 +213,9 @@ fn canonical(head: &RequestHead, claim: &Claim, payload: &str) -> String {
             .headers
             .get_all(name.as_str())
             .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+            .map(|value| {
+                String::from_utf8_lossy(value.as_bytes()).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+            })
             .collect();
         // HTTP/2 sends the host as `:authority`.
         let value = match (name.as_str(), values.is_empty(), head.uri.authority()) {
@@ -315,7 +343,13 @@ mod tests {
                 "",
             ),
             (
-                example("POST", "/", &[], "host;x-amz-date", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+                example(
+                    "POST",
+                    "/",
+                    &[],
+                    "host;x-amz-date",
+                    "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+                ),
                 "",
             ),
             (
@@ -330,7 +364,13 @@ mod tests {
             ),
         ] {
             let verdict = verify(&request, &body_sha(body.as_bytes()), SECRET, at("20150830T123600Z"));
-            assert_eq!(verdict.map(|scope| scope.access_key), Ok("AKIDEXAMPLE".to_owned()), "{} {}", request.method, request.uri);
+            assert_eq!(
+                verdict.map(|scope| scope.access_key),
+                Ok("AKIDEXAMPLE".to_owned()),
+                "{} {}",
+                request.method,
+                request.uri
+            );
         }
     }
 
@@ -399,8 +439,14 @@ mod tests {
         let hostless = example("GET", "/", &[], "x-amz-date", VANILLA);
         assert_eq!(refused(&hostless, b"", SECRET, now), "SignatureDoesNotMatch");
         assert_eq!(refused(&head("GET", "/", &[]), b"", SECRET, now), "MissingAuthenticationToken");
-        for header in ["AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=0", "Basic eDp5"] {
-            assert_eq!(refused(&head("GET", "/", &[("Authorization", header)]), b"", SECRET, now), "IncompleteSignature", "{header}");
+        for header in
+            ["AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=0", "Basic eDp5"]
+        {
+            assert_eq!(
+                refused(&head("GET", "/", &[("Authorization", header)]), b"", SECRET, now),
+                "IncompleteSignature",
+                "{header}"
+            );
         }
     }
 }

@@ -233,7 +233,10 @@ impl Violations {
 fn ec2(violation: &Violation) -> AwsError {
     let parameter = violation.path.parameter();
     let invalid = |value: &str, why: String| {
-        AwsError::client("InvalidParameterValue", format!("Value ({value}) for parameter {parameter} is invalid. {why}"))
+        AwsError::client(
+            "InvalidParameterValue",
+            format!("Value ({value}) for parameter {parameter} is invalid. {why}"),
+        )
     };
     match &violation.kind {
         ViolationKind::Missing => {
@@ -242,7 +245,9 @@ fn ec2(violation: &Violation) -> AwsError {
         ViolationKind::Unknown => {
             AwsError::client("UnknownParameter", format!("The parameter {parameter} is not recognized"))
         }
-        ViolationKind::NotInEnum { value, allowed } => invalid(value, format!("Valid values are: {}.", allowed.join(", "))),
+        ViolationKind::NotInEnum { value, allowed } => {
+            invalid(value, format!("Valid values are: {}.", allowed.join(", ")))
+        }
         ViolationKind::BelowMinimum { value, min } => invalid(value, format!("Expecting a value of at least {min}.")),
         ViolationKind::AboveMaximum { value, max } => invalid(value, format!("Expecting a value of at most {max}.")),
         ViolationKind::TooShort { value, min } => invalid(value, format!("Expecting a length of at least {min}.")),

@@ -1,4 +1,5 @@
-//! XML: as a tree to read (the bodies of REST XML), and written from a structure (the answers of query, EC2 and REST XML).
+//! XML: as a tree to read (the bodies of REST XML), and written from a structure (the answers of query, EC2 and REST
+//! XML).
 
 use crate::bounds::{Bounds, Meter, Unreadable};
 use crate::facts::{Kind, ListFacts, Location, MapFacts, MemberFacts, StructureFacts, TimeFormat};
@@ -143,7 +144,8 @@ impl Node for Xml<'_> {
             let found = element.attributes.iter().find(|(name, _)| name == facts.wire);
             return found.map(|(_, value)| Xml::Attribute(value));
         }
-        let flat = matches!(facts.kind, Kind::List(list) if list.flat) || matches!(facts.kind, Kind::Map(map) if map.flat);
+        let flat =
+            matches!(facts.kind, Kind::List(list) if list.flat) || matches!(facts.kind, Kind::Map(map) if map.flat);
         let mut found = self.named(flat_name(facts));
         match found.len() {
             0 => None,
@@ -231,6 +233,7 @@ fn write_entry(out: &mut String, key: &str, view: View<'_>, facts: &MapFacts) {
 fn write_leaf(out: &mut String, view: View<'_>, kind: &Kind) {
     match view {
         View::String(value) => escape(out, value),
+        View::Boolean(value) => out.push_str(if value { "true" } else { "false" }),
         other => out.push_str(&leaf(other, kind, TimeFormat::Iso8601)),
     }
 }
@@ -281,7 +284,13 @@ pub(crate) fn text(out: &mut String, name: &str, value: &str) {
 
 /// Text with what XML reserves written as references; what XML can't carry at all is left out.
 pub(crate) fn escape(out: &mut String, value: &str) {
-    for c in value.chars() {
+    // Most text needs nothing: it is copied in runs.
+    let mut rest = value;
+    while let Some(at) = rest.bytes().position(special) {
+        let (plain, tail) = rest.split_at(at);
+        out.push_str(plain);
+        // `special` bytes start a character, so there is one here.
+        let Some(c) = tail.chars().next() else { break };
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -292,7 +301,14 @@ pub(crate) fn escape(out: &mut String, value: &str) {
             '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => {}
             _ => out.push(c),
         }
+        rest = &tail[c.len_utf8()..];
     }
+    out.push_str(rest);
+}
+
+/// Whether a byte may start a character that is not written as it stands; 0xef starts U+FFFE and U+FFFF.
+fn special(byte: u8) -> bool {
+    matches!(byte, b'<' | b'>' | b'&' | b'"' | 0xef | 0..=0x1f)
 }
 
 #[cfg(test)]
@@ -305,14 +321,17 @@ mod tests {
 
     #[test]
     fn references_and_cdata_are_text() {
-        let root = read("<?xml version='1.0'?><a xmlns:x='u' x:b='c'>1 &lt;&#x41;&#66;<![CDATA[<&]]></a>").expect("reads");
+        let root =
+            read("<?xml version='1.0'?><a xmlns:x='u' x:b='c'>1 &lt;&#x41;&#66;<![CDATA[<&]]></a>").expect("reads");
         assert_eq!(root.text, "1 <AB<&");
         assert!(root.attributes.contains(&("x:b".to_owned(), "c".to_owned())));
     }
 
     #[test]
     fn what_is_no_document_or_a_dangerous_one_is_refused() {
-        for text in ["<a>", "<a></b>", "<a/><b/>", "x", "<a>&b;</a>", "<a>&#xD800;</a>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"] {
+        for text in
+            ["<a>", "<a></b>", "<a/><b/>", "x", "<a>&b;</a>", "<a>&#xD800;</a>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>"]
+        {
             assert!(matches!(read(text), Err(Unreadable::Syntax(_))), "{text}");
         }
         assert_eq!(read(&"<a>".repeat(40)), Err(Unreadable::TooDeep(32)));
@@ -322,7 +341,7 @@ mod tests {
     #[test]
     fn text_survives_escaping() {
         let mut out = String::new();
-        text(&mut out, "a", "<&>\"'\r\n\u{1}é");
-        assert_eq!(read(&out).expect("reads").text, "<&>\"'\r\né");
+        text(&mut out, "a", "<&>\"'\r\n\u{1}é\u{ffff}\u{fb01}.");
+        assert_eq!(read(&out).expect("reads").text, "<&>\"'\r\né\u{fb01}.");
     }
 }

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, Write as _};
-use zonal_wire::door::{self, Identified, RequestHead, Response};
 use zonal_contract::APIS;
-use zonal_wire::{AwsError, Protocol, value};
+use zonal_wire::door::{self, Identified, RequestHead, Response};
+use zonal_wire::{AwsError, Protocol, Time, sigv4, value};
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -44,9 +44,15 @@ fn decode(asked: &Value) -> Result<Value, String> {
     let (parts, ()) = request.body(()).map_err(|error| error.to_string())?.into_parts();
     let head = RequestHead::from(parts);
     let body = STANDARD.decode(text(asked, "body")?).map_err(|error| error.to_string())?;
+    let now = head.header("x-amz-date").and_then(Time::parse).unwrap_or_default();
+    if let Err(error) = sigv4::verify(&head, &sigv4::body_sha(&body), text(asked, "secret")?, now) {
+        return Ok(json!({ "error": error.to_string() }));
+    }
     let identified = match door::identify(&head, &body, &APIS) {
         Ok(identified) => identified,
-        Err(rejection) => return Ok(json!({ "error": rejection.error.to_string(), "answer": shown(rejection.respond("id")) })),
+        Err(rejection) => {
+            return Ok(json!({ "error": rejection.error.to_string(), "answer": shown(rejection.respond("id")) }));
+        }
     };
     let named = json!({
         "service": identified.api.service,

@@ -16,7 +16,9 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; 
 const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
 
 fn signed(service: &str) -> String {
-    format!("AWS4-HMAC-SHA256 Credential=AKID/20261124/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0")
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKID/20261124/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
 }
 
 /// What a request is taken for: `service.Operation protocol`, or the error's code and message.
@@ -50,9 +52,18 @@ fn without_a_signature_target_host_or_path_name_the_service() {
     assert_eq!(taken(&ssm, "{}"), "ssm.GetParameters Json11");
     let host = head("POST", "/", &[FORM, ("host", "autoscaling.us-east-1.amazonaws.com")]);
     assert_eq!(taken(&host, "Action=DescribePolicies"), "autoscaling.DescribePolicies Query");
-    assert_eq!(taken(&head("POST", "/", &[FORM]), "Action=ListStacks&Version=2010-05-15"), "cloudformation.ListStacks Query");
-    assert_eq!(taken(&head("GET", "/2013-04-01/hostedzone/Z1/rrset", &[]), ""), "route53.ListResourceRecordSets RestXml");
-    assert_eq!(taken(&head("POST", "/2013-04-01/hostedzone/Z1/rrset/", &[]), ""), "route53.ChangeResourceRecordSets RestXml");
+    assert_eq!(
+        taken(&head("POST", "/", &[FORM]), "Action=ListStacks&Version=2010-05-15"),
+        "cloudformation.ListStacks Query"
+    );
+    assert_eq!(
+        taken(&head("GET", "/2013-04-01/hostedzone/Z1/rrset", &[]), ""),
+        "route53.ListResourceRecordSets RestXml"
+    );
+    assert_eq!(
+        taken(&head("POST", "/2013-04-01/hostedzone/Z1/rrset/", &[]), ""),
+        "route53.ChangeResourceRecordSets RestXml"
+    );
 }
 
 #[test]
@@ -65,7 +76,8 @@ fn one_service_is_spoken_to_in_several_protocols() {
     );
     assert_eq!(taken(&cbor, ""), "cloudwatch.ListMetrics RpcV2Cbor");
     let target = ("x-amz-target", "GraniteServiceVersion20100801.ListMetrics");
-    let json = head("POST", "/", &[target, ("content-type", "application/x-amz-json-1.0"), ("authorization", &authorization)]);
+    let json =
+        head("POST", "/", &[target, ("content-type", "application/x-amz-json-1.0"), ("authorization", &authorization)]);
     assert_eq!(taken(&json, "{}"), "cloudwatch.ListMetrics Json10");
     let query = head("POST", "/", &[FORM, ("authorization", &authorization)]);
     assert_eq!(taken(&query, "Action=ListMetrics&Version=2010-08-01"), "cloudwatch.ListMetrics Query");
@@ -86,7 +98,10 @@ fn what_no_service_has_gets_awss_answer() {
     let rejection = door::identify(&ssm, b"{}", &APIS).expect_err("refused");
     assert_eq!(rejection.protocol, Protocol::Json11);
     let answer = rejection.respond("id");
-    assert_eq!((answer.status, text(&answer)), (400, r#"{"__type":"UnknownOperationException","message":""}"#.to_owned()));
+    assert_eq!(
+        (answer.status, text(&answer)),
+        (400, r#"{"__type":"UnknownOperationException","message":""}"#.to_owned())
+    );
 }
 
 #[test]
@@ -96,6 +111,35 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     assert_eq!(rejection.error.status, 413);
     let long = "x".repeat(70_000);
     assert!(taken(&head("POST", "/", &[FORM, ("x-long", &long)]), "").starts_with("RequestEntityTooLarge"));
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, body).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
+
+#[test]
+fn a_compressed_body_is_read_and_a_bomb_is_not() {
+    let authorization = signed("monitoring");
+    let target = ("x-amz-target", "GraniteServiceVersion20100801.ListMetrics");
+    for headers in [[FORM, ("accept", "*/*")], [JSON, target]] {
+        let headers = [headers[0], headers[1], ("authorization", &authorization), ("content-encoding", "gzip")];
+        let request = head("POST", "/", &headers);
+        let form = headers[0] == FORM;
+        let plain = if form { "Action=ListMetrics&Namespace=N%2FS" } else { r#"{"Namespace":"N/S"}"# };
+        let body = gzip(plain.as_bytes());
+        let identified = door::identify(&request, &body, &APIS).expect("identified");
+        let input = door::decode(&identified, &request, &body).expect("decoded");
+        assert_eq!(value::to_json(&*input), serde_json::json!({ "Namespace": "N/S" }));
+
+        let bomb = gzip(&vec![b' '; (16 << 20) + 1]);
+        let error = match door::identify(&request, &bomb, &APIS) {
+            Ok(identified) => door::decode(&identified, &request, &bomb).expect_err("refused"),
+            Err(rejection) => rejection.error,
+        };
+        assert_eq!(error.status, 413);
+    }
 }
 
 fn api(service: &str) -> &'static Api {
@@ -116,12 +160,18 @@ fn ec2_refuses_in_its_own_words() {
         refused("ec2", "Action=CreateSecurityGroup&GroupName=x"),
         "MissingParameter: The request must contain the parameter GroupDescription"
     );
-    assert_eq!(refused("ec2", "Action=DescribeVpcs&Colour=red"), "UnknownParameter: The parameter Colour is not recognized");
+    assert_eq!(
+        refused("ec2", "Action=DescribeVpcs&Colour=red"),
+        "UnknownParameter: The parameter Colour is not recognized"
+    );
     assert_eq!(
         refused("ec2", "Action=DescribeVpcs&Filter.1.Nome=red"),
         "UnknownParameter: The parameter Filter.1.Nome is not recognized"
     );
-    assert!(refused("ec2", "Action=DescribeVpcs&MaxResults=abc").starts_with("InvalidParameterValue: Value (abc) for parameter MaxResults"));
+    assert!(
+        refused("ec2", "Action=DescribeVpcs&MaxResults=abc")
+            .starts_with("InvalidParameterValue: Value (abc) for parameter MaxResults")
+    );
     assert!(refused("ec2", "Action=DescribeVpcs&MaxResults=1").contains("at least 5"));
 }
 

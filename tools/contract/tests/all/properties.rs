@@ -37,7 +37,8 @@ fn head(uri: &str) -> RequestHead {
 }
 
 fn form_head(service: &str) -> RequestHead {
-    let credential = format!("AWS4-HMAC-SHA256 Credential=A/1/r/{service}/aws4_request, SignedHeaders=host, Signature=0");
+    let credential =
+        format!("AWS4-HMAC-SHA256 Credential=A/1/r/{service}/aws4_request, SignedHeaders=host, Signature=0");
     let request = http::Request::builder()
         .method("POST")
         .uri("/")
@@ -49,9 +50,48 @@ fn form_head(service: &str) -> RequestHead {
 /// Text made of what the protocols' readers look at.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&'static [u8]> = vec![
-        b"{", b"}", b"[", b"]", b"\"", b":", b",", b"null", b"true", b"1e9", b"-", b"\\u", b"<a>", b"</a>", b"<", b"&amp;", b"&#x;",
-        b"]]>", b"<![CDATA[", b"<!--", b"\xbf", b"\x9f", b"\xff", b"\xc1", b"\xfb", b"\x5b", b"\x61", b"a", b"Tags", b"=", b"&", b"%41",
-        b"%", b"+", b".", b"1", b"member", b"entry", b"key", b"Filter.1.Value.1=x", b"\xf0\x9f", b"\n",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"\"",
+        b":",
+        b",",
+        b"null",
+        b"true",
+        b"1e9",
+        b"-",
+        b"\\u",
+        b"<a>",
+        b"</a>",
+        b"<",
+        b"&amp;",
+        b"&#x;",
+        b"]]>",
+        b"<![CDATA[",
+        b"<!--",
+        b"\xbf",
+        b"\x9f",
+        b"\xff",
+        b"\xc1",
+        b"\xfb",
+        b"\x5b",
+        b"\x61",
+        b"a",
+        b"Tags",
+        b"=",
+        b"&",
+        b"%41",
+        b"%",
+        b"+",
+        b".",
+        b"1",
+        b"member",
+        b"entry",
+        b"key",
+        b"Filter.1.Value.1=x",
+        b"\xf0\x9f",
+        b"\n",
     ];
     proptest::collection::vec(proptest::sample::select(pieces), 0..60).prop_map(|pieces| pieces.concat())
 }
