@@ -117,9 +117,12 @@ fn reason(status: u16) -> &'static str {
         503 => "Service Temporarily Unavailable",
         504 => "Gateway Time-out",
         505 => "HTTP Version Not Supported",
-        200..=299 => "Success",
-        400..=499 => "Client Error",
-        _ => "Server Error",
+        // The class is what is left to say.
+        status => match status / 100 {
+            2 => "Success",
+            4 => "Client Error",
+            _ => "Server Error",
+        },
     }
 }
 

@@ -5,7 +5,9 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// What a read has room for, at least.
-const ROOM: usize = 8 * 1024;
+const ROOM: usize = 16 * 1024;
+/// What a read in the middle of a long body has room for.
+const LONG_ROOM: usize = 64 * 1024;
 /// A buffer that has grown beyond this is not kept for others.
 const KEEP: usize = 64 * 1024;
 /// Buffers that are kept, at most.
@@ -46,7 +48,13 @@ impl Buffer {
 
     /// Reads once; 0 at the end of the stream.
     pub async fn read_from(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
-        self.make_room();
+        self.make_room(ROOM);
+        reader.read_buf(&mut self.data).await
+    }
+
+    /// As [`Buffer::read_from`], as much as is worth a system call in a long body.
+    pub async fn read_long(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+        self.make_room(LONG_ROOM);
         reader.read_buf(&mut self.data).await
     }
 
@@ -55,15 +63,15 @@ impl Buffer {
         self.data.capacity() == 0
     }
 
-    fn make_room(&mut self) {
-        if self.data.capacity() - self.data.len() >= ROOM / 2 {
+    fn make_room(&mut self, room: usize) {
+        if self.data.capacity() - self.data.len() >= room / 2 {
             return;
         }
         if self.start > 0 {
             self.data.drain(..self.start);
             self.start = 0;
         }
-        self.data.reserve(ROOM);
+        self.data.reserve(room);
     }
 }
 

@@ -137,17 +137,24 @@ impl Answering<'_> {
     ) -> Result<Relayed, Failure> {
         let chunked = relay.onward == Onward::Chunked;
         loop {
-            let framed = frame(&mut relay.body, self.reply, chunked, self.output);
-            // What came before the break is the client's; the break itself must show.
-            self.flush(client, idle).await?;
-            framed.map_err(|_| Failure::Broken)?;
+            if self.output.is_empty()
+                && !chunked
+                && let Some(plain) = relay.body.plain(self.reply.bytes().len())
+            {
+                self.pass(plain, client, idle).await?;
+            } else {
+                let framed = frame(&mut relay.body, self.reply, chunked, self.output);
+                // What came before the break is the client's; the break itself must show.
+                self.flush(client, idle).await?;
+                framed.map_err(|_| Failure::Broken)?;
+            }
             if relay.body.is_done() {
                 break;
             }
             if !self.reply.is_empty() {
                 continue;
             }
-            match self.patience.wait(idle, self.reply.read_from(target)).await {
+            match self.patience.wait(idle, self.reply.read_long(target)).await {
                 Ok(Ok(1..)) => idle.touch(Instant::now()),
                 Ok(Ok(0)) if relay.body.ends_with_connection() => {
                     if chunked {
@@ -168,6 +175,14 @@ impl Answering<'_> {
             target_reusable: relay.keeps_target && whole && self.reply.is_empty(),
             unread: !whole,
         }))
+    }
+
+    /// Sends so many bytes of the body as they are.
+    async fn pass(&mut self, count: usize, client: &mut (impl AsyncWrite + Unpin), idle: &Idle) -> Result<(), Failure> {
+        self.node.processed_bytes.add(count as u64);
+        let sent = send(client, &self.reply.bytes()[..count], idle, self.patience).await;
+        self.reply.consume(count);
+        sent.map_err(|_| Failure::Broken)
     }
 
     async fn flush(&mut self, client: &mut (impl AsyncWrite + Unpin), idle: &Idle) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::config::{GroupMetrics, Hosts, MetricsReport, NodeMetrics};
+use crate::config::{Hosts, MetricsReport};
 use crate::core::count::NodeCounts;
 use crate::core::route::{GroupHandle, MAX_ZONES, Snapshot};
 
@@ -83,15 +83,16 @@ impl Shared {
         };
         for (at, counts) in self.nodes.iter().enumerate() {
             if let Some(zone) = ledger.zones.get(at % MAX_ZONES) {
-                counts.take_into(report.nodes.entry(zone.clone()).or_insert_with(NodeMetrics::default));
+                counts.take_into(report.nodes.entry(zone.clone()).or_default());
             }
         }
         let retired = std::mem::take(&mut ledger.retired);
-        for (group, handle) in ledger.groups.iter().map(|(group, handle)| (group, handle)).chain(retired.iter().map(|(g, h)| (g, h))) {
+        let groups = ledger.groups.iter().chain(retired.iter().map(|(group, handle)| (group, handle)));
+        for (group, handle) in groups {
             for (zone, counts) in handle.all_counts() {
                 let Some(zone) = ledger.zones.get(zone) else { continue };
                 let zones = report.groups.entry(group.clone()).or_default();
-                counts.take_into(zones.entry(zone.clone()).or_insert_with(GroupMetrics::default));
+                counts.take_into(zones.entry(zone.clone()).or_default());
             }
         }
         report

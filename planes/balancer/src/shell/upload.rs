@@ -56,7 +56,7 @@ pub async fn upload(
         if !input.is_empty() {
             continue;
         }
-        match patience.wait(idle, input.read_from(client)).await {
+        match patience.wait(idle, input.read_long(client)).await {
             Ok(Ok(1..)) => idle.touch(Instant::now()),
             Ok(Ok(0) | Err(_)) => return UploadEnd::ClientGone,
             Err(_) => return UploadEnd::ClientSilent,
