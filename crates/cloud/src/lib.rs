@@ -21,7 +21,7 @@ mod transaction;
 
 pub use cloud::{Clock, Cloud, CloudConfig, OpenError, Prepared};
 pub use controller::{Controller, Wake};
-pub use scope::{Caller, Scope};
+pub use scope::{Caller, DEFAULT_ACCOUNT, Scope};
 pub use service::{Coverage, Entry, Registrar, Service, read, write};
 pub use state::{Change, Record, View};
 pub use storage::{StorageError, Sync};

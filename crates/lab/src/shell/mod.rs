@@ -12,7 +12,7 @@
 mod dns;
 mod http;
 
-use crate::clients::{Connection, Input, Load, Outcome, Output, Request, Sample};
+use crate::clients::{Answer, Connection, Input, Load, Outcome, Output, Request, Sample};
 use crate::time::At;
 use http::Ended;
 use std::collections::BTreeMap;
@@ -23,6 +23,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+
+/// The addresses of a name, asked of a DNS server over UDP.
+pub async fn lookup(server: SocketAddr, name: &str, limit: Duration) -> Answer {
+    dns::resolve(server, 1, name, limit).await
+}
 
 /// A world's virtual clock.
 pub trait Clock: Send + Sync {

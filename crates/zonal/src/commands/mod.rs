@@ -1,0 +1,135 @@
+//! The command line.
+
+mod api;
+mod break_;
+mod coverage;
+mod down;
+mod env;
+mod inspect;
+mod run_daemon;
+mod status;
+mod up;
+
+use clap::{Args, Parser, Subcommand};
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Classic AWS architectures on one Linux machine, for real.
+#[derive(Parser)]
+#[command(name = "zonal", version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which world a command speaks of.
+#[derive(Args, Clone)]
+pub struct Where {
+    /// The world's directory [default: $ZONAL_HOME, or /var/lib/zonal for root]
+    #[arg(long, value_name = "DIR", global = true)]
+    home: Option<PathBuf>,
+}
+
+impl Where {
+    fn directory(&self) -> PathBuf {
+        self.home.clone().unwrap_or_else(crate::settings::default_directory)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a world
+    #[command(after_help = "Examples:\n  sudo zonal up --detach && eval \"$(zonal env)\"\n  zonal up --world sim --ephemeral\n  sudo zonal up --speed 60 --pace aws")]
+    Up(up::UpArguments),
+    /// End the world; its state and disks stay for the next `up`
+    Down(down::DownArguments),
+    /// What runs
+    Status(status::StatusArguments),
+    /// Print the environment that AWS clients need
+    #[command(after_help = "Example:\n  eval \"$(zonal env)\" && aws ec2 describe-instances")]
+    Env(env::EnvArguments),
+    /// Break something on purpose
+    #[command(after_help = "Examples:\n  zonal break instance i-0123456789abcdef0\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a")]
+    Break(break_::BreakArguments),
+    /// An instance's console output
+    Logs(inspect::LogsArguments),
+    /// Print what is implemented, as Markdown
+    Coverage,
+    /// Run the control plane of a world (started by `up`)
+    #[command(hide = true)]
+    Daemon(run_daemon::DaemonArguments),
+    /// Keep a world's processes running (started by `up`)
+    #[command(hide = true)]
+    Supervise(run_daemon::DaemonArguments),
+}
+
+/// Runs a command; its exit code.
+pub fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Down(arguments) => exit(down::run(&arguments)),
+        Command::Status(arguments) => exit(status::run(&arguments)),
+        Command::Env(arguments) => exit(env::run(&arguments)),
+        Command::Break(arguments) => exit(break_::run(&arguments)),
+        Command::Logs(arguments) => exit(inspect::logs(&arguments)),
+        Command::Coverage => exit(coverage::run()),
+        Command::Daemon(arguments) => exit(run_daemon::daemon(&arguments)),
+        Command::Supervise(arguments) => exit(run_daemon::supervise(&arguments)),
+    }
+}
+
+/// What went wrong, for people: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Said whole by itself.
+    #[error("{0}")]
+    Said(String),
+    /// A world's processes.
+    #[error(transparent)]
+    Linux(#[from] zonal_linux::Error),
+    /// A file.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The state.
+    #[error(transparent)]
+    State(#[from] zonal_cloud::OpenError),
+    /// The door.
+    #[error(transparent)]
+    Serve(#[from] crate::daemon::ServeError),
+}
+
+impl CommandError {
+    fn said(text: impl Display) -> Self {
+        Self::Said(text.to_string())
+    }
+
+    fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::File { path: path.into(), source }
+    }
+}
+
+/// 0, or the error on standard error and 1.
+pub fn exit<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                let cause_text = cause.to_string();
+                if !text.contains(&cause_text) {
+                    text.push_str(&format!(": {cause_text}"));
+                }
+                source = cause.source();
+            }
+            eprintln!("zonal: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

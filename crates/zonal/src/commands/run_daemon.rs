@@ -1,0 +1,201 @@
+//! The processes that `up` starts: the daemon, and the supervisor that keeps it, the warden and the plane running.
+
+use crate::commands::CommandError;
+use crate::daemon::clock::ScaledClock;
+use crate::daemon::pump::{self, Beat};
+use crate::daemon::{Daemon, DaemonConfig, serve};
+use crate::settings::{self, Settings, WorldKind};
+use clap::Args;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use zonal_cloud::{Clock, Sync};
+use zonal_linux::LinuxWorld;
+use zonal_linux::supervise::Processes;
+use zonal_sim::{Costs, Sim};
+use zonal_substrate::World;
+
+/// How often the supervisor looks after its children.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Options of the hidden processes.
+#[derive(Args)]
+pub struct DaemonArguments {
+    /// The world's directory.
+    directory: PathBuf,
+}
+
+/// The Linux world's part of the settings.
+pub fn linux_config(settings: &Settings) -> zonal_linux::Config {
+    let mut config = zonal_linux::Config::new(settings.directory.clone(), settings::daemon_owner());
+    config.public = settings.public_range;
+    config.vcpu_share = settings.vcpu;
+    config.dns_port = settings.dns_port;
+    config
+}
+
+fn load(arguments: &DaemonArguments) -> Result<Settings, CommandError> {
+    Settings::load(&arguments.directory).map_err(|error| CommandError::file(arguments.directory.join("zonal.json"), error))
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ZONAL_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Runs the control plane until it is told to end (SIGTERM, SIGINT).
+///
+/// # Errors
+/// The world or the state cannot be had.
+pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
+    let settings = load(arguments)?;
+    log();
+    let clock = Arc::new(ScaledClock::new(settings.speed));
+    let (beat, beats) = pump::beats();
+    let (world, sim): (Arc<dyn World>, Option<Arc<Sim>>) = match settings.world {
+        WorldKind::Sim => {
+            let sim = Arc::new(Sim::new(clock.now().0, Costs { vcpu_share: settings.vcpu, ..Costs::default() }));
+            sim.set_speed(settings.speed);
+            (sim.clone(), Some(sim))
+        }
+        WorldKind::Linux => {
+            let config = zonal_linux::Config::load(&settings.directory)?;
+            let reports = beat.clone();
+            let listener = Box::new(move |report| {
+                // The pump ends only with the process.
+                let _ = reports.send(Beat::Report(report));
+            });
+            (Arc::new(LinuxWorld::connect(config, listener)?), None)
+        }
+    };
+    let state = settings.state_directory();
+    fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
+    let config = DaemonConfig {
+        state: (!settings.ephemeral).then(|| state.join("state.sqlite")),
+        sync: if settings.sync_full { Sync::Full } else { Sync::Process },
+        public_range: settings.public_range,
+        port: settings.port,
+        seed: settings.seed,
+        settle: settings.settle,
+        directory: settings.directory.clone(),
+    };
+    let nudge = beat.clone();
+    let nudge = move || {
+        let _ = nudge.send(Beat::Nudge);
+    };
+    let daemon = Arc::new(Daemon::open(config, world, clock, nudge)?);
+    daemon.cloud.start();
+    let pumped = daemon.clone();
+    let pump = std::thread::Builder::new()
+        .name("pump".to_owned())
+        .spawn(move || pump::run(&pumped, sim.as_ref(), &beats))
+        .map_err(|error| CommandError::file("a thread", error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::file("a runtime", error))?;
+    let served = runtime.block_on(serve(daemon, settings.dns(), asked_to_end()));
+    let _ = beat.send(Beat::End);
+    // The pump's own panic has been printed; there is nothing to add to it here.
+    let _ = pump.join();
+    Ok(served?)
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        // Without handlers the signals end the process by themselves.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Keeps warden, plane and daemon running, as root, until it is told to end.
+///
+/// # Errors
+/// A process does not come up.
+pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
+    let settings = load(arguments)?;
+    let config = linux_config(&settings);
+    let pid = settings.directory.join("supervisor.pid");
+    fs::write(&pid, std::process::id().to_string()).map_err(|error| CommandError::file(&pid, error))?;
+    let mut processes = Processes::start(&config)?;
+    let state = settings.state_directory();
+    fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
+    give(&state, config.owner)?;
+    let mut daemon = spawn_daemon(&settings, config.owner)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::file("a runtime", error))?;
+    runtime.block_on(async {
+        let end = asked_to_end();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => return Ok::<(), CommandError>(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            processes.keep()?;
+            if !matches!(daemon.try_wait(), Ok(None)) {
+                daemon = spawn_daemon(&settings, config.owner)?;
+            }
+        }
+    })?;
+    let _ = daemon.kill();
+    let _ = daemon.wait();
+    processes.stop();
+    let _ = fs::remove_file(pid);
+    Ok(())
+}
+
+/// Makes the daemon's files its own, also where another user ran it before.
+fn give(directory: &std::path::Path, owner: (u32, u32)) -> Result<(), CommandError> {
+    let failed = |error| CommandError::file(directory, error);
+    chown(directory, Some(owner.0), Some(owner.1)).map_err(failed)?;
+    for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
+        chown(entry.path(), Some(owner.0), Some(owner.1)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn spawn_daemon(settings: &Settings, owner: (u32, u32)) -> Result<Child, CommandError> {
+    let program = std::env::current_exe().map_err(|error| CommandError::file("our own program", error))?;
+    let mut command = Command::new(&program);
+    command.arg("daemon").arg(&settings.directory).stdin(Stdio::null()).stdout(Stdio::null());
+    command.uid(owner.0).gid(owner.1);
+    command.spawn().map_err(|error| CommandError::file(program, error))
+}
+
+/// Waits for Ctrl-C, then ends the child.
+///
+/// # Errors
+/// The child ended by itself.
+pub fn until_interrupted(child: &mut Child) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::file("a runtime", error))?;
+    runtime.block_on(async {
+        let end = asked_to_end();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(CommandError::said(format!("the world ended by itself: {status}")));
+            }
+        }
+    })
+}

@@ -1,0 +1,172 @@
+//! `zonal up`.
+
+use crate::commands::{CommandError, Where, api, run_daemon};
+use crate::settings::{self, Pace, Settings, WorldKind};
+use clap::{Args, ValueEnum};
+use std::fs::File;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// The exit code where the real world can't run here.
+const CANNOT: u8 = 3;
+
+/// Which world is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Asked {
+    /// The real one; where it can't run, say so (never another instead)
+    Auto,
+    /// Processes and packets
+    Linux,
+    /// Modelled, in virtual time
+    Sim,
+}
+
+/// Options of `zonal up`.
+#[derive(Args)]
+pub struct UpArguments {
+    #[command(flatten)]
+    place: Where,
+    /// Return when the world is up, and leave it running
+    #[arg(long, short)]
+    detach: bool,
+    /// Which world
+    #[arg(long, value_enum, default_value = "auto")]
+    world: Asked,
+    /// The API's port on localhost
+    #[arg(long, default_value_t = 4566)]
+    port: u16,
+    /// The port of the world's DNS on localhost
+    #[arg(long, default_value_t = 4553)]
+    dns_port: u16,
+    /// Which range of public addresses: 0 is 127.100.0.0/16, 1 is 127.101.0.0/16, …
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=27), value_name = "N")]
+    range: u8,
+    /// Run the world's clock so many times faster than real time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
+    speed: u32,
+    /// How long things take beside what the machine needs
+    #[arg(long, value_enum, default_value = "fast")]
+    pace: Pace,
+    /// Keep nothing: the state lives in memory only
+    #[arg(long)]
+    ephemeral: bool,
+    /// Make every acknowledged change survive the loss of power too
+    #[arg(long)]
+    sync_full: bool,
+    /// Whether a Describe waits for what it names to leave a transition: 0 turns it off
+    #[arg(long, default_value_t = 1, value_name = "0|1")]
+    settle: u8,
+    /// The share of a core that a vCPU is
+    #[arg(long, default_value_t = 0.1)]
+    vcpu: f64,
+    /// Where chance comes from, to see the same again in a virtual world
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl UpArguments {
+    fn settings(&self) -> Settings {
+        let world = if self.world == Asked::Sim { WorldKind::Sim } else { WorldKind::Linux };
+        let mut settings = Settings::new(self.place.directory(), world);
+        settings.port = self.port;
+        settings.dns_port = self.dns_port;
+        settings.public_range = settings::public_range(self.range);
+        settings.speed = self.speed;
+        settings.pace = self.pace;
+        settings.ephemeral = self.ephemeral;
+        settings.sync_full = self.sync_full;
+        settings.settle = self.settle != 0;
+        settings.vcpu = self.vcpu;
+        settings.seed = self.seed.unwrap_or(settings.seed);
+        settings
+    }
+}
+
+/// Starts a world; the exit code.
+pub fn run(arguments: &UpArguments) -> ExitCode {
+    let settings = arguments.settings();
+    if settings.world == WorldKind::Linux && !settings::is_root() {
+        eprintln!(
+            "zonal: the real world needs root here: run `sudo zonal up …`.\n       `zonal up --world sim` needs no privileges; all that it shows is modelled."
+        );
+        return ExitCode::from(CANNOT);
+    }
+    super::exit(if arguments.detach { detached(&settings) } else { foreground(&settings) })
+}
+
+fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
+    if api::is_up(settings) {
+        let text = format!("a Zonal runs already at {}: `zonal down` ends it, `--port` starts another.", settings.endpoint());
+        return Err(CommandError::said(text));
+    }
+    Ok(())
+}
+
+fn foreground(settings: &Settings) -> Result<(), CommandError> {
+    refuse_second(settings)?;
+    settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
+    let mut child = start(settings, Stdio::inherit())?;
+    await_answer(settings, &mut child)?;
+    greet(settings);
+    println!("Ctrl-C ends it.");
+    run_daemon::until_interrupted(&mut child)?;
+    super::down::end(settings, settings.ephemeral)
+}
+
+fn detached(settings: &Settings) -> Result<(), CommandError> {
+    refuse_second(settings)?;
+    settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
+    let path = settings.directory.join("zonal.log");
+    let log = File::options().create(true).append(true).open(&path).map_err(|error| CommandError::file(&path, error))?;
+    let mut child = start(settings, log.into())?;
+    await_answer(settings, &mut child)?;
+    greet(settings);
+    Ok(())
+}
+
+/// Starts what keeps the world running: a supervisor as root for the real one, the daemon alone for a virtual one.
+pub fn start(settings: &Settings, log: Stdio) -> Result<std::process::Child, CommandError> {
+    use std::os::unix::process::CommandExt;
+    let program = std::env::current_exe().map_err(|error| CommandError::file("our own program", error))?;
+    let role = if settings.world == WorldKind::Linux { "supervise" } else { "daemon" };
+    // A process group of its own: a Ctrl-C at the terminal is for us alone to act on.
+    Command::new(&program)
+        .arg(role)
+        .arg(&settings.directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| CommandError::file(program, error))
+}
+
+/// Waits until the daemon answers.
+///
+/// # Errors
+/// What runs it ended, or it takes too long.
+pub fn await_answer(settings: &Settings, child: &mut std::process::Child) -> Result<(), CommandError> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if api::is_up(settings) {
+            return Ok(());
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            let log = settings.directory.join("zonal.log");
+            return Err(CommandError::said(format!("the world did not come up ({status}); {} says more", log.display())));
+        }
+        if Instant::now() > deadline {
+            return Err(CommandError::said(format!("nothing answers at {} after 60 s", settings.endpoint())));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn greet(settings: &Settings) {
+    let world = match settings.world {
+        WorldKind::Linux => "real",
+        WorldKind::Sim => "virtual",
+    };
+    println!("Zonal is up ({world} world, speed {}). API: {}   DNS: {}", settings.speed, settings.endpoint(), settings.dns());
+    println!("Next: eval \"$(zonal env)\" && aws ec2 describe-instances");
+}

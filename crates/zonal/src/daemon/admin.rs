@@ -1,0 +1,161 @@
+//! Our own paths: health, status, reset, and what `zonal break` does.
+
+use crate::daemon::{Daemon, serve};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Method, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::time::Duration;
+use zonal_cloud::{Clock, Scope};
+use zonal_ec2::faults;
+use zonal_ec2::model::{Instance, ZoneOutage};
+use zonal_wire::AwsError;
+use zonal_wire::door::RequestHead;
+
+/// What is to be broken, or mended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Break {
+    /// An instance's machine dies.
+    Instance {
+        /// `i-…`.
+        id: String,
+    },
+    /// A zone is cut off.
+    Zone {
+        /// Its name.
+        zone: String,
+        /// For how long, virtual seconds; until mended, without.
+        seconds: Option<f64>,
+    },
+    /// A zone is mended.
+    MendZone {
+        /// Its name.
+        zone: String,
+    },
+}
+
+/// Answers a request to one of our own paths; `None` for any other.
+pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<Response<Full<Bytes>>> {
+    let answer = match (&head.method, head.path()) {
+        (&Method::GET, "/_zonal/health" | "/_localstack/health") => health(daemon),
+        (&Method::GET, "/_zonal/status") => status(daemon),
+        (&Method::GET, path) if path.starts_with(CONSOLE) => console(daemon, &path[CONSOLE.len()..]),
+        (&Method::POST, "/_zonal/reset") => match daemon.cloud.reset() {
+            Ok(()) => json_answer(StatusCode::OK, &json!({})),
+            Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        },
+        (&Method::POST, "/_zonal/break") => match serde_json::from_slice::<Break>(body) {
+            Ok(what) => match break_it(daemon, &what) {
+                Ok(text) => json_answer(StatusCode::OK, &json!({ "done": text })),
+                Err(error) => problem(StatusCode::BAD_REQUEST, &error.message),
+            },
+            Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        },
+        (&Method::POST, "/_zonal/speed") => match std::str::from_utf8(body).ok().and_then(|text| text.trim().parse::<u32>().ok()) {
+            Some(speed) if (1..=10_000).contains(&speed) => {
+                daemon.clock.set_speed(speed);
+                json_answer(StatusCode::OK, &json!({ "speed": speed }))
+            }
+            _ => problem(StatusCode::BAD_REQUEST, "The body is a speed from 1 to 10000."),
+        },
+        (_, path) if path.starts_with("/_zonal/") => problem(StatusCode::NOT_FOUND, "There is no such path."),
+        _ => return None,
+    };
+    Some(answer)
+}
+
+/// Where consoles are, by instance id.
+const CONSOLE: &str = "/_zonal/console/";
+
+fn console(daemon: &Daemon, id: &str) -> Response<Full<Bytes>> {
+    let known = daemon.cloud.view(&Scope::new("", ""), |view| view.find::<Instance>(id).is_some());
+    if !known {
+        return problem(StatusCode::NOT_FOUND, &format!("The instance ID '{id}' does not exist"));
+    }
+    json_answer(StatusCode::OK, &json!({ "console": String::from_utf8_lossy(&daemon.world.console(id)) }))
+}
+
+fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
+    let services: serde_json::Map<_, _> = daemon.cloud.apis().map(|(name, _)| (name.to_owned(), json!("running"))).collect();
+    json_answer(
+        StatusCode::OK,
+        &json!({ "services": services, "edition": "zonal", "version": env!("CARGO_PKG_VERSION"), "world": daemon.world.describe() }),
+    )
+}
+
+fn status(daemon: &Daemon) -> Response<Full<Bytes>> {
+    let (instances, outages) = daemon.cloud.view(&Scope::new("", ""), |view| {
+        let instances: Vec<_> = view
+            .everywhere::<Instance>()
+            .map(|(scope, instance)| {
+                json!({
+                    "id": instance.id, "account": &*scope.account, "region": &*scope.region, "zone": instance.zone,
+                    "type": instance.instance_type, "state": instance.state.name(),
+                    "name": instance.tags.get("Name"), "status": format!("{:?}", instance.status),
+                })
+            })
+            .collect();
+        let outages: Vec<_> = view.everywhere::<ZoneOutage>().map(|(_, outage)| outage.zone.clone()).collect();
+        (instances, outages)
+    });
+    json_answer(
+        StatusCode::OK,
+        &json!({
+            "world": daemon.world.describe(),
+            "speed": daemon.clock.speed(),
+            "time": daemon.clock.now().iso8601_millis(),
+            "micros": daemon.clock.now().0,
+            "revision": daemon.cloud.revision(),
+            "directory": daemon.config.directory,
+            "instances": instances,
+            "zones_cut": outages,
+        }),
+    )
+}
+
+/// Breaks something; what was done, in words.
+///
+/// # Errors
+/// There is nothing like it.
+pub fn break_it(daemon: &Daemon, what: &Break) -> Result<String, AwsError> {
+    // An outage is recorded in one place for the whole world.
+    let everywhere = Scope::new(zonal_cloud::DEFAULT_ACCOUNT, Scope::GLOBAL);
+    daemon.cloud.act(&everywhere, "break", |tx| match what {
+        Break::Instance { id } => {
+            faults::crash_instance(tx, id)?;
+            Ok(format!("{id} is dead: its processes were killed, and its status checks fail"))
+        }
+        Break::Zone { zone, seconds } => {
+            let region = zonal_cloud::regions::Region::named(zonal_cloud::regions::of_zone(zone));
+            if region.and_then(|region| region.zone_id(zone)).is_none() {
+                return Err(AwsError::client("InvalidParameterValue", format!("Invalid availability zone: [{zone}]")));
+            }
+            let until = match seconds {
+                Some(seconds) => {
+                    let span = Duration::try_from_secs_f64(*seconds)
+                        .map_err(|error| AwsError::client("InvalidParameterValue", format!("for {seconds} s: {error}")))?;
+                    Some(tx.now + span)
+                }
+                None => None,
+            };
+            faults::set_zone(tx, zone, true, until);
+            Ok(format!("{zone} is cut off{}", until.map(|at| format!(" until {}", at.iso8601())).unwrap_or_default()))
+        }
+        Break::MendZone { zone } => {
+            faults::set_zone(tx, zone, false, None);
+            Ok(format!("{zone} is whole again"))
+        }
+    })
+}
+
+fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
+    let mut response = serve::text(status, &value.to_string());
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn problem(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    json_answer(status, &json!({ "error": text }))
+}

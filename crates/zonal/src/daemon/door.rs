@@ -1,0 +1,122 @@
+//! The API's door: an HTTP request to an operation's answer.
+//!
+//! 1. refuse what a browser sent from elsewhere; 2. identify service, protocol and operation; 3. decode the input; 4. settle: wait
+//! while what it names is in transition; 5. run it; 6. encode the answer.
+
+use crate::daemon::Daemon;
+use std::sync::Arc;
+use std::time::Duration;
+use zonal_cloud::{Caller, Prepared, Scope};
+use zonal_wire::door::{self, Identified, RequestHead, Response};
+use zonal_wire::{Api, AwsError};
+
+/// The region of requests that name none.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Answers a request to the API.
+pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Response {
+    let request_id = request_id();
+    let apis: Vec<(&'static str, &'static Api)> = daemon.cloud.apis().collect();
+    let facts: Vec<&'static Api> = apis.iter().map(|(_, api)| *api).collect();
+    let identified = match door::identify(&head, body, &facts) {
+        Ok(identified) => identified,
+        Err(rejection) => return rejection.respond(&request_id),
+    };
+    let service = apis.iter().find(|(_, api)| std::ptr::eq(*api, identified.api)).map_or("", |(name, _)| *name);
+    let result = match door::decode(&identified, &head, body) {
+        Ok(input) => {
+            let (scope, caller) = caller(&identified);
+            let prepared = Prepared { service, operation: identified.operation.name, scope, caller, input };
+            run(daemon, &prepared).await
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(output) => door::encode_output(&identified, &*output, &request_id),
+        Err(error) => door::encode_error(Some(&identified), &error, &request_id),
+    }
+}
+
+async fn run(daemon: &Arc<Daemon>, prepared: &Prepared) -> Result<Box<dyn zonal_wire::Structure>, AwsError> {
+    if daemon.config.settle {
+        settle(daemon, prepared).await;
+    }
+    daemon.cloud.request(prepared)
+}
+
+/// Waits, commit by commit, until what the request names has left its transition, or its time is over.
+async fn settle(daemon: &Arc<Daemon>, prepared: &Prepared) {
+    let mut commits = daemon.committed.subscribe();
+    let Some(limit) = daemon.cloud.unsettled(prepared) else { return };
+    let wait = async {
+        while daemon.cloud.unsettled(prepared).is_some() {
+            if commits.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    // Running into the limit is no failure: the answer then says what is.
+    let _: Result<(), _> = tokio::time::timeout(limit, wait).await;
+}
+
+/// Who calls, and from where: what the signature's scope claims. Keys are not issued here, so that any key only names an account.
+fn caller(identified: &Identified) -> (Scope, Caller) {
+    let claimed = identified.scope.as_ref();
+    let access_key = claimed.map_or("", |scope| scope.access_key.as_str());
+    let region = match claimed {
+        _ if identified.api.global => Scope::GLOBAL,
+        Some(scope) => &scope.region,
+        None => DEFAULT_REGION,
+    };
+    (Scope::new(Caller::account_of(access_key), region), Caller::User { access_key: access_key.to_owned() })
+}
+
+fn request_id() -> String {
+    zonal_cloud::ids::uuid(&mut rand::SeedableRng::seed_from_u64(rand::random()))
+}
+
+/// Whether a request may come in: from a program, or from a page of ours. A browser says where its page is from; a name that is not
+/// ours in `Host` is a foreign page's that was made to lead here.
+pub fn is_foreign(head: &RequestHead) -> bool {
+    let host = head.header("host").unwrap_or_default();
+    let origin = head.header("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    let site = head.header("sec-fetch-site");
+    !is_ours(host) || origin.is_some_and(|origin| !is_ours(origin)) || site.is_some_and(|site| site == "cross-site")
+}
+
+/// Whether a host (with or without port) is this machine's, or a name that AWS's clients call.
+fn is_ours(host: &str) -> bool {
+    let name = if host.starts_with('[') {
+        host.split(']').next().map_or("", |name| &name[1..])
+    } else {
+        host.rsplit_once(':').map_or(host, |(name, _)| name)
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let below = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    below("localhost") || below("amazonaws.com") || matches!(name.as_str(), "127.0.0.1" | "::1")
+}
+
+/// How long a client may take for a request's head and body.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machines_names_and_awss_are_ours() {
+        for (host, ours) in [
+            ("localhost:4566", true),
+            ("127.0.0.1:4566", true),
+            ("[::1]:4566", true),
+            ("whatsthetime.com.localhost:4566", true),
+            ("ec2.us-east-1.amazonaws.com", true),
+            ("evil.example", false),
+            ("localhost.evil.example", false),
+            ("evillocalhost", false),
+            ("", false),
+        ] {
+            assert_eq!(is_ours(host), ours, "{host}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `NAME.localhost`: a name of the world, opened in any browser. The request goes to where the world's DNS says, its `Host` set to
+//! the name.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use zonal_lab::Answer;
+
+/// How long the world may take to answer.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Finds addresses of names, and fetches from them.
+pub struct Names {
+    client: Client<HttpConnector, Full<Bytes>>,
+    dns: SocketAddr,
+}
+
+/// The name of the world that a `Host` header asks for: `NAME.localhost[:PORT]`.
+pub fn asked_for(host: &str) -> Option<&str> {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
+    name.strip_suffix(".localhost").filter(|name| name.contains('.'))
+}
+
+impl Names {
+    /// Asks the world's DNS at `dns`.
+    pub fn new(dns: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(Duration::from_secs(10)));
+        // Nothing is kept open: a load balancer's addresses change under a name.
+        let client = Client::builder(hyper_util::rt::TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { client, dns }
+    }
+
+    /// Passes a request on to `name`.
+    pub async fn pass(&self, name: &str, request: Request<Bytes>) -> Response<Full<Bytes>> {
+        let found = match zonal_lab::shell::lookup(self.dns, name, Duration::from_secs(2)).await {
+            Answer::Addresses { addresses, .. } => addresses,
+            Answer::Failed => Vec::new(),
+        };
+        let Some(address) = found.first() else {
+            return plain(StatusCode::BAD_GATEWAY, &format!("No address for {name}: the world's DNS knows no such name.\n"));
+        };
+        match tokio::time::timeout(LIMIT, self.fetch(name, *address, request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => plain(StatusCode::BAD_GATEWAY, &format!("{name} at {address} does not answer: {error}\n")),
+            Err(_) => plain(StatusCode::GATEWAY_TIMEOUT, &format!("{name} at {address} did not answer in {LIMIT:?}.\n")),
+        }
+    }
+
+    async fn fetch(&self, name: &str, address: Ipv4Addr, request: Request<Bytes>) -> Result<Response<Full<Bytes>>, String> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let uri = format!("http://{address}{path}");
+        let (parts, body) = request.into_parts();
+        let mut passed = Request::builder().method(parts.method).uri(uri);
+        for (header, value) in &parts.headers {
+            if !matches!(header.as_str(), "host" | "connection" | "content-length" | "transfer-encoding" | "upgrade") {
+                passed = passed.header(header, value);
+            }
+        }
+        let passed = passed.header("host", name).body(Full::new(body)).map_err(|error| error.to_string())?;
+        let response: Response<Incoming> = self.client.request(passed).await.map_err(|error| error.to_string())?;
+        let (mut parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        parts.headers.remove("transfer-encoding");
+        parts.headers.remove("connection");
+        Ok(Response::from_parts(parts, Full::new(body)))
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_below_localhost_is_a_name_of_the_world() {
+        assert_eq!(asked_for("whatsthetime.com.localhost:4566"), Some("whatsthetime.com"));
+        assert_eq!(asked_for("localhost:4566"), None);
+        assert_eq!(asked_for("bucket.localhost:4566"), None);
+        assert_eq!(asked_for("127.0.0.1:4566"), None);
+    }
+}

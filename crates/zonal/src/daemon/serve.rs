@@ -1,0 +1,128 @@
+//! The HTTP server on loopback: the API, the world's names, and our own paths below `/_zonal/`.
+
+use crate::daemon::names::{self, Names};
+use crate::daemon::{Daemon, admin, door};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use zonal_wire::Bounds;
+use zonal_wire::door::RequestHead;
+
+/// The server could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The port could not be had.
+    #[error("cannot listen on {address}: {source} (is another Zonal, or LocalStack, running? `--port` takes another)")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+struct Shared {
+    daemon: Arc<Daemon>,
+    names: Names,
+}
+
+/// Serves until the future `end` is over.
+///
+/// # Errors
+/// The port cannot be had.
+pub async fn serve(daemon: Arc<Daemon>, dns: SocketAddr, end: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let address = SocketAddr::from(([127, 0, 0, 1], daemon.config.port));
+    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+    // Clients that know no IPv4 `localhost` come to ::1; where there is no IPv6 they can't.
+    let six = TcpListener::bind(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, daemon.config.port))).await.ok();
+    let shared = Arc::new(Shared { daemon, names: Names::new(dns) });
+    tokio::pin!(end);
+    loop {
+        let stream = tokio::select! {
+            () = &mut end => return Ok(()),
+            accepted = listener.accept() => accepted,
+            accepted = accept(six.as_ref()) => accepted,
+        };
+        match stream {
+            Ok((stream, _)) => {
+                tokio::spawn(connection(stream, shared.clone()));
+            }
+            // Out of descriptors, say: others may close theirs.
+            Err(error) => tracing::warn!("accepting a connection: {error}"),
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    // Answers are small and written whole.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("TCP_NODELAY: {error}");
+    }
+    let service = service_fn(|request| {
+        let shared = shared.clone();
+        async move { Ok::<_, Infallible>(respond(&shared, request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(door::PATIENCE)
+        .max_buf_size(128 << 10)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let head = RequestHead { method: parts.method.clone(), uri: parts.uri.clone(), headers: parts.headers.clone() };
+    let host = head.header("host").unwrap_or_default().to_owned();
+    let world_name = names::asked_for(&host).map(ToOwned::to_owned);
+    // Pages of the world may call each other, as they would on the internet; the API hears no foreign page.
+    if world_name.is_none() && door::is_foreign(&head) {
+        return text(StatusCode::FORBIDDEN, "Refused: this request comes from a web page of another site, or by a foreign name.\n");
+    }
+    let limit = Bounds::default().body;
+    let body = match tokio::time::timeout(door::PATIENCE, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, &format!("The request's body is longer than {limit} bytes, or broke off.\n")),
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "The request's body did not come in time.\n"),
+    };
+    if let Some(name) = world_name {
+        return shared.names.pass(&name, Request::from_parts(parts, body)).await;
+    }
+    if let Some(answer) = admin::answer(&shared.daemon, &head, &body).await {
+        return answer;
+    }
+    let answer = door::answer(&shared.daemon, head, &body).await;
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|error| {
+        tracing::error!("an answer was malformed: {error}");
+        text(StatusCode::INTERNAL_SERVER_ERROR, "")
+    })
+}
+
+/// A plain answer.
+pub(crate) fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
