@@ -1,0 +1,178 @@
+//! Load balancers and their nodes.
+
+use crate::fake::Bench;
+use zonal_elbv2::shapes::*;
+use zonal_substrate::{Ask, Report};
+use zonal_wire::AwsError;
+
+pub fn create(bench: &Bench, name: &str, subnets: &[&str], scheme: LoadBalancerSchemeEnum) -> Result<LoadBalancer, AwsError> {
+    let input = CreateLoadBalancerInput {
+        name: name.into(),
+        subnets: subnets.iter().map(|subnet| (*subnet).into()).collect(),
+        scheme: Some(scheme),
+        ..Default::default()
+    };
+    bench.call::<ops::CreateLoadBalancer>(input).map(|mut output| output.load_balancers.remove(0))
+}
+
+pub fn internet_facing(bench: &Bench, name: &str) -> LoadBalancer {
+    create(bench, name, &["subnet-a", "subnet-b"], LoadBalancerSchemeEnum::InternetFacing).unwrap()
+}
+
+pub fn describe(bench: &Bench, arn: &str) -> Result<LoadBalancer, AwsError> {
+    let input = DescribeLoadBalancersInput { load_balancer_arns: vec![arn.into()], ..Default::default() };
+    bench.call::<ops::DescribeLoadBalancers>(input).map(|mut output| output.load_balancers.remove(0))
+}
+
+fn state(balancer: &LoadBalancer) -> LoadBalancerStateEnum {
+    balancer.state.as_ref().unwrap().code.unwrap()
+}
+
+fn ready(bench: &Bench) {
+    for interface in bench.interfaces() {
+        bench.report(&Report::InterfaceReady(interface.id));
+    }
+}
+
+#[test]
+fn a_load_balancer_is_provisioning_until_all_its_interfaces_pass_packets() {
+    let bench = Bench::new();
+    let made = internet_facing(&bench, "web");
+    assert_eq!(state(&made), LoadBalancerStateEnum::Provisioning);
+    let arn = made.load_balancer_arn.unwrap();
+    assert!(arn.starts_with("arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/web/"), "{arn}");
+    assert!(made.dns_name.unwrap().ends_with(".us-east-1.elb.amazonaws.com"));
+    assert_eq!(made.canonical_hosted_zone_id.as_deref(), Some("Z35SXDOTRQ7X7K"));
+    assert_eq!(made.security_groups, ["sg-default"]);
+
+    let interfaces = bench.interfaces();
+    bench.report(&Report::InterfaceReady(interfaces[0].id.clone()));
+    assert_eq!(state(&describe(&bench, &arn).unwrap()), LoadBalancerStateEnum::Provisioning);
+    bench.report(&Report::InterfaceReady(interfaces[1].id.clone()));
+    assert_eq!(state(&describe(&bench, &arn).unwrap()), LoadBalancerStateEnum::Active);
+}
+
+#[test]
+fn nodes_have_managed_interfaces_and_public_addresses_only_where_they_face_the_internet() {
+    let bench = Bench::new();
+    let made = internet_facing(&bench, "web");
+    let interfaces = bench.interfaces();
+    assert_eq!(interfaces.len(), 2);
+    let path = made.load_balancer_arn.as_ref().unwrap().split_once(":loadbalancer/").unwrap().1;
+    assert!(interfaces.iter().all(|own| own.by_service && own.description == format!("ELB {path}")), "{interfaces:?}");
+    assert!(bench.public_addresses().iter().all(|address| address.interface.is_some()));
+    assert_eq!(bench.public_addresses().len(), 2);
+
+    create(&bench, "inner", &["subnet-a", "subnet-b"], LoadBalancerSchemeEnum::Internal).unwrap();
+    assert_eq!((bench.interfaces().len(), bench.public_addresses().len()), (4, 2));
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_the_services_words() {
+    let bench = Bench::new();
+    let facing = LoadBalancerSchemeEnum::InternetFacing;
+    for (name, subnets, code, text) in [
+        ("web", vec!["subnet-a"], "ValidationError", "At least two subnets in two different Availability Zones must be specified"),
+        (
+            "web",
+            vec!["subnet-a", "subnet-a2"],
+            "InvalidConfigurationRequest",
+            "A load balancer cannot be attached to multiple subnets in the same Availability Zone",
+        ),
+        ("web", vec!["subnet-a", "subnet-q"], "SubnetNotFound", "The subnet ID 'subnet-q' does not exist"),
+        ("web", vec!["subnet-x", "subnet-y"], "InvalidSubnet", "VPC vpc-2 has no internet gateway"),
+        ("a_b", vec!["subnet-a", "subnet-b"], "ValidationError", "alphanumeric"),
+        ("internal-a", vec!["subnet-a", "subnet-b"], "ValidationError", "internal-"),
+    ] {
+        let error = create(&bench, name, &subnets, facing).unwrap_err();
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.contains(text), "{error}");
+    }
+    let network = CreateLoadBalancerInput {
+        name: "n".into(),
+        type_: Some(LoadBalancerTypeEnum::Network),
+        ..Default::default()
+    };
+    let error = bench.call::<ops::CreateLoadBalancer>(network).unwrap_err();
+    assert!(error.message.contains("'network'"), "{error}");
+    assert!(bench.interfaces().is_empty());
+}
+
+#[test]
+fn creating_again_with_the_same_settings_answers_the_same_one() {
+    let bench = Bench::new();
+    let first = internet_facing(&bench, "web");
+    assert_eq!(internet_facing(&bench, "web").load_balancer_arn, first.load_balancer_arn);
+    let error = create(&bench, "web", &["subnet-a", "subnet-c"], LoadBalancerSchemeEnum::InternetFacing).unwrap_err();
+    assert_eq!(error.code, "DuplicateLoadBalancerName");
+}
+
+#[test]
+fn deleting_takes_everything_back_and_the_name_is_free_at_once() {
+    let bench = Bench::new();
+    let arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
+    ready(&bench);
+    bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn: arn.clone() }).unwrap();
+    assert!(bench.interfaces().is_empty() && bench.public_addresses().is_empty());
+    assert!(bench.asks().contains(&Ask::RemoveBalancer(arn.clone())));
+    let error = describe(&bench, &arn).unwrap_err();
+    assert_eq!((&*error.code, error.message.as_str()), ("LoadBalancerNotFound", "One or more load balancers not found"));
+    // Deleting again is no error, and the name can be had again.
+    bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn: arn }).unwrap();
+    internet_facing(&bench, "web");
+}
+
+#[test]
+fn deletion_protection_protects_from_deletion() {
+    let bench = Bench::new();
+    let arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
+    let attribute =
+        LoadBalancerAttribute { key: Some("deletion_protection.enabled".into()), value: Some("true".into()) };
+    let input = ModifyLoadBalancerAttributesInput { load_balancer_arn: arn.clone(), attributes: vec![attribute] };
+    bench.call::<ops::ModifyLoadBalancerAttributes>(input).unwrap();
+    let error = bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn: arn.clone() }).unwrap_err();
+    assert_eq!(error.code, "OperationNotPermitted");
+    assert!(describe(&bench, &arn).is_ok());
+}
+
+#[test]
+fn subnets_and_groups_can_be_exchanged_and_nodes_that_stay_keep_their_interface() {
+    let bench = Bench::new();
+    let arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
+    ready(&bench);
+    let before = bench.told(&arn);
+    let input = SetSubnetsInput {
+        load_balancer_arn: arn.clone(),
+        subnets: vec!["subnet-a".into(), "subnet-c".into()],
+        ..Default::default()
+    };
+    let zones = bench.call::<ops::SetSubnets>(input).unwrap().availability_zones;
+    assert_eq!(zones.iter().map(|zone| zone.zone_name.as_deref().unwrap()).collect::<Vec<_>>(), ["us-east-1a", "us-east-1c"]);
+    let after = bench.told(&arn);
+    assert_eq!(after.nodes[0], before.nodes[0]);
+    assert_eq!((bench.interfaces().len(), bench.public_addresses().len()), (2, 2));
+    assert!(after.revision > before.revision);
+
+    let input = SetSecurityGroupsInput {
+        load_balancer_arn: arn.clone(),
+        security_groups: vec!["sg-web".into()],
+        ..Default::default()
+    };
+    bench.call::<ops::SetSecurityGroups>(input).unwrap();
+    assert!(bench.interfaces().iter().all(|interface| interface.groups == ["sg-web"]));
+    let far = SetSecurityGroupsInput { load_balancer_arn: arn, security_groups: vec!["sg-far".into()], ..Default::default() };
+    assert_eq!(bench.call::<ops::SetSecurityGroups>(far).unwrap_err().code, "InvalidSecurityGroup");
+}
+
+#[test]
+fn pages_put_together_are_all_load_balancers() {
+    let bench = Bench::new();
+    for name in ["a", "b", "c"] {
+        internet_facing(&bench, name);
+    }
+    let mut input = DescribeLoadBalancersInput { page_size: Some(2), ..Default::default() };
+    let first = bench.call::<ops::DescribeLoadBalancers>(input.clone()).unwrap();
+    input.marker = first.next_marker;
+    let second = bench.call::<ops::DescribeLoadBalancers>(input).unwrap();
+    assert_eq!((first.load_balancers.len(), second.load_balancers.len(), second.next_marker), (2, 1, None));
+}

@@ -1,0 +1,7 @@
+//! The service as its users see it, above a world that takes notes.
+
+mod fake;
+mod load_balancers;
+mod names;
+mod rules;
+mod targets;

@@ -1,0 +1,44 @@
+//! Names of load balancers.
+
+use crate::fake::Bench;
+use crate::load_balancers::{create, internet_facing};
+use std::time::Duration;
+use zonal_ec2::shapes::{CreateTagsRequest, ops as ec2};
+use zonal_elbv2::shapes::{DeleteLoadBalancerInput, LoadBalancerSchemeEnum, ops};
+use zonal_substrate::Ask;
+
+#[test]
+fn a_name_leads_to_public_addresses_or_of_an_internal_one_to_private_ones() {
+    let bench = Bench::new();
+    let facing = internet_facing(&bench, "web").dns_name.unwrap();
+    let internal = create(&bench, "inner", &["subnet-a", "subnet-b"], LoadBalancerSchemeEnum::Internal).unwrap();
+    let internal = internal.dns_name.unwrap();
+    assert!(internal.starts_with("internal-inner-"), "{internal}");
+    assert_eq!(bench.addresses(&facing), ["127.100.0.1", "127.100.0.2"]);
+    assert_eq!(bench.addresses(&format!("dualstack.{facing}")), ["127.100.0.1", "127.100.0.2"]);
+    assert!(bench.addresses(&internal).iter().all(|address| address.starts_with("10.0.9.")));
+}
+
+#[test]
+fn the_zone_goes_with_its_last_load_balancer() {
+    let bench = Bench::new();
+    let load_balancer_arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
+    bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn }).unwrap();
+    let gone = Ask::RemoveZone { view: "public".into(), name: "us-east-1.elb.amazonaws.com".into() };
+    assert!(bench.asks().contains(&gone));
+}
+
+#[test]
+fn an_address_in_a_zone_that_is_cut_off_is_withdrawn_after_thirty_seconds() {
+    let bench = Bench::new();
+    let name = internet_facing(&bench, "web").dns_name.unwrap();
+    let cut = |zone: &str| CreateTagsRequest { resources: vec![zone.into()], ..Default::default() };
+    bench.ec2::<ec2::CreateTags>(cut("us-east-1a"));
+    bench.pass(Duration::from_secs(29));
+    assert_eq!(bench.addresses(&name).len(), 2);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.addresses(&name), ["127.100.0.2"]);
+    bench.ec2::<ec2::CreateTags>(cut("us-east-1b"));
+    bench.pass(Duration::from_secs(30));
+    assert_eq!(bench.addresses(&name).len(), 2, "were none left, all stay");
+}
