@@ -26,7 +26,5 @@ fn main() {
         "{modules}\n/// Every service's interface.\npub static APIS: [&zonal_wire::Api; {}] = [{apis}];\n",
         services.len()
     );
-    let directory = std::env::var_os("OUT_DIR").unwrap_or_else(|| panic!("OUT_DIR is not set: not a build script?"));
-    let path = Path::new(&directory).join("apis.rs");
-    std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    zonal_shapes::write("apis.rs", &text);
 }

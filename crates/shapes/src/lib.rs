@@ -28,7 +28,15 @@ pub fn build_file(source: &Path, name: &str) {
     println!("cargo::rerun-if-changed={}", source.display());
     let text = std::fs::read_to_string(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     let file = parse(&text).unwrap_or_else(|error| panic!("{}, {error}", source.display()));
+    write(name, &generate(&file));
+}
+
+/// For build scripts: writes a file to `OUT_DIR`.
+///
+/// # Panics
+/// If it can't.
+pub fn write(name: &str, text: &str) {
     let directory = std::env::var_os("OUT_DIR").unwrap_or_else(|| panic!("OUT_DIR is not set: not a build script?"));
     let path = Path::new(&directory).join(name);
-    std::fs::write(&path, generate(&file)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

@@ -16,13 +16,14 @@ pub struct Bounds {
     pub headers: usize,
     /// Levels of structures, lists and maps.
     pub depth: usize,
-    /// Form parameters, or values in a document.
+    /// Form parameters, or values in a document. The largest that AWS takes is a PutMetricData of 1,000 metrics with 30
+    /// dimensions each.
     pub parameters: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { body: 16 << 20, uri: 64 << 10, headers: 64 << 10, depth: 32, parameters: 10_000 }
+        Bounds { body: 16 << 20, uri: 64 << 10, headers: 64 << 10, depth: 32, parameters: 100_000 }
     }
 }
 

@@ -206,8 +206,11 @@ mod tests {
     fn depth_and_number_are_bounded_before_parsing() {
         let bounds = Bounds::default();
         assert_eq!(parse(&b"[".repeat(40), &bounds), Err(Unreadable::TooDeep(32)));
-        assert_eq!(parse(format!("[{}1]", "1,".repeat(10_001)).as_bytes(), &bounds), Err(Unreadable::TooMany(10_000)));
-        let quoted = format!("{{\"a\": \"{}\\\"{}\"}}", "[".repeat(99), ",".repeat(20_000));
+        assert_eq!(
+            parse(format!("[{}1]", "1,".repeat(100_001)).as_bytes(), &bounds),
+            Err(Unreadable::TooMany(100_000))
+        );
+        let quoted = format!("{{\"a\": \"{}\\\"{}\"}}", "[".repeat(99), ",".repeat(200_000));
         assert!(parse(quoted.as_bytes(), &bounds).is_ok());
     }
 

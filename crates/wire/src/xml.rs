@@ -35,11 +35,11 @@ pub(crate) fn parse(body: &[u8], bounds: &Bounds) -> Result<Element, Unreadable>
         match event {
             Event::Start(start) => {
                 meter.count(open.len() + 1)?;
-                open.push(element(&start)?);
+                open.push(element(&start, &mut meter)?);
             }
             Event::Empty(start) => {
                 meter.count(open.len() + 1)?;
-                close(element(&start)?, &mut open, &mut root)?;
+                close(element(&start, &mut meter)?, &mut open, &mut root)?;
             }
             Event::End(_) => {
                 let element = open.pop().ok_or_else(|| syntax("an end without a start"))?;
@@ -61,9 +61,11 @@ fn syntax(what: &str) -> Unreadable {
     Unreadable::Syntax(what.to_owned())
 }
 
-fn element(start: &BytesStart<'_>) -> Result<Element, Unreadable> {
+fn element(start: &BytesStart<'_>, meter: &mut Meter) -> Result<Element, Unreadable> {
     let mut out = Element { name: start.local_name().into_inner().to_owned(), ..Element::default() };
-    for attribute in start.attributes() {
+    // Looking for the same attribute twice takes the square of their number; the first one counts.
+    for attribute in start.attributes().with_checks(false) {
+        meter.count(0)?;
         let attribute = attribute.map_err(|error| Unreadable::Syntax(error.to_string()))?;
         out.attributes.push((attribute.key.into_inner().to_owned(), attribute.value.into_owned()));
     }
@@ -335,7 +337,8 @@ mod tests {
             assert!(matches!(read(text), Err(Unreadable::Syntax(_))), "{text}");
         }
         assert_eq!(read(&"<a>".repeat(40)), Err(Unreadable::TooDeep(32)));
-        assert_eq!(read(&format!("<a>{}</a>", "<b/>".repeat(10_001))), Err(Unreadable::TooMany(10_000)));
+        assert_eq!(read(&format!("<a {}/>", "b='' ".repeat(100_001))), Err(Unreadable::TooMany(100_000)));
+        assert_eq!(read(&format!("<a>{}</a>", "<b/>".repeat(100_001))), Err(Unreadable::TooMany(100_000)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn structure(into: &mut dyn Structure, draw: &mut dyn FnMut() -> u64, depth: usi
             Kind::List(list) => list.limits.min >= Some(1),
             _ => false,
         };
-        let wanted = member.required || never_empty || (depth < DEPTH && draw() % 4 != 0);
+        let wanted = member.required || never_empty || (depth < DEPTH && !draw().is_multiple_of(4));
         // To lend the slot is to make the member present.
         if wanted && let Some(slot) = into.slot(index) {
             value(slot, &member.kind, draw, depth + 1);
@@ -28,7 +28,7 @@ fn structure(into: &mut dyn Structure, draw: &mut dyn FnMut() -> u64, depth: usi
 
 fn value(slot: Slot<'_>, kind: &Kind, draw: &mut dyn FnMut() -> u64, depth: usize) {
     match (slot, kind) {
-        (Slot::Boolean(into), _) => *into = draw() % 2 == 0,
+        (Slot::Boolean(into), _) => *into = draw().is_multiple_of(2),
         (Slot::Integer(into), Kind::Integer(limits)) => {
             let number = within(draw(), *limits, i64::from(i32::MIN), i64::from(i32::MAX));
             *into = i32::try_from(number).unwrap_or_default();
