@@ -1,0 +1,120 @@
+//! What stands around the service in these tests: an EC2 that knows two VPCs, and a world that keeps the zones it is asked for.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, read};
+use zonal_dns::config::Zone;
+use zonal_ec2::shapes as ec2;
+use zonal_route53::Route53;
+use zonal_substrate::{Ask, Inventory, World};
+use zonal_wire::{Api, AwsError, Operation, Time};
+
+struct FakeEc2;
+
+impl Service for FakeEc2 {
+    fn name(&self) -> &'static str {
+        "ec2"
+    }
+
+    fn api(&self) -> &'static Api {
+        &ec2::API
+    }
+
+    fn operations(&self) -> Vec<Entry> {
+        vec![read::<ec2::ops::DescribeVpcs>(vpcs)]
+    }
+
+    fn records(&self, _: &mut Registrar) {}
+}
+
+fn vpcs(view: &View<'_>, input: &ec2::DescribeVpcsRequest) -> Result<ec2::DescribeVpcsResult, AwsError> {
+    let known = &*view.scope.region == "us-east-1" && ["vpc-1", "vpc-2"].contains(&input.vpc_ids[0].as_str());
+    if !known {
+        return Err(AwsError::client("InvalidVpcID.NotFound", "The vpc ID does not exist"));
+    }
+    Ok(ec2::DescribeVpcsResult { vpcs: vec![ec2::Vpc::default()], ..Default::default() })
+}
+
+/// The zones by view and name.
+#[derive(Default)]
+struct Names(Mutex<BTreeMap<(String, String), Zone>>);
+
+impl World for Names {
+    fn ask(&self, asks: Vec<Ask>) {
+        let mut zones = self.0.lock().unwrap();
+        for ask in asks {
+            match ask {
+                Ask::PutZone { view, zone } => drop(zones.insert((view, zone.name.clone()), *zone)),
+                Ask::RemoveZone { view, name } => drop(zones.remove(&(view, name))),
+                other => panic!("no other ask is this service's: {other:?}"),
+            }
+        }
+    }
+
+    fn inventory(&self) -> Inventory {
+        Inventory::default()
+    }
+
+    fn console(&self, _: &str) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn describe(&self) -> &'static str {
+        "names"
+    }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Time {
+        Time::from_secs(1_000_000)
+    }
+}
+
+/// A cloud with this service.
+pub struct Bench {
+    cloud: Cloud,
+    names: Arc<Names>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let names = Arc::new(Names::default());
+        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Route53)];
+        let cloud = Cloud::open(config, services, names.clone(), Arc::new(Still)).unwrap();
+        cloud.start();
+        Self { cloud, names }
+    }
+
+    /// Calls an operation; the controllers do not run.
+    pub fn only<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
+        let prepared = Prepared {
+            service: "route53",
+            operation: O::facts().name,
+            scope: Scope::new("000000000000", "us-east-1"),
+            caller: Caller::User { access_key: "test".into() },
+            input: Box::new(input),
+        };
+        let output = self.cloud.request(&prepared)?;
+        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+    }
+
+    /// Lets the controllers run.
+    pub fn settle(&self) {
+        self.cloud.run_due();
+    }
+
+    /// Calls an operation, and lets the controllers run.
+    pub fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
+        let output = self.only::<O>(input)?;
+        self.settle();
+        Ok(output)
+    }
+
+    /// The zone that the world has in a view.
+    pub fn served(&self, view: &str, name: &str) -> Option<Zone> {
+        self.names.0.lock().unwrap().get(&(view.to_owned(), name.to_owned())).cloned()
+    }
+}

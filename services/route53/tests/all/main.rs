@@ -1,0 +1,5 @@
+//! The service as its users see it, above a world that keeps the zones it is asked for.
+
+mod bench;
+mod records;
+mod zones;
