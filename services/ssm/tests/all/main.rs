@@ -1,0 +1,210 @@
+//! Parameter Store as its users see it, beside an EC2 that has three images.
+
+use std::sync::Arc;
+use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, filters, read};
+use zonal_ec2::shapes as ec2;
+use zonal_ssm::Ssm;
+use zonal_ssm::shapes::*;
+use zonal_substrate::{Ask, Inventory, World};
+use zonal_wire::{Api, AwsError, Operation, Time};
+
+struct FakeEc2;
+
+impl Service for FakeEc2 {
+    fn name(&self) -> &'static str {
+        "ec2"
+    }
+
+    fn api(&self) -> &'static Api {
+        &ec2::API
+    }
+
+    fn operations(&self) -> Vec<Entry> {
+        vec![read::<ec2::ops::DescribeImages>(images)]
+    }
+
+    fn records(&self, _: &mut Registrar) {}
+}
+
+fn images(_: &View<'_>, input: &ec2::DescribeImagesRequest) -> Result<ec2::DescribeImagesResult, AwsError> {
+    let all = [
+        ("ami-old", "al2023-ami-2023.5.20240101.0-kernel-6.1-x86_64", "2024-01-01T00:00:00.000Z", true),
+        ("ami-new", "al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64", "2024-10-10T00:00:00.000Z", true),
+        ("ami-own", "al2023-ami-2023.9.99999999.0-kernel-6.1-x86_64", "2026-01-01T00:00:00.000Z", false),
+    ];
+    let named = |name: &str| input.filters.iter().all(|filter| filter.values.iter().any(|pattern| filters::matches(pattern, name)));
+    let asked = |id: &str| input.image_ids.is_empty() || input.image_ids.iter().any(|asked| asked == id);
+    let found = all.into_iter().filter(|(id, name, ..)| named(name) && asked(id)).map(|(id, _, created, public)| ec2::Image {
+        image_id: Some(id.into()),
+        creation_date: Some(created.into()),
+        public: Some(public),
+        ..Default::default()
+    });
+    Ok(ec2::DescribeImagesResult { images: found.collect(), ..Default::default() })
+}
+
+struct Nothing;
+
+impl World for Nothing {
+    fn ask(&self, _: Vec<Ask>) {}
+
+    fn inventory(&self) -> Inventory {
+        Inventory::default()
+    }
+
+    fn console(&self, _: &str) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn describe(&self) -> &'static str {
+        "nothing"
+    }
+}
+
+impl Clock for Nothing {
+    fn now(&self) -> Time {
+        Time::from_secs(1_000_000)
+    }
+}
+
+struct Bench(Cloud);
+
+impl Bench {
+    fn new() -> Self {
+        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Ssm)];
+        Self(Cloud::open(config, services, Arc::new(Nothing), Arc::new(Nothing)).unwrap())
+    }
+
+    fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
+        let prepared = Prepared {
+            service: "ssm",
+            operation: O::facts().name,
+            scope: Scope::new("000000000000", "us-east-1"),
+            caller: Caller::User { access_key: "test".into() },
+            input: Box::new(input),
+        };
+        let output = self.0.request(&prepared)?;
+        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+    }
+
+    fn put(&self, name: &str, value: &str, overwrite: bool) -> Result<PutParameterResult, AwsError> {
+        self.call::<ops::PutParameter>(PutParameterRequest {
+            name: name.into(),
+            value: value.into(),
+            type_: Some(ParameterType::String),
+            overwrite: Some(overwrite),
+            ..Default::default()
+        })
+    }
+
+    fn get(&self, name: &str) -> Result<Parameter, AwsError> {
+        let input = GetParameterRequest { name: name.into(), with_decryption: None };
+        self.call::<ops::GetParameter>(input).map(|output| output.parameter.unwrap())
+    }
+}
+
+const AL2023: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+
+#[test]
+fn a_public_name_leads_to_the_latest_public_image() {
+    let bench = Bench::new();
+    let found = bench.get(AL2023).unwrap();
+    assert_eq!((found.value.as_deref(), found.data_type.as_deref()), (Some("ami-new"), Some("aws:ec2:image")));
+    assert_eq!(found.arn.unwrap(), format!("arn:aws:ssm:us-east-1::parameter{AL2023}"));
+    let error = bench.get("/aws/service/debian/release/12/latest/amd64").unwrap_err();
+    assert_eq!(error.code, "ParameterNotFound", "there is no such image here");
+}
+
+#[test]
+fn public_names_are_found_by_path_and_beside_ones_own() {
+    let bench = Bench::new();
+    bench.put("/app/a", "1", false).unwrap();
+    let names = vec![AL2023.into(), "/app/a".into(), "/app/none".into()];
+    let output = bench.call::<ops::GetParameters>(GetParametersRequest { names, with_decryption: None }).unwrap();
+    assert_eq!((output.parameters.len(), output.invalid_parameters), (2, vec!["/app/none".to_owned()]));
+    let input = GetParametersByPathRequest { path: "/aws/service/ami-amazon-linux-latest".into(), ..Default::default() };
+    assert_eq!(bench.call::<ops::GetParametersByPath>(input).unwrap().parameters.len(), 2);
+}
+
+#[test]
+fn a_parameter_is_overwritten_only_on_request_and_keeps_its_versions() {
+    let bench = Bench::new();
+    assert_eq!(bench.put("/app/a", "one", false).unwrap().version, Some(1));
+    assert_eq!(bench.put("/app/a", "two", false).unwrap_err().code, "ParameterAlreadyExists");
+    assert_eq!(bench.put("/app/a", "two", true).unwrap().version, Some(2));
+    assert_eq!(bench.get("/app/a").unwrap().value.as_deref(), Some("two"));
+    let first = bench.get("/app/a:1").unwrap();
+    assert_eq!((first.value.as_deref(), first.selector.as_deref()), (Some("one"), Some(":1")));
+    assert_eq!(bench.get("/app/a:3").unwrap_err().code, "ParameterVersionNotFound");
+    assert_eq!(bench.get("arn:aws:ssm:us-east-1:000000000000:parameter/app/a:1").unwrap().value.as_deref(), Some("one"));
+    let input = GetParameterHistoryRequest { name: "/app/a".into(), ..Default::default() };
+    assert_eq!(bench.call::<ops::GetParameterHistory>(input).unwrap().parameters.len(), 2);
+}
+
+#[test]
+fn a_path_shows_its_own_level_or_all_below() {
+    let bench = Bench::new();
+    for name in ["/app/a", "/app/b", "/app/db/host", "/apple/c"] {
+        bench.put(name, "x", false).unwrap();
+    }
+    for (path, recursive, expected) in [("/app", false, 2), ("/app/", true, 3), ("/", true, 4), ("/app/db", false, 1)] {
+        let input = GetParametersByPathRequest { path: path.into(), recursive: Some(recursive), ..Default::default() };
+        assert_eq!(bench.call::<ops::GetParametersByPath>(input).unwrap().parameters.len(), expected, "{path}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let bench = Bench::new();
+    assert_eq!(bench.put("/aws/x", "1", false).unwrap_err().code, "AccessDeniedException");
+    assert_eq!(bench.put("/a", &"x".repeat(4097), false).unwrap_err().code, "ValidationException");
+    let base = PutParameterRequest { name: "/a".into(), value: "abc".into(), ..Default::default() };
+    let secure = PutParameterRequest { type_: Some(ParameterType::SecureString), ..base.clone() };
+    assert_eq!(bench.call::<ops::PutParameter>(secure).unwrap_err().code, "UnsupportedParameterType");
+    let pattern = PutParameterRequest {
+        type_: Some(ParameterType::String),
+        allowed_pattern: Some("^\\d+$".into()),
+        ..base.clone()
+    };
+    assert_eq!(bench.call::<ops::PutParameter>(pattern).unwrap_err().code, "ParameterPatternMismatchException");
+    assert_eq!(bench.call::<ops::PutParameter>(base).unwrap_err().code, "ValidationException");
+}
+
+#[test]
+fn deleted_parameters_are_gone_and_missing_ones_are_listed() {
+    let bench = Bench::new();
+    bench.put("/a", "1", false).unwrap();
+    let names = vec!["/a".into(), "/b".into()];
+    let output = bench.call::<ops::DeleteParameters>(DeleteParametersRequest { names }).unwrap();
+    assert_eq!((output.deleted_parameters, output.invalid_parameters), (vec!["/a".to_owned()], vec!["/b".to_owned()]));
+    assert_eq!(bench.get("/a").unwrap_err().code, "ParameterNotFound");
+    let error = bench.call::<ops::DeleteParameter>(DeleteParameterRequest { name: "/a".into() }).unwrap_err();
+    assert_eq!(error.code, "ParameterNotFound");
+}
+
+#[test]
+fn parameters_are_filtered_by_name_path_and_tag() {
+    let bench = Bench::new();
+    for name in ["/app/a", "/app/db/host", "plain"] {
+        bench.put(name, "x", false).unwrap();
+    }
+    let tags = vec![Tag { key: "team".into(), value: "blue".into() }];
+    let kind = ResourceTypeForTagging::Parameter;
+    bench
+        .call::<ops::AddTagsToResource>(AddTagsToResourceRequest { resource_type: kind, resource_id: "plain".into(), tags })
+        .unwrap();
+    for (key, option, value, expected) in [
+        ("Name", "BeginsWith", "/app", 2),
+        ("Name", "Contains", "lai", 1),
+        ("Path", "OneLevel", "/app", 1),
+        ("Path", "Recursive", "/app", 2),
+        ("tag:team", "Equals", "blue", 1),
+    ] {
+        let filter =
+            ParameterStringFilter { key: key.into(), option: Some(option.into()), values: vec![value.into()] };
+        let input = DescribeParametersRequest { parameter_filters: vec![filter], ..Default::default() };
+        let found = bench.call::<ops::DescribeParameters>(input).unwrap().parameters;
+        assert_eq!(found.len(), expected, "{key} {option}");
+    }
+}
