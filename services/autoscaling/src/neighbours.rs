@@ -167,36 +167,18 @@ pub struct Launch<'a> {
 /// EC2's: why it cannot be launched.
 pub fn launch(tx: &mut Tx<'_>, launch: &Launch<'_>) -> Result<Instance, AwsError> {
     let tags: Vec<Value> = launch.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
-    let mut specifications: Vec<Value> = vec![json!({ "ResourceType": "instance", "Tags": tags })];
-    // What the template tags beside instances stays; its own instance tags are joined with the group's.
-    for specification in launch.template.data["TagSpecifications"].as_array().into_iter().flatten() {
-        if specification["ResourceType"] != "instance" {
-            specifications.push(specification.clone());
-            continue;
-        }
-        for tag in specification["Tags"].as_array().into_iter().flatten() {
-            let known = tag["Key"].as_str().is_some_and(|key| launch.tags.contains_key(key));
-            if let (false, Some(own)) = (known, specifications[0]["Tags"].as_array_mut()) {
-                own.push(tag.clone());
-            }
-        }
-    }
     let mut input = json!({
         "MinCount": 1,
         "MaxCount": 1,
         "ClientToken": launch.token,
         "LaunchTemplate": { "LaunchTemplateId": launch.template.id, "Version": launch.template.number.to_string() },
-        "TagSpecifications": specifications,
+        // EC2 joins these with the tags of the template.
+        "TagSpecifications": [{ "ResourceType": "instance", "Tags": tags }],
     });
-    match (&launch.place.subnet, launch.template.data["NetworkInterfaces"].as_array().filter(|list| !list.is_empty())) {
-        // Where the template lists interfaces, the subnet is the first one's.
-        (Some(subnet), Some(interfaces)) => {
-            let mut interfaces = interfaces.clone();
-            interfaces[0]["SubnetId"] = subnet.as_str().into();
-            input["NetworkInterfaces"] = interfaces.into();
-        }
-        (Some(subnet), None) => input["SubnetId"] = subnet.as_str().into(),
-        (None, _) => input["Placement"] = json!({ "AvailabilityZone": launch.place.zone }),
+    match &launch.place.subnet {
+        // Where the template lists interfaces, EC2 takes it as the first one's.
+        Some(subnet) => input["SubnetId"] = subnet.as_str().into(),
+        None => input["Placement"] = json!({ "AvailabilityZone": launch.place.zone }),
     }
     let made = call(tx, "ec2", "RunInstances", &input)?;
     Ok(Instance::read(&made["Instances"][0]))

@@ -1,0 +1,5 @@
+//! Groups in the virtual world, with the real EC2, Elastic Load Balancing and CloudWatch beside them.
+
+mod groups;
+mod scaling;
+mod yard;

@@ -1,0 +1,198 @@
+//! Policies: alarms of CloudWatch make groups grow and shrink.
+
+use crate::yard::{Yard, items};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn tracking(target: f64) -> Value {
+    json!({
+        "AutoScalingGroupName": "asg",
+        "PolicyName": "cpu",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingConfiguration": {
+            "PredefinedMetricSpecification": { "PredefinedMetricType": "ASGAverageCPUUtilization" },
+            "TargetValue": target,
+        },
+    })
+}
+
+/// The same of a metric that nobody but the test publishes.
+fn tracking_load(target: f64) -> Value {
+    let mut input = tracking(target);
+    input["TargetTrackingConfiguration"] = json!({
+        "CustomizedMetricSpecification": {
+            "Namespace": "App",
+            "MetricName": "Load",
+            "Dimensions": [{ "Name": "Group", "Value": "asg" }],
+            "Statistic": "Average",
+        },
+        "TargetValue": target,
+    });
+    input
+}
+
+fn desired(yard: &Yard) -> i64 {
+    yard.described("asg")["DesiredCapacity"].as_i64().unwrap()
+}
+
+/// Minutes under a load.
+fn minutes(yard: &Yard, count: u32, load: f64) {
+    for _ in 0..count {
+        yard.publish("App", "Load", &[("Group", "asg")], load);
+        yard.pass(MINUTE);
+    }
+}
+
+#[test]
+fn target_tracking_makes_two_alarms_of_its_own_and_takes_them_along() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (2, 2, 10), json!({}));
+    let answer = yard.scaling("PutScalingPolicy", tracking(50.0));
+    let names: Vec<&str> = answer["Alarms"].as_array().unwrap().iter().map(|alarm| alarm["AlarmName"].as_str().unwrap()).collect();
+    assert!(names[0].starts_with("TargetTracking-asg-AlarmHigh-") && names[1].starts_with("TargetTracking-asg-AlarmLow-"), "{names:?}");
+    let alarms = yard.call("cloudwatch", "DescribeAlarms", json!({ "AlarmNames": names }));
+    let facts: Vec<Value> = alarms["MetricAlarms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| json!([a["EvaluationPeriods"], a["Period"], a["Threshold"], a["ComparisonOperator"], a["StateValue"]]))
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            json!([3, 60, 50.0, "GreaterThanThreshold", "INSUFFICIENT_DATA"]),
+            json!([15, 60, 45.0, "LessThanThreshold", "INSUFFICIENT_DATA"]),
+        ]
+    );
+    yard.scaling("DeletePolicy", json!({ "AutoScalingGroupName": "asg", "PolicyName": "cpu" }));
+    assert!(items(&yard.call("cloudwatch", "DescribeAlarms", json!({}))["MetricAlarms"]).is_empty());
+}
+
+#[test]
+fn target_tracking_grows_in_proportion_once_and_waits_for_the_new_to_warm_up() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (2, 2, 10), json!({ "DefaultInstanceWarmup": 120 }));
+    yard.serving(MINUTE, "asg", 2);
+    yard.scaling("PutScalingPolicy", tracking_load(50.0));
+    minutes(&yard, 6, 40.0);
+    assert_eq!(desired(&yard), 2);
+    minutes(&yard, 5, 90.0);
+    assert_eq!(desired(&yard), 4, "two warm instances at 90 percent are worth four at 45");
+    let (_, _, cause) = yard.activities("asg").remove(0);
+    assert!(
+        cause.contains("a monitor alarm TargetTracking-asg-AlarmHigh-") && cause.contains("in state ALARM triggered policy cpu changing the desired capacity from 2 to 4."),
+        "{cause}"
+    );
+    // The four are warm by now; they still run at 60.
+    minutes(&yard, 4, 60.0);
+    assert_eq!(desired(&yard), 5);
+}
+
+#[test]
+fn target_tracking_shrinks_after_a_quarter_of_an_hour_one_at_a_time() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (1, 4, 10), json!({ "DefaultInstanceWarmup": 60 }));
+    yard.serving(MINUTE, "asg", 4);
+    yard.scaling("PutScalingPolicy", tracking_load(50.0));
+    minutes(&yard, 14, 10.0);
+    assert_eq!(desired(&yard), 4);
+    minutes(&yard, 3, 10.0);
+    assert!((2..4).contains(&desired(&yard)), "{}", desired(&yard));
+    minutes(&yard, 10, 10.0);
+    assert_eq!(desired(&yard), 1);
+    assert_eq!(yard.in_state("asg", "InService").len(), 1);
+}
+
+#[test]
+fn an_alarm_of_the_users_carries_out_a_step_policy() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (1, 2, 10), json!({ "DefaultInstanceWarmup": 30 }));
+    yard.serving(MINUTE, "asg", 2);
+    let arn = yard.scaling(
+        "PutScalingPolicy",
+        json!({
+            "AutoScalingGroupName": "asg",
+            "PolicyName": "steps",
+            "PolicyType": "StepScaling",
+            "AdjustmentType": "ChangeInCapacity",
+            "StepAdjustments": [
+                { "MetricIntervalLowerBound": 0.0, "MetricIntervalUpperBound": 20.0, "ScalingAdjustment": 1 },
+                { "MetricIntervalLowerBound": 20.0, "ScalingAdjustment": 3 },
+            ],
+        }),
+    )["PolicyARN"]
+        .clone();
+    yard.call(
+        "cloudwatch",
+        "PutMetricAlarm",
+        json!({
+            "AlarmName": "busy",
+            "Namespace": "App",
+            "MetricName": "Load",
+            "Dimensions": [{ "Name": "Group", "Value": "asg" }],
+            "Statistic": "Average",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 60.0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "AlarmActions": [arn],
+        }),
+    );
+    minutes(&yard, 2, 85.0);
+    assert_eq!(desired(&yard), 5);
+    let history = yard.call("cloudwatch", "DescribeAlarmHistory", json!({ "AlarmName": "busy", "HistoryItemType": "Action" }));
+    let summary = history["AlarmHistoryItems"][0]["HistorySummary"].as_str().unwrap();
+    assert!(summary.starts_with("Successfully executed action arn:aws:autoscaling:"), "{summary}");
+}
+
+#[test]
+fn a_simple_policy_waits_for_its_cooldown() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (1, 1, 5), json!({ "DefaultCooldown": 120 }));
+    yard.serving(MINUTE, "asg", 1);
+    yard.scaling(
+        "PutScalingPolicy",
+        json!({ "AutoScalingGroupName": "asg", "PolicyName": "more", "AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": 1 }),
+    );
+    let execute = json!({ "AutoScalingGroupName": "asg", "PolicyName": "more", "HonorCooldown": true });
+    yard.pass(MINUTE * 3);
+    yard.scaling("ExecutePolicy", execute.clone());
+    yard.serving(MINUTE, "asg", 2);
+    let refused = yard.try_call("autoscaling", "ExecutePolicy", execute.clone()).unwrap_err();
+    assert_eq!(refused.code, "ScalingActivityInProgress");
+    yard.pass(MINUTE * 2);
+    yard.scaling("ExecutePolicy", execute);
+    assert_eq!(desired(&yard), 3);
+}
+
+#[test]
+fn a_scheduled_action_changes_the_sizes_when_its_time_comes() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (1, 1, 5), json!({}));
+    yard.scaling(
+        "PutScheduledUpdateGroupAction",
+        json!({ "AutoScalingGroupName": "asg", "ScheduledActionName": "rush", "Recurrence": "30 16 * * *", "MinSize": 3 }),
+    );
+    yard.pass(MINUTE * 29);
+    assert_eq!(desired(&yard), 1);
+    yard.pass(MINUTE * 2);
+    assert_eq!(desired(&yard), 3);
+    let next = yard.scaling("DescribeScheduledActions", json!({ "AutoScalingGroupName": "asg" }));
+    assert_eq!(next["ScheduledUpdateGroupActions"].as_array().unwrap().len(), 1, "it comes again tomorrow");
+}
+
+#[test]
+fn enabled_group_metrics_are_published_each_minute() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (1, 2, 5), json!({}));
+    yard.scaling("EnableMetricsCollection", json!({ "AutoScalingGroupName": "asg", "Granularity": "1Minute" }));
+    yard.pass(MINUTE * 3);
+    let found = yard.call(
+        "cloudwatch",
+        "ListMetrics",
+        json!({ "Namespace": "AWS/AutoScaling", "Dimensions": [{ "Name": "AutoScalingGroupName", "Value": "asg" }] }),
+    );
+    assert_eq!(found["Metrics"].as_array().unwrap().len(), 8);
+}
