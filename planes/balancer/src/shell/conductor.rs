@@ -30,6 +30,8 @@ pub enum Event {
     Probed { balancer: String, key: Arc<TargetKey>, round: u64, outcome: Outcome },
     /// A draining target of this balancer may have nothing left to do.
     Rested(String),
+    /// Somebody new listens: tell everything that is so.
+    Recite,
     /// The whole plane ends.
     Stop,
 }
@@ -109,6 +111,7 @@ impl Conductor {
                     }
                 }
                 Some(Event::Rested(balancer)) => self.rest(&balancer),
+                Some(Event::Recite) => self.recite(),
                 Some(Event::Stop) | None => return,
             }
         }
@@ -263,6 +266,13 @@ impl Conductor {
             }
         }
         self.follow(id, events);
+    }
+
+    fn recite(&self) {
+        for (id, one) in &self.balancers {
+            self.report(Report::Applied { balancer: id.clone(), revision: one.config.revision });
+            one.fleet.reports().into_iter().for_each(|health| self.report(Report::Health(health)));
+        }
     }
 
     /// A core that has ended needs to be told nothing.

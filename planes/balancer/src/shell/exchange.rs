@@ -107,6 +107,7 @@ impl Exchange<'_> {
             // An ALB says so by itself, before the target has seen the request.
             let said = send(self.client, answer::CONTINUE, self.idle, self.answering.patience).await;
             said.map_err(|_| Failure::Broken)?;
+            self.answering.wants.expects_continue = false;
         }
         let rest = if self.body.is_done() { Upload::Done } else { Upload::Running };
         let upload = Cell::new(rest);

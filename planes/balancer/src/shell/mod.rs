@@ -137,6 +137,12 @@ impl Balancer {
         }
     }
 
+    /// Has everything reported that is so now (revisions applied, health of every target), for a
+    /// control plane that has started anew.
+    pub fn recite(&self) {
+        self.send(Event::Recite);
+    }
+
     /// What every balancer has counted since the last call.
     pub fn metrics(&self) -> Vec<MetricsReport> {
         let mut directory = self.directory();

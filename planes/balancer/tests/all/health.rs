@@ -118,6 +118,25 @@ fn groups_that_no_listener_names_are_in_no_use() {
     assert_eq!(world.get("/").status, 503);
 }
 
+#[test]
+fn whoever_comes_late_is_told_all_that_is_so() {
+    let (good, gone) = (Server::plain("good"), Server::absent("gone"));
+    let world = World::with(&[&good]);
+    let unhealthy = World::unsettled(&[&good, &gone], |_| {});
+    unhealthy.wait_health("gone", HealthState::Unhealthy);
+    for (world, expected) in [(world, 1), (unhealthy, 2)] {
+        let before = world.reports().len();
+        world.balancer.recite();
+        let recited = wait_for("all is recited", || match world.reports().split_off(before) {
+            reports if reports.len() > expected => Ok(reports),
+            reports => Err(format!("{reports:?}")),
+        });
+        assert_eq!(recited[0], Report::Applied { balancer: "lb".to_owned(), revision: 1 });
+        let healthy = |report: &&Report| matches!(report, Report::Health(h) if h.health.state == HealthState::Healthy);
+        assert_eq!(recited.iter().filter(healthy).count(), 1, "{recited:?}");
+    }
+}
+
 /// A target whose listener accepts, by its backlog, and says nothing.
 fn hold(listener: TcpListener) -> Server {
     std::thread::spawn(move || {
