@@ -1,0 +1,285 @@
+//! Forward: each resource is created, changed or replaced once all that it needs is as the target wants it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Run;
+use crate::model::{OperationKind, Phase, ResourceStatus, Retain, StackResource, StackStatus, Thing, Work};
+use crate::template::{Policy, Resource, Template, TemplateError, graph};
+use crate::types::{self, Progress, schema};
+
+/// The target, evaluated as far as it can be before its resources are.
+struct Target {
+    template: Template,
+    deployment: crate::model::Deployment,
+    conditions: BTreeMap<String, bool>,
+    needs: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What becomes of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Keep,
+    Create,
+    Update,
+    Replace,
+}
+
+impl Run<'_, '_> {
+    pub(super) fn forward(&mut self) {
+        let target = match self.target() {
+            Ok(target) => target,
+            Err(error) => return self.roll_back(Some(&error.to_string())),
+        };
+        if self.operation.cancelled {
+            return self.roll_back(Some("User Initiated"));
+        }
+        self.go_on();
+        if self.operation.failed.is_empty() {
+            self.start_ready(&target);
+        }
+        if !self.operation.failed.is_empty() {
+            self.roll_back(None);
+        } else if self.creation_deadline().is_some_and(|deadline| deadline <= self.tx.now) {
+            self.roll_back(Some("Stack creation time exceeded the specified timeout. "));
+        } else if target.needs.keys().all(|id| self.operation.done.contains(id)) {
+            self.arrive(&target);
+        }
+    }
+
+    fn target(&mut self) -> Result<Target, TemplateError> {
+        let (template, deployment) = self.template()?;
+        let conditions = self.evaluate(&deployment, |scope| scope.conditions(&template))?;
+        let needs = graph::dependencies(&template, Some(&conditions))?.needs;
+        Ok(Target { template, deployment, conditions, needs })
+    }
+
+    /// Looks at what is under way.
+    fn go_on(&mut self) {
+        let under_way: Vec<String> =
+            self.resources.values().filter(|resource| resource.work != Work::Idle).map(|resource| resource.logical_id.clone()).collect();
+        for id in under_way {
+            self.advance(&id);
+        }
+    }
+
+    /// Takes the next step of a resource's work, and marks where it ends.
+    pub(super) fn advance(&mut self, logical_id: &str) {
+        let Some(resource) = self.resources.get(logical_id).cloned() else { return };
+        let Some(thing) = resource.thing.clone() else { return };
+        match resource.work.clone() {
+            Work::Idle => {}
+            Work::Creating => {
+                let result = self.with_handler(logical_id, &thing.type_name, |handler, cx| handler.settle(cx, &thing.id, &thing.properties));
+                match result {
+                    Ok(Progress::Done) => self.complete(logical_id, thing.id, thing.properties, thing.needs),
+                    Ok(Progress::Waiting | Progress::Held(_)) => {}
+                    Err(failure) => self.fail(logical_id, &failure),
+                }
+            }
+            Work::Updating { to, needs } => {
+                let mut id = thing.id.clone();
+                let old = resource.attempted.clone().unwrap_or(thing.properties);
+                let result = self.with_handler(logical_id, &thing.type_name, |handler, cx| {
+                    let progress = handler.update(cx, &mut id, &old, &to)?;
+                    Ok((progress, id))
+                });
+                match result {
+                    Ok((Progress::Done, id)) => self.complete(logical_id, id, to, needs),
+                    Ok((Progress::Waiting | Progress::Held(_), _)) => {}
+                    Err(failure) => self.fail(logical_id, &failure),
+                }
+            }
+        }
+    }
+
+    fn complete(&mut self, logical_id: &str, id: String, properties: Value, needs: BTreeSet<String>) {
+        let was = self.resources.get(logical_id).map(|resource| resource.status);
+        self.settle_thing(logical_id, id, properties, needs);
+        self.operation.done.insert(logical_id.to_owned());
+        let status = match was {
+            Some(ResourceStatus::CreateInProgress) => ResourceStatus::CreateComplete,
+            _ => ResourceStatus::UpdateComplete,
+        };
+        self.mark(logical_id, status, None);
+    }
+
+    pub(super) fn fail(&mut self, logical_id: &str, failure: &types::Failure) {
+        let words = self.words(failure);
+        self.fail_with(logical_id, &words);
+    }
+
+    fn fail_with(&mut self, logical_id: &str, words: &str) {
+        self.stop(logical_id, words);
+        self.operation.failed.insert(logical_id.to_owned());
+    }
+
+    /// Ends a resource's work where it is.
+    pub(super) fn stop(&mut self, logical_id: &str, words: &str) {
+        let Some(resource) = self.resources.get_mut(logical_id) else { return };
+        let stepwise = resource.thing.as_ref().and_then(|thing| types::named(&thing.type_name));
+        if let Work::Updating { to, .. } = std::mem::replace(&mut resource.work, Work::Idle) {
+            resource.attempted = stepwise.filter(|known| known.handler.is_stepwise()).map(|_| to);
+        }
+        let status = match resource.status {
+            ResourceStatus::CreateInProgress => ResourceStatus::CreateFailed,
+            _ => ResourceStatus::UpdateFailed,
+        };
+        self.mark(logical_id, status, Some(words));
+    }
+
+    /// Starts every resource whose needs are met.
+    fn start_ready(&mut self, target: &Target) {
+        let ready: Vec<String> = target
+            .needs
+            .iter()
+            .filter(|(id, needs)| {
+                let idle = self.resources.get(*id).is_none_or(|resource| resource.work == Work::Idle);
+                idle && !self.operation.done.contains(*id) && needs.iter().all(|need| self.operation.done.contains(need))
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ready {
+            self.start(target, &id);
+        }
+    }
+
+    fn start(&mut self, target: &Target, id: &str) {
+        let declared = &target.template.resources[id];
+        let evaluated = self.evaluate(&target.deployment, |scope| scope.properties(&target.template, &target.conditions, id));
+        let needs = target.needs[id].clone();
+        let now = self.tx.now;
+        let (stack, fresh) = (self.stack.id.clone(), !self.resources.contains_key(id));
+        if fresh {
+            self.resources.insert(id.to_owned(), StackResource::new(&stack, id, &declared.type_name, now));
+        }
+        let action = match &evaluated {
+            Ok(properties) => self.action(id, declared, properties),
+            Err(_) if fresh => Action::Create,
+            Err(_) => Action::Update,
+        };
+        if action == Action::Create {
+            self.mark(id, ResourceStatus::CreateInProgress, None);
+        }
+        let properties = match evaluated {
+            Ok(properties) => properties,
+            Err(error) => {
+                if action == Action::Update {
+                    self.mark(id, ResourceStatus::UpdateInProgress, None);
+                }
+                return self.fail_with(id, &error.to_string());
+            }
+        };
+        if let Some(resource) = self.resources.get_mut(id) {
+            resource.metadata = declared.metadata.as_ref().map(Value::to_string);
+        }
+        match action {
+            Action::Keep => {
+                if let Some(thing) = self.resources.get_mut(id).and_then(|resource| resource.thing.as_mut()) {
+                    thing.retain = retain(declared);
+                    thing.needs = needs;
+                }
+                self.operation.done.insert(id.to_owned());
+            }
+            Action::Update => {
+                if let Some(resource) = self.resources.get_mut(id) {
+                    resource.before = resource.thing.clone();
+                    if let Some(thing) = &mut resource.thing {
+                        thing.retain = retain(declared);
+                    }
+                    resource.work = Work::Updating { to: properties, needs };
+                }
+                self.mark(id, ResourceStatus::UpdateInProgress, None);
+                self.advance(id);
+            }
+            Action::Create => self.create(id, declared, properties, needs),
+            Action::Replace => {
+                let words = "Requested update requires the creation of a new physical resource; hence creating one.";
+                self.mark(id, ResourceStatus::UpdateInProgress, Some(words));
+                self.create(id, declared, properties, needs);
+            }
+        }
+    }
+
+    fn action(&self, id: &str, declared: &Resource, properties: &Value) -> Action {
+        let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
+        match thing {
+            None => Action::Create,
+            Some(thing) => change_of(&declared.type_name, thing, properties),
+        }
+    }
+
+    fn create(&mut self, id: &str, declared: &Resource, properties: Value, needs: BTreeSet<String>) {
+        let made = self.with_handler(id, &declared.type_name, |handler, cx| handler.create(cx, &properties));
+        let physical = match made {
+            Ok(physical) => physical,
+            Err(failure) => return self.fail(id, &failure),
+        };
+        let status = if let Some(resource) = self.resources.get_mut(id) {
+            let thing = Thing {
+                id: physical,
+                type_name: declared.type_name.clone(),
+                properties,
+                needs,
+                retain: retain(declared),
+                deleting: None,
+            };
+            resource.before = resource.thing.replace(thing);
+            resource.replaced = resource.before.is_some();
+            resource.work = Work::Creating;
+            resource.status
+        } else {
+            return;
+        };
+        self.mark(id, status, Some("Resource creation Initiated"));
+        self.advance(id);
+    }
+
+    /// All resources are as wanted: outputs, then what is no longer wanted.
+    fn arrive(&mut self, target: &Target) {
+        let outputs = match self.outputs(&target.template, &target.deployment, &target.conditions) {
+            Ok(outputs) => outputs,
+            Err(error) => return self.roll_back(Some(&format!("{error}. "))),
+        };
+        self.publish(outputs);
+        self.stack.imports = std::mem::take(&mut self.operation.imports);
+        let replaced = self.stack.current.replace(target.deployment.clone()).map(|deployment| deployment.text);
+        self.forget_text(replaced.filter(|text| *text != target.deployment.text));
+        for resource in self.resources.values_mut() {
+            let before = resource.before.take();
+            resource.old.extend(before.filter(|_| resource.replaced));
+            resource.replaced = false;
+            resource.fresh = false;
+            resource.doomed = !target.needs.contains_key(&resource.logical_id);
+        }
+        match self.operation.kind {
+            OperationKind::Create => self.status(StackStatus::CreateComplete, None),
+            OperationKind::Update | OperationKind::Delete => {
+                self.status(StackStatus::UpdateCompleteCleanupInProgress, None);
+                self.operation.failed.clear();
+                self.operation.phase = Phase::Cleanup { end: StackStatus::UpdateComplete, failed: StackStatus::UpdateComplete };
+            }
+        }
+    }
+}
+
+/// What an existing thing must go through to have these properties.
+fn change_of(type_name: &str, thing: &Thing, properties: &Value) -> Action {
+    let Some(known) = types::named(type_name) else { return Action::Keep };
+    let changed = schema::changed(known.properties, &thing.properties, properties);
+    if changed.is_empty() {
+        return Action::Keep;
+    }
+    let replaces = changed.iter().any(|property| property.update == schema::Update::Replace);
+    if replaces || known.handler.replaces(&thing.properties, properties) { Action::Replace } else { Action::Update }
+}
+
+/// The declared policies of a resource.
+fn retain(declared: &Resource) -> Retain {
+    Retain {
+        on_delete: declared.deletion_policy != Policy::Delete,
+        except_on_create: declared.deletion_policy == Policy::RetainExceptOnCreate,
+        on_replace: declared.update_replace_policy == Policy::Retain,
+    }
+}

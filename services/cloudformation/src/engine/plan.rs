@@ -1,0 +1,147 @@
+//! Plans: what an update would do, before anything is done. Values of resources that do not exist yet are not known, and
+//! what depends on them may or may not change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use zonal_cloud::Tx;
+
+use super::{Interrupt, StackScope, outputs, run};
+use crate::model::{
+    Deployment, Output, PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement, Stack, StackResource, TemplateText,
+    Thing,
+};
+use crate::template::eval::KNOWN_AFTER_APPLY;
+use crate::template::{Template, TemplateError, graph, parse};
+use crate::types::{self, schema};
+
+/// What bringing a stack to a deployment does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The resources that are made, changed or removed, by logical id.
+    pub changes: Vec<PlannedChange>,
+    /// Whether anything changes at all: resources, outputs, policies, metadata or tags.
+    pub changes_anything: bool,
+}
+
+/// Plans a stack's way to a deployment with a checked template.
+///
+/// # Errors
+/// The template can't be evaluated, has a circle, or changes a resource's type.
+pub fn plan(
+    tx: &mut Tx<'_>,
+    stack: &Stack,
+    (template, text): (&Template, &str),
+    target: &Deployment,
+    interrupt: &Interrupt,
+) -> Result<Plan, TemplateError> {
+    let resources = run::resources_of(tx, &stack.id);
+    let resources: BTreeMap<String, StackResource> = resources.into_iter().filter(|(_, resource)| resource.thing.is_some()).collect();
+    retyped(template, &resources)?;
+    let mut unknown = BTreeSet::new();
+    let none = BTreeSet::new();
+    let conditions = StackScope::new(tx, (stack, target), &resources, &none, interrupt).conditions(template)?;
+    let dependencies = graph::dependencies(template, Some(&conditions))?;
+    let mut changes = BTreeMap::new();
+    for id in dependencies.order()? {
+        let known = unknown.clone();
+        let scope = StackScope::new(tx, (stack, target), &resources, &known, interrupt);
+        let properties = scope.properties(template, &conditions, &id)?;
+        let declared = &template.resources[&id];
+        let thing = resources.get(&id).and_then(|resource| resource.thing.as_ref());
+        let action = match thing {
+            None => Some(PlannedAction::Add),
+            Some(thing) => modification(thing, &properties),
+        };
+        let replaced = |action: &PlannedAction| match action {
+            PlannedAction::Add => true,
+            PlannedAction::Modify { replacement, .. } => *replacement != PlannedReplacement::Never,
+            PlannedAction::Remove { .. } => false,
+        };
+        if action.as_ref().is_some_and(replaced) {
+            unknown.insert(id.clone());
+        }
+        if let Some(action) = action {
+            let physical_id = thing.map(|thing| thing.id.clone());
+            changes.insert(id.clone(), PlannedChange { logical_id: id, physical_id, type_name: declared.type_name.clone(), action });
+        }
+    }
+    for (id, resource) in resources.iter().filter(|(id, _)| !dependencies.needs.contains_key(*id)) {
+        let retain = resource.thing.as_ref().is_some_and(|thing| thing.retain.on_delete);
+        changes.insert(id.clone(), PlannedChange {
+            logical_id: id.clone(),
+            physical_id: resource.physical_id().map(str::to_owned),
+            type_name: resource.type_name.clone(),
+            action: PlannedAction::Remove { retain },
+        });
+    }
+    let scope = StackScope::new(tx, (stack, target), &resources, &unknown, interrupt);
+    let outputs = outputs::evaluate(template, &conditions, &scope)?;
+    drop(scope);
+    let changes_anything = !changes.is_empty() || beyond_resources(tx, stack, text, target, &outputs);
+    Ok(Plan { changes: changes.into_values().collect(), changes_anything })
+}
+
+fn retyped(template: &Template, resources: &BTreeMap<String, StackResource>) -> Result<(), TemplateError> {
+    let retyped: Vec<&str> = resources
+        .values()
+        .filter(|resource| template.resources.get(&resource.logical_id).is_some_and(|declared| declared.type_name != resource.type_name))
+        .map(|resource| resource.logical_id.as_str())
+        .collect();
+    match retyped.first().and_then(|id| template.resources.get(*id)) {
+        None => Ok(()),
+        Some(first) => Err(TemplateError::at(
+            first.type_at,
+            format!("Update of resource type is not permitted. The new template modifies resource type of the following resources: [{}]", retyped.join(", ")),
+        )),
+    }
+}
+
+fn modification(thing: &Thing, properties: &Value) -> Option<PlannedAction> {
+    let known = types::named(&thing.type_name)?;
+    let changed = schema::changed(known.properties, &thing.properties, properties);
+    if changed.is_empty() {
+        return None;
+    }
+    let text = |value: Option<&Value>| value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let planned: Vec<PlannedProperty> = changed
+        .iter()
+        .map(|property| {
+            let (before, after) = (text(thing.properties.get(property.name)), text(properties.get(property.name)));
+            let is_known = after.as_ref().is_none_or(|after| !after.contains(KNOWN_AFTER_APPLY));
+            let replacement = match (property.update, is_known) {
+                (schema::Update::InPlace, _) => PlannedReplacement::Never,
+                (schema::Update::Replace, true) => PlannedReplacement::Always,
+                (schema::Update::Replace, false) => PlannedReplacement::Conditionally,
+            };
+            PlannedProperty { name: property.name.to_owned(), replacement, before, after, known: is_known }
+        })
+        .collect();
+    let mut replacement = planned.iter().map(|property| property.replacement).max()?;
+    if known.handler.replaces(&thing.properties, properties) {
+        replacement = PlannedReplacement::Always;
+    }
+    Some(PlannedAction::Modify { replacement, properties: planned })
+}
+
+/// Whether something other than resources' properties changes.
+fn beyond_resources(tx: &Tx<'_>, stack: &Stack, text: &str, target: &Deployment, outputs: &[Output]) -> bool {
+    let Some(current) = &stack.current else { return true };
+    let old = tx.get::<TemplateText>(&TemplateText::key_of(&stack.id, current.text));
+    let (old, new) = (old.and_then(|old| apart_from_properties(&old.text)), apart_from_properties(text));
+    old != new || current.tags != target.tags || stack.outputs != outputs
+}
+
+/// A template without its resources' properties: the parts whose change is an update although no resource changes.
+fn apart_from_properties(text: &str) -> Option<Value> {
+    let mut template = parse::parse(text).ok()?.to_json();
+    for resource in template.get_mut("Resources")?.as_object_mut()?.values_mut() {
+        let members = resource.as_object_mut()?;
+        for ignored in ["Properties", "DependsOn", "Condition"] {
+            members.remove(ignored);
+        }
+    }
+    let sections = template.as_object_mut()?;
+    sections.retain(|name, _| ["Resources", "Outputs", "Metadata"].contains(&name.as_str()));
+    Some(template)
+}

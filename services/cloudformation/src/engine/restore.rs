@@ -1,0 +1,127 @@
+//! Back: what an operation does that could not arrive.
+
+use super::Run;
+use crate::model::{OnFailure, OperationKind, Phase, ResourceStatus, StackStatus, Work};
+
+impl Run<'_, '_> {
+    /// Gives the operation up: what is under way stops, and what was done is undone, unless asked otherwise.
+    pub(super) fn roll_back(&mut self, reason: Option<&str>) {
+        let under_way: Vec<(String, bool)> = self
+            .resources
+            .values()
+            .filter(|resource| resource.work != Work::Idle)
+            .map(|resource| (resource.logical_id.clone(), resource.status == ResourceStatus::CreateInProgress))
+            .collect();
+        for (id, creating) in under_way {
+            self.stop(&id, if creating { "Resource creation cancelled" } else { "Resource update cancelled" });
+        }
+        let creates = self.operation.kind == OperationKind::Create;
+        let reason = match reason {
+            Some(reason) => reason.to_owned(),
+            None => self.failed_reason(if creates { "create" } else { "update" }),
+        };
+        match (creates, self.operation.keep_on_failure, self.stack.on_failure) {
+            (true, true, _) | (true, _, OnFailure::DoNothing) => self.status(StackStatus::CreateFailed, Some(&reason)),
+            (true, false, OnFailure::Delete) => {
+                self.status(StackStatus::DeleteInProgress, Some(&format!("{reason}Delete requested by user.")));
+                self.stack.deleted = Some(self.tx.now);
+                self.doom_all(StackStatus::DeleteComplete, StackStatus::DeleteFailed);
+            }
+            (true, false, OnFailure::Rollback) => {
+                self.status(StackStatus::RollbackInProgress, Some(&format!("{reason}Rollback requested by user.")));
+                self.doom_all(StackStatus::RollbackComplete, StackStatus::RollbackFailed);
+            }
+            (false, true, _) => self.status(StackStatus::UpdateFailed, Some(&reason)),
+            (false, false, _) => {
+                self.status(StackStatus::UpdateRollbackInProgress, Some(&reason));
+                self.operation.phase = Phase::Restore;
+                self.operation.done.clear();
+                self.operation.failed.clear();
+            }
+        }
+    }
+
+    /// Everything is to be deleted.
+    pub(super) fn doom_all(&mut self, end: StackStatus, failed: StackStatus) {
+        for resource in self.resources.values_mut() {
+            resource.doomed = true;
+            resource.work = Work::Idle;
+        }
+        self.operation.done.clear();
+        self.operation.failed.clear();
+        self.operation.phase = Phase::Cleanup { end, failed };
+    }
+
+    /// An update goes back: what it made is to be deleted, what it replaced is taken up again, what it changed is changed back.
+    pub(super) fn restore(&mut self) {
+        let under_way: Vec<String> =
+            self.resources.values().filter(|resource| resource.work != Work::Idle).map(|resource| resource.logical_id.clone()).collect();
+        for id in under_way {
+            self.advance(&id);
+        }
+        if self.operation.failed.is_empty() {
+            let waiting: Vec<String> = self.resources.keys().filter(|id| !self.operation.done.contains(*id)).cloned().collect();
+            for id in waiting {
+                self.restore_one(&id);
+            }
+        }
+        let busy = self.resources.values().any(|resource| resource.work != Work::Idle);
+        if !self.operation.failed.is_empty() && !busy {
+            let reason = self.failed_reason("update");
+            self.status(StackStatus::UpdateRollbackFailed, Some(&reason));
+        } else if self.resources.keys().all(|id| self.operation.done.contains(id)) {
+            self.restored();
+        }
+    }
+
+    fn restore_one(&mut self, id: &str) {
+        let Some(resource) = self.resources.get_mut(id) else { return };
+        if resource.work != Work::Idle {
+            return;
+        }
+        if resource.fresh {
+            resource.doomed = true;
+            self.operation.done.insert(id.to_owned());
+            return;
+        }
+        let Some(before) = resource.before.clone().filter(|_| !self.operation.skip.contains(id)) else {
+            resource.before = None;
+            let failed = resource.status == ResourceStatus::UpdateFailed;
+            self.operation.done.insert(id.to_owned());
+            if failed {
+                self.mark(id, ResourceStatus::UpdateComplete, None);
+            }
+            return;
+        };
+        if resource.replaced {
+            resource.replaced = false;
+            resource.old.extend(resource.thing.replace(before));
+            resource.before = None;
+            self.operation.done.insert(id.to_owned());
+            self.mark(id, ResourceStatus::UpdateComplete, None);
+            return;
+        }
+        // What it needed then must be back before it is.
+        if before.needs.iter().any(|need| self.resources.contains_key(need) && !self.operation.done.contains(need)) {
+            return;
+        }
+        if let Some(resource) = self.resources.get_mut(id) {
+            resource.work = Work::Updating { to: before.properties, needs: before.needs };
+        }
+        self.mark(id, ResourceStatus::UpdateInProgress, None);
+        self.advance(id);
+    }
+
+    fn restored(&mut self) {
+        for resource in self.resources.values_mut() {
+            resource.before = None;
+        }
+        let text = self.operation.target.as_ref().map(|target| target.text);
+        let kept = self.stack.current.as_ref().map(|deployment| deployment.text);
+        self.forget_text(text.filter(|text| Some(*text) != kept));
+        self.status(StackStatus::UpdateRollbackCompleteCleanupInProgress, None);
+        self.operation.failed.clear();
+        let end = StackStatus::UpdateRollbackComplete;
+        self.operation.phase = Phase::Cleanup { end, failed: end };
+    }
+}

@@ -1,0 +1,215 @@
+//! One pass over one operation: loaded, stepped, saved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use zonal_cloud::{Tx, Wake, ids};
+use zonal_wire::{AwsError, Time};
+
+use super::events::{self, Subject};
+use super::{Interrupt, StackScope};
+use crate::model::{
+    Deployment, Operation, OperationKind, Phase, ResourceStatus, Stack, StackResource, StackStatus, TemplateText, Thing, Work,
+};
+use crate::template::{Template, TemplateError};
+use crate::types::{self, Context, Failure};
+
+/// An operation under way, in memory for one pass.
+pub struct Run<'a, 't> {
+    pub(super) tx: &'a mut Tx<'t>,
+    pub(super) stack: Stack,
+    pub(super) operation: Operation,
+    pub(super) resources: BTreeMap<String, StackResource>,
+    pub(super) interrupt: &'a Interrupt,
+    loaded: (Stack, Operation, BTreeMap<String, StackResource>),
+}
+
+impl<'a, 't> Run<'a, 't> {
+    /// Loads what is under way on a stack; `None` where nothing is.
+    ///
+    /// # Errors
+    /// An operation without its stack, which never is.
+    pub fn load(tx: &'a mut Tx<'t>, key: &str, interrupt: &'a Interrupt) -> Result<Option<Self>, AwsError> {
+        let Some(operation) = tx.get::<Operation>(key).cloned() else { return Ok(None) };
+        let stack = tx.get::<Stack>(key).cloned();
+        let stack = stack.ok_or_else(|| AwsError::internal(format!("an operation is under way on no stack: {key}")))?;
+        let resources = resources_of(tx, key);
+        let loaded = (stack.clone(), operation.clone(), resources.clone());
+        Ok(Some(Run { tx, stack, operation, resources, interrupt, loaded }))
+    }
+
+    /// Takes every step that can be taken now.
+    pub fn step(&mut self) {
+        match self.operation.phase {
+            Phase::Forward => self.forward(),
+            Phase::Restore => self.restore(),
+            Phase::Cleanup { end, failed } => self.cleanup(end, failed),
+        }
+    }
+
+    /// Stores what changed.
+    ///
+    /// # Returns
+    /// When to step again: at once where this pass moved something, else on change or at the operation's deadline.
+    pub fn save(self) -> Wake {
+        let deadline = self.deadline_of();
+        let (stack, operation, resources) = self.loaded;
+        let moved = (&stack, &operation, &resources) != (&self.stack, &self.operation, &self.resources);
+        let finished = !is_in_progress(self.stack.status);
+        for (id, resource) in &self.resources {
+            if resources.get(id) != Some(resource) {
+                self.tx.put(resource.clone());
+            }
+        }
+        for resource in resources.values().filter(|resource| !self.resources.contains_key(&resource.logical_id)) {
+            self.tx.remove::<StackResource>(&StackResource::key_of(&stack.id, &resource.logical_id));
+        }
+        self.tx.put(self.stack);
+        if finished {
+            self.tx.remove::<Operation>(&operation.stack);
+            return Wake::OnChange;
+        }
+        self.tx.put(self.operation);
+        match (moved, deadline) {
+            (true, _) => Wake::At(self.tx.now),
+            (false, Some(at)) => Wake::At(at),
+            (false, None) => Wake::OnChange,
+        }
+    }
+
+    /// When a creation has taken too long, if that was asked for; else when a deletion held up is given up or tried again.
+    fn deadline_of(&self) -> Option<Time> {
+        match self.operation.phase {
+            Phase::Forward => self.creation_deadline(),
+            Phase::Restore => None,
+            // What holds a thing may be something whose end no record tells.
+            Phase::Cleanup { .. } => Some(self.tx.now + Duration::from_secs(5)),
+        }
+    }
+
+    /// When the creation has taken too long, if that was asked for.
+    pub(super) fn creation_deadline(&self) -> Option<Time> {
+        let minutes = u64::try_from(self.stack.timeout_minutes?).ok()?;
+        (self.operation.kind == OperationKind::Create).then(|| self.operation.started + Duration::from_secs(60 * minutes))
+    }
+
+    /// The template that the stack is being brought to.
+    pub(super) fn template(&self) -> Result<(Template, Deployment), TemplateError> {
+        let target = self.operation.target.clone().ok_or_else(|| TemplateError::new("the operation has no target"))?;
+        let text = self.tx.get::<TemplateText>(&TemplateText::key_of(&self.stack.id, target.text));
+        let text = text.ok_or_else(|| TemplateError::new("the stack's template is gone"))?;
+        Ok((Template::parse(&text.text)?, target))
+    }
+
+    /// Evaluates something in the scope of the resources as they are, and remembers what it imports.
+    pub(super) fn evaluate<R>(
+        &mut self,
+        deployment: &Deployment,
+        act: impl FnOnce(&StackScope<'_, '_>) -> Result<R, TemplateError>,
+    ) -> Result<R, TemplateError> {
+        let none = BTreeSet::new();
+        let scope = StackScope::new(self.tx, (&self.stack, deployment), &self.resources, &none, self.interrupt);
+        let result = act(&scope);
+        let imports = scope.into_imports();
+        self.operation.imports.extend(imports);
+        result
+    }
+
+    /// Does something for a resource with its handler; undone where it fails.
+    pub(super) fn with_handler<R>(
+        &mut self,
+        logical_id: &str,
+        type_name: &str,
+        act: impl FnOnce(&'static dyn types::Handler, &mut Context<'_, '_>) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let known = types::named(type_name).ok_or_else(|| Failure::Unfit(format!("Unrecognized resource type {type_name}")))?;
+        let token = ids::uuid(self.tx.chance());
+        let none = BTreeMap::new();
+        let deployment = self.operation.target.as_ref().or(self.stack.current.as_ref());
+        let stack_tags = deployment.map_or(&none, |deployment| &deployment.tags);
+        let (stack, interrupt) = (&self.stack, self.interrupt);
+        self.tx.attempt(|tx| {
+            let mut cx =
+                Context { tx, stack_name: &stack.name, stack_id: &stack.id, logical_id, stack_tags, token, interrupt };
+            act(known.handler, &mut cx)
+        })
+    }
+
+    /// Sets a resource's status, and records that as an event.
+    pub(super) fn mark(&mut self, logical_id: &str, status: ResourceStatus, reason: Option<&str>) {
+        let Some(resource) = self.resources.get_mut(logical_id) else { return };
+        resource.status = status;
+        resource.reason = reason.map(str::to_owned);
+        resource.since = self.tx.now;
+        let (type_name, thing) = (resource.type_name.clone(), resource.thing.clone());
+        let properties = match (&resource.work, &thing) {
+            (Work::Updating { to, .. }, _) => Some(to.clone()),
+            (_, Some(thing)) => Some(thing.properties.clone()),
+            (_, None) => None,
+        };
+        let subject = Subject {
+            logical_id,
+            physical_id: thing.as_ref().map(|thing| thing.id.as_str()),
+            type_name: &type_name,
+            properties: properties.as_ref(),
+        };
+        events::of_resource(self.tx, &mut self.stack, self.operation.token.as_deref(), &subject, status, reason);
+    }
+
+    /// Records an event of a thing that a resource was and is no more.
+    pub(super) fn mark_old(&mut self, logical_id: &str, thing: &Thing, status: ResourceStatus, reason: Option<&str>) {
+        let subject = Subject {
+            logical_id,
+            physical_id: Some(&thing.id),
+            type_name: &thing.type_name,
+            properties: Some(&thing.properties),
+        };
+        events::of_resource(self.tx, &mut self.stack, self.operation.token.as_deref(), &subject, status, reason);
+    }
+
+    /// Sets the stack's status, and records that as an event.
+    pub(super) fn status(&mut self, status: StackStatus, reason: Option<&str>) {
+        let token = self.operation.token.clone();
+        events::record(self.tx, &mut self.stack, token.as_deref(), status, reason);
+    }
+
+    /// The words for a failure, with ids of its own.
+    pub(super) fn words(&mut self, failure: &Failure) -> String {
+        let (request, token) = (ids::uuid(self.tx.chance()), ids::uuid(self.tx.chance()));
+        failure.reason(&request, &token)
+    }
+
+    /// `The following resource(s) failed to WHAT: [A, B]. `
+    pub(super) fn failed_reason(&self, what: &str) -> String {
+        let names: Vec<&str> = self.operation.failed.iter().map(String::as_str).collect();
+        format!("The following resource(s) failed to {what}: [{}]. ", names.join(", "))
+    }
+
+    /// A resource's thing is as it was wanted: work ends, with these properties.
+    pub(super) fn settle_thing(&mut self, logical_id: &str, id: String, properties: Value, needs: BTreeSet<String>) {
+        if let Some(resource) = self.resources.get_mut(logical_id) {
+            resource.work = Work::Idle;
+            resource.attempted = None;
+            if let Some(thing) = &mut resource.thing {
+                thing.id = id;
+                thing.properties = properties;
+                thing.needs = needs;
+            }
+        }
+    }
+}
+
+/// A stack's resources by logical id.
+pub fn resources_of(tx: &Tx<'_>, stack: &str) -> BTreeMap<String, StackResource> {
+    tx.list::<StackResource>()
+        .filter(|resource| resource.stack == stack)
+        .map(|resource| (resource.logical_id.clone(), resource.clone()))
+        .collect()
+}
+
+/// Whether something is under way in that status.
+pub fn is_in_progress(status: StackStatus) -> bool {
+    // Under review nothing is under way, though the name says so.
+    status != StackStatus::ReviewInProgress && status.as_str().ends_with("IN_PROGRESS")
+}

@@ -1,0 +1,470 @@
+//! What is stored: stacks, what is under way on them, their resources, events, change sets, exports and template texts.
+//!
+//! A stack's work is persisted step by step: [`Operation`] says what is under way and how far it is, and each
+//! [`StackResource`] what has been made, what it was before and what is still to be deleted. Each step's call of another
+//! service, its mark here and its event are one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zonal_cloud::Record;
+use zonal_wire::Time;
+
+pub use crate::shapes::{ChangeSetStatus, ExecutionStatus, ResourceStatus, StackStatus};
+
+/// A stack. Deleted ones stay, as AWS keeps them, reached by their id only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// Its ARN.
+    pub id: String,
+    /// Its name, unique among stacks that are not deleted.
+    pub name: String,
+    /// When it was made.
+    pub created: Time,
+    /// When its last update began.
+    pub updated: Option<Time>,
+    /// When its deletion began.
+    pub deleted: Option<Time>,
+    /// Its status.
+    #[serde(with = "text")]
+    pub status: StackStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// What it was last brought to, or is being created as. `None` under review.
+    pub current: Option<Deployment>,
+    /// What `Outputs` came to.
+    pub outputs: Vec<Output>,
+    /// The exports of others that it uses, by name.
+    pub imports: BTreeSet<String>,
+    /// The change set that brought it here.
+    pub change_set: Option<String>,
+    /// Whether `DeleteStack` refuses.
+    pub termination_protection: bool,
+    /// What a failed creation does.
+    pub on_failure: OnFailure,
+    /// The stack policy's text: shown, not applied.
+    pub policy: Option<String>,
+    /// How long its creation may take.
+    pub timeout_minutes: Option<i32>,
+    /// How many template texts it has had: the number of the next.
+    pub texts: u32,
+    /// How many events it has had: the number of the next.
+    pub events: u64,
+}
+
+/// What a failed creation (or an update, for the first and last) does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnFailure {
+    /// Undo it.
+    #[default]
+    Rollback,
+    /// Delete the stack.
+    Delete,
+    /// Leave what there is.
+    DoNothing,
+}
+
+/// What a stack is brought to: a template with everything that it needs to be evaluated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The number of its [`TemplateText`].
+    pub text: u32,
+    /// The template's description.
+    pub description: Option<String>,
+    /// The parameters' values as given.
+    pub given: BTreeMap<String, String>,
+    /// What `Ref` of each parameter gives: SSM names looked up, lists split.
+    pub resolved: BTreeMap<String, Value>,
+    /// Parameters that are not shown.
+    pub secret: BTreeSet<String>,
+    /// The stack's tags, passed on to its resources.
+    pub tags: BTreeMap<String, String>,
+    /// The capabilities acknowledged.
+    pub capabilities: Vec<String>,
+    /// Topics to tell: shown, not told.
+    pub notification_arns: Vec<String>,
+    /// The service role: shown, not assumed.
+    pub role: Option<String>,
+}
+
+/// A template's text, apart from the stack so that a step does not write it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TemplateText {
+    key: String,
+    /// The text.
+    pub text: String,
+}
+
+impl TemplateText {
+    /// The text numbered `number` of a stack.
+    pub fn new(stack: &str, number: u32, text: String) -> Self {
+        TemplateText { key: Self::key_of(stack, number), text }
+    }
+
+    /// Its key.
+    pub fn key_of(stack: &str, number: u32) -> String {
+        format!("{stack}#{number}")
+    }
+}
+
+/// An output's value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// What it is.
+    pub description: Option<String>,
+    /// The name under which it is exported.
+    pub export: Option<String>,
+}
+
+/// What is under way on a stack. There is one while, and only while, the stack's status says in progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The stack's id.
+    pub stack: String,
+    /// What was asked for.
+    pub kind: OperationKind,
+    /// How far it is.
+    pub phase: Phase,
+    /// What the stack is brought to; `None` to nothing.
+    pub target: Option<Deployment>,
+    /// The logical ids that are as the target wants them.
+    pub done: BTreeSet<String>,
+    /// What failed, by logical id, in this phase.
+    pub failed: BTreeSet<String>,
+    /// The client's token, shown in events.
+    pub token: Option<String>,
+    /// When it began.
+    pub started: Time,
+    /// Whether a failure leaves things as they are.
+    pub keep_on_failure: bool,
+    /// Whether resources made by this operation are deleted by its rollback whatever their policy.
+    pub retain_except_on_create: bool,
+    /// Resources to leave be when the stack is deleted, or to skip when an update's rollback goes on.
+    pub skip: BTreeSet<String>,
+    /// Whether it was asked to stop.
+    pub cancelled: bool,
+    /// The exports of others that the target uses, by name.
+    pub imports: BTreeSet<String>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OperationKind {
+    /// A stack from nothing.
+    Create,
+    /// A stack to another template or parameters.
+    Update,
+    /// A stack to nothing.
+    Delete,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Resources are created and updated, each after what it needs.
+    Forward,
+    /// An update failed: resources go back to what they were.
+    Restore,
+    /// What is no longer wanted is deleted, each before what it needed.
+    Cleanup {
+        /// The status that the stack ends in.
+        #[serde(with = "text")]
+        end: StackStatus,
+        /// The status it ends in where something could not be deleted.
+        #[serde(with = "text")]
+        failed: StackStatus,
+    },
+}
+
+/// A resource of a stack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StackResource {
+    key: String,
+    /// The stack's id.
+    pub stack: String,
+    /// Its logical id.
+    pub logical_id: String,
+    /// Its status, as shown.
+    #[serde(with = "text")]
+    pub status: ResourceStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// When its status last changed.
+    pub since: Time,
+    /// The thing itself, once there is one.
+    pub thing: Option<Thing>,
+    /// What is being done to it.
+    pub work: Work,
+    /// The properties of an update that was broken off, which may have been half made.
+    pub attempted: Option<Value>,
+    /// What it was before the operation under way (or failed) changed it.
+    pub before: Option<Thing>,
+    /// Whether another thing took its place: then `before` is to be deleted, or taken up again.
+    pub replaced: bool,
+    /// Things it was and is no more, to be deleted.
+    pub old: Vec<Thing>,
+    /// Whether it is to be deleted whole.
+    pub doomed: bool,
+    /// Whether the operation under way made it.
+    pub fresh: bool,
+    /// Its type.
+    pub type_name: String,
+    /// `Metadata`, as JSON text.
+    pub metadata: Option<String>,
+}
+
+/// Something that a service made for a stack, with all that it takes to change or delete it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Thing {
+    /// Its physical id.
+    pub id: String,
+    /// Its type.
+    pub type_name: String,
+    /// The properties it has.
+    pub properties: Value,
+    /// The logical ids that it needs.
+    pub needs: BTreeSet<String>,
+    /// Whether it is kept when no longer wanted.
+    pub retain: Retain,
+    /// When its deletion began.
+    pub deleting: Option<Time>,
+}
+
+/// `DeletionPolicy` and `UpdateReplacePolicy` of a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retain {
+    /// Kept when it leaves the stack or the stack is deleted.
+    pub on_delete: bool,
+    /// As that, but not by the rollback of the operation that made it.
+    pub except_on_create: bool,
+    /// Kept when another takes its place.
+    pub on_replace: bool,
+}
+
+/// What is being done to a resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Work {
+    /// Nothing.
+    Idle,
+    /// It was created and is not ready yet.
+    Creating,
+    /// It is being brought to these properties, with these needs.
+    Updating {
+        /// The properties.
+        to: Value,
+        /// The needs.
+        needs: BTreeSet<String>,
+    },
+}
+
+impl StackResource {
+    /// A resource that has nothing yet.
+    pub fn new(stack: &str, logical_id: &str, type_name: &str, now: Time) -> Self {
+        StackResource {
+            key: Self::key_of(stack, logical_id),
+            stack: stack.to_owned(),
+            logical_id: logical_id.to_owned(),
+            status: ResourceStatus::CreateInProgress,
+            reason: None,
+            since: now,
+            thing: None,
+            work: Work::Idle,
+            attempted: None,
+            before: None,
+            replaced: false,
+            old: Vec::new(),
+            doomed: false,
+            fresh: true,
+            type_name: type_name.to_owned(),
+            metadata: None,
+        }
+    }
+
+    /// Its key.
+    pub fn key_of(stack: &str, logical_id: &str) -> String {
+        format!("{stack}/{logical_id}")
+    }
+
+    /// Its physical id, or none.
+    pub fn physical_id(&self) -> Option<&str> {
+        self.thing.as_ref().map(|thing| thing.id.as_str())
+    }
+}
+
+/// An event of a stack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StackEvent {
+    /// Its key: [`StackEvent::key_of`].
+    pub key: String,
+    /// The stack's id.
+    pub stack: String,
+    /// Its own id.
+    pub id: String,
+    /// The resource, or the stack's name.
+    pub logical_id: String,
+    /// The physical id, or none yet.
+    pub physical_id: Option<String>,
+    /// The resource's type.
+    pub type_name: String,
+    /// When.
+    pub at: Time,
+    /// The status reached.
+    #[serde(with = "text")]
+    pub status: ResourceStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// The properties, as JSON text.
+    pub properties: Option<String>,
+    /// The client's token.
+    pub token: Option<String>,
+}
+
+impl StackEvent {
+    /// The key of the event numbered `number`: later ones sort later.
+    pub fn key_of(stack: &str, number: u64) -> String {
+        format!("{stack}/{number:012}")
+    }
+}
+
+/// A change set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeSet {
+    /// Its ARN.
+    pub id: String,
+    /// Its name, unique in its stack.
+    pub name: String,
+    /// The stack's id.
+    pub stack: String,
+    /// Whether it creates the stack.
+    pub creates: bool,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it was made.
+    pub created: Time,
+    /// Its status.
+    #[serde(with = "text")]
+    pub status: ChangeSetStatus,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whether it can be executed.
+    #[serde(with = "text")]
+    pub execution: ExecutionStatus,
+    /// What it would bring the stack to.
+    pub target: Deployment,
+    /// What it would do, in the order of logical ids.
+    pub changes: Vec<PlannedChange>,
+    /// What a failure of it does.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What a change set does to one resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedChange {
+    /// Its logical id.
+    pub logical_id: String,
+    /// Its physical id now.
+    pub physical_id: Option<String>,
+    /// Its type.
+    pub type_name: String,
+    /// What happens.
+    pub action: PlannedAction,
+}
+
+/// What happens to a resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum PlannedAction {
+    /// It is made.
+    Add,
+    /// It is deleted, or kept where its policy says so.
+    Remove {
+        /// Whether it is kept.
+        retain: bool,
+    },
+    /// It changes.
+    Modify {
+        /// Whether another takes its place.
+        replacement: PlannedReplacement,
+        /// The properties that change.
+        properties: Vec<PlannedProperty>,
+    },
+}
+
+/// Whether another takes a resource's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PlannedReplacement {
+    /// No.
+    Never,
+    /// If a value that is not known yet turns out to differ.
+    Conditionally,
+    /// Yes.
+    Always,
+}
+
+/// A property that changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedProperty {
+    /// Its name.
+    pub name: String,
+    /// Whether it needs another resource.
+    pub replacement: PlannedReplacement,
+    /// Its value before, as text.
+    pub before: Option<String>,
+    /// Its value after, as text.
+    pub after: Option<String>,
+    /// Whether the value is known already.
+    pub known: bool,
+}
+
+/// A value that a stack exports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its name, unique in account and region.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The stack's id.
+    pub stack: String,
+}
+
+macro_rules! records {
+    ($($type:ty, $table:literal, $key:ident;)*) => {$(
+        impl Record for $type {
+            const TABLE: &'static str = $table;
+
+            fn key(&self) -> &str {
+                &self.$key
+            }
+        }
+    )*};
+}
+
+records! {
+    Stack, "cloudformation.stack", id;
+    TemplateText, "cloudformation.template", key;
+    Operation, "cloudformation.operation", stack;
+    StackResource, "cloudformation.resource", key;
+    StackEvent, "cloudformation.event", key;
+    ChangeSet, "cloudformation.change_set", id;
+    Export, "cloudformation.export", name;
+}
+
+/// Statuses by their AWS names.
+mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,189 @@
+//! A request that brings a template: the text found and checked, the parameters settled and looked up.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use zonal_cloud::Tx;
+
+use crate::errors::Error;
+use crate::model::{Deployment, Stack, TemplateText};
+use crate::shapes;
+use crate::template::parameters::{self, Existing, Given, split_list};
+use crate::template::{ParameterType, Template, parse, validate};
+use crate::types::Types;
+
+/// What the requests that bring a template have in common.
+pub struct Request<'a> {
+    /// `TemplateBody`.
+    pub body: Option<&'a str>,
+    /// `TemplateURL`.
+    pub url: Option<&'a str>,
+    /// `UsePreviousTemplate`.
+    pub previous: bool,
+    /// `Parameters`.
+    pub parameters: &'a [shapes::Parameter],
+    /// `Capabilities`.
+    pub capabilities: &'a [shapes::Capability],
+    /// `Tags`; those of before where an update gives none.
+    pub tags: &'a [shapes::Tag],
+    /// `NotificationARNs`.
+    pub notification_arns: &'a [String],
+    /// `RoleARN`.
+    pub role: Option<&'a str>,
+}
+
+/// A template with all that it takes to deploy it. Its text is not stored yet.
+pub struct Prepared {
+    /// The text.
+    pub text: String,
+    /// The template.
+    pub template: Template,
+    /// What it is deployed with; its text's number is not set yet.
+    pub deployment: Deployment,
+}
+
+/// A template's text as a request gives it.
+pub fn inline(body: Option<&str>, url: Option<&str>) -> Result<Option<String>, Error> {
+    match (body, url) {
+        (Some(_), Some(_)) => Err(Error::validation("Either Template URL or Template Body must be specified, but not both.")),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Error::validation("TemplateURL must reference a valid S3 object to which you have access.")),
+        (Some(body), None) if body.len() > parse::MAX_INLINE_BYTES => Err(Error::validation(format!(
+            "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to {}",
+            parse::MAX_INLINE_BYTES
+        ))),
+        (Some(body), None) => Ok(Some(body.to_owned())),
+    }
+}
+
+/// Reads and checks a template.
+pub fn checked(text: &str) -> Result<Template, Error> {
+    let template = Template::parse(text)?;
+    validate(&template, &Types)?;
+    Ok(template)
+}
+
+/// Prepares a request's deployment on a stack, or on a new one.
+pub fn prepare(tx: &mut Tx<'_>, stack: Option<&Stack>, request: &Request<'_>) -> Result<Prepared, Error> {
+    let current = stack.and_then(|stack| Some((stack, stack.current.as_ref()?)));
+    let text = match (inline(request.body, request.url)?, current, request.previous) {
+        (Some(text), _, false) => text,
+        (None, Some((stack, current)), true) => {
+            let stored = tx.get::<TemplateText>(&TemplateText::key_of(&stack.id, current.text));
+            stored.map(|stored| stored.text.clone()).ok_or_else(|| Error::validation("the stack's template is gone"))?
+        }
+        (Some(_), _, true) => return Err(Error::validation("You cannot specify both usePreviousTemplate and Template Body/Template URL.")),
+        _ => return Err(Error::validation("Either Template URL or Template Body must be specified.")),
+    };
+    let template = checked(&text)?;
+    let none = BTreeMap::new();
+    let previous = current.map_or(&none, |(_, current)| &current.given);
+    let given = parameters::resolve(&template.parameters, &given(request.parameters)?, previous)?;
+    let resolved = look_up(tx, &template, &given)?;
+    let secret = template.parameters.iter().filter(|(_, parameter)| parameter.no_echo).map(|(name, _)| name.clone()).collect();
+    let tags = match current {
+        Some((_, current)) if request.tags.is_empty() => current.tags.clone(),
+        _ => super::tag_map(request.tags),
+    };
+    if let Some(key) = tags.keys().find(|key| key.starts_with("aws:")) {
+        return Err(Error::validation(format!("Tags with the prefix 'aws:' are reserved: {key}")));
+    }
+    let deployment = Deployment {
+        text: 0,
+        description: template.description.clone(),
+        given,
+        resolved,
+        secret,
+        tags,
+        capabilities: request.capabilities.iter().map(|capability| capability.as_str().to_owned()).collect(),
+        notification_arns: request.notification_arns.to_vec(),
+        role: request.role.map(str::to_owned),
+    };
+    Ok(Prepared { text, template, deployment })
+}
+
+/// Stores a prepared text as the stack's next one.
+pub fn keep_text(tx: &mut Tx<'_>, stack: &mut Stack, prepared: &mut Prepared) {
+    let number = stack.texts;
+    stack.texts += 1;
+    prepared.deployment.text = number;
+    tx.put(TemplateText::new(&stack.id, number, prepared.text.clone()));
+}
+
+fn given(parameters: &[shapes::Parameter]) -> Result<BTreeMap<String, Given>, Error> {
+    let mut given = BTreeMap::new();
+    for parameter in parameters {
+        let Some(key) = parameter.parameter_key.clone() else {
+            return Err(Error::validation("Parameter values must have a ParameterKey"));
+        };
+        let value = match (&parameter.parameter_value, parameter.use_previous_value) {
+            (Some(_), Some(true)) => {
+                return Err(Error::validation(format!("Invalid input for parameter key {key}. Cannot specify usePreviousValue as true and non empty value for a parameter")));
+            }
+            (None, Some(true)) => Given::Previous,
+            (Some(value), _) => Given::Value(value.clone()),
+            (None, _) => return Err(Error::validation(format!("Invalid input for parameter key {key}. Either UsePreviousValue or ParameterValue must be specified"))),
+        };
+        if given.insert(key.clone(), value).is_some() {
+            return Err(Error::validation(format!("Duplicate parameter key: {key}")));
+        }
+    }
+    Ok(given)
+}
+
+/// What `Ref` of each parameter gives: SSM names looked up, ids seen to exist, lists split.
+fn look_up(tx: &mut Tx<'_>, template: &Template, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, Value>, Error> {
+    let names = |wanted: fn(&ParameterType) -> bool| -> Vec<&String> {
+        given.iter().filter(|(name, _)| template.parameters.get(*name).is_some_and(|parameter| wanted(&parameter.kind))).map(|(_, value)| value).collect()
+    };
+    let stored = fetch(tx, &names(|kind| matches!(kind, ParameterType::Ssm(_) | ParameterType::SsmName)))?;
+    let mut resolved = BTreeMap::new();
+    for (name, value) in given {
+        let kind = template.parameters.get(name).map_or(&ParameterType::String, |parameter| &parameter.kind);
+        let (kind, value) = match kind {
+            // `fetch` has answered for every name or failed.
+            ParameterType::Ssm(inner) => (&**inner, stored.get(value).cloned().unwrap_or_default()),
+            other => (other, value.clone()),
+        };
+        let items = if kind.is_list() { split_list(&value) } else { vec![value.clone()] };
+        if let ParameterType::Existing(existing) | ParameterType::ExistingList(existing) = kind {
+            items.iter().try_for_each(|item| must_exist(tx, *existing, name, item))?;
+        }
+        resolved.insert(name.clone(), if kind.is_list() { json!(items) } else { json!(value) });
+    }
+    Ok(resolved)
+}
+
+fn fetch(tx: &mut Tx<'_>, names: &[&String]) -> Result<BTreeMap<String, String>, Error> {
+    let mut found = BTreeMap::new();
+    let missing = |names: &[&str]| Error::validation(format!("Unable to fetch parameters [{}] from parameter store for this account.", names.join(",")));
+    for chunk in names.chunks(10) {
+        let all: Vec<&str> = chunk.iter().map(|name| name.as_str()).collect();
+        let answer = tx.call_json("ssm", "GetParameters", &json!({"Names": all})).map_err(|_| missing(&all))?;
+        for parameter in answer["Parameters"].as_array().into_iter().flatten() {
+            if let (Some(name), Some(value)) = (parameter["Name"].as_str(), parameter["Value"].as_str()) {
+                found.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    let unknown: Vec<&str> = names.iter().map(|name| name.as_str()).filter(|name| !found.contains_key(*name)).collect();
+    if unknown.is_empty() { Ok(found) } else { Err(missing(&unknown)) }
+}
+
+fn must_exist(tx: &mut Tx<'_>, existing: Existing, name: &str, value: &str) -> Result<(), Error> {
+    let (service, operation, input) = match existing {
+        Existing::AvailabilityZone => ("ec2", "DescribeAvailabilityZones", json!({"ZoneNames": [value]})),
+        Existing::Image => ("ec2", "DescribeImages", json!({"ImageIds": [value]})),
+        Existing::Instance => ("ec2", "DescribeInstances", json!({"InstanceIds": [value]})),
+        Existing::KeyPair => ("ec2", "DescribeKeyPairs", json!({"KeyNames": [value]})),
+        Existing::SecurityGroupName => ("ec2", "DescribeSecurityGroups", json!({"GroupNames": [value]})),
+        Existing::SecurityGroupId => ("ec2", "DescribeSecurityGroups", json!({"GroupIds": [value]})),
+        Existing::Subnet => ("ec2", "DescribeSubnets", json!({"SubnetIds": [value]})),
+        Existing::Volume => ("ec2", "DescribeVolumes", json!({"VolumeIds": [value]})),
+        Existing::Vpc => ("ec2", "DescribeVpcs", json!({"VpcIds": [value]})),
+        Existing::HostedZone => ("route53", "GetHostedZone", json!({"Id": value})),
+    };
+    tx.call_json(service, operation, &input).map(drop).map_err(|_| {
+        Error::validation(format!("Parameter validation failed: parameter value {value} for parameter name {name} does not exist"))
+    })
+}

@@ -1,0 +1,99 @@
+//! The operations, a file per noun, and what they share: finding a stack, and turning a request into a deployment.
+
+pub mod change_sets;
+pub mod deployments;
+pub mod describe;
+pub mod events;
+pub mod exports;
+pub mod lifecycle;
+pub mod policies;
+pub mod recovery;
+pub mod resources;
+pub mod templates;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zonal_cloud::{Tx, View};
+
+use crate::engine::record_event;
+use crate::errors::Error;
+use crate::model::{Deployment, Operation, OperationKind, Phase, Stack, StackStatus};
+use crate::shapes;
+
+/// The stack of that name or id. By its name, only one that is not deleted.
+pub fn find<'v>(view: &View<'v>, name: &str) -> Result<&'v Stack, Error> {
+    if name.starts_with("arn:") {
+        return view.get::<Stack>(name).ok_or_else(|| Error::no_stack(name));
+    }
+    let living = view.list::<Stack>().find(|stack| stack.name == name && stack.status != StackStatus::DeleteComplete);
+    living.ok_or_else(|| Error::no_stack(name))
+}
+
+/// Tags as a map.
+pub fn tag_map(tags: &[shapes::Tag]) -> BTreeMap<String, String> {
+    tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect()
+}
+
+/// Tags as a list.
+pub fn tag_list(tags: &BTreeMap<String, String>) -> Vec<shapes::Tag> {
+    tags.iter().map(|(key, value)| shapes::Tag { key: key.clone(), value: value.clone() }).collect()
+}
+
+/// The parameters as answers show them.
+pub fn parameters(deployment: &Deployment) -> Vec<shapes::Parameter> {
+    deployment
+        .given
+        .iter()
+        .map(|(key, value)| {
+            let secret = deployment.secret.contains(key);
+            let resolved = deployment.resolved.get(key).and_then(serde_json::Value::as_str).filter(|resolved| resolved != value);
+            shapes::Parameter {
+                parameter_key: Some(key.clone()),
+                parameter_value: Some(if secret { "****".to_owned() } else { value.clone() }),
+                resolved_value: resolved.filter(|_| !secret).map(str::to_owned),
+                ..Default::default()
+            }
+        })
+        .collect()
+}
+
+/// The capabilities as answers show them.
+pub fn capabilities(deployment: &Deployment) -> Vec<shapes::Capability> {
+    deployment.capabilities.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+/// Refuses what may not run on a stack in its status.
+pub fn must_be_updatable(stack: &Stack) -> Result<(), Error> {
+    use StackStatus::{CreateComplete, UpdateComplete, UpdateRollbackComplete};
+    if matches!(stack.status, CreateComplete | UpdateComplete | UpdateRollbackComplete) {
+        return Ok(());
+    }
+    Err(Error::validation(format!("Stack:{} is in {} state and can not be updated.", stack.id, stack.status)))
+}
+
+/// An operation at its beginning.
+pub fn operation(tx: &Tx<'_>, stack: &Stack, kind: OperationKind, target: Option<Deployment>, token: Option<&str>) -> Operation {
+    let (end, failed) = (StackStatus::DeleteComplete, StackStatus::DeleteFailed);
+    Operation {
+        stack: stack.id.clone(),
+        kind,
+        phase: if kind == OperationKind::Delete { Phase::Cleanup { end, failed } } else { Phase::Forward },
+        target,
+        done: BTreeSet::new(),
+        failed: BTreeSet::new(),
+        token: token.map(str::to_owned),
+        started: tx.now,
+        keep_on_failure: false,
+        retain_except_on_create: false,
+        skip: BTreeSet::new(),
+        cancelled: false,
+        imports: BTreeSet::new(),
+    }
+}
+
+/// Begins an operation: the stack's status, its event, and the record that the engine works on.
+pub fn begin(tx: &mut Tx<'_>, mut stack: Stack, operation: Operation, status: StackStatus) {
+    record_event(tx, &mut stack, operation.token.as_deref(), status, Some("User Initiated"));
+    tx.put(stack);
+    tx.put(operation);
+}

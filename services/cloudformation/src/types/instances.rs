@@ -1,0 +1,217 @@
+//! `AWS::EC2::Instance`.
+
+use serde_json::{Map, Value, json};
+
+use super::context::{Context, Failure, deleted, differs, pick, text};
+use super::schema::{Kind, Property, TAGS, Update::*, boolean, number, text as member};
+use super::{Handler, Progress, ResourceType};
+
+const INTERFACE: &[Property] = &[
+    member("DeviceIndex").required(),
+    member("SubnetId"),
+    member("NetworkInterfaceId"),
+    Replace.texts("GroupSet"),
+    boolean("AssociatePublicIpAddress"),
+    boolean("DeleteOnTermination"),
+    member("PrivateIpAddress"),
+    member("Description"),
+];
+
+const EBS: &[Property] = &[
+    number("VolumeSize"),
+    member("VolumeType"),
+    boolean("DeleteOnTermination"),
+    boolean("Encrypted"),
+    number("Iops"),
+    member("SnapshotId"),
+];
+
+const DEVICE: &[Property] = &[member("DeviceName").required(), Replace.object("Ebs", EBS)];
+
+const TEMPLATE: &[Property] = &[member("LaunchTemplateId"), member("LaunchTemplateName"), member("Version").required()];
+
+const METADATA: &[Property] =
+    &[member("HttpEndpoint"), member("HttpTokens"), number("HttpPutResponseHopLimit"), member("InstanceMetadataTags")];
+
+/// An instance.
+pub const INSTANCE: ResourceType = ResourceType {
+    name: "AWS::EC2::Instance",
+    properties: &[
+        Replace.text("ImageId"),
+        InPlace.text("InstanceType"),
+        Replace.text("KeyName"),
+        Replace.text("SubnetId"),
+        InPlace.texts("SecurityGroupIds"),
+        InPlace.text("UserData"),
+        Replace.text("PrivateIpAddress"),
+        Replace.text("AvailabilityZone"),
+        InPlace.boolean("DisableApiTermination"),
+        InPlace.boolean("SourceDestCheck"),
+        InPlace.boolean("Monitoring"),
+        Replace.of("NetworkInterfaces", Kind::List(&Kind::Object(INTERFACE))),
+        Replace.of("BlockDeviceMappings", Kind::List(&Kind::Object(DEVICE))),
+        Replace.object("LaunchTemplate", TEMPLATE),
+        InPlace.object("MetadataOptions", METADATA),
+        TAGS,
+    ],
+    attributes: &[
+        "InstanceId", "PrivateIp", "PublicIp", "PrivateDnsName", "PublicDnsName", "AvailabilityZone", "VpcId",
+    ],
+    handler: &Instance,
+};
+
+struct Instance;
+
+/// `RunInstances` members with the names that the properties have.
+const SAME: [&str; 9] = [
+    "ImageId", "InstanceType", "KeyName", "SubnetId", "SecurityGroupIds", "UserData", "PrivateIpAddress",
+    "DisableApiTermination", "BlockDeviceMappings",
+];
+
+impl Instance {
+    fn find(cx: &mut Context<'_, '_>, id: &str) -> Result<Option<Value>, Failure> {
+        let found = cx.find("ec2", "DescribeInstances", json!({"InstanceIds": [id]}), "Reservations")?;
+        Ok(found.map(|reservation| reservation["Instances"][0].clone()))
+    }
+
+    fn get(cx: &mut Context<'_, '_>, id: &str) -> Result<Value, Failure> {
+        Self::find(cx, id)?.ok_or_else(|| Failure::Unfit(format!("instance {id} is gone")))
+    }
+
+    fn state(instance: &Value) -> &str {
+        text(&instance["State"], "Name")
+    }
+
+    fn lost(instance: &Value, id: &str) -> Failure {
+        let reason = text(&instance["StateReason"], "Message");
+        Failure::Unfit(format!("Instance {id} failed to stabilize. Current state: {}. Reason: {reason}", Self::state(instance)))
+    }
+
+    fn modify(cx: &mut Context<'_, '_>, id: &str, attribute: &str, value: Value) -> Result<(), Failure> {
+        cx.ec2("ModifyInstanceAttribute", json!({"InstanceId": id, attribute: value})).map(drop)
+    }
+
+    /// What can be changed while it runs.
+    fn modify_running(cx: &mut Context<'_, '_>, id: &str, old: &Value, new: &Value) -> Result<(), Failure> {
+        if differs(old, new, "SecurityGroupIds") {
+            Self::modify(cx, id, "Groups", new.get("SecurityGroupIds").cloned().unwrap_or_else(|| json!([])))?;
+        }
+        for (name, default) in [("DisableApiTermination", false), ("SourceDestCheck", true)] {
+            if differs(old, new, name) {
+                let value = new.get(name).cloned().unwrap_or(Value::Bool(default));
+                Self::modify(cx, id, name, json!({"Value": value}))?;
+            }
+        }
+        if differs(old, new, "MetadataOptions") {
+            let mut input = new.get("MetadataOptions").and_then(Value::as_object).cloned().unwrap_or_default();
+            input.insert("InstanceId".to_owned(), Value::from(id));
+            cx.ec2("ModifyInstanceMetadataOptions", input.into())?;
+        }
+        cx.retag_ec2(id, old, new)
+    }
+}
+
+impl Handler for Instance {
+    fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+        let mut input: Map<String, Value> = pick(properties, &SAME);
+        input.insert("MinCount".to_owned(), json!(1));
+        input.insert("MaxCount".to_owned(), json!(1));
+        input.insert("ClientToken".to_owned(), json!(cx.token));
+        input.insert("TagSpecifications".to_owned(), cx.tag_specifications("instance", properties));
+        for name in ["LaunchTemplate", "MetadataOptions"] {
+            if let Some(value) = properties.get(name) {
+                input.insert(name.to_owned(), value.clone());
+            }
+        }
+        if let Some(zone) = properties.get("AvailabilityZone") {
+            input.insert("Placement".to_owned(), json!({"AvailabilityZone": zone}));
+        }
+        if let Some(enabled) = properties.get("Monitoring") {
+            input.insert("Monitoring".to_owned(), json!({"Enabled": enabled}));
+        }
+        if let Some(Value::Array(interfaces)) = properties.get("NetworkInterfaces") {
+            let interfaces: Vec<Value> = interfaces.iter().map(|interface| {
+                let mut interface = interface.clone();
+                if let Some(groups) = interface.as_object_mut().and_then(|members| members.remove("GroupSet")) {
+                    interface["Groups"] = groups;
+                }
+                interface
+            }).collect();
+            input.insert("NetworkInterfaces".to_owned(), interfaces.into());
+        }
+        let made = cx.ec2("RunInstances", input.into())?;
+        let id = text(&made["Instances"][0], "InstanceId").to_owned();
+        if properties.get("SourceDestCheck") == Some(&Value::Bool(false)) {
+            Self::modify(cx, &id, "SourceDestCheck", json!({"Value": false}))?;
+        }
+        Ok(id)
+    }
+
+    fn settle(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value) -> Result<Progress, Failure> {
+        let instance = Self::get(cx, id)?;
+        match Self::state(&instance) {
+            "running" => Ok(Progress::Done),
+            "pending" => Ok(Progress::Waiting),
+            _ => Err(Self::lost(&instance, id)),
+        }
+    }
+
+    /// Type and user data are changed while it is stopped: it keeps its addresses and its disk ("some interruptions").
+    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        let instance = Self::get(cx, id)?;
+        let kind = text(new, "InstanceType");
+        let retype = differs(old, new, "InstanceType") && !kind.is_empty() && text(&instance, "InstanceType") != kind;
+        let wanted = new.get("UserData").cloned().unwrap_or_else(|| json!(""));
+        let rescript = differs(old, new, "UserData") && {
+            let attribute = cx.ec2("DescribeInstanceAttribute", json!({"InstanceId": *id, "Attribute": "userData"}))?;
+            attribute["UserData"].get("Value").cloned().unwrap_or_else(|| json!("")) != wanted
+        };
+        match (Self::state(&instance), retype || rescript) {
+            ("pending" | "stopping", _) => Ok(Progress::Waiting),
+            ("running", false) => {
+                Self::modify_running(cx, id, old, new)?;
+                Ok(Progress::Done)
+            }
+            ("running", true) => {
+                cx.ec2("StopInstances", json!({"InstanceIds": [*id]}))?;
+                Ok(Progress::Waiting)
+            }
+            ("stopped", changes) => {
+                if changes && retype {
+                    Self::modify(cx, id, "InstanceType", json!({"Value": kind}))?;
+                }
+                if changes && rescript {
+                    Self::modify(cx, id, "UserData", json!({"Value": wanted}))?;
+                }
+                cx.ec2("StartInstances", json!({"InstanceIds": [*id]}))?;
+                Ok(Progress::Waiting)
+            }
+            _ => Err(Self::lost(&instance, id)),
+        }
+    }
+
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
+    fn delete(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value) -> Result<Progress, Failure> {
+        match Self::find(cx, id)? {
+            None => Ok(Progress::Done),
+            Some(instance) if Self::state(&instance) == "terminated" => Ok(Progress::Done),
+            Some(instance) if Self::state(&instance) == "shutting-down" => Ok(Progress::Waiting),
+            Some(_) => deleted(cx.ec2("TerminateInstances", json!({"InstanceIds": [id]}))).map(|_| Progress::Waiting),
+        }
+    }
+
+    fn attribute(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value, name: &str) -> Result<Value, Failure> {
+        let instance = Self::get(cx, id)?;
+        let found = match name {
+            "PrivateIp" => &instance["PrivateIpAddress"],
+            "PublicIp" => &instance["PublicIpAddress"],
+            "AvailabilityZone" => &instance["Placement"]["AvailabilityZone"],
+            other => &instance[other],
+        };
+        // An instance without a public address has an empty one, as GetAtt gives it.
+        Ok(if found.is_null() { json!("") } else { found.clone() })
+    }
+}

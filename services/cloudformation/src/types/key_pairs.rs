@@ -1,0 +1,71 @@
+//! `AWS::EC2::KeyPair`. As CloudFormation does, a generated private key is kept as the parameter `/ec2/keypair/KEY-ID`.
+
+use serde_json::{Value, json};
+
+use super::context::{Context, Failure, deleted, pick, text};
+use super::schema::{Property, TAGS, Update::*};
+use super::{Handler, Progress, ResourceType};
+
+/// A key pair. Its physical id is its name.
+pub const KEY_PAIR: ResourceType = ResourceType {
+    name: "AWS::EC2::KeyPair",
+    properties: &[
+        Replace.text("KeyName").required(),
+        Replace.text("KeyType"),
+        Replace.text("KeyFormat"),
+        Replace.text("PublicKeyMaterial"),
+        Property { update: Replace, ..TAGS },
+    ],
+    attributes: &["KeyPairId", "KeyFingerprint"],
+    handler: &KeyPair,
+};
+
+
+struct KeyPair;
+
+impl KeyPair {
+    fn find(cx: &mut Context<'_, '_>, name: &str) -> Result<Option<Value>, Failure> {
+        cx.find("ec2", "DescribeKeyPairs", json!({"KeyNames": [name]}), "KeyPairs")
+    }
+
+    fn parameter(key_pair: &Value) -> String {
+        format!("/ec2/keypair/{}", text(key_pair, "KeyPairId"))
+    }
+}
+
+impl Handler for KeyPair {
+    fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+        let tags = cx.tag_specifications("key-pair", properties);
+        if let Some(material) = properties.get("PublicKeyMaterial") {
+            // The member is a blob: base64 in its JSON form.
+            use base64::Engine as _;
+            let material = base64::engine::general_purpose::STANDARD.encode(material.as_str().unwrap_or_default());
+            let input = json!({"KeyName": properties["KeyName"], "PublicKeyMaterial": material, "TagSpecifications": tags});
+            cx.ec2("ImportKeyPair", input)?;
+        } else {
+            let mut input = pick(properties, &["KeyName", "KeyType", "KeyFormat"]);
+            input.insert("TagSpecifications".to_owned(), tags);
+            let made = cx.ec2("CreateKeyPair", input.into())?;
+            let secret = json!({"Name": Self::parameter(&made), "Value": made["KeyMaterial"], "Type": "SecureString"});
+            cx.call("ssm", "PutParameter", secret)?;
+        }
+        Ok(text(properties, "KeyName").to_owned())
+    }
+
+    fn update(&self, _: &mut Context<'_, '_>, _: &mut String, _: &Value, _: &Value) -> Result<Progress, Failure> {
+        Ok(Progress::Done)
+    }
+
+    fn delete(&self, cx: &mut Context<'_, '_>, id: &str, properties: &Value) -> Result<Progress, Failure> {
+        let Some(found) = Self::find(cx, id)? else { return Ok(Progress::Done) };
+        if properties.get("PublicKeyMaterial").is_none() {
+            deleted(cx.call("ssm", "DeleteParameter", json!({"Name": Self::parameter(&found)})))?;
+        }
+        deleted(cx.ec2("DeleteKeyPair", json!({"KeyName": id})))
+    }
+
+    fn attribute(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value, name: &str) -> Result<Value, Failure> {
+        let found = Self::find(cx, id)?.ok_or_else(|| Failure::Unfit(format!("key pair {id} is gone")))?;
+        Ok(found[name].clone())
+    }
+}

@@ -1,0 +1,113 @@
+//! `AWS::EC2::LaunchTemplate`.
+
+use serde_json::{Value, json};
+
+use super::context::{Context, Failure, deleted, differs, pick, text};
+use super::schema::{Kind, Property, Update::*, boolean, number, text as member};
+use super::{Handler, Progress, ResourceType};
+
+const INTERFACE: &[Property] = &[
+    number("DeviceIndex"),
+    member("SubnetId"),
+    member("NetworkInterfaceId"),
+    Replace.texts("Groups"),
+    boolean("AssociatePublicIpAddress"),
+    boolean("DeleteOnTermination"),
+    member("PrivateIpAddress"),
+    member("Description"),
+];
+
+const EBS: &[Property] = &[
+    number("VolumeSize"),
+    member("VolumeType"),
+    boolean("DeleteOnTermination"),
+    boolean("Encrypted"),
+    number("Iops"),
+    number("Throughput"),
+    member("SnapshotId"),
+];
+
+const DEVICE: &[Property] = &[member("DeviceName"), Replace.object("Ebs", EBS)];
+
+const SPECIFICATION: &[Property] = &[
+    member("ResourceType").required(),
+    Replace.of("Tags", Kind::List(&Kind::Object(&[member("Key").required(), member("Value").required()]))),
+];
+
+const METADATA: &[Property] =
+    &[member("HttpEndpoint"), member("HttpTokens"), number("HttpPutResponseHopLimit"), member("InstanceMetadataTags")];
+
+const DATA: &[Property] = &[
+    member("ImageId"),
+    member("InstanceType"),
+    member("KeyName"),
+    Replace.texts("SecurityGroupIds"),
+    member("UserData"),
+    boolean("DisableApiTermination"),
+    boolean("EbsOptimized"),
+    member("InstanceInitiatedShutdownBehavior"),
+    Replace.object("Monitoring", &[boolean("Enabled")]),
+    Replace.object("MetadataOptions", METADATA),
+    Replace.object("Placement", &[member("AvailabilityZone"), member("Tenancy")]),
+    Replace.of("BlockDeviceMappings", Kind::List(&Kind::Object(DEVICE))),
+    Replace.of("NetworkInterfaces", Kind::List(&Kind::Object(INTERFACE))),
+    Replace.of("TagSpecifications", Kind::List(&Kind::Object(SPECIFICATION))),
+];
+
+/// A launch template; a change of its data is a new version.
+pub const LAUNCH_TEMPLATE: ResourceType = ResourceType {
+    name: "AWS::EC2::LaunchTemplate",
+    properties: &[
+        Replace.text("LaunchTemplateName"),
+        InPlace.object("LaunchTemplateData", DATA).required(),
+        InPlace.text("VersionDescription"),
+        Replace.of("TagSpecifications", Kind::List(&Kind::Object(SPECIFICATION))),
+    ],
+    attributes: &["LaunchTemplateId", "LatestVersionNumber", "DefaultVersionNumber"],
+    handler: &LaunchTemplate,
+};
+
+struct LaunchTemplate;
+
+impl Handler for LaunchTemplate {
+    fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+        let mut input = pick(properties, &["LaunchTemplateData", "VersionDescription"]);
+        let name = match properties.get("LaunchTemplateName") {
+            Some(name) => name.clone(),
+            None => Value::from(cx.name(128)),
+        };
+        input.insert("LaunchTemplateName".to_owned(), name);
+        input.insert("ClientToken".to_owned(), json!(cx.token));
+        let own = properties.get("TagSpecifications").and_then(Value::as_array);
+        let own = own.and_then(|list| list.iter().find(|spec| text(spec, "ResourceType") == "launch-template"));
+        let tagged = json!({"Tags": own.map_or(json!([]), |spec| spec["Tags"].clone())});
+        input.insert("TagSpecifications".to_owned(), cx.tag_specifications("launch-template", &tagged));
+        let made = cx.ec2("CreateLaunchTemplate", input.into())?;
+        Ok(text(&made["LaunchTemplate"], "LaunchTemplateId").to_owned())
+    }
+
+    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        if differs(old, new, "LaunchTemplateData") || differs(old, new, "VersionDescription") {
+            let mut input = pick(new, &["LaunchTemplateData", "VersionDescription"]);
+            input.insert("LaunchTemplateId".to_owned(), json!(*id));
+            input.insert("ClientToken".to_owned(), json!(cx.token));
+            cx.ec2("CreateLaunchTemplateVersion", input.into())?;
+        }
+        Ok(Progress::Done)
+    }
+
+    fn delete(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value) -> Result<Progress, Failure> {
+        deleted(cx.ec2("DeleteLaunchTemplate", json!({"LaunchTemplateId": id})))
+    }
+
+    fn attribute(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value, name: &str) -> Result<Value, Failure> {
+        let input = json!({"LaunchTemplateIds": [id]});
+        let template = cx.get("ec2", "DescribeLaunchTemplates", input, "LaunchTemplates")?;
+        // Version numbers are strings in templates, numbers on the wire.
+        let found = if name.ends_with("VersionNumber") { &template[name] } else { &template["LaunchTemplateId"] };
+        Ok(match found {
+            Value::Number(number) => Value::from(number.to_string()),
+            other => other.clone(),
+        })
+    }
+}

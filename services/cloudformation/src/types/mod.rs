@@ -1,0 +1,163 @@
+//! The resource types: for each its properties, its attributes, and the handler that makes, changes and deletes it by the
+//! API operations of its service, as its user would.
+//!
+//! Handlers are level-triggered. [`Handler::create`] is called once; [`Handler::settle`], [`Handler::update`] and
+//! [`Handler::delete`] are called again and again until they say [`Progress::Done`], each time looking at what there is and
+//! taking the next step towards what is wanted.
+
+mod alarms;
+mod auto_scaling_groups;
+mod context;
+mod instances;
+mod key_pairs;
+mod launch_templates;
+mod addresses;
+mod listeners;
+mod load_balancers;
+mod parameters;
+mod records;
+mod routes;
+mod scaling_policies;
+pub mod schema;
+mod security_groups;
+mod subnets;
+mod target_groups;
+mod vpcs;
+mod zones;
+
+pub use context::{Context, Failure};
+
+use serde_json::Value;
+
+use crate::template::{Catalog, Resource, TemplateError};
+use schema::Property;
+
+/// A resource type.
+pub struct ResourceType {
+    /// Its name.
+    pub name: &'static str,
+    /// The properties it takes.
+    pub properties: &'static [Property],
+    /// What `Fn::GetAtt` gives.
+    pub attributes: &'static [&'static str],
+    /// How it is made, changed and deleted.
+    pub handler: &'static dyn Handler,
+}
+
+/// How far something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It is as wanted.
+    Done,
+    /// It is on its way; look again when something changes.
+    Waiting,
+    /// It can't go while something else uses it, which may end.
+    Held(Failure),
+}
+
+/// Makes, changes and deletes the resources of one type.
+pub trait Handler: Sync {
+    /// Makes one.
+    ///
+    /// # Returns
+    /// Its physical id.
+    ///
+    /// # Errors
+    /// What the service says; nothing is made then.
+    fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure>;
+
+    /// Whether a new one can be used.
+    ///
+    /// # Errors
+    /// It never will.
+    fn settle(&self, _cx: &mut Context<'_, '_>, _id: &str, _properties: &Value) -> Result<Progress, Failure> {
+        Ok(Progress::Done)
+    }
+
+    /// Changes one from some properties to others, of which none needs a replacement. May give it another physical id.
+    ///
+    /// # Errors
+    /// What the service says.
+    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure>;
+
+    /// Deletes one; one that is gone is deleted.
+    ///
+    /// # Errors
+    /// What the service says.
+    fn delete(&self, cx: &mut Context<'_, '_>, id: &str, properties: &Value) -> Result<Progress, Failure>;
+
+    /// What `Ref` gives.
+    fn reference(&self, id: &str) -> String {
+        id.to_owned()
+    }
+
+    /// What `Fn::GetAtt` gives for one of [`ResourceType::attributes`].
+    ///
+    /// # Errors
+    /// What the service says.
+    fn attribute(&self, cx: &mut Context<'_, '_>, id: &str, properties: &Value, name: &str) -> Result<Value, Failure>;
+
+    /// Whether an update takes several steps, so that one broken off may have been half made: what restores it is then
+    /// told that it has the properties it was going to.
+    fn is_stepwise(&self) -> bool {
+        false
+    }
+
+    /// Whether properties that can usually be changed in place need a replacement this time.
+    fn replaces(&self, _old: &Value, _new: &Value) -> bool {
+        false
+    }
+}
+
+/// The types, by file.
+const TABLES: [&[ResourceType]; 16] = [
+    &[vpcs::VPC, vpcs::INTERNET_GATEWAY, vpcs::ATTACHMENT],
+    &[subnets::SUBNET],
+    &[routes::ROUTE_TABLE, routes::ROUTE, routes::ASSOCIATION],
+    &[security_groups::SECURITY_GROUP, security_groups::INGRESS, security_groups::EGRESS],
+    &[instances::INSTANCE],
+    &[addresses::EIP, addresses::ASSOCIATION],
+    &[launch_templates::LAUNCH_TEMPLATE],
+    &[key_pairs::KEY_PAIR],
+    &[zones::HOSTED_ZONE],
+    &[records::RECORD_SET, records::RECORD_SET_GROUP],
+    &[load_balancers::LOAD_BALANCER],
+    &[target_groups::TARGET_GROUP],
+    &[listeners::LISTENER],
+    &[auto_scaling_groups::GROUP, scaling_policies::POLICY],
+    &[alarms::ALARM],
+    &[parameters::PARAMETER],
+];
+
+/// The type of that name.
+pub fn named(name: &str) -> Option<&'static ResourceType> {
+    TABLES.into_iter().flatten().find(|known| known.name == name)
+}
+
+/// All types, in the order of their names.
+pub fn all() -> Vec<&'static ResourceType> {
+    let mut all: Vec<_> = TABLES.into_iter().flatten().collect();
+    all.sort_by_key(|known| known.name);
+    all
+}
+
+/// The type table as templates are checked against it.
+#[derive(Debug, Clone, Copy)]
+pub struct Types;
+
+impl Catalog for Types {
+    fn knows(&self, type_name: &str) -> bool {
+        named(type_name).is_some()
+    }
+
+    fn has_attribute(&self, type_name: &str, attribute: &str) -> bool {
+        named(type_name).is_some_and(|known| known.attributes.contains(&attribute))
+    }
+
+    fn check_properties(&self, _logical_id: &str, resource: &Resource) -> Result<(), TemplateError> {
+        match named(&resource.type_name) {
+            Some(known) => schema::check(known.properties, resource),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `AWS::Route53::RecordSet`, `AWS::Route53::RecordSetGroup`.
+
+use serde_json::{Map, Value, json};
+
+use super::context::{Context, Failure, deleted, pick, text};
+use super::schema::{Kind, Property, Update::*, boolean, text as member};
+use super::{Handler, Progress, ResourceType};
+
+const ALIAS: &[Property] = &[member("DNSName").required(), member("HostedZoneId").required(), boolean("EvaluateTargetHealth")];
+
+/// A record set's members; a name or type that changes is another record set.
+macro_rules! record_set {
+    ($($own:expr),*) => {
+        &[
+            $($own,)*
+            Replace.text("Name").required(),
+            Replace.text("Type").required(),
+            InPlace.text("TTL"),
+            InPlace.texts("ResourceRecords"),
+            InPlace.object("AliasTarget", ALIAS),
+            Replace.text("SetIdentifier"),
+            InPlace.of("Weight", Kind::Number),
+            InPlace.text("Region"),
+            InPlace.text("Failover"),
+            InPlace.boolean("MultiValueAnswer"),
+            InPlace.text("HealthCheckId"),
+        ]
+    };
+}
+
+/// A record set. Its physical id is its name.
+pub const RECORD_SET: ResourceType = ResourceType {
+    name: "AWS::Route53::RecordSet",
+    properties: record_set!(Replace.text("HostedZoneId"), Replace.text("HostedZoneName"), InPlace.text("Comment")),
+    attributes: &[],
+    handler: &RecordSet,
+};
+
+/// Several record sets of one zone.
+pub const RECORD_SET_GROUP: ResourceType = ResourceType {
+    name: "AWS::Route53::RecordSetGroup",
+    properties: &[
+        Replace.text("HostedZoneId"),
+        Replace.text("HostedZoneName"),
+        InPlace.text("Comment"),
+        InPlace.of("RecordSets", Kind::List(&Kind::Object(GROUPED))),
+    ],
+    attributes: &["Id"],
+    handler: &RecordSetGroup,
+};
+
+const GROUPED: &[Property] = record_set!();
+
+/// A record set as Route 53 takes it.
+fn record(properties: &Value) -> Value {
+    const SAME: [&str; 9] =
+        ["Name", "Type", "TTL", "SetIdentifier", "Weight", "Region", "Failover", "MultiValueAnswer", "HealthCheckId"];
+    let mut record: Map<String, Value> = pick(properties, &SAME);
+    if let Some(Value::Array(values)) = properties.get("ResourceRecords") {
+        record.insert("ResourceRecords".to_owned(), values.iter().map(|value| json!({"Value": value})).collect());
+    }
+    if let Some(alias) = properties.get("AliasTarget") {
+        let mut alias = alias.clone();
+        if alias.get("EvaluateTargetHealth").is_none() {
+            alias["EvaluateTargetHealth"] = json!(false);
+        }
+        record.insert("AliasTarget".to_owned(), alias);
+    }
+    record.into()
+}
+
+/// The zone, by its id or by its name.
+fn zone(cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+    let id = text(properties, "HostedZoneId");
+    if !id.is_empty() {
+        return Ok(id.to_owned());
+    }
+    let name = text(properties, "HostedZoneName");
+    let zones = cx.call("route53", "ListHostedZonesByName", json!({"DNSName": name}))?;
+    let zones = zones["HostedZones"].as_array().cloned().unwrap_or_default();
+    match zones.iter().filter(|zone| text(zone, "Name") == name).collect::<Vec<_>>().as_slice() {
+        [zone] => Ok(text(zone, "Id").trim_start_matches("/hostedzone/").to_owned()),
+        [] => Err(Failure::Unfit(format!("No hosted zones named {name} found."))),
+        _ => Err(Failure::Unfit(format!("Found multiple hosted zones for domain {name}."))),
+    }
+}
+
+/// One batch of changes, all of them or none.
+fn change(cx: &mut Context<'_, '_>, properties: &Value, changes: &[(&str, &Value)]) -> Result<Value, Failure> {
+    let zone = zone(cx, properties)?;
+    let changes: Vec<Value> =
+        changes.iter().map(|(action, properties)| json!({"Action": action, "ResourceRecordSet": record(properties)})).collect();
+    let mut batch = json!({"Changes": changes});
+    if let Some(comment) = properties.get("Comment") {
+        batch["Comment"] = comment.clone();
+    }
+    cx.call("route53", "ChangeResourceRecordSets", json!({"HostedZoneId": zone, "ChangeBatch": batch}))
+}
+
+/// What was deleted by hand is deleted: Route 53 says so in a batch's error.
+fn removed(result: Result<Value, Failure>) -> Result<Progress, Failure> {
+    match result {
+        Err(Failure::Service { error, .. }) if error.code == "InvalidChangeBatch" && error.message.contains("not found") => {
+            Ok(Progress::Done)
+        }
+        result => deleted(result),
+    }
+}
+
+struct RecordSet;
+
+impl Handler for RecordSet {
+    fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+        change(cx, properties, &[("CREATE", properties)])?;
+        Ok(text(properties, "Name").trim_end_matches('.').to_owned())
+    }
+
+    fn update(&self, cx: &mut Context<'_, '_>, _: &mut String, _: &Value, new: &Value) -> Result<Progress, Failure> {
+        change(cx, new, &[("UPSERT", new)])?;
+        Ok(Progress::Done)
+    }
+
+    fn delete(&self, cx: &mut Context<'_, '_>, _: &str, properties: &Value) -> Result<Progress, Failure> {
+        removed(change(cx, properties, &[("DELETE", properties)]))
+    }
+
+    fn attribute(&self, _: &mut Context<'_, '_>, id: &str, _: &Value, _: &str) -> Result<Value, Failure> {
+        Ok(Value::from(id))
+    }
+}
+
+struct RecordSetGroup;
+
+fn members(properties: &Value) -> &[Value] {
+    properties.get("RecordSets").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn identity(record: &Value) -> [&str; 3] {
+    [text(record, "Name"), text(record, "Type"), text(record, "SetIdentifier")]
+}
+
+impl Handler for RecordSetGroup {
+    fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+        let changes: Vec<_> = members(properties).iter().map(|record| ("CREATE", record)).collect();
+        if !changes.is_empty() {
+            change(cx, properties, &changes)?;
+        }
+        Ok(cx.name(128))
+    }
+
+    fn update(&self, cx: &mut Context<'_, '_>, _: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        let kept = |record: &&Value| members(new).iter().any(|other| identity(other) == identity(record));
+        let mut changes: Vec<_> = members(old).iter().filter(|record| !kept(record)).map(|record| ("DELETE", record)).collect();
+        changes.extend(members(new).iter().filter(|record| !members(old).contains(record)).map(|record| ("UPSERT", record)));
+        if !changes.is_empty() {
+            change(cx, new, &changes)?;
+        }
+        Ok(Progress::Done)
+    }
+
+    fn delete(&self, cx: &mut Context<'_, '_>, _: &str, properties: &Value) -> Result<Progress, Failure> {
+        let changes: Vec<_> = members(properties).iter().map(|record| ("DELETE", record)).collect();
+        if changes.is_empty() {
+            return Ok(Progress::Done);
+        }
+        removed(change(cx, properties, &changes))
+    }
+
+    fn attribute(&self, _: &mut Context<'_, '_>, id: &str, _: &Value, _: &str) -> Result<Value, Failure> {
+        Ok(Value::from(id))
+    }
+}
