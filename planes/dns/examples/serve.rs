@@ -1,6 +1,8 @@
 //! Serves a configuration on an address, to be tried with `dig` and measured with `dnsperf`:
 //! `serve ADDRESS:PORT CONFIG.json [SOCKETS] [resolver]`. The view is `public`.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
+
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;

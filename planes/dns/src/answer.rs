@@ -102,7 +102,13 @@ pub enum Upstream<'a> {
 /// 2. The query is read.
 /// 3. The reply is worked out.
 /// 4. It is written, and cut where it is too long for the client.
-pub fn answer(snapshot: &Snapshot, role: &Role, query: &Query<'_>, upstream: Upstream<'_>, out: &mut Vec<u8>) -> Verdict {
+pub fn answer(
+    snapshot: &Snapshot,
+    role: &Role,
+    query: &Query<'_>,
+    upstream: Upstream<'_>,
+    out: &mut Vec<u8>,
+) -> Verdict {
     out.clear();
     let Ok(message) = Message::from_octets(query.message) else { return Verdict::Drop };
     if message.header().qr() {
@@ -217,7 +223,11 @@ enum Authority<'a> {
     /// The zone's SOA: it says for how long the negative answer may be kept.
     Start(&'a Zone),
     /// The name servers of a delegation.
-    Referral { cut: &'a Key, servers: &'a Records, zone: &'a Zone },
+    Referral {
+        cut: &'a Key,
+        servers: &'a Records,
+        zone: &'a Zone,
+    },
 }
 
 impl<'a> Reply<'a> {

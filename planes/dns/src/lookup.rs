@@ -189,7 +189,6 @@ impl<'a> Scope<'a> {
             }
         }
     }
-
 }
 
 impl Zone {
@@ -240,10 +239,8 @@ impl Snapshot {
     /// The addresses that a client of `view`'s resolver would get for a name, IPv4 before IPv6; none for what is no name or is
     /// not known here. `draw` orders and chooses.
     pub fn addresses(&self, view: &str, name: &str, draw: u64) -> Vec<IpAddr> {
-        name::parse(name).map_or_else(
-            |_| Vec::new(),
-            |name| Scope::resolver(self, view).addresses(&name::key(&name), draw),
-        )
+        name::parse(name)
+            .map_or_else(|_| Vec::new(), |name| Scope::resolver(self, view).addresses(&name::key(&name), draw))
     }
 }
 

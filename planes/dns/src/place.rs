@@ -10,7 +10,7 @@ use domain::base::record::ComposeRecord;
 use domain::base::wire::Composer;
 
 use crate::lookup::Owner;
-use crate::name::{self, Key};
+use crate::name::Key;
 use crate::rdata::{Record, Target};
 use crate::snapshot::Zone;
 
@@ -50,9 +50,8 @@ impl<'a> Places<'a> {
         let octets = name.as_slice();
         let at = self.question.len().checked_sub(octets.len());
         match at {
-            Some(at) if self.question[at..].eq_ignore_ascii_case(octets) && self.starts_label(at) => {
-                pointer(QUESTION + at).map_or(Place::Spelled(name), Place::At)
-            }
+            // A question has at most 255 octets.
+            Some(at) if self.question[at..].eq_ignore_ascii_case(octets) => Place::At((QUESTION + at) as u16),
             _ => Place::Spelled(name),
         }
     }
@@ -62,7 +61,7 @@ impl<'a> Places<'a> {
         match owner {
             Owner::Question => Place::At(QUESTION as u16),
             Owner::Name(name) => {
-                let known = self.targets.iter().rev().find(|(_, target)| std::ptr::eq(&target.name, name));
+                let known = self.targets.iter().find(|(_, target)| std::ptr::eq(&target.name, name));
                 known.and_then(|(at, _)| pointer(*at)).map_or(Place::Spelled(name.for_slice()), Place::At)
             }
         }
@@ -89,13 +88,9 @@ impl<'a> Places<'a> {
 
     /// The names pointed at by the records written.
     pub(crate) fn targets(&self) -> impl Iterator<Item = (Place<'a>, &'a Target)> {
-        self.targets.iter().map(|(at, target)| {
-            (pointer(*at).map_or(Place::Spelled(target.name.for_slice()), Place::At), *target)
-        })
-    }
-
-    fn starts_label(&self, at: usize) -> bool {
-        name::ancestors(self.question).any(|name| self.question.len() - name.len() == at)
+        self.targets
+            .iter()
+            .map(|(at, target)| (pointer(*at).map_or(Place::Spelled(target.name.for_slice()), Place::At), *target))
     }
 }
 

@@ -74,7 +74,8 @@ pub(crate) fn parse(rtype: Rtype, text: &str) -> Result<Data, &'static str> {
 
 /// A CAA value's text may hold blanks, so it is what follows the second field, whole.
 fn caa(flags: u8, tag: &str, text: &str) -> Result<Caa<Vec<u8>>, &'static str> {
-    let after_flags = text.trim_ascii_start().split_once(|c: char| c.is_ascii_whitespace()).map_or("", |(_, rest)| rest);
+    let after_flags =
+        text.trim_ascii_start().split_once(|c: char| c.is_ascii_whitespace()).map_or("", |(_, rest)| rest);
     let value = after_flags.trim_ascii_start().strip_prefix(tag).unwrap_or_default();
     let mut strings = character_strings(value)?;
     if usize::from(strings[0]) + 1 != strings.len() {

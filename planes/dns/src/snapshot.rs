@@ -116,9 +116,9 @@ impl Snapshot {
         self.views.iter().flat_map(|(view_name, view)| {
             let mut zones: Vec<_> = view.zones.values().collect();
             zones.sort_by(|a, b| a.apex_key.cmp(&b.apex_key));
-            zones.into_iter().map(|zone| {
-                (view_name.as_str(), name::format(&zone.apex_key), zone.queries.load(Ordering::Relaxed))
-            })
+            zones
+                .into_iter()
+                .map(|zone| (view_name.as_str(), name::format(&zone.apex_key), zone.queries.load(Ordering::Relaxed)))
         })
     }
 
@@ -254,15 +254,16 @@ impl Zone {
         self.names.entry(self.apex_key.clone()).or_default();
         let apex = &self.names[&self.apex_key];
         self.soa = match apex.get(Rtype::SOA) {
-            Some(Routed::Simple(Content::Records(Records { all, negative_ttl: Some(ttl) }))) => all.first().map(|soa| {
-                let mut negative = soa.clone();
-                negative.fixed[4..].copy_from_slice(&ttl.as_secs().to_be_bytes());
-                negative
-            }),
+            Some(Routed::Simple(Content::Records(Records { all, negative_ttl: Some(ttl) }))) => {
+                all.first().map(|soa| {
+                    let mut negative = soa.clone();
+                    negative.fixed[4..].copy_from_slice(&ttl.as_secs().to_be_bytes());
+                    negative
+                })
+            }
             _ => None,
         };
-        self.has_cuts =
-            self.names.iter().any(|(name, node)| *name != self.apex_key && node.get(Rtype::NS).is_some());
+        self.has_cuts = self.names.iter().any(|(name, node)| *name != self.apex_key && node.get(Rtype::NS).is_some());
     }
 
     /// Counts a query that this zone answered.

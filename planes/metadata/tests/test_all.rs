@@ -1,5 +1,7 @@
 //! What an instance gets from the metadata service: through the core as a table, through the sockets with a plain client.
 
+#![allow(clippy::disallowed_methods, reason = "tests own their sockets and their clients")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -149,10 +151,20 @@ fn every_version_of_the_service_is_a_root() {
 #[test]
 fn what_an_instance_has_not_is_404() {
     let mut document = document();
-    for path in ["spot/instance-action", "spot/", "iam/", "iam/info", "tags/instance/", "kernel-id", "instance-i", "../user-data"] {
+    for path in [
+        "spot/instance-action",
+        "spot/",
+        "iam/",
+        "iam/info",
+        "tags/instance/",
+        "kernel-id",
+        "instance-i",
+        "../user-data",
+    ] {
         check_absent(&document, &format!("/latest/meta-data/{path}"));
     }
-    (document.public_ipv4, document.public_hostname, document.public_key, document.user_data) = (None, None, None, None);
+    (document.public_ipv4, document.public_hostname, document.public_key, document.user_data) =
+        (None, None, None, None);
     for path in ["meta-data/public-ipv4", "meta-data/public-hostname", "meta-data/public-keys/", "user-data"] {
         check_absent(&document, &format!("/latest/{path}"));
     }
@@ -226,6 +238,12 @@ fn a_token_opens_the_service_where_one_is_required() {
     assert_eq!(opened.status, Status::Ok);
     assert_eq!(opened.headers, [(TTL, "21600".to_owned())]);
     assert_eq!(opened.hop_limit, None);
+}
+
+#[test]
+fn a_token_reaches_the_instance_whatever_the_hop_limit() {
+    let document = InstanceMetadata { hop_limit: 0, ..document() };
+    assert_eq!(ask(&document, "PUT", "/latest/api/token", &[(TTL, "60")]).hop_limit, Some(1));
 }
 
 #[test]
@@ -346,7 +364,10 @@ fn a_client_gets_a_token_and_then_its_instance_id() {
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("\r\nServer: EC2ws\r\n"), "{head}");
         let get = format!("GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n{TOKEN}: {token}\r\n\r\n");
         let answer = exchange(address, get.as_bytes());
-        assert!(answer.ends_with("Content-Length: 19\r\nServer: EC2ws\r\nConnection: close\r\n\r\ni-0123456789abcdef0"), "{answer}");
+        assert!(
+            answer.ends_with("Content-Length: 19\r\nServer: EC2ws\r\nConnection: close\r\n\r\ni-0123456789abcdef0"),
+            "{answer}"
+        );
     });
 }
 

@@ -4,6 +4,8 @@
 //! caller made (in whatever network namespace). A server is a task per socket on the runtime that starts it: over UDP a
 //! socket per core with `SO_REUSEPORT` spreads the work. The way of a query takes no lock, unless it leads outside.
 
+#![allow(clippy::disallowed_methods, reason = "this is the shell: it owns sockets, tasks and timers")]
+
 mod counters;
 mod tcp;
 mod udp;
@@ -192,7 +194,13 @@ impl Responder {
     }
 
     /// Fetches, then answers into `out`.
-    async fn fetch_and_answer(&self, pending: Pending, message: &[u8], transport: Transport, out: &mut Vec<u8>) -> Step {
+    async fn fetch_and_answer(
+        &self,
+        pending: Pending,
+        message: &[u8],
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Step {
         let fetched = match &self.forwarder {
             Some(forwarder) => forwarder.fetch(&pending.name, pending.rtype).await,
             None => None,

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 
 use super::{Pending, Responder, Step};
 use crate::answer::Transport;
@@ -26,6 +27,8 @@ const ERROR_PAUSE: Duration = Duration::from_millis(50);
 /// Answers for ever.
 pub(super) async fn serve(socket: Arc<UdpSocket>, mut responder: Responder) {
     let mut batch = Batch::new();
+    // What waits for upstream ends with the server: it holds the socket.
+    let mut fetches = JoinSet::new();
     loop {
         if let Err(error) = socket.readable().await.and_then(|()| batch.receive(&socket)) {
             if error.kind() != io::ErrorKind::WouldBlock {
@@ -33,7 +36,8 @@ pub(super) async fn serve(socket: Arc<UdpSocket>, mut responder: Responder) {
             }
             continue;
         }
-        let unsent = batch.answer(&socket, &mut responder);
+        let unsent = batch.answer(&socket, &mut responder, &mut fetches);
+        while fetches.try_join_next().is_some() {}
         responder.counters.dropped(unsent);
         tokio::task::yield_now().await;
     }
@@ -50,7 +54,11 @@ struct Batch {
 
 impl Batch {
     fn new() -> Batch {
-        Batch { queries: vec![0; MAX_QUERY * BATCH], taken: Vec::with_capacity(BATCH), answers: vec![Vec::new(); BATCH] }
+        Batch {
+            queries: vec![0; MAX_QUERY * BATCH],
+            taken: Vec::with_capacity(BATCH),
+            answers: vec![Vec::new(); BATCH],
+        }
     }
 
     /// Takes what is there; `WouldBlock` where that is nothing.
@@ -61,8 +69,7 @@ impl Batch {
             let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
             let room = queries.chunks_exact_mut(MAX_QUERY);
             let mut slices: Vec<[IoSliceMut<'_>; 1]> = room.map(|query| [IoSliceMut::new(query)]).collect();
-            let messages =
-                recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+            let messages = recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
             taken.extend(messages.filter_map(|message| Some((message.bytes, message.address?))));
             // Fewer than there was room for: the socket is empty, and the next datagram will wake us. Saying so here saves
             // the call that would find out.
@@ -73,7 +80,7 @@ impl Batch {
 
     /// Answers from one snapshot; returns how many answers found no room in the socket, as any datagram may: the client asks
     /// again.
-    fn answer(&mut self, socket: &Arc<UdpSocket>, responder: &mut Responder) -> usize {
+    fn answer(&mut self, socket: &Arc<UdpSocket>, responder: &mut Responder, fetches: &mut JoinSet<()>) -> usize {
         let store = Arc::clone(&responder.store);
         let snapshot = store.current.load();
         let mut clients = Vec::with_capacity(self.taken.len());
@@ -83,7 +90,10 @@ impl Batch {
             match responder.answer(&snapshot, query, Transport::Udp, &mut self.answers[clients.len()]) {
                 Step::Send => clients.push(Some(*client)),
                 Step::Nothing => {}
-                Step::Fetch(pending) => fetch_later(socket, responder, pending, query, client),
+                Step::Fetch(pending) => match fetch_later(socket, responder, pending, query, client) {
+                    Some(fetch) => drop(fetches.spawn(fetch)),
+                    None => responder.counters.dropped(1),
+                },
             }
         }
         send(socket, &self.answers[..clients.len()], &clients)
@@ -96,14 +106,8 @@ fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStora
     let (mut next, mut lost) = (0, 0);
     while next < slices.len() {
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len() - next, None);
-        let sent = sendmmsg(
-            socket.as_raw_fd(),
-            &mut headers,
-            &slices[next..],
-            &clients[next..],
-            [],
-            MsgFlags::MSG_DONTWAIT,
-        );
+        let sent =
+            sendmmsg(socket.as_raw_fd(), &mut headers, &slices[next..], &clients[next..], [], MsgFlags::MSG_DONTWAIT);
         match sent.map(|sent| sent.count()) {
             Ok(sent) if sent > 0 => next += sent,
             Err(Errno::EINTR) => {}
@@ -115,28 +119,25 @@ fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStora
     lost
 }
 
-/// Leaves the socket's task free while upstream is asked. How many wait at once, the forwarder bounds.
+/// What leaves the socket's task free while upstream is asked; nothing where too much waits already.
 fn fetch_later(
     socket: &Arc<UdpSocket>,
     responder: &Responder,
     pending: Pending,
     message: &[u8],
     client: &SockaddrStorage,
-) {
-    let slot = responder.forwarder.as_ref().and_then(|forwarder| forwarder.slot());
-    let (Some(slot), Some(client)) = (slot, socket_address(client)) else {
-        responder.counters.dropped(1);
-        return;
-    };
+) -> Option<impl Future<Output = ()> + use<>> {
+    let slot = responder.forwarder.as_ref()?.slot()?;
+    let client = socket_address(client)?;
     let (socket, responder, message) = (Arc::clone(socket), responder.clone(), message.to_vec());
-    tokio::spawn(async move {
+    Some(async move {
         let mut answer = Vec::new();
         let step = responder.fetch_and_answer(pending, &message, Transport::Udp, &mut answer).await;
         if matches!(step, Step::Send) && socket.send_to(&answer, client).await.is_err() {
             responder.counters.dropped(1);
         }
         drop(slot);
-    });
+    })
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {

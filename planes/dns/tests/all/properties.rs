@@ -17,7 +17,8 @@ fn labels() -> impl Strategy<Value = String> {
 
 /// A name of up to three labels below `example.com`.
 fn owner() -> impl Strategy<Value = String> {
-    prop::collection::vec(labels(), 0..4).prop_map(|labels| format!("{}example.com", labels.iter().map(|l| format!("{l}.")).collect::<String>()))
+    prop::collection::vec(labels(), 0..4)
+        .prop_map(|labels| format!("{}example.com", labels.iter().map(|l| format!("{l}.")).collect::<String>()))
 }
 
 fn record_set() -> impl Strategy<Value = RecordSet> {
@@ -209,7 +210,10 @@ fn a_configuration_is_refused_whole_with_the_place_that_is_wrong() {
         vec![set("a.example.com", "TXT", 60, &["\"open"])],
         "reading a value of a.example.com TXT: \"\\\"open\": a quotation mark is missing",
     );
-    refused(vec![set("a.example.org", "A", 60, &["1.2.3.4"])], "record set a.example.org does not belong in example.com");
+    refused(
+        vec![set("a.example.org", "A", 60, &["1.2.3.4"])],
+        "record set a.example.org does not belong in example.com",
+    );
     refused(vec![set("a.example.com", "LOC", 60, &["x"])], "record type LOC of a.example.com is not served");
     refused(vec![set("a.example.com", "A", 60, &[])], "record set a.example.com A needs either values or an alias");
     refused(
@@ -229,12 +233,34 @@ fn names_beyond_the_reach_of_pointers_are_spelled_out() {
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let mut records = vec![set("example.com", "MX", 60, &values), set("example.com", "NS", 60, &["ns.example.com"])];
     records.push(set(&hosts[599], "A", 60, &["127.100.0.1"]));
-    let (_, answer) =
-        ask(&snapshot(records), &authoritative(), &query("example.com", "MX", None), Transport::Tcp, 0);
+    let (_, answer) = ask(&snapshot(records), &authoritative(), &query("example.com", "MX", None), Transport::Tcp, 0);
     assert!(answer.len() > 0x8000, "{} octets", answer.len());
     let text = render(&answer);
     assert_eq!(text.lines().filter(|line| line.starts_with("example.com 60 MX 10 ")).count(), 600);
     assert!(text.ends_with(&format!("additional {} 60 A 127.100.0.1", hosts[599])), "{}", &text[text.len() - 200..]);
+}
+
+#[test]
+fn names_are_compressed_where_that_is_allowed_and_nowhere_else() {
+    let srv = set("example.com", "SRV", 60, &["1 2 3 host.example.com"]);
+    let snapshot = snapshot(vec![srv, set("example.com", "MX", 60, &["1 host.example.com"])]);
+    let spelled_out = |rtype| {
+        let message = query("example.com", rtype, None);
+        let (_, answer) = ask(&snapshot, &authoritative(), &message, Transport::Udp, 0);
+        answer.windows(13).filter(|octets| octets == b"\x07example\x03com\0").count()
+    };
+    assert_eq!((spelled_out("MX"), spelled_out("SRV")), (1, 2));
+}
+
+#[test]
+fn two_opt_records_are_a_format_error() {
+    let mut message = query("example.com", "A", Some(1232));
+    let snapshot = snapshot(Vec::new());
+    let answer = |message: &[u8]| render(&ask(&snapshot, &authoritative(), message, Transport::Udp, 0).1);
+    assert_eq!(answer(&message), "NOERROR aa");
+    message.extend_from_within(message.len() - 11..);
+    message[11] = 2;
+    assert_eq!(answer(&message), "FORMERR");
 }
 
 #[test]
@@ -262,7 +288,8 @@ fn several_values_take_turns_in_front() {
 #[test]
 fn weights_share_draws() {
     use zonal_dns::config::Policy::Weighted;
-    let weighted = |value: &str, weight| RecordSet { policy: Weighted { weight }, ..set("w.example.com", "A", 60, &[value]) };
+    let weighted =
+        |value: &str, weight| RecordSet { policy: Weighted { weight }, ..set("w.example.com", "A", 60, &[value]) };
     let snapshot = snapshot(vec![weighted("127.100.0.1", 3), weighted("127.100.0.2", 1), weighted("127.100.0.3", 0)]);
     let mut chosen = [0; 3];
     for draw in 0..400 {
@@ -277,7 +304,8 @@ fn weights_share_draws() {
 
 #[test]
 fn a_change_costs_nothing_to_what_it_leaves_alone() {
-    let zone = |name: &str| Zone { name: name.into(), overlay: false, records: vec![set(name, "A", 60, &["127.100.0.1"])] };
+    let zone =
+        |name: &str| Zone { name: name.into(), overlay: false, records: vec![set(name, "A", 60, &["127.100.0.1"])] };
     let put = |name| Change::PutZone { view: "vpc-1".into(), zone: zone(name) };
     let snapshot = Snapshot::default().changed_by(1, &[put("a.test"), put("b.test")]).unwrap();
     let count = |snapshot: &Snapshot| snapshot.queries().map(|(_, _, count)| count).sum::<u64>();
@@ -292,6 +320,9 @@ fn a_change_costs_nothing_to_what_it_leaves_alone() {
     let remove = Change::RemoveZone { view: "vpc-1".into(), zone: "A.TEST.".into() };
     let snapshot = snapshot.changed_by(3, &[remove.clone(), remove]).unwrap();
     assert_eq!(snapshot.queries().collect::<Vec<_>>(), [("vpc-1", "b\u{2e}test.".to_owned(), 0)]);
-    let error = snapshot.changed_by(4, &[Change::PutName { view: "vpc-1".into(), zone: "a.test".into(), name: "a.test".into(), records: vec![] }]);
+    let error = snapshot.changed_by(
+        4,
+        &[Change::PutName { view: "vpc-1".into(), zone: "a.test".into(), name: "a.test".into(), records: vec![] }],
+    );
     assert_eq!(error.unwrap_err().to_string(), "no zone a.test in view vpc-1");
 }

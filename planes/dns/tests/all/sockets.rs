@@ -28,7 +28,12 @@ impl World {
         let many: Vec<String> = (0..5).map(|index| format!("\"{index}{long}\"")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let records = vec![
-            set("example.com", "SOA", 900, &["ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"]),
+            set(
+                "example.com",
+                "SOA",
+                900,
+                &["ns-1.awsdns-01.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"],
+            ),
             set("www.example.com", "A", 300, &["127.100.0.1"]),
             set("short.example.com", "A", 0, &["127.100.0.2"]),
             set("big.example.com", "TXT", 60, &many),
@@ -83,7 +88,10 @@ fn connect(server: SocketAddr) -> TcpStream {
 fn a_server_answers_over_udp_and_counts() {
     let world = World::new();
     let (server, address) = world.start(Options::authoritative(PUBLIC, 1));
-    assert_eq!(render(&ask_udp(address, &query("www.example.com", "A", None))), "NOERROR aa\nwww.example.com 300 A 127.100.0.1");
+    assert_eq!(
+        render(&ask_udp(address, &query("www.example.com", "A", None))),
+        "NOERROR aa\nwww.example.com 300 A 127.100.0.1"
+    );
     assert!(render(&ask_udp(address, &query("no.example.com", "A", None))).starts_with("NXDOMAIN aa\nauthority"));
     assert_eq!(render(&ask_udp(address, &query("example.org", "A", None))), "REFUSED");
     assert_eq!(render(&ask_udp(address, &query("big.example.com", "TXT", None))), "NOERROR aa tc");
@@ -123,7 +131,8 @@ fn pipelined_queries_are_answered_in_order_on_one_connection() {
     let mut stream = connect(address);
     let names = ["www.example.com", "big.example.com", "no.example.com", "short.example.com"];
     let types = ["A", "TXT", "A", "A"];
-    let queries: Vec<u8> = names.iter().zip(types).flat_map(|(name, rtype)| framed(&query(name, rtype, None))).collect();
+    let queries: Vec<u8> =
+        names.iter().zip(types).flat_map(|(name, rtype)| framed(&query(name, rtype, None))).collect();
     // In pieces that end in the middle of things.
     for piece in queries.chunks(7) {
         stream.write_all(piece).unwrap();
@@ -151,7 +160,8 @@ fn a_query_longer_than_any_ends_the_connection() {
 fn a_change_is_served_from_the_next_query_on() {
     let world = World::new();
     let (_server, address) = world.start(Options::authoritative(PUBLIC, 1));
-    let zone = Zone { name: "new.test".into(), overlay: false, records: vec![set("new.test", "A", 7, &["127.100.0.9"])] };
+    let zone =
+        Zone { name: "new.test".into(), overlay: false, records: vec![set("new.test", "A", 7, &["127.100.0.9"])] };
     assert_eq!(world.store.change(2, &[Change::PutZone { view: PUBLIC.into(), zone }]).unwrap(), 2);
     assert_eq!(render(&ask_udp(address, &query("new.test", "A", None))), "NOERROR aa\nnew.test 7 A 127.100.0.9");
     world.store.change(1, &[]).expect_err("an older revision is refused");
@@ -171,10 +181,25 @@ fn a_stopped_server_has_closed_its_sockets() {
 }
 
 #[test]
+fn what_waits_for_upstream_does_not_hold_a_stopped_server() {
+    let world = World::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    let upstream = silent.local_addr().unwrap();
+    let (server, address) = world.start(Options::resolver("vpc-1", Some(upstream), 2));
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(&query("debian.org", "A", None), address).unwrap();
+    silent.recv(&mut [0; 512]).expect("upstream is asked");
+    world.runtime.block_on(server.stop());
+    UdpSocket::bind(address).expect("the UDP socket is closed");
+}
+
+#[test]
 fn a_resolver_asks_upstream_once_and_then_knows() {
     let world = World::new();
     let (name_server, upstream) = world.start(Options::authoritative(PUBLIC, 1));
-    let (resolver, address) = world.start_with(&Arc::new(ZoneStore::new()), Options::resolver("vpc-1", Some(upstream), 2));
+    let (resolver, address) =
+        world.start_with(&Arc::new(ZoneStore::new()), Options::resolver("vpc-1", Some(upstream), 2));
     let www = query("www.example.com", "A", Some(1232));
     for _ in 0..3 {
         let answer = render(&ask_udp(address, &www));
@@ -183,8 +208,14 @@ fn a_resolver_asks_upstream_once_and_then_knows() {
     assert_eq!((resolver.counts().fetched, name_server.counts().udp), (1, 1));
     // Negative answers are kept too, those that say 0 are not.
     for _ in 0..2 {
-        assert!(render(&ask_udp(address, &query("no.example.com", "A", None))).starts_with("NXDOMAIN ra\nauthority example.com"));
-        assert_eq!(render(&ask_udp(address, &query("short.example.com", "A", None))), "NOERROR ra\nshort.example.com 0 A 127.100.0.2");
+        assert!(
+            render(&ask_udp(address, &query("no.example.com", "A", None)))
+                .starts_with("NXDOMAIN ra\nauthority example.com")
+        );
+        assert_eq!(
+            render(&ask_udp(address, &query("short.example.com", "A", None))),
+            "NOERROR ra\nshort.example.com 0 A 127.100.0.2"
+        );
     }
     assert_eq!(resolver.counts().fetched, 1 + 1 + 2);
 }
@@ -196,7 +227,8 @@ fn a_resolver_fetches_what_is_long_over_tcp() {
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
     world.store.apply(&public_zone("example.com", vec![set("long.example.com", "TXT", 60, &long)])).unwrap();
     let (name_server, upstream) = world.start(Options::authoritative(PUBLIC, 1));
-    let (_resolver, address) = world.start_with(&Arc::new(ZoneStore::new()), Options::resolver("vpc-1", Some(upstream), 2));
+    let (_resolver, address) =
+        world.start_with(&Arc::new(ZoneStore::new()), Options::resolver("vpc-1", Some(upstream), 2));
     let mut stream = connect(address);
     stream.write_all(&framed(&query("long.example.com", "TXT", None))).unwrap();
     assert_eq!(render(&read_framed(&mut stream)).lines().count(), 21);
@@ -208,7 +240,11 @@ fn a_private_cname_leads_outside() {
     let world = World::new();
     let (_name_server, upstream) = world.start(Options::authoritative(PUBLIC, 1));
     let own = Arc::new(ZoneStore::new());
-    let zone = Zone { name: "corp.test".into(), overlay: false, records: vec![set("app.corp.test", "CNAME", 30, &["WWW.example.com"])] };
+    let zone = Zone {
+        name: "corp.test".into(),
+        overlay: false,
+        records: vec![set("app.corp.test", "CNAME", 30, &["WWW.example.com"])],
+    };
     own.change(1, &[Change::PutZone { view: "vpc-1".into(), zone }]).unwrap();
     let (_resolver, address) = world.start_with(&own, Options::resolver("vpc-1", Some(upstream), 2));
     let answer = render(&ask_udp(address, &query("app.corp.test", "A", None)));
@@ -225,7 +261,10 @@ fn a_resolver_whose_upstream_is_gone_fails_and_says_so() {
     assert!(started.elapsed() < PATIENCE);
     assert_eq!(resolver.counts().failed, 1);
     // What is here is answered as before.
-    assert_eq!(render(&ask_udp(address, &query("www.example.com", "A", None))), "NOERROR ra\nwww.example.com 300 A 127.100.0.1");
+    assert_eq!(
+        render(&ask_udp(address, &query("www.example.com", "A", None))),
+        "NOERROR ra\nwww.example.com 300 A 127.100.0.1"
+    );
 }
 
 #[test]
@@ -242,7 +281,12 @@ fn dig_understands() {
         eprintln!("skipped: dig is not installed");
         return;
     };
-    for part in ["status: NOERROR", "flags: qr aa rd;", "www.example.com.\t300\tIN\tA\t127.100.0.1", "EDNS: version: 0, flags:; udp: 4096"] {
+    for part in [
+        "status: NOERROR",
+        "flags: qr aa rd;",
+        "www.example.com.\t300\tIN\tA\t127.100.0.1",
+        "EDNS: version: 0, flags:; udp: 4096",
+    ] {
         assert!(answer.contains(part), "{part} in {answer}");
     }
     // Cut over UDP, dig comes again over TCP.
