@@ -23,6 +23,8 @@ pub enum Outcome {
     TimedOut,
     /// Refused, reset, closed early or not HTTP.
     Failed,
+    /// The balancer itself could not ask: says nothing about the target.
+    Unasked,
 }
 
 /// The checks of one target.
@@ -97,6 +99,9 @@ impl Checker {
     pub fn finish(&mut self, outcome: Outcome, now: Time) -> bool {
         let Schedule::Out(began) = self.schedule else { return false };
         self.schedule = Schedule::Due(now.max(began + self.check.interval));
+        if outcome == Outcome::Unasked {
+            return false;
+        }
         match self.complaint(outcome) {
             None => self.succeed(),
             Some(complaint) => self.fail(complaint),
@@ -224,6 +229,16 @@ mod tests {
         assert!(!run(&mut checker, Outcome::Status(200)));
         assert!(run(&mut checker, Outcome::Status(200)));
         assert_eq!(checker.health().state, HealthState::Healthy);
+    }
+
+    #[test]
+    fn what_could_not_be_asked_counts_for_nothing() {
+        let mut checker = Checker::new(check(2, 2), Time::ZERO);
+        run(&mut checker, Outcome::Status(200));
+        run(&mut checker, Outcome::Failed);
+        assert!(!run(&mut checker, Outcome::Unasked));
+        assert_eq!(checker.health().state, HealthState::Healthy);
+        assert!(run(&mut checker, Outcome::Failed));
     }
 
     #[test]

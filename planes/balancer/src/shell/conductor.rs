@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::patience::Pace;
 use super::probe;
@@ -30,6 +30,8 @@ pub enum Event {
     Probed { balancer: String, key: Arc<TargetKey>, round: u64, outcome: Outcome },
     /// A draining target of this balancer may have nothing left to do.
     Rested(String),
+    /// Doors that could not be opened are to be tried again.
+    Reopen(String),
     /// Somebody new listens: tell everything that is so.
     Recite,
     /// The whole plane ends.
@@ -39,7 +41,6 @@ pub enum Event {
 /// The conductor's state.
 pub struct Conductor {
     pace: Pace,
-    epoch: Instant,
     sockets: Arc<dyn Sockets>,
     cores: Vec<mpsc::UnboundedSender<Command>>,
     events: mpsc::UnboundedSender<Event>,
@@ -55,6 +56,21 @@ struct Conducted {
     fleet: Fleet,
     targets: BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
     doors: BTreeSet<DoorKey>,
+    /// Could not be opened, and that has been reported.
+    failed: BTreeSet<DoorKey>,
+    retry: Option<Retry>,
+}
+
+/// After which a door that could not be opened is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A retry to come; dropped, it does not.
+struct Retry(JoinHandle<()>);
+
+impl Drop for Retry {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Says, when the last core has let go of it, that all of them have passed a point.
@@ -79,26 +95,25 @@ impl Conductor {
         events: mpsc::UnboundedSender<Event>,
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        let epoch = Instant::now();
-        Self { pace, epoch, sockets, cores, events, reports, balancers: BTreeMap::new(), slots: 0 }
+        Self { pace, sockets, cores, events, reports, balancers: BTreeMap::new(), slots: 0 }
     }
 
     /// Runs until told to stop.
     pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         loop {
             let due = self.balancers.values().filter_map(|one| one.fleet.due()).min();
+            let now = self.now();
             let event = match due {
                 None => inbox.recv().await,
-                Some(due) => {
-                    let wait = self.pace.real(due.saturating_sub(self.now()));
-                    match tokio::time::timeout(wait, inbox.recv()).await {
-                        Ok(event) => event,
-                        Err(_) => {
-                            self.poll();
-                            continue;
-                        }
-                    }
+                // First, so that no number of events holds up a check.
+                Some(due) if due <= now => {
+                    self.poll(now);
+                    continue;
                 }
+                Some(due) => match tokio::time::timeout(self.pace.real(due - now), inbox.recv()).await {
+                    Ok(event) => event,
+                    Err(_) => continue,
+                },
             };
             match event {
                 Some(Event::Apply(config, shared)) => self.apply(*config, shared),
@@ -111,6 +126,7 @@ impl Conductor {
                     }
                 }
                 Some(Event::Rested(balancer)) => self.rest(&balancer),
+                Some(Event::Reopen(balancer)) => self.put_doors(&balancer),
                 Some(Event::Recite) => self.recite(),
                 Some(Event::Stop) | None => return,
             }
@@ -118,11 +134,10 @@ impl Conductor {
     }
 
     fn now(&self) -> Time {
-        self.pace.virtual_(self.epoch.elapsed())
+        self.pace.now()
     }
 
-    fn poll(&mut self) {
-        let now = self.now();
+    fn poll(&mut self, now: Time) {
         let due: Vec<_> = self.balancers.keys().cloned().collect();
         for id in due {
             if let Some(one) = self.balancers.get_mut(&id) {
@@ -141,6 +156,8 @@ impl Conductor {
             config: Arc::new(config.clone()),
             targets: BTreeMap::new(),
             doors: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            retry: None,
         });
         one.config = Arc::new(config);
         one.put_groups(cores);
@@ -184,35 +201,35 @@ impl Conductor {
         });
         let wanted: BTreeMap<DoorKey, _> = wanted.collect();
         let stale: Vec<_> = one.doors.iter().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-        let new: Vec<_> = wanted.into_iter().filter(|(key, _)| !one.doors.contains(key)).collect();
         for key in stale {
             one.doors.remove(&key);
             self.cores.iter().for_each(|core| drop(core.send(Command::Shut(key.clone()))));
         }
-        for (key, listener) in new {
-            let (_, node, port) = &key;
-            let opened = self.sockets.listen(node, *port, self.cores.len());
-            let zone = one.shared.ledger().zone(&node.zone);
-            let (sockets, zone) = match (opened, zone) {
-                (Ok(sockets), Some(zone)) => (sockets, zone),
-                (opened, _) => {
-                    let error = opened.err().map_or_else(|| "too many zones".to_owned(), |error| error.to_string());
-                    let failed = Report::ListenFailed {
-                        balancer: id.to_owned(),
-                        listener: listener.id.clone(),
-                        node: node.clone(),
-                        error,
-                    };
-                    drop(self.reports.send(failed));
-                    continue;
-                }
-            };
-            let door = Door { shared: one.shared.clone(), node: node.clone(), zone, port: *port };
-            for (core, listener) in self.cores.iter().zip(sockets) {
-                drop(core.send(Command::Open { key: key.clone(), listener, door: door.clone() }));
+        one.failed.retain(|key| wanted.contains_key(key));
+        for (key, listener) in wanted {
+            if one.doors.contains(&key) {
+                continue;
             }
-            one.doors.insert(key);
+            match one.open(&key, &*self.sockets, &self.cores) {
+                Ok(()) => {
+                    one.failed.remove(&key);
+                    one.doors.insert(key);
+                }
+                Err(error) => {
+                    if one.failed.insert(key.clone()) {
+                        let (balancer, listener, node) = (id.to_owned(), listener.id.clone(), key.1);
+                        drop(self.reports.send(Report::ListenFailed { balancer, listener, node, error }));
+                    }
+                }
+            }
         }
+        let (events, id) = (self.events.clone(), id.to_owned());
+        let retry = async move {
+            tokio::time::sleep(RETRY).await;
+            // The conductor may have ended meanwhile.
+            let _ = events.send(Event::Reopen(id));
+        };
+        one.retry = (!one.failed.is_empty()).then(|| Retry(spawn_local(retry)));
     }
 
     /// Does what the fleet asks for, after the snapshot is as the fleet has it.
@@ -248,9 +265,12 @@ impl Conductor {
         let limit = self.pace.timeout(probe.timeout);
         spawn_local(async move {
             let asked = tokio::time::timeout(limit, probe::ask(&probe, &node, &sockets)).await;
-            let outcome = asked.unwrap_or(Outcome::TimedOut);
+            let (outcome, answer) = asked.unwrap_or((Outcome::TimedOut, None));
             // The conductor may have ended meanwhile.
             let _ = events.send(Event::Probed { balancer, key: probe.key, round: probe.round, outcome });
+            if let Some(stream) = answer {
+                probe::hear_out(stream).await;
+            }
         });
     }
 
@@ -287,6 +307,22 @@ impl Conductor {
 }
 
 impl Conducted {
+    fn open(
+        &self,
+        key: &DoorKey,
+        sockets: &dyn Sockets,
+        cores: &[mpsc::UnboundedSender<Command>],
+    ) -> Result<(), String> {
+        let (_, node, port) = key;
+        let zone = self.shared.ledger().zone(&node.zone).ok_or("too many zones")?;
+        let listeners = sockets.listen(node, *port, cores.len()).map_err(|error| error.to_string())?;
+        let door = Door { shared: self.shared.clone(), node: node.clone(), zone, port: *port };
+        for (core, listener) in cores.iter().zip(listeners) {
+            drop(core.send(Command::Open { key: key.clone(), listener, door: door.clone() }));
+        }
+        Ok(())
+    }
+
     fn publish(&self) {
         let health = |key: &TargetKey| self.fleet.health(key).map_or(HealthState::Unused, |health| health.state);
         let mut ledger = self.shared.ledger();

@@ -63,6 +63,7 @@ pub struct Balancer {
     directory: Mutex<Directory>,
     threads: Vec<JoinHandle<()>>,
     cores: usize,
+    pace: Pace,
 }
 
 #[derive(Default)]
@@ -89,7 +90,7 @@ impl Balancer {
         let (mut commands, mut running) = (Vec::new(), Vec::new());
         for core in 0..cores {
             let (sender, orders) = mpsc::unbounded_channel();
-            let (sockets, events) = (sockets.clone(), events.clone());
+            let (sockets, events, pace) = (sockets.clone(), events.clone(), pace.clone());
             // Random per process and per core: trace ids must not repeat.
             let seed = RandomState::new().hash_one(core);
             commands.push(sender);
@@ -97,9 +98,9 @@ impl Balancer {
                 Rc::new(Worker::new(core, pace, seed, sockets, events)).run(orders)
             })?);
         }
-        let conductor = Conductor::new(pace, sockets, commands, events.clone(), reports);
+        let conductor = Conductor::new(pace.clone(), sockets, commands, events.clone(), reports);
         running.push(spawn("balancer-health".to_owned(), move || conductor.run(inbox))?);
-        Ok((Self { events, directory: Mutex::default(), threads: running, cores }, receiver))
+        Ok((Self { events, directory: Mutex::default(), threads: running, cores, pace }, receiver))
     }
 
     /// Takes over a configuration; [`Report::Applied`] tells when it is in force. Requests that are
@@ -135,6 +136,14 @@ impl Balancer {
             directory.retired.push(shared);
             self.send(Event::Remove(id.to_owned()));
         }
+    }
+
+    /// Has virtual time pass `speed` times faster than real time from now on. Timeouts under way keep the length that they began
+    /// with.
+    pub fn set_speed(&self, speed: f64) {
+        self.pace.set_speed(speed);
+        // Whatever waits for a time by the old speed looks again.
+        self.send(Event::Recite);
     }
 
     /// Has everything reported that is so now (revisions applied, health of every target), for a

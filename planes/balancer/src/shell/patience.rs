@@ -3,14 +3,23 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// Virtual time that passes N times faster than real time.
+/// Virtual time that passes N times faster than real time. Clones share one N, which may change; time goes on from where it is.
+#[derive(Clone, Debug)]
+pub struct Pace(Arc<RwLock<Since>>);
+
+/// What virtual time counts from.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace(f64);
+struct Since {
+    real: Instant,
+    virtual_: Duration,
+    speed: f64,
+}
 
 /// No timeout is shorter than this in real time, however fast virtual time runs.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -18,30 +27,47 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const CONNECT: Duration = Duration::from_secs(10);
 
 impl Pace {
-    /// `speed` must be a positive number.
+    /// Virtual time that begins now. `speed` must be a positive number.
     pub fn new(speed: f64) -> Self {
-        Self(if speed.is_finite() && speed > 0.0 { speed } else { 1.0 })
+        Self(Arc::new(RwLock::new(Since { real: Instant::now(), virtual_: Duration::ZERO, speed: usable(speed) })))
+    }
+
+    /// Passes at another speed from now on.
+    pub fn set_speed(&self, speed: f64) {
+        let virtual_ = self.now();
+        let since = Since { real: Instant::now(), virtual_, speed: usable(speed) };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// The virtual time since its beginning.
+    pub fn now(&self) -> Duration {
+        let since = self.since();
+        let passed = Duration::try_from_secs_f64(since.real.elapsed().as_secs_f64() * since.speed).unwrap_or(Duration::MAX);
+        since.virtual_.saturating_add(passed)
     }
 
     /// How long `span` of virtual time takes.
-    pub fn real(self, span: Duration) -> Duration {
-        Duration::try_from_secs_f64(span.as_secs_f64() / self.0).unwrap_or(Duration::MAX)
+    pub fn real(&self, span: Duration) -> Duration {
+        Duration::try_from_secs_f64(span.as_secs_f64() / self.since().speed).unwrap_or(Duration::MAX)
     }
 
-    /// How much virtual time passes in `span`.
-    pub fn virtual_(self, span: Duration) -> Duration {
-        Duration::try_from_secs_f64(span.as_secs_f64() * self.0).unwrap_or(Duration::MAX)
+    fn since(&self) -> Since {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long a timeout of so much virtual time takes.
-    pub fn timeout(self, span: Duration) -> Duration {
+    pub fn timeout(&self, span: Duration) -> Duration {
         self.real(span).max(SHORTEST)
     }
 
     /// The connect timeout.
-    pub fn connect_timeout(self) -> Duration {
+    pub fn connect_timeout(&self) -> Duration {
         self.timeout(CONNECT)
     }
+}
+
+fn usable(speed: f64) -> f64 {
+    if speed.is_finite() && speed > 0.0 { speed } else { 1.0 }
 }
 
 /// When a connection was last active, and how long it may be silent. Shared by its two directions.

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::buffer::Buffer;
@@ -13,21 +14,41 @@ use crate::core::fleet::Probe;
 use crate::core::head::{header_space, parse_response};
 use crate::core::health::Outcome;
 
-/// Asks; takes as long as the target does, so the caller sets the limit.
-pub async fn ask(probe: &Probe, node: &Node, sockets: &Arc<dyn Sockets>) -> Outcome {
-    let Ok(mut stream) = connect(probe, node, sockets).await else { return Outcome::Failed };
+/// Unread bytes of an answer are taken for so long, and so many, at most: a target that is hung up
+/// on in the middle of its answer fills its log with complaints.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// Asks, and gives the connection too if an answer may still be coming. Takes as long as the
+/// target does, so the caller sets the limit.
+pub async fn ask(probe: &Probe, node: &Node, sockets: &Arc<dyn Sockets>) -> (Outcome, Option<TcpStream>) {
+    let Ok(socket) = sockets.connect_socket(node) else { return (Outcome::Unasked, None) };
+    let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
+    let Ok(mut stream) = socket.connect(SocketAddrV4::new(probe.address, probe.port).into()).await else {
+        return (Outcome::Failed, None);
+    };
     match &probe.protocol {
-        CheckProtocol::Tcp => Outcome::Connected,
+        CheckProtocol::Tcp => (Outcome::Connected, None),
         CheckProtocol::Http { path, .. } => match get(&mut stream, probe, path).await {
-            Some(status) => Outcome::Status(status),
-            None => Outcome::Failed,
+            Some(status) => (Outcome::Status(status), Some(stream)),
+            None => (Outcome::Failed, None),
         },
     }
 }
 
-async fn connect(probe: &Probe, node: &Node, sockets: &Arc<dyn Sockets>) -> std::io::Result<TcpStream> {
-    let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(sockets.connect_socket(node)?));
-    socket.connect(SocketAddrV4::new(probe.address, probe.port).into()).await
+/// Lets a target finish its answer.
+pub async fn hear_out(mut stream: TcpStream) {
+    let rest = async {
+        let (mut scrap, mut taken) = ([0; 2048], 0);
+        while let Ok(count @ 1..) = stream.read(&mut scrap).await {
+            taken += count;
+            if taken > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    // Whether it ends or not, nothing depends on it.
+    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// The final status. The body is not waited for.

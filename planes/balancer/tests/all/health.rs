@@ -137,6 +137,31 @@ fn whoever_comes_late_is_told_all_that_is_so() {
     }
 }
 
+#[test]
+fn a_balancer_without_sockets_blames_no_target_and_tries_its_ports_again() {
+    let target = Server::plain("a");
+    let mut world = World::on_cores(1, &[&target], |_| {});
+    world.wait_health("a", HealthState::Healthy);
+    let mut client = world.client();
+    assert_eq!(client.get("/").text(), "a");
+    world.break_sockets(true);
+    world.apply(|config| {
+        let address = [127, 0, 0, 2].into();
+        config.nodes.push(Node { interface: "eni-b".to_owned(), zone: "us-east-1b".to_owned(), address });
+    });
+    world.wait_report("the port is reported", |report| matches!(report, Report::ListenFailed { .. }).then_some(()));
+    // Long enough for two checks to have failed.
+    let until = Instant::now() + INTERVAL * 4;
+    while Instant::now() < until {
+        assert_eq!(client.get("/").text(), "a", "what is connected goes on");
+    }
+    assert_eq!(world.health("a").expect("it was reported").health.state, HealthState::Healthy);
+    world.break_sockets(false);
+    let mut address = world.address();
+    address.set_ip([127, 0, 0, 2].into());
+    wait_for("the port is open", || std::net::TcpStream::connect(address).map_err(|error| error.to_string()));
+}
+
 /// A target whose listener accepts, by its backlog, and says nothing.
 fn hold(listener: TcpListener) -> Server {
     std::thread::spawn(move || {

@@ -33,10 +33,15 @@ pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -> 
 #[derive(Default)]
 struct TestSockets {
     port: AtomicU16,
+    /// Neither a listener nor a socket can be had.
+    broken: AtomicBool,
 }
 
 impl Sockets for TestSockets {
     fn listen(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<TcpListener>> {
+        if self.broken.load(SeqCst) {
+            return Err(io::Error::other("no sockets now"));
+        }
         if port != 80 {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "only port 80 is free"));
         }
@@ -48,6 +53,9 @@ impl Sockets for TestSockets {
     }
 
     fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd> {
+        if self.broken.load(SeqCst) {
+            return Err(io::Error::other("no sockets now"));
+        }
         HostSockets.connect_socket(node)
     }
 }
@@ -134,6 +142,11 @@ impl World {
             reports.1.push(report);
         }
         reports.1.clone()
+    }
+
+    /// Whether sockets can be had.
+    pub fn break_sockets(&self, broken: bool) {
+        self.sockets.broken.store(broken, SeqCst);
     }
 
     pub fn address(&self) -> SocketAddr {
