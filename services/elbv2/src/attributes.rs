@@ -48,7 +48,11 @@ const BALANCER: Table = &[
 const GROUP: Table = &[
     ("deregistration_delay.timeout_seconds", "300", Number(0, 3600)),
     ("load_balancing.algorithm.anomaly_mitigation", "off", OneOf(&["on", "off"])),
-    ("load_balancing.algorithm.type", "round_robin", OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"])),
+    (
+        "load_balancing.algorithm.type",
+        "round_robin",
+        OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]),
+    ),
     (CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"])),
     ("slow_start.duration_seconds", "0", Number(0, 900)),
     ("stickiness.app_cookie.cookie_name", "", Text),

@@ -8,8 +8,8 @@ use zonal_cloud::Tx;
 use zonal_ec2::shapes::{
     AllocateAddressRequest, AssociateAddressRequest, CreateNetworkInterfaceRequest, DeleteNetworkInterfaceRequest,
     DescribeInstancesRequest, DescribeInternetGatewaysRequest, DescribeSecurityGroupsRequest, DescribeSubnetsRequest,
-    DescribeVpcsRequest, DisassociateAddressRequest, DomainType, Filter, InstanceStateName, ModifyNetworkInterfaceAttributeRequest,
-    ReleaseAddressRequest, Subnet, Tag, TagSpecification, ops,
+    DescribeVpcsRequest, DisassociateAddressRequest, DomainType, Filter, InstanceStateName,
+    ModifyNetworkInterfaceAttributeRequest, ReleaseAddressRequest, Subnet, Tag, TagSpecification, ops,
 };
 use zonal_wire::AwsError;
 
@@ -82,7 +82,8 @@ fn subnet(found: Subnet) -> SubnetFacts {
 /// EC2's own, or there is none.
 pub fn default_group(tx: &mut Tx<'_>, vpc: &str) -> Result<String, AwsError> {
     let filters = vec![filter("vpc-id", vpc), filter("group-name", "default")];
-    let found = tx.call::<ops::DescribeSecurityGroups>("ec2", &DescribeSecurityGroupsRequest { filters, ..Default::default() })?;
+    let found = tx
+        .call::<ops::DescribeSecurityGroups>("ec2", &DescribeSecurityGroupsRequest { filters, ..Default::default() })?;
     let id = found.security_groups.into_iter().find_map(|group| group.group_id);
     id.ok_or_else(|| AwsError::internal(format!("{vpc} has no default security group")))
 }
@@ -99,7 +100,8 @@ pub fn are_groups_of(tx: &mut Tx<'_>, vpc: &str, ids: &[String]) -> bool {
 /// # Errors
 /// EC2's own.
 pub fn has_internet_gateway(tx: &mut Tx<'_>, vpc: &str) -> Result<bool, AwsError> {
-    let input = DescribeInternetGatewaysRequest { filters: vec![filter("attachment.vpc-id", vpc)], ..Default::default() };
+    let input =
+        DescribeInternetGatewaysRequest { filters: vec![filter("attachment.vpc-id", vpc)], ..Default::default() };
     Ok(!tx.call::<ops::DescribeInternetGateways>("ec2", &input)?.internet_gateways.is_empty())
 }
 
@@ -199,7 +201,9 @@ pub fn give_public_address(tx: &mut Tx<'_>, interface: &str, balancer: &str) -> 
         let association = tx.call::<ops::AssociateAddress>("ec2", &associate)?.association_id;
         let address = allocated.public_ip.and_then(|address| address.parse().ok());
         match (allocated.allocation_id, association, address) {
-            (Some(allocation), Some(association), Some(address)) => Ok(PublicAddress { allocation, association, address }),
+            (Some(allocation), Some(association), Some(address)) => {
+                Ok(PublicAddress { allocation, association, address })
+            }
             _ => Err(AwsError::internal(format!("a public address for {interface} has no id"))),
         }
     })
@@ -210,7 +214,8 @@ pub fn give_public_address(tx: &mut Tx<'_>, interface: &str, balancer: &str) -> 
 /// # Errors
 /// EC2's own; that it is gone already is none.
 pub fn take_public_address(tx: &mut Tx<'_>, address: &PublicAddress) -> Result<(), AwsError> {
-    let disassociate = DisassociateAddressRequest { association_id: Some(address.association.clone()), ..Default::default() };
+    let disassociate =
+        DisassociateAddressRequest { association_id: Some(address.association.clone()), ..Default::default() };
     let release = ReleaseAddressRequest { allocation_id: Some(address.allocation.clone()), ..Default::default() };
     tx.as_service(SERVICE, |tx| {
         gone_is_fine(tx.call::<ops::DisassociateAddress>("ec2", &disassociate))?;

@@ -22,7 +22,11 @@ pub fn not_registered() -> TargetHealth {
 pub fn of_target(view: &View<'_>, target: &Target) -> TargetHealth {
     match &target.stage {
         TargetStage::Draining(_) => {
-            return health(State::Draining, Reason::TargetDeregistrationInProgress, "Target deregistration is in progress");
+            return health(
+                State::Draining,
+                Reason::TargetDeregistrationInProgress,
+                "Target deregistration is in progress",
+            );
         }
         TargetStage::Invalid(state) => {
             return health(State::Unused, Reason::TargetInvalidState, format!("Target is in the {state} state"));

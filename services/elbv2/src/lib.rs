@@ -127,7 +127,11 @@ impl Service for Elbv2 {
                 ("ModifyListenerAttributes", "Attributes", "kept and shown"),
                 ("CreateListener", "DefaultActions.ForwardConfig.TargetGroupStickinessConfig", "kept and shown"),
                 ("CreateRule", "Actions.ForwardConfig.TargetGroupStickinessConfig", "kept and shown"),
-                ("DescribeTargetHealth", "Include", "no anomaly detection and no administrative override is ever there to show"),
+                (
+                    "DescribeTargetHealth",
+                    "Include",
+                    "no anomaly detection and no administrative override is ever there to show",
+                ),
             ],
         }
     }

@@ -15,7 +15,8 @@ const VALUES_PER_DATUM: usize = 150;
 
 /// Puts what a balancer counted.
 pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
-    let found = tx.find::<LoadBalancer>(&report.balancer).map(|(scope, balancer)| (scope.clone(), balancer.path().to_owned()));
+    let found =
+        tx.find::<LoadBalancer>(&report.balancer).map(|(scope, balancer)| (scope.clone(), balancer.path().to_owned()));
     let Some((scope, path)) = found else { return };
     let data = data(&path, report);
     tx.within(&scope, |tx| {
@@ -185,8 +186,15 @@ mod tests {
         };
         MetricsReport {
             groups: [(arn.clone(), [("a".to_owned(), metrics)].into())].into(),
-            hosts: [(arn, [("a".to_owned(), Hosts { healthy: 2, unhealthy: 1 }), ("b".to_owned(), Hosts { healthy: 1, unhealthy: 0 })].into())]
+            hosts: [(
+                arn,
+                [
+                    ("a".to_owned(), Hosts { healthy: 2, unhealthy: 1 }),
+                    ("b".to_owned(), Hosts { healthy: 1, unhealthy: 0 }),
+                ]
                 .into(),
+            )]
+            .into(),
             ..Default::default()
         }
     }

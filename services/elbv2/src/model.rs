@@ -4,9 +4,9 @@ use crate::rules::{Action, Condition};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use zonal_balancer::config::{BalancerConfig, Health};
 use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
-use zonal_balancer::config::{BalancerConfig, Health};
 use zonal_wire::Time;
 
 /// The attributes that a user has set, by key. What was not set has the default of `attributes.rs`.
@@ -79,7 +79,9 @@ impl LoadBalancer {
 
     /// A node more, or one less, makes it ready again only when all interfaces pass packets.
     pub fn settle(&mut self) {
-        if self.state == BalancerState::Provisioning && self.serving().all(|node| matches!(node.stage, NodeStage::Ready)) {
+        if self.state == BalancerState::Provisioning
+            && self.serving().all(|node| matches!(node.stage, NodeStage::Ready))
+        {
             self.state = BalancerState::Active;
         }
     }

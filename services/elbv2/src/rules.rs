@@ -6,9 +6,9 @@
 use crate::errors::{Error, invalid};
 use crate::shapes::{
     Action as WireAction, ActionTypeEnum, FixedResponseActionConfig, ForwardActionConfig, HostHeaderConditionConfig,
-    HttpHeaderConditionConfig, HttpRequestMethodConditionConfig, PathPatternConditionConfig, QueryStringConditionConfig,
-    QueryStringKeyValuePair, RedirectActionConfig, RedirectActionStatusCodeEnum, RuleCondition, SourceIpConditionConfig,
-    TargetGroupStickinessConfig, TargetGroupTuple,
+    HttpHeaderConditionConfig, HttpRequestMethodConditionConfig, PathPatternConditionConfig,
+    QueryStringConditionConfig, QueryStringKeyValuePair, RedirectActionConfig, RedirectActionStatusCodeEnum,
+    RuleCondition, SourceIpConditionConfig, TargetGroupStickinessConfig, TargetGroupTuple,
 };
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -97,7 +97,9 @@ pub fn action_of(wire: &[WireAction]) -> Result<Action, Error> {
         _ => {
             // What needs authentication is refused by its own name first.
             wire.iter().try_for_each(|action| act_of(action).map(drop))?;
-            Err(Error::InvalidAction("You can specify only one of the following action types: forward, redirect, fixed-response".into()))
+            Err(Error::InvalidAction(
+                "You can specify only one of the following action types: forward, redirect, fixed-response".into(),
+            ))
         }
     }
 }
@@ -107,7 +109,11 @@ fn act_of(wire: &WireAction) -> Result<Act, Error> {
         ActionTypeEnum::Forward => forward_of(wire),
         ActionTypeEnum::Redirect => {
             let config = wire.redirect_config.as_ref();
-            redirect_of(config.ok_or_else(|| invalid("A redirect configuration must be specified for actions of type 'redirect'"))?)
+            redirect_of(
+                config.ok_or_else(|| {
+                    invalid("A redirect configuration must be specified for actions of type 'redirect'")
+                })?,
+            )
         }
         ActionTypeEnum::FixedResponse => {
             let config = wire.fixed_response_config.as_ref();
@@ -133,7 +139,8 @@ fn forward_of(wire: &WireAction) -> Result<Act, Error> {
         (Some(arn), [(only, _)]) if only == arn => {}
         (Some(_), _) => {
             return Err(Error::InvalidAction(
-                "You cannot specify both a target group ARN and a list of target groups unless they are the same".into(),
+                "You cannot specify both a target group ARN and a list of target groups unless they are the same"
+                    .into(),
             ));
         }
         (None, []) => return Err(invalid("A target group ARN must be specified for actions of type 'forward'")),
@@ -148,7 +155,10 @@ fn forward_of(wire: &WireAction) -> Result<Act, Error> {
     let sticky = match &config.target_group_stickiness_config {
         Some(TargetGroupStickinessConfig { enabled: Some(true), duration_seconds }) => {
             let seconds = duration_seconds.filter(|seconds| (1..=604_800).contains(seconds));
-            Some(seconds.ok_or_else(|| invalid("Target group stickiness duration must be between 1 and 604800 seconds"))?)
+            Some(
+                seconds
+                    .ok_or_else(|| invalid("Target group stickiness duration must be between 1 and 604800 seconds"))?,
+            )
         }
         _ => None,
     };
@@ -186,7 +196,8 @@ fn redirect_of(wire: &RedirectActionConfig) -> Result<Act, Error> {
 
 fn fixed_of(wire: &FixedResponseActionConfig) -> Result<Act, Error> {
     let status = wire.status_code.parse::<u16>().ok().filter(|status| matches!(status / 100, 2 | 4 | 5));
-    let status = status.ok_or_else(|| invalid(format!("The fixed response status code '{}' is not valid", wire.status_code)))?;
+    let status =
+        status.ok_or_else(|| invalid(format!("The fixed response status code '{}' is not valid", wire.status_code)))?;
     if let Some(given) = wire.content_type.as_deref().filter(|given| !CONTENT_TYPES.contains(given)) {
         return Err(invalid(format!("The fixed response content type '{given}' is not valid")));
     }
@@ -317,7 +328,9 @@ fn condition_of(wire: &RuleCondition) -> Result<Condition, Error> {
             }
             Condition::PathPattern(values)
         }
-        "http-request-method" => Condition::Method(values(wire.http_request_method_config.as_ref().map(|c| &c.values))?),
+        "http-request-method" => {
+            Condition::Method(values(wire.http_request_method_config.as_ref().map(|c| &c.values))?)
+        }
         "http-header" => {
             let config = wire.http_header_config.as_ref();
             let name = config.and_then(|c| c.http_header_name.clone()).filter(|name| !name.is_empty());
@@ -358,7 +371,10 @@ fn network(text: &str) -> Result<(Ipv4Addr, u8), Error> {
 impl Condition {
     fn size(&self) -> usize {
         match self {
-            Self::HostHeader(values) | Self::PathPattern(values) | Self::Method(values) | Self::Header { values, .. } => values.len(),
+            Self::HostHeader(values)
+            | Self::PathPattern(values)
+            | Self::Method(values)
+            | Self::Header { values, .. } => values.len(),
             Self::Query(pairs) => pairs.len(),
             Self::SourceIp(networks) => networks.len(),
         }

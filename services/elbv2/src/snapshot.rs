@@ -95,15 +95,16 @@ fn condition(condition: &Condition) -> config::Condition {
 fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> config::TargetGroup {
     let check = &group.health_check;
     let serves = |zone: &str| zone == "all" || balancer.serving().any(|node| node.zone == zone);
-    let targets = view.list::<Target>().filter(|target| target.group == group.arn && serves(&target.zone)).filter_map(|target| {
-        let state = match target.stage {
-            TargetStage::Registered => config::TargetState::Active,
-            TargetStage::Draining(_) => config::TargetState::Draining,
-            TargetStage::Invalid(_) => return None,
-        };
-        let address = target.address?;
-        Some(config::Target { id: target.id.clone(), address, port: target.port, zone: target.zone.clone(), state })
-    });
+    let targets =
+        view.list::<Target>().filter(|target| target.group == group.arn && serves(&target.zone)).filter_map(|target| {
+            let state = match target.stage {
+                TargetStage::Registered => config::TargetState::Active,
+                TargetStage::Draining(_) => config::TargetState::Draining,
+                TargetStage::Invalid(_) => return None,
+            };
+            let address = target.address?;
+            Some(config::Target { id: target.id.clone(), address, port: target.port, zone: target.zone.clone(), state })
+        });
     config::TargetGroup {
         id: group.arn.clone(),
         name: group.name.clone(),

@@ -39,7 +39,9 @@ pub enum Error {
     #[error("The VPC ID {0} is not valid, or is not in the region {1}.")]
     InvalidVpcId(String, String),
     /// The VPC sees another zone of that name.
-    #[error("The VPC {vpc} in region {region} has already been associated with the hosted zone {zone} with the same domain name.")]
+    #[error(
+        "The VPC {vpc} in region {region} has already been associated with the hosted zone {zone} with the same domain name."
+    )]
     ConflictingDomainExists {
         /// The VPC.
         vpc: String,
@@ -49,7 +51,9 @@ pub enum Error {
         zone: String,
     },
     /// The zone is public.
-    #[error("You're trying to associate a VPC with a public hosted zone. Amazon Route 53 doesn't support associating a VPC with a public hosted zone.")]
+    #[error(
+        "You're trying to associate a VPC with a public hosted zone. Amazon Route 53 doesn't support associating a VPC with a public hosted zone."
+    )]
     PublicZone,
     /// The VPC does not see the zone.
     #[error("The VPC: {vpc} is not currently associated with the hosted zone: {zone}")]

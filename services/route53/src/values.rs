@@ -10,10 +10,14 @@ pub const TYPES: [&str; 11] = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "
 #[must_use]
 pub fn problem(kind: &str, value: &str) -> Option<String> {
     let (code, text) = match kind {
-        "A" => value.parse::<Ipv4Addr>().is_err().then_some(("ARRDATAIllegalIPv4Address", "Value is not a valid IPv4 address"))?,
-        "AAAA" => {
-            value.parse::<Ipv6Addr>().is_err().then_some(("AAAARRDATAIllegalIPv6Address", "Value is not a valid IPv6 address"))?
-        }
+        "A" => value
+            .parse::<Ipv4Addr>()
+            .is_err()
+            .then_some(("ARRDATAIllegalIPv4Address", "Value is not a valid IPv4 address"))?,
+        "AAAA" => value
+            .parse::<Ipv6Addr>()
+            .is_err()
+            .then_some(("AAAARRDATAIllegalIPv6Address", "Value is not a valid IPv6 address"))?,
         "CNAME" | "NS" | "PTR" => name_problem(value)?,
         "MX" => fields(value, 1)?,
         "SRV" => fields(value, 3)?,
@@ -149,7 +153,9 @@ mod tests {
     fn what_is_wrong_is_said_in_the_services_words() {
         assert_eq!(
             problem("A", "x").as_deref(),
-            Some("Invalid Resource Record: 'FATAL problem: ARRDATAIllegalIPv4Address (Value is not a valid IPv4 address) encountered with 'x''")
+            Some(
+                "Invalid Resource Record: 'FATAL problem: ARRDATAIllegalIPv4Address (Value is not a valid IPv4 address) encountered with 'x''"
+            )
         );
     }
 }

@@ -22,10 +22,22 @@ const IMAGES: [(&str, &str); 21] = [
     ("ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2", "amzn2-ami-*hvm-2.0.*-x86_64-gp2"),
     ("ami-amazon-linux-latest/amzn2-ami-kernel-5.10-hvm-arm64-gp2", "amzn2-ami-kernel-5.10-hvm-2.0.*-arm64-gp2"),
     ("ami-amazon-linux-latest/amzn2-ami-kernel-5.10-hvm-x86_64-gp2", "amzn2-ami-kernel-5.10-hvm-2.0.*-x86_64-gp2"),
-    ("canonical/ubuntu/server/20.04/stable/current/amd64/hvm/ebs-gp2/ami-id", "ubuntu/images/hvm-ssd/ubuntu-focal-20.04-amd64-server-*"),
-    ("canonical/ubuntu/server/20.04/stable/current/arm64/hvm/ebs-gp2/ami-id", "ubuntu/images/hvm-ssd/ubuntu-focal-20.04-arm64-server-*"),
-    ("canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id", "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"),
-    ("canonical/ubuntu/server/22.04/stable/current/arm64/hvm/ebs-gp2/ami-id", "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-arm64-server-*"),
+    (
+        "canonical/ubuntu/server/20.04/stable/current/amd64/hvm/ebs-gp2/ami-id",
+        "ubuntu/images/hvm-ssd/ubuntu-focal-20.04-amd64-server-*",
+    ),
+    (
+        "canonical/ubuntu/server/20.04/stable/current/arm64/hvm/ebs-gp2/ami-id",
+        "ubuntu/images/hvm-ssd/ubuntu-focal-20.04-arm64-server-*",
+    ),
+    (
+        "canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id",
+        "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*",
+    ),
+    (
+        "canonical/ubuntu/server/22.04/stable/current/arm64/hvm/ebs-gp2/ami-id",
+        "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-arm64-server-*",
+    ),
     (
         "canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
         "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-*",

@@ -37,7 +37,11 @@ impl Service for Sts {
     fn coverage(&self) -> Coverage {
         Coverage {
             without_effect: &[
-                ("GetSessionToken", "DurationSeconds", "said in Expiration; the key goes on naming its account afterwards"),
+                (
+                    "GetSessionToken",
+                    "DurationSeconds",
+                    "said in Expiration; the key goes on naming its account afterwards",
+                ),
                 ("GetSessionToken", "SerialNumber", "there are no MFA devices: the code is not checked"),
                 ("GetSessionToken", "TokenCode", "as SerialNumber"),
             ],

@@ -107,7 +107,8 @@ fn tell(tx: &mut Tx<'_>, balancer: &LoadBalancer) {
 /// An interface passes packets: the node that has it serves.
 pub fn interface_ready(tx: &mut Tx<'_>, interface: &str) {
     let has_it = |node: &&Node| node.interface.as_ref().is_some_and(|own| own.id == interface);
-    let owner = tx.view().everywhere::<LoadBalancer>().find(|(_, balancer)| balancer.nodes.iter().any(|node| has_it(&node)));
+    let owner =
+        tx.view().everywhere::<LoadBalancer>().find(|(_, balancer)| balancer.nodes.iter().any(|node| has_it(&node)));
     let Some((scope, arn)) = owner.map(|(scope, balancer)| (scope.clone(), balancer.arn.clone())) else { return };
     tx.within(&scope, |tx| {
         tx.update(&arn, |balancer: &mut LoadBalancer| {

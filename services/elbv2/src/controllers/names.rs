@@ -114,7 +114,8 @@ fn records(balancer: &LoadBalancer, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<
             Some((node.zone.as_str(), address.to_string()))
         })
     };
-    let mut values: Vec<String> = addressed().filter(|(zone, _)| !is_withdrawn(zone)).map(|(_, address)| address).collect();
+    let mut values: Vec<String> =
+        addressed().filter(|(zone, _)| !is_withdrawn(zone)).map(|(_, address)| address).collect();
     if values.is_empty() {
         values = addressed().map(|(_, address)| address).collect();
     }

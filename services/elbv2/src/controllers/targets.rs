@@ -62,9 +62,9 @@ impl Controller for Targets {
 /// Brings a target up to its instance's state: one that stopped is kept and takes nothing; one that is terminated is deregistered.
 fn follow(tx: &mut Tx<'_>, group: &TargetGroup, mut target: Target) -> Result<(), AwsError> {
     let instance = ec2::instance(tx, &target.id)?;
-    let Some(instance) = instance.filter(|found| {
-        !matches!(found.state, InstanceStateName::Terminated | InstanceStateName::ShuttingDown)
-    }) else {
+    let Some(instance) = instance
+        .filter(|found| !matches!(found.state, InstanceStateName::Terminated | InstanceStateName::ShuttingDown))
+    else {
         drain(tx, group, &target.key);
         return Ok(());
     };

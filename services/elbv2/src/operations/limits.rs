@@ -4,8 +4,8 @@
 use super::page;
 use crate::errors::Error;
 use crate::shapes::{
-    Cipher, DescribeAccountLimitsInput, DescribeAccountLimitsOutput, DescribeSSLPoliciesInput, DescribeSSLPoliciesOutput, Limit,
-    SslPolicy,
+    Cipher, DescribeAccountLimitsInput, DescribeAccountLimitsOutput, DescribeSSLPoliciesInput,
+    DescribeSSLPoliciesOutput, Limit, SslPolicy,
 };
 use zonal_cloud::View;
 use zonal_wire::AwsError;
@@ -32,7 +32,8 @@ const GCM: [&str; 4] = [
 ];
 const CBC: [&str; 4] =
     ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-RSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-RSA-AES256-SHA384"];
-const SHA1: [&str; 4] = ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA", "ECDHE-ECDSA-AES256-SHA"];
+const SHA1: [&str; 4] =
+    ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA", "ECDHE-ECDSA-AES256-SHA"];
 const RSA: [&str; 4] = ["AES128-GCM-SHA256", "AES128-SHA256", "AES256-GCM-SHA384", "AES256-SHA256"];
 const RSA_SHA1: [&str; 2] = ["AES128-SHA", "AES256-SHA"];
 
@@ -58,12 +59,17 @@ pub fn account(_: &View<'_>, input: &DescribeAccountLimitsInput) -> Result<Descr
 
 /// `DescribeSSLPolicies`
 pub fn ssl_policies(_: &View<'_>, input: &DescribeSSLPoliciesInput) -> Result<DescribeSSLPoliciesOutput, AwsError> {
-    let unknown: Vec<&str> =
-        input.names.iter().map(String::as_str).filter(|name| POLICIES.iter().all(|(known, ..)| known != name)).collect();
+    let unknown: Vec<&str> = input
+        .names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| POLICIES.iter().all(|(known, ..)| known != name))
+        .collect();
     if !unknown.is_empty() {
         return Err(Error::SslPolicyNotFound(unknown.join(", ")).into());
     }
-    let wanted = POLICIES.iter().filter(|(name, ..)| input.names.is_empty() || input.names.iter().any(|asked| asked == name));
+    let wanted =
+        POLICIES.iter().filter(|(name, ..)| input.names.is_empty() || input.names.iter().any(|asked| asked == name));
     let items = wanted.map(|policy| (policy.0.to_owned(), shown(policy)));
     let (ssl_policies, next_marker) = page(items, input.marker.as_deref(), input.page_size)?;
     Ok(DescribeSSLPoliciesOutput { ssl_policies, next_marker })

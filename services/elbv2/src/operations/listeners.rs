@@ -7,9 +7,10 @@ use crate::errors::{Error, invalid};
 use crate::model::Listener;
 use crate::rules::{Action, action_of};
 use crate::shapes::{
-    CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput, DescribeListenerAttributesInput,
-    DescribeListenerAttributesOutput, DescribeListenersInput, DescribeListenersOutput, Listener as WireListener, ListenerAttribute,
-    ModifyListenerAttributesInput, ModifyListenerAttributesOutput, ModifyListenerInput, ModifyListenerOutput, ProtocolEnum,
+    CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
+    DescribeListenerAttributesInput, DescribeListenerAttributesOutput, DescribeListenersInput, DescribeListenersOutput,
+    Listener as WireListener, ListenerAttribute, ModifyListenerAttributesInput, ModifyListenerAttributesOutput,
+    ModifyListenerInput, ModifyListenerOutput, ProtocolEnum,
 };
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
@@ -54,17 +55,19 @@ fn refuse_unsupported(protocol: Option<ProtocolEnum>, policy: Option<&str>, cert
             Err(invalid("A certificate or an SSL policy cannot be specified for HTTP listeners"))
         }
         None | Some(ProtocolEnum::Http) => Ok(()),
-        Some(ProtocolEnum::Https) => {
-            Err(Error::UnsupportedProtocol("Zonal's load balancers do not terminate TLS: listeners of protocol 'HTTPS' are not supported".into()))
-        }
-        Some(other) => {
-            Err(Error::UnsupportedProtocol(format!("Listener protocol '{other}' is not supported with a load balancer of type 'application'")))
-        }
+        Some(ProtocolEnum::Https) => Err(Error::UnsupportedProtocol(
+            "Zonal's load balancers do not terminate TLS: listeners of protocol 'HTTPS' are not supported".into(),
+        )),
+        Some(other) => Err(Error::UnsupportedProtocol(format!(
+            "Listener protocol '{other}' is not supported with a load balancer of type 'application'"
+        ))),
     }
 }
 
 fn port_of(given: Option<i32>) -> Result<Option<u16>, Error> {
-    let port = |port: i32| u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| invalid("The port must be between 1 and 65535"));
+    let port = |port: i32| {
+        u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| invalid("The port must be between 1 and 65535"))
+    };
     given.map(port).transpose()
 }
 

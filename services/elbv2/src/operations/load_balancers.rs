@@ -6,12 +6,14 @@ use crate::ec2::{self, SubnetFacts};
 use crate::errors::{Error, invalid};
 use crate::model::{BalancerState, Listener, LoadBalancer, Node, NodeStage, Rule, Scheme};
 use crate::shapes::{
-    AvailabilityZone, CreateLoadBalancerInput, CreateLoadBalancerOutput, DeleteLoadBalancerInput, DeleteLoadBalancerOutput,
-    DescribeCapacityReservationInput, DescribeCapacityReservationOutput, DescribeLoadBalancerAttributesInput,
-    DescribeLoadBalancerAttributesOutput, DescribeLoadBalancersInput, DescribeLoadBalancersOutput, IpAddressType,
-    LoadBalancer as WireBalancer, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerState, LoadBalancerStateEnum,
-    LoadBalancerTypeEnum, ModifyLoadBalancerAttributesInput, ModifyLoadBalancerAttributesOutput, SetIpAddressTypeInput,
-    SetIpAddressTypeOutput, SetSecurityGroupsInput, SetSecurityGroupsOutput, SetSubnetsInput, SetSubnetsOutput, SubnetMapping,
+    AvailabilityZone, CreateLoadBalancerInput, CreateLoadBalancerOutput, DeleteLoadBalancerInput,
+    DeleteLoadBalancerOutput, DescribeCapacityReservationInput, DescribeCapacityReservationOutput,
+    DescribeLoadBalancerAttributesInput, DescribeLoadBalancerAttributesOutput, DescribeLoadBalancersInput,
+    DescribeLoadBalancersOutput, IpAddressType, LoadBalancer as WireBalancer, LoadBalancerAttribute,
+    LoadBalancerSchemeEnum, LoadBalancerState, LoadBalancerStateEnum, LoadBalancerTypeEnum,
+    ModifyLoadBalancerAttributesInput, ModifyLoadBalancerAttributesOutput, SetIpAddressTypeInput,
+    SetIpAddressTypeOutput, SetSecurityGroupsInput, SetSecurityGroupsOutput, SetSubnetsInput, SetSubnetsOutput,
+    SubnetMapping,
 };
 use crate::zones::canonical_hosted_zone;
 use rand::Rng;
@@ -78,7 +80,6 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
     Ok(output)
 }
 
-
 fn joining(subnet: SubnetFacts) -> Node {
     Node { subnet: subnet.id, zone: subnet.zone, stage: NodeStage::Joining, interface: None }
 }
@@ -105,9 +106,13 @@ fn requested(subnets: &[String], mappings: &[SubnetMapping]) -> Result<Vec<Strin
         ([], mappings) => mappings
             .iter()
             .map(|mapping| {
-                if mapping.allocation_id.is_some() || mapping.private_i_pv4_address.is_some() || mapping.i_pv6_address.is_some() {
+                if mapping.allocation_id.is_some()
+                    || mapping.private_i_pv4_address.is_some()
+                    || mapping.i_pv6_address.is_some()
+                {
                     return Err(Error::InvalidConfiguration(
-                        "Addresses cannot be specified in subnet mappings for load balancers of type 'application'".into(),
+                        "Addresses cannot be specified in subnet mappings for load balancers of type 'application'"
+                            .into(),
                     ));
                 }
                 mapping.subnet_id.clone().ok_or_else(|| invalid("A subnet ID must be specified in each subnet mapping"))
@@ -186,7 +191,8 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLoadBalancerInput) -> Result<Delete
 
 /// Removes a listener with its rules.
 pub(super) fn remove_listener(tx: &mut Tx<'_>, arn: &str) {
-    let rules: Vec<String> = tx.list::<Rule>().filter(|rule| rule.listener == arn).map(|rule| rule.arn.clone()).collect();
+    let rules: Vec<String> =
+        tx.list::<Rule>().filter(|rule| rule.listener == arn).map(|rule| rule.arn.clone()).collect();
     for rule in rules {
         tx.remove::<Rule>(&rule);
     }
@@ -200,7 +206,9 @@ pub fn describe(view: &View<'_>, input: &DescribeLoadBalancersInput) -> Result<D
     }
     for arn in &input.load_balancer_arns {
         balancer(view, arn).map_err(|error| match error {
-            Error::LoadBalancerNotFound(_) => Error::LoadBalancerNotFound("One or more load balancers not found".into()),
+            Error::LoadBalancerNotFound(_) => {
+                Error::LoadBalancerNotFound("One or more load balancers not found".into())
+            }
             other => other,
         })?;
     }
@@ -265,7 +273,10 @@ fn zones(balancer: &LoadBalancer) -> Vec<AvailabilityZone> {
 }
 
 /// `SetSecurityGroups`
-pub fn set_security_groups(tx: &mut Tx<'_>, input: &SetSecurityGroupsInput) -> Result<SetSecurityGroupsOutput, AwsError> {
+pub fn set_security_groups(
+    tx: &mut Tx<'_>,
+    input: &SetSecurityGroupsInput,
+) -> Result<SetSecurityGroupsOutput, AwsError> {
     let vpc = balancer(&tx.view(), &input.load_balancer_arn)?.vpc.clone();
     if input.security_groups.is_empty() {
         return Err(invalid("At least one security group must be specified").into());

@@ -95,7 +95,9 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
         return Err(invalid(format!("{what} '{name}' cannot be longer than '32' characters")));
     }
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(invalid(format!("{what} '{name}' can only contain characters that are alphanumeric characters and hyphens(-)")));
+        return Err(invalid(format!(
+            "{what} '{name}' can only contain characters that are alphanumeric characters and hyphens(-)"
+        )));
     }
     if name.starts_with('-') || name.ends_with('-') {
         return Err(invalid(format!("{what} '{name}' cannot begin or end with a hyphen(-)")));

@@ -6,8 +6,8 @@ use crate::errors::{Error, invalid};
 use crate::model::{Listener, Rule};
 use crate::rules::{Condition, action_of, conditions_of};
 use crate::shapes::{
-    CreateRuleInput, CreateRuleOutput, DeleteRuleInput, DeleteRuleOutput, DescribeRulesInput, DescribeRulesOutput, ModifyRuleInput,
-    ModifyRuleOutput, Rule as WireRule, SetRulePrioritiesInput, SetRulePrioritiesOutput,
+    CreateRuleInput, CreateRuleOutput, DeleteRuleInput, DeleteRuleOutput, DescribeRulesInput, DescribeRulesOutput,
+    ModifyRuleInput, ModifyRuleOutput, Rule as WireRule, SetRulePrioritiesInput, SetRulePrioritiesOutput,
 };
 use std::collections::BTreeSet;
 use zonal_cloud::tags::Tags;

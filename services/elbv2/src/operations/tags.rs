@@ -5,7 +5,8 @@ use super::{balancer, group, listener, merge_tags, rule};
 use crate::errors::{Error, invalid};
 use crate::model::{Listener, LoadBalancer, Rule, TargetGroup};
 use crate::shapes::{
-    AddTagsInput, AddTagsOutput, DescribeTagsInput, DescribeTagsOutput, RemoveTagsInput, RemoveTagsOutput, Tag, TagDescription,
+    AddTagsInput, AddTagsOutput, DescribeTagsInput, DescribeTagsOutput, RemoveTagsInput, RemoveTagsOutput, Tag,
+    TagDescription,
 };
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};

@@ -7,9 +7,10 @@ use crate::errors::{Error, invalid};
 use crate::model::{CheckPort, HealthCheck, Target, TargetGroup, TargetHealth, TargetType};
 use crate::shapes::{
     CreateTargetGroupInput, CreateTargetGroupOutput, DeleteTargetGroupInput, DeleteTargetGroupOutput,
-    DescribeTargetGroupAttributesInput, DescribeTargetGroupAttributesOutput, DescribeTargetGroupsInput, DescribeTargetGroupsOutput,
-    Matcher, ModifyTargetGroupAttributesInput, ModifyTargetGroupAttributesOutput, ModifyTargetGroupInput, ModifyTargetGroupOutput,
-    ProtocolEnum, TargetGroup as WireGroup, TargetGroupAttribute, TargetGroupIpAddressTypeEnum, TargetTypeEnum,
+    DescribeTargetGroupAttributesInput, DescribeTargetGroupAttributesOutput, DescribeTargetGroupsInput,
+    DescribeTargetGroupsOutput, Matcher, ModifyTargetGroupAttributesInput, ModifyTargetGroupAttributesOutput,
+    ModifyTargetGroupInput, ModifyTargetGroupOutput, ProtocolEnum, TargetGroup as WireGroup, TargetGroupAttribute,
+    TargetGroupIpAddressTypeEnum, TargetTypeEnum,
 };
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
@@ -27,7 +28,8 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
         other => return Err(Error::Unsupported(format!("targets of type '{other}'; only 'instance' and 'ip'")).into()),
     };
     refuse_unsupported(input)?;
-    let port = input.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| invalid("A port must be specified"))?;
+    let port =
+        input.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| invalid("A port must be specified"))?;
     let vpc = input.vpc_id.clone().ok_or_else(|| invalid("A VPC ID must be specified"))?;
     if ec2::vpc_ranges(tx, &vpc)?.is_none() {
         return Err(invalid(format!("The VPC ID '{vpc}' is not found")).into());
@@ -125,14 +127,20 @@ impl HealthChange<'_> {
             Some(other) => return Err(Error::Unsupported(format!("health checks of protocol '{other}'; only 'HTTP'"))),
         }
         if self.enabled == Some(false) {
-            return Err(invalid("Health check enabled must be true for target groups with target type 'instance' or 'ip'"));
+            return Err(invalid(
+                "Health check enabled must be true for target groups with target type 'instance' or 'ip'",
+            ));
         }
         if let Some(port) = self.port {
             check.port = match port {
                 "traffic-port" => CheckPort::Traffic,
                 number => match number.parse() {
                     Ok(number) if number > 0 => CheckPort::Port(number),
-                    _ => return Err(invalid(format!("Health check port '{port}' must be 'traffic-port' or a port number"))),
+                    _ => {
+                        return Err(invalid(format!(
+                            "Health check port '{port}' must be 'traffic-port' or a port number"
+                        )));
+                    }
                 },
             };
         }
@@ -154,11 +162,15 @@ impl HealthChange<'_> {
         }
         if let Some(matcher) = self.matcher {
             if matcher.grpc_code.is_some() {
-                return Err(invalid("You cannot specify a gRPC code matcher for target groups of protocol version 'HTTP1'"));
+                return Err(invalid(
+                    "You cannot specify a gRPC code matcher for target groups of protocol version 'HTTP1'",
+                ));
             }
             let code = matcher.http_code.clone().unwrap_or_default();
             if !is_matcher(&code) {
-                return Err(invalid(format!("Health check matcher HTTP code '{code}' must be within '200-499' inclusive")));
+                return Err(invalid(format!(
+                    "Health check matcher HTTP code '{code}' must be within '200-499' inclusive"
+                )));
             }
             check.matcher = code;
         }
@@ -169,7 +181,8 @@ impl HealthChange<'_> {
 fn set(field: &mut u32, given: Option<i32>, least: u32, most: u32, what: &str) -> Result<(), Error> {
     if let Some(given) = given {
         let fits = u32::try_from(given).ok().filter(|given| (least..=most).contains(given));
-        *field = fits.ok_or_else(|| invalid(format!("Health check {what} '{given}' must be between {least} and {most}")))?;
+        *field =
+            fits.ok_or_else(|| invalid(format!("Health check {what} '{given}' must be between {least} and {most}")))?;
     }
     Ok(())
 }
@@ -215,7 +228,8 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteTargetGroupInput) -> Result<DeleteT
         let text = format!("Target group '{arn}' is currently in use by a listener or a rule");
         return Err(Error::ResourceInUse(text).into());
     }
-    let targets: Vec<String> = tx.list::<Target>().filter(|target| target.group == *arn).map(|target| target.key.clone()).collect();
+    let targets: Vec<String> =
+        tx.list::<Target>().filter(|target| target.group == *arn).map(|target| target.key.clone()).collect();
     for key in targets {
         tx.remove::<TargetHealth>(&key);
         tx.remove::<Target>(&key);
@@ -307,7 +321,9 @@ pub fn modify_attributes(
 }
 
 fn attributes_of(group: &TargetGroup) -> Vec<TargetGroupAttribute> {
-    attributes::of_group(group).map(|(key, value)| TargetGroupAttribute { key: Some(key), value: Some(value) }).collect()
+    attributes::of_group(group)
+        .map(|(key, value)| TargetGroupAttribute { key: Some(key), value: Some(value) })
+        .collect()
 }
 
 #[cfg(test)]
@@ -316,9 +332,15 @@ mod tests {
 
     #[test]
     fn a_matcher_names_codes_and_ranges_from_200_to_499() {
-        for (text, expected) in
-            [("200", true), ("200,202", true), ("200-299,301", true), ("", false), ("500", false), ("299-200", false), ("2xx", false)]
-        {
+        for (text, expected) in [
+            ("200", true),
+            ("200,202", true),
+            ("200-299,301", true),
+            ("", false),
+            ("500", false),
+            ("299-200", false),
+            ("2xx", false),
+        ] {
             assert_eq!(is_matcher(text), expected, "{text}");
         }
     }

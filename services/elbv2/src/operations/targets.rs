@@ -8,8 +8,8 @@ use crate::errors::{Error, invalid};
 use crate::health;
 use crate::model::{CheckPort, Target, TargetGroup, TargetHealth, TargetStage, TargetType};
 use crate::shapes::{
-    DeregisterTargetsInput, DeregisterTargetsOutput, DescribeTargetHealthInput, DescribeTargetHealthOutput, RegisterTargetsInput,
-    RegisterTargetsOutput, TargetDescription, TargetHealthDescription,
+    DeregisterTargetsInput, DeregisterTargetsOutput, DescribeTargetHealthInput, DescribeTargetHealthOutput,
+    RegisterTargetsInput, RegisterTargetsOutput, TargetDescription, TargetHealthDescription,
 };
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
@@ -28,7 +28,8 @@ pub fn register(tx: &mut Tx<'_>, input: &RegisterTargetsInput) -> Result<Registe
     }
     let wanted = input.targets.iter().map(|target| target_of(tx, &group, target)).collect::<Result<Vec<_>, _>>()?;
     for target in wanted {
-        let registered = tx.get::<Target>(&target.key).is_some_and(|old| !matches!(old.stage, TargetStage::Draining(_)));
+        let registered =
+            tx.get::<Target>(&target.key).is_some_and(|old| !matches!(old.stage, TargetStage::Draining(_)));
         if !registered {
             tx.remove::<TargetHealth>(&target.key);
             tx.put(target);
@@ -48,7 +49,15 @@ fn target_of(tx: &mut Tx<'_>, group: &TargetGroup, wire: &TargetDescription) -> 
         TargetType::Instance => instance(tx, group, wire)?,
         TargetType::Ip => address(tx, group, wire)?,
     };
-    Ok(Target { key, group: group.arn.clone(), id: wire.id.clone(), port, address, zone, stage: TargetStage::Registered })
+    Ok(Target {
+        key,
+        group: group.arn.clone(),
+        id: wire.id.clone(),
+        port,
+        address,
+        zone,
+        stage: TargetStage::Registered,
+    })
 }
 
 fn port_of(group: &TargetGroup, wire: &TargetDescription) -> Result<u16, Error> {
@@ -61,7 +70,11 @@ fn port_of(group: &TargetGroup, wire: &TargetDescription) -> Result<u16, Error> 
     }
 }
 
-fn instance(tx: &mut Tx<'_>, group: &TargetGroup, wire: &TargetDescription) -> Result<(Option<Ipv4Addr>, String), AwsError> {
+fn instance(
+    tx: &mut Tx<'_>,
+    group: &TargetGroup,
+    wire: &TargetDescription,
+) -> Result<(Option<Ipv4Addr>, String), AwsError> {
     let id = &wire.id;
     if wire.availability_zone.is_some() {
         return Err(invalid("You cannot specify an Availability Zone for targets of type 'instance'").into());
@@ -80,16 +93,23 @@ fn instance(tx: &mut Tx<'_>, group: &TargetGroup, wire: &TargetDescription) -> R
     Ok((found.address, found.zone))
 }
 
-fn address(tx: &mut Tx<'_>, group: &TargetGroup, wire: &TargetDescription) -> Result<(Option<Ipv4Addr>, String), AwsError> {
+fn address(
+    tx: &mut Tx<'_>,
+    group: &TargetGroup,
+    wire: &TargetDescription,
+) -> Result<(Option<Ipv4Addr>, String), AwsError> {
     let Ok(address) = wire.id.parse::<Ipv4Addr>() else {
         return Err(invalid(format!("The IP address '{}' is not a valid IPv4 address", wire.id)).into());
     };
-    let inside = ec2::vpc_ranges(tx, &group.vpc)?.is_some_and(|ranges| ranges.iter().any(|range| range.contains(&address)));
+    let inside =
+        ec2::vpc_ranges(tx, &group.vpc)?.is_some_and(|ranges| ranges.iter().any(|range| range.contains(&address)));
     if inside {
         let subnets = ec2::subnets_of(tx, &group.vpc)?;
         let subnet = subnets.into_iter().find(|subnet| subnet.cidr.is_some_and(|cidr| cidr.contains(&address)));
         let Some(subnet) = subnet else {
-            return Err(Error::InvalidTarget(format!("The IP address '{address}' is in no subnet of '{}'", group.vpc)).into());
+            return Err(
+                Error::InvalidTarget(format!("The IP address '{address}' is in no subnet of '{}'", group.vpc)).into()
+            );
         };
         return Ok((Some(address), subnet.zone));
     }
@@ -117,7 +137,9 @@ pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterTargetsInput) -> Result<Der
     let group = group(&tx.view(), &input.target_group_arn)?.clone();
     for wire in &input.targets {
         let matches = |target: &&Target| {
-            target.group == group.arn && target.id == wire.id && wire.port.is_none_or(|port| i32::from(target.port) == port)
+            target.group == group.arn
+                && target.id == wire.id
+                && wire.port.is_none_or(|port| i32::from(target.port) == port)
         };
         let keys: Vec<String> = tx.list::<Target>().filter(matches).map(|target| target.key.clone()).collect();
         if keys.is_empty() {
@@ -149,7 +171,10 @@ pub fn drain(tx: &mut Tx<'_>, group: &TargetGroup, key: &str) {
 }
 
 /// `DescribeTargetHealth`
-pub fn describe_health(view: &View<'_>, input: &DescribeTargetHealthInput) -> Result<DescribeTargetHealthOutput, AwsError> {
+pub fn describe_health(
+    view: &View<'_>,
+    input: &DescribeTargetHealthInput,
+) -> Result<DescribeTargetHealthOutput, AwsError> {
     let group = group(view, &input.target_group_arn)?;
     let described = |target: &Target| TargetHealthDescription {
         target: Some(TargetDescription {

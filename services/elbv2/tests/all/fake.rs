@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use zonal_balancer::config::BalancerConfig;
-use zonal_cloud::{Clock, Cloud, CloudConfig, Entry, Prepared, Record, Registrar, Scope, Service, Sync, Tx, View, read, write};
+use zonal_cloud::{
+    Clock, Cloud, CloudConfig, Entry, Prepared, Record, Registrar, Scope, Service, Sync, Tx, View, read, write,
+};
 use zonal_ec2::shapes::{self as ec2, ops};
 use zonal_elbv2::Elbv2;
 use zonal_substrate::{Ask, Inventory, Report, World};
@@ -96,8 +98,12 @@ impl Service for FakeEc2 {
             read::<ops::DescribeInstances>(instances),
             read::<ops::DescribeAvailabilityZones>(zones),
             write::<ops::RunInstances>(run),
-            write::<ops::StopInstances>(|tx, input| set_state(tx, &input.instance_ids, "stopped").map(|()| Default::default())),
-            write::<ops::StartInstances>(|tx, input| set_state(tx, &input.instance_ids, "running").map(|()| Default::default())),
+            write::<ops::StopInstances>(|tx, input| {
+                set_state(tx, &input.instance_ids, "stopped").map(|()| Default::default())
+            }),
+            write::<ops::StartInstances>(|tx, input| {
+                set_state(tx, &input.instance_ids, "running").map(|()| Default::default())
+            }),
             write::<ops::TerminateInstances>(|tx, input| {
                 set_state(tx, &input.instance_ids, "terminated").map(|()| Default::default())
             }),
@@ -134,16 +140,20 @@ impl Service for FakeEc2 {
 }
 
 fn wanted(filters: &[ec2::Filter], name: &str, own: &str) -> bool {
-    filters.iter().filter(|filter| filter.name.as_deref() == Some(name)).all(|filter| filter.values.iter().any(|v| v == own))
+    filters
+        .iter()
+        .filter(|filter| filter.name.as_deref() == Some(name))
+        .all(|filter| filter.values.iter().any(|v| v == own))
 }
 
 fn subnets(_: &View<'_>, input: &ec2::DescribeSubnetsRequest) -> Result<ec2::DescribeSubnetsResult, AwsError> {
     if let Some(unknown) = input.subnet_ids.iter().find(|id| SUBNETS.iter().all(|(known, ..)| known != id)) {
         return Err(AwsError::client("InvalidSubnetID.NotFound", format!("The subnet ID '{unknown}' does not exist")));
     }
-    let found = SUBNETS
-        .iter()
-        .filter(|(id, _, vpc, _)| input.subnet_ids.is_empty() || input.subnet_ids.iter().any(|asked| asked == id) && wanted(&input.filters, "vpc-id", vpc));
+    let found = SUBNETS.iter().filter(|(id, _, vpc, _)| {
+        input.subnet_ids.is_empty()
+            || input.subnet_ids.iter().any(|asked| asked == id) && wanted(&input.filters, "vpc-id", vpc)
+    });
     let subnets = found.map(|(id, zone, vpc, cidr)| ec2::Subnet {
         subnet_id: Some((*id).into()),
         availability_zone: Some((*zone).into()),
@@ -155,7 +165,10 @@ fn subnets(_: &View<'_>, input: &ec2::DescribeSubnetsRequest) -> Result<ec2::Des
     Ok(ec2::DescribeSubnetsResult { subnets: subnets.collect(), ..Default::default() })
 }
 
-fn groups(_: &View<'_>, input: &ec2::DescribeSecurityGroupsRequest) -> Result<ec2::DescribeSecurityGroupsResult, AwsError> {
+fn groups(
+    _: &View<'_>,
+    input: &ec2::DescribeSecurityGroupsRequest,
+) -> Result<ec2::DescribeSecurityGroupsResult, AwsError> {
     let all = [("sg-default", "default", "vpc-1"), ("sg-web", "web", "vpc-1"), ("sg-far", "far", "vpc-2")];
     if input.group_ids.iter().any(|id| all.iter().all(|(known, ..)| known != id)) {
         return Err(AwsError::client("InvalidGroup.NotFound", "The security group does not exist"));
@@ -173,7 +186,10 @@ fn groups(_: &View<'_>, input: &ec2::DescribeSecurityGroupsRequest) -> Result<ec
     Ok(ec2::DescribeSecurityGroupsResult { security_groups: security_groups.collect(), ..Default::default() })
 }
 
-fn gateways(_: &View<'_>, input: &ec2::DescribeInternetGatewaysRequest) -> Result<ec2::DescribeInternetGatewaysResult, AwsError> {
+fn gateways(
+    _: &View<'_>,
+    input: &ec2::DescribeInternetGatewaysRequest,
+) -> Result<ec2::DescribeInternetGatewaysResult, AwsError> {
     let there = wanted(&input.filters, "attachment.vpc-id", "vpc-1");
     let internet_gateways = there.then(ec2::InternetGateway::default).into_iter().collect();
     Ok(ec2::DescribeInternetGatewaysResult { internet_gateways, ..Default::default() })
@@ -207,7 +223,10 @@ fn instances(view: &View<'_>, input: &ec2::DescribeInstancesRequest) -> Result<e
     Ok(ec2::DescribeInstancesResult { reservations: vec![reservation], ..Default::default() })
 }
 
-fn zones(view: &View<'_>, _: &ec2::DescribeAvailabilityZonesRequest) -> Result<ec2::DescribeAvailabilityZonesResult, AwsError> {
+fn zones(
+    view: &View<'_>,
+    _: &ec2::DescribeAvailabilityZonesRequest,
+) -> Result<ec2::DescribeAvailabilityZonesResult, AwsError> {
     let zone = |name: &str| ec2::AvailabilityZone {
         zone_name: Some(name.into()),
         state: Some(if view.get::<Outage>(name).is_some() {
@@ -359,7 +378,7 @@ impl Bench {
     pub fn pass(&self, time: Duration) {
         {
             let mut now = self.clock.0.lock().unwrap();
-            *now = *now + time;
+            *now += time;
         }
         self.cloud.run_due();
     }

@@ -5,7 +5,12 @@ use zonal_elbv2::shapes::*;
 use zonal_substrate::{Ask, Report};
 use zonal_wire::AwsError;
 
-pub fn create(bench: &Bench, name: &str, subnets: &[&str], scheme: LoadBalancerSchemeEnum) -> Result<LoadBalancer, AwsError> {
+pub fn create(
+    bench: &Bench,
+    name: &str,
+    subnets: &[&str],
+    scheme: LoadBalancerSchemeEnum,
+) -> Result<LoadBalancer, AwsError> {
     let input = CreateLoadBalancerInput {
         name: name.into(),
         subnets: subnets.iter().map(|subnet| (*subnet).into()).collect(),
@@ -72,7 +77,12 @@ fn what_cannot_be_is_refused_in_the_services_words() {
     let bench = Bench::new();
     let facing = LoadBalancerSchemeEnum::InternetFacing;
     for (name, subnets, code, text) in [
-        ("web", vec!["subnet-a"], "ValidationError", "At least two subnets in two different Availability Zones must be specified"),
+        (
+            "web",
+            vec!["subnet-a"],
+            "ValidationError",
+            "At least two subnets in two different Availability Zones must be specified",
+        ),
         (
             "web",
             vec!["subnet-a", "subnet-a2"],
@@ -88,11 +98,8 @@ fn what_cannot_be_is_refused_in_the_services_words() {
         assert_eq!(error.code, code, "{error}");
         assert!(error.message.contains(text), "{error}");
     }
-    let network = CreateLoadBalancerInput {
-        name: "n".into(),
-        type_: Some(LoadBalancerTypeEnum::Network),
-        ..Default::default()
-    };
+    let network =
+        CreateLoadBalancerInput { name: "n".into(), type_: Some(LoadBalancerTypeEnum::Network), ..Default::default() };
     let error = bench.call::<ops::CreateLoadBalancer>(network).unwrap_err();
     assert!(error.message.contains("'network'"), "{error}");
     assert!(bench.interfaces().is_empty());
@@ -116,7 +123,10 @@ fn deleting_takes_everything_back_and_the_name_is_free_at_once() {
     assert!(bench.interfaces().is_empty() && bench.public_addresses().is_empty());
     assert!(bench.asks().contains(&Ask::RemoveBalancer(arn.clone())));
     let error = describe(&bench, &arn).unwrap_err();
-    assert_eq!((&*error.code, error.message.as_str()), ("LoadBalancerNotFound", "One or more load balancers not found"));
+    assert_eq!(
+        (&*error.code, error.message.as_str()),
+        ("LoadBalancerNotFound", "One or more load balancers not found")
+    );
     // Deleting again is no error, and the name can be had again.
     bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn: arn }).unwrap();
     internet_facing(&bench, "web");
@@ -130,7 +140,8 @@ fn deletion_protection_protects_from_deletion() {
         LoadBalancerAttribute { key: Some("deletion_protection.enabled".into()), value: Some("true".into()) };
     let input = ModifyLoadBalancerAttributesInput { load_balancer_arn: arn.clone(), attributes: vec![attribute] };
     bench.call::<ops::ModifyLoadBalancerAttributes>(input).unwrap();
-    let error = bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn: arn.clone() }).unwrap_err();
+    let error =
+        bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn: arn.clone() }).unwrap_err();
     assert_eq!(error.code, "OperationNotPermitted");
     assert!(describe(&bench, &arn).is_ok());
 }
@@ -147,7 +158,10 @@ fn subnets_and_groups_can_be_exchanged_and_nodes_that_stay_keep_their_interface(
         ..Default::default()
     };
     let zones = bench.call::<ops::SetSubnets>(input).unwrap().availability_zones;
-    assert_eq!(zones.iter().map(|zone| zone.zone_name.as_deref().unwrap()).collect::<Vec<_>>(), ["us-east-1a", "us-east-1c"]);
+    assert_eq!(
+        zones.iter().map(|zone| zone.zone_name.as_deref().unwrap()).collect::<Vec<_>>(),
+        ["us-east-1a", "us-east-1c"]
+    );
     let after = bench.told(&arn);
     assert_eq!(after.nodes[0], before.nodes[0]);
     assert_eq!((bench.interfaces().len(), bench.public_addresses().len()), (2, 2));
@@ -160,7 +174,8 @@ fn subnets_and_groups_can_be_exchanged_and_nodes_that_stay_keep_their_interface(
     };
     bench.call::<ops::SetSecurityGroups>(input).unwrap();
     assert!(bench.interfaces().iter().all(|interface| interface.groups == ["sg-web"]));
-    let far = SetSecurityGroupsInput { load_balancer_arn: arn, security_groups: vec!["sg-far".into()], ..Default::default() };
+    let far =
+        SetSecurityGroupsInput { load_balancer_arn: arn, security_groups: vec!["sg-far".into()], ..Default::default() };
     assert_eq!(bench.call::<ops::SetSecurityGroups>(far).unwrap_err().code, "InvalidSecurityGroup");
 }
 

@@ -8,7 +8,8 @@ use zonal_elbv2::shapes::*;
 use zonal_wire::AwsError;
 
 fn path_rule(bench: &Bench, listener: &str, priority: i32, path: &str) -> Result<Rule, AwsError> {
-    let condition = RuleCondition { field: Some("path-pattern".into()), values: vec![path.into()], ..Default::default() };
+    let condition =
+        RuleCondition { field: Some("path-pattern".into()), values: vec![path.into()], ..Default::default() };
     let action = Action {
         type_: ActionTypeEnum::FixedResponse,
         fixed_response_config: Some(FixedResponseActionConfig { status_code: "404".into(), ..Default::default() }),
@@ -53,7 +54,8 @@ fn a_priority_is_taken_once_and_two_rules_can_swap_theirs() {
     let a = path_rule(&bench, &listener, 1, "/a").unwrap().rule_arn;
     let b = path_rule(&bench, &listener, 2, "/b").unwrap().rule_arn;
     assert_eq!(path_rule(&bench, &listener, 2, "/c").unwrap_err().code, "PriorityInUse");
-    let pair = |rule_arn: &Option<String>, priority| RulePriorityPair { rule_arn: rule_arn.clone(), priority: Some(priority) };
+    let pair =
+        |rule_arn: &Option<String>, priority| RulePriorityPair { rule_arn: rule_arn.clone(), priority: Some(priority) };
     let swap = SetRulePrioritiesInput { rule_priorities: vec![pair(&a, 2), pair(&b, 1)] };
     bench.call::<ops::SetRulePriorities>(swap).unwrap();
     let clash = SetRulePrioritiesInput { rule_priorities: vec![pair(&a, 1)] };
@@ -107,7 +109,12 @@ fn tags_are_of_every_kind_of_resource() {
     bench.call::<ops::AddTags>(AddTagsInput { resource_arns: resource_arns.clone(), tags: vec![tag.clone()] }).unwrap();
     let found = bench.call::<ops::DescribeTags>(DescribeTagsInput { resource_arns: resource_arns.clone() }).unwrap();
     assert!(found.tag_descriptions.len() == 4 && found.tag_descriptions.iter().all(|one| one.tags == [tag.clone()]));
-    bench.call::<ops::RemoveTags>(RemoveTagsInput { resource_arns: resource_arns.clone(), tag_keys: vec!["team".into()] }).unwrap();
+    bench
+        .call::<ops::RemoveTags>(RemoveTagsInput {
+            resource_arns: resource_arns.clone(),
+            tag_keys: vec!["team".into()],
+        })
+        .unwrap();
     let found = bench.call::<ops::DescribeTags>(DescribeTagsInput { resource_arns }).unwrap();
     assert!(found.tag_descriptions.iter().all(|one| one.tags.is_empty()));
 }

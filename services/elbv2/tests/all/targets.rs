@@ -38,11 +38,17 @@ fn target(id: &str) -> TargetDescription {
 }
 
 fn register(bench: &Bench, group: &str, id: &str) -> Result<RegisterTargetsOutput, AwsError> {
-    bench.call::<ops::RegisterTargets>(RegisterTargetsInput { target_group_arn: group.into(), targets: vec![target(id)] })
+    bench.call::<ops::RegisterTargets>(RegisterTargetsInput {
+        target_group_arn: group.into(),
+        targets: vec![target(id)],
+    })
 }
 
 fn deregister(bench: &Bench, group: &str, id: &str) -> Result<DeregisterTargetsOutput, AwsError> {
-    bench.call::<ops::DeregisterTargets>(DeregisterTargetsInput { target_group_arn: group.into(), targets: vec![target(id)] })
+    bench.call::<ops::DeregisterTargets>(DeregisterTargetsInput {
+        target_group_arn: group.into(),
+        targets: vec![target(id)],
+    })
 }
 
 /// (state, reason) of each target, in order.
@@ -95,7 +101,10 @@ fn a_target_group_has_the_services_defaults() {
         (Some(30), Some(5), Some(5))
     );
     assert_eq!((made.unhealthy_threshold_count, made.health_check_path.as_deref()), (Some(2), Some("/")));
-    assert_eq!((made.health_check_port.as_deref(), made.matcher.unwrap().http_code.as_deref()), (Some("traffic-port"), Some("200")));
+    assert_eq!(
+        (made.health_check_port.as_deref(), made.matcher.unwrap().http_code.as_deref()),
+        (Some("traffic-port"), Some("200"))
+    );
     assert!(made.load_balancer_arns.is_empty());
 }
 
@@ -121,7 +130,9 @@ fn only_running_instances_of_the_vpc_can_be_registered() {
     bench.run_instance("i-1", "subnet-a");
     bench.run_instance("i-far", "subnet-x");
     bench.ec2::<ec2::StopInstances>(StopInstancesRequest { instance_ids: vec!["i-1".into()], ..Default::default() });
-    for (id, text) in [("i-1", "not in a running state"), ("i-far", "not in the target group VPC"), ("i-none", "not valid")] {
+    for (id, text) in
+        [("i-1", "not in a running state"), ("i-far", "not in the target group VPC"), ("i-none", "not valid")]
+    {
         let error = register(&bench, &group, id).unwrap_err();
         assert_eq!(error.code, "InvalidTarget", "{error}");
         assert!(error.message.contains(text), "{error}");
@@ -204,7 +215,10 @@ fn a_stopped_instance_is_invalid_and_comes_back_with_its_first_health_check() {
 #[test]
 fn a_terminated_instance_is_deregistered() {
     let (bench, balancer, group) = served();
-    bench.ec2::<ec2::TerminateInstances>(TerminateInstancesRequest { instance_ids: vec!["i-1".into()], ..Default::default() });
+    bench.ec2::<ec2::TerminateInstances>(TerminateInstancesRequest {
+        instance_ids: vec!["i-1".into()],
+        ..Default::default()
+    });
     is(&health(&bench, &group, &[]), "draining", "Target.DeregistrationInProgress");
     bench.pass(Duration::from_secs(300));
     assert!(bench.told(&balancer).target_groups[0].targets.is_empty());

@@ -53,8 +53,12 @@ impl Controller for Zones {
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let Some((view, name)) = key.split_once(' ') else { return Ok(Wake::OnChange) };
         let named = |(_, zone): &(&Scope, &HostedZone)| zone.name == name && zone.views().contains(view);
-        let mut zones: Vec<(Scope, HostedZone)> =
-            tx.view().everywhere::<HostedZone>().filter(named).map(|(scope, zone)| (scope.clone(), zone.clone())).collect();
+        let mut zones: Vec<(Scope, HostedZone)> = tx
+            .view()
+            .everywhere::<HostedZone>()
+            .filter(named)
+            .map(|(scope, zone)| (scope.clone(), zone.clone()))
+            .collect();
         zones.sort_by(|a, b| a.1.id.cmp(&b.1.id));
 
         match zones.iter().find(|(_, zone)| zone.is_seen_in(view)) {

@@ -7,10 +7,10 @@ use crate::errors::{Error, invalid};
 use crate::model::{Content, HostedZone, Policy, RecordSet};
 use crate::names;
 use crate::shapes::{
-    AliasTarget, HostedZoneOwner, HostedZoneSummary, HostedZoneType, ListHostedZonesByNameRequest, ListHostedZonesByNameResponse,
-    ListHostedZonesByVPCRequest, ListHostedZonesByVPCResponse, ListHostedZonesRequest, ListHostedZonesResponse,
-    ListResourceRecordSetsRequest, ListResourceRecordSetsResponse, RRType, ResourceRecord, ResourceRecordSet as WireSet,
-    ResourceRecordSetFailover,
+    AliasTarget, HostedZoneOwner, HostedZoneSummary, HostedZoneType, ListHostedZonesByNameRequest,
+    ListHostedZonesByNameResponse, ListHostedZonesByVPCRequest, ListHostedZonesByVPCResponse, ListHostedZonesRequest,
+    ListHostedZonesResponse, ListResourceRecordSetsRequest, ListResourceRecordSetsResponse, RRType, ResourceRecord,
+    ResourceRecordSet as WireSet, ResourceRecordSetFailover,
 };
 use zonal_cloud::{View, pages};
 use zonal_wire::AwsError;
@@ -40,7 +40,10 @@ pub fn zones(view: &View<'_>, input: &ListHostedZonesRequest) -> Result<ListHost
 }
 
 /// `ListHostedZonesByName`: in the order of their names' labels in reverse, then of their ids.
-pub fn zones_by_name(view: &View<'_>, input: &ListHostedZonesByNameRequest) -> Result<ListHostedZonesByNameResponse, AwsError> {
+pub fn zones_by_name(
+    view: &View<'_>,
+    input: &ListHostedZonesByNameRequest,
+) -> Result<ListHostedZonesByNameResponse, AwsError> {
     let most = max_items(input.max_items.as_deref(), 100)?;
     let first = match &input.dns_name {
         Some(name) => names::reversed(&names::normal(name).ok_or_else(|| Error::InvalidDomainName(name.clone()))?),
@@ -69,11 +72,16 @@ pub fn zones_by_name(view: &View<'_>, input: &ListHostedZonesByNameRequest) -> R
 }
 
 /// `ListHostedZonesByVPC`
-pub fn zones_by_vpc(view: &View<'_>, input: &ListHostedZonesByVPCRequest) -> Result<ListHostedZonesByVPCResponse, AwsError> {
+pub fn zones_by_vpc(
+    view: &View<'_>,
+    input: &ListHostedZonesByVPCRequest,
+) -> Result<ListHostedZonesByVPCResponse, AwsError> {
     let most = max_items(input.max_items.as_deref(), 100)?;
     let region = input.vpc_region.to_string();
     seen_globally(view, |view| {
-        let sees = |zone: &&HostedZone| zone.lives() && zone.vpcs().iter().any(|vpc| vpc.id == input.vpc_id && vpc.region == region);
+        let sees = |zone: &&HostedZone| {
+            zone.lives() && zone.vpcs().iter().any(|vpc| vpc.id == input.vpc_id && vpc.region == region)
+        };
         let items = view.list::<HostedZone>().filter(sees).map(|zone| {
             let owner = HostedZoneOwner { owning_account: Some(view.scope.account.to_string()), owning_service: None };
             (zone.id.clone(), HostedZoneSummary { hosted_zone_id: zone.id.clone(), name: zone.name.clone(), owner })
@@ -85,7 +93,10 @@ pub fn zones_by_vpc(view: &View<'_>, input: &ListHostedZonesByVPCRequest) -> Res
 }
 
 /// `ListResourceRecordSets`
-pub fn records(view: &View<'_>, input: &ListResourceRecordSetsRequest) -> Result<ListResourceRecordSetsResponse, AwsError> {
+pub fn records(
+    view: &View<'_>,
+    input: &ListResourceRecordSetsRequest,
+) -> Result<ListResourceRecordSetsResponse, AwsError> {
     let most = max_items(input.max_items.as_deref(), 300)?;
     let first = start(input)?;
     seen_globally(view, |view| {
@@ -114,14 +125,18 @@ fn place(set: &RecordSet) -> Place {
 /// Where the list begins: a type needs a name, and an identifier needs both.
 fn start(input: &ListResourceRecordSetsRequest) -> Result<Place, Error> {
     let name = match &input.start_record_name {
-        Some(name) => names::reversed(&names::normal(name).ok_or_else(|| invalid(format!("{name} is not a valid domain name")))?),
+        Some(name) => {
+            names::reversed(&names::normal(name).ok_or_else(|| invalid(format!("{name} is not a valid domain name")))?)
+        }
         None if input.start_record_type.is_some() => {
             return Err(invalid("The input is not valid: a record type was specified without a record name"));
         }
         None => String::new(),
     };
     if input.start_record_identifier.is_some() && input.start_record_type.is_none() {
-        return Err(invalid("The input is not valid: a record identifier was specified without a record name and type"));
+        return Err(invalid(
+            "The input is not valid: a record identifier was specified without a record name and type",
+        ));
     }
     let kind = input.start_record_type.map(|kind| kind.to_string()).unwrap_or_default();
     Ok((name, kind, input.start_record_identifier.clone().unwrap_or_default()))

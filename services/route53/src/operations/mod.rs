@@ -65,7 +65,9 @@ pub(crate) fn vpc(tx: &mut Tx<'_>, wire: &VPC) -> Result<Vpc, Error> {
     let scope = Scope::new(&tx.scope.account, &region);
     let input = DescribeVpcsRequest { vpc_ids: vec![id.clone()], ..Default::default() };
     let known = zonal_cloud::regions::Region::named(&region).is_some()
-        && tx.within(&scope, |tx| tx.call::<ec2::DescribeVpcs>("ec2", &input)).is_ok_and(|found| !found.vpcs.is_empty());
+        && tx
+            .within(&scope, |tx| tx.call::<ec2::DescribeVpcs>("ec2", &input))
+            .is_ok_and(|found| !found.vpcs.is_empty());
     if known { Ok(Vpc { region, id }) } else { Err(Error::InvalidVpcId(id, region)) }
 }
 
@@ -75,7 +77,9 @@ pub(crate) fn max_items(given: Option<&str>, most: usize) -> Result<usize, Error
         None => Ok(most),
         Some(text) => {
             let number = text.parse::<usize>().ok().filter(|number| *number > 0);
-            number.map(|number| number.min(most)).ok_or_else(|| invalid(format!("Invalid value for maxitems: '{text}'")))
+            number
+                .map(|number| number.min(most))
+                .ok_or_else(|| invalid(format!("Invalid value for maxitems: '{text}'")))
         }
     }
 }

@@ -112,7 +112,10 @@ fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
     }
     let at_apex = *name == zone.name;
     if kind == "CNAME" && at_apex {
-        return vec![format!("RRSet of type CNAME with DNS name {name} is not permitted at apex in zone {}", zone.name)];
+        return vec![format!(
+            "RRSet of type CNAME with DNS name {name} is not permitted at apex in zone {}",
+            zone.name
+        )];
     }
     if kind == "SOA" && !at_apex {
         return vec![format!("RRSet of type SOA with DNS name {name} is not permitted in zone {}", zone.name)];
@@ -120,9 +123,13 @@ fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
     match &set.content {
         Content::Records { values, .. } => {
             let mut seen = BTreeSet::new();
-            let twice = values.iter().filter(|value| !seen.insert(*value)).map(|value| format!("Duplicate Resource Record: '{value}'"));
+            let twice = values
+                .iter()
+                .filter(|value| !seen.insert(*value))
+                .map(|value| format!("Duplicate Resource Record: '{value}'"));
             let lone = matches!(kind.as_str(), "CNAME" | "SOA") && values.len() > 1;
-            let lone = lone.then(|| format!("RRSet of type {kind} with DNS name {name} can have only one resource record"));
+            let lone =
+                lone.then(|| format!("RRSet of type {kind} with DNS name {name} can have only one resource record"));
             values.iter().filter_map(|value| values::problem(kind, value)).chain(twice).chain(lone).collect()
         }
         Content::Alias { zone: target_zone, name: target, .. } => {
@@ -138,7 +145,9 @@ fn alias_problem(zone: &HostedZone, kind: &str, target_zone: &str, target: &str)
         return (!names::is_in(target, &zone.name)).then(outside);
     }
     let Some(region) = region_of_hosted_zone(target_zone) else {
-        return Some(format!("{tried}, but Zonal supports only load balancers and names of the same zone as alias targets"));
+        return Some(format!(
+            "{tried}, but Zonal supports only load balancers and names of the same zone as alias targets"
+        ));
     };
     if !target.ends_with(&format!(".{region}.elb.amazonaws.com.")) {
         return Some(outside());
@@ -149,7 +158,9 @@ fn alias_problem(zone: &HostedZone, kind: &str, target_zone: &str, target: &str)
 /// What is wrong with a record set beside the others of its zone.
 fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<String> {
     let RecordSet { name, kind, .. } = set;
-    let others = || view.list::<RecordSet>().filter(|other| other.zone == zone.id && other.name == *name && other.key != set.key);
+    let others = || {
+        view.list::<RecordSet>().filter(|other| other.zone == zone.id && other.name == *name && other.key != set.key)
+    };
     if kind == "CNAME" && others().any(|other| other.kind != "CNAME") {
         return Some(format!(
             "RRSet of type CNAME with DNS name {name} is not permitted as it conflicts with other records with the same DNS name in \
@@ -166,7 +177,9 @@ fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<Strin
     }
     let alike = |a: Policy, b: Policy| match (a, b) {
         (Policy::Weighted(_), Policy::Weighted(_)) | (Policy::Multivalue, Policy::Multivalue) => true,
-        (Policy::FailoverPrimary, Policy::FailoverSecondary) | (Policy::FailoverSecondary, Policy::FailoverPrimary) => true,
+        (Policy::FailoverPrimary, Policy::FailoverSecondary) | (Policy::FailoverSecondary, Policy::FailoverPrimary) => {
+            true
+        }
         // Two simple ones have one key; two of the same part in a failover leave nothing to choose by.
         _ => false,
     };
@@ -178,7 +191,9 @@ fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<Strin
         ));
     }
     if let Content::Alias { zone: target_zone, name: target, .. } = &set.content {
-        let leads = |other: &RecordSet| other.zone == zone.id && other.name == *target && other.kind == *kind && other.key != set.key;
+        let leads = |other: &RecordSet| {
+            other.zone == zone.id && other.name == *target && other.kind == *kind && other.key != set.key
+        };
         if *target_zone == zone.id && !view.list::<RecordSet>().any(leads) {
             return Some(format!(
                 "Tried to create an alias that targets {target}, type {kind} in zone {target_zone}, but that target was not found"
@@ -247,7 +262,8 @@ fn content(wire: &WireSet, place: &str) -> Result<Content, Error> {
     }
     match (&wire.alias_target, wire.ttl, wire.resource_records.as_slice()) {
         (None, Some(ttl), records @ [_, ..]) => Ok(Content::Records {
-            ttl: u32::try_from(ttl).map_err(|_| invalid(format!("Invalid request: TTL {ttl} is out of range {place}")))?,
+            ttl: u32::try_from(ttl)
+                .map_err(|_| invalid(format!("Invalid request: TTL {ttl} is out of range {place}")))?,
             values: records.iter().map(|record| record.value.clone()).collect(),
         }),
         (Some(alias), None, []) => {

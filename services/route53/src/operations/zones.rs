@@ -7,9 +7,9 @@ use crate::model::{Audience, Content, HostedZone, Policy, RecordSet, Vpc, ZoneSt
 use crate::names;
 use crate::shapes::{
     CreateHostedZoneRequest, CreateHostedZoneResponse, DNSSECStatus, DelegationSet, DeleteHostedZoneRequest,
-    DeleteHostedZoneResponse, GetDNSSECRequest, GetDNSSECResponse, GetHostedZoneCountRequest, GetHostedZoneCountResponse,
-    GetHostedZoneRequest, GetHostedZoneResponse, HostedZone as WireZone, HostedZoneConfig, UpdateHostedZoneCommentRequest,
-    UpdateHostedZoneCommentResponse, VPC, VPCRegion,
+    DeleteHostedZoneResponse, GetDNSSECRequest, GetDNSSECResponse, GetHostedZoneCountRequest,
+    GetHostedZoneCountResponse, GetHostedZoneRequest, GetHostedZoneResponse, HostedZone as WireZone, HostedZoneConfig,
+    UpdateHostedZoneCommentRequest, UpdateHostedZoneCommentResponse, VPC, VPCRegion,
 };
 use rand::Rng;
 use std::collections::BTreeSet;

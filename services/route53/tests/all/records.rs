@@ -12,12 +12,17 @@ pub fn set(name: &str, type_: RRType, values: &[&str]) -> ResourceRecordSet {
 }
 
 fn alias(name: &str, zone: &str, target: &str) -> ResourceRecordSet {
-    let alias_target = AliasTarget { hosted_zone_id: zone.into(), dns_name: target.into(), evaluate_target_health: false };
+    let alias_target =
+        AliasTarget { hosted_zone_id: zone.into(), dns_name: target.into(), evaluate_target_health: false };
     ResourceRecordSet { name: name.into(), type_: RRType::A, alias_target: Some(alias_target), ..Default::default() }
 }
 
 fn weighted(name: &str, identifier: &str, weight: i64, value: &str) -> ResourceRecordSet {
-    ResourceRecordSet { set_identifier: Some(identifier.into()), weight: Some(weight), ..set(name, RRType::A, &[value]) }
+    ResourceRecordSet {
+        set_identifier: Some(identifier.into()),
+        weight: Some(weight),
+        ..set(name, RRType::A, &[value])
+    }
 }
 
 pub fn batch(
@@ -25,9 +30,13 @@ pub fn batch(
     zone: &str,
     changes: Vec<(ChangeAction, ResourceRecordSet)>,
 ) -> Result<ChangeResourceRecordSetsResponse, AwsError> {
-    let changes = changes.into_iter().map(|(action, resource_record_set)| Change { action, resource_record_set }).collect();
+    let changes =
+        changes.into_iter().map(|(action, resource_record_set)| Change { action, resource_record_set }).collect();
     let change_batch = ChangeBatch { comment: None, changes };
-    bench.call::<ops::ChangeResourceRecordSets>(ChangeResourceRecordSetsRequest { hosted_zone_id: zone.into(), change_batch })
+    bench.call::<ops::ChangeResourceRecordSets>(ChangeResourceRecordSetsRequest {
+        hosted_zone_id: zone.into(),
+        change_batch,
+    })
 }
 
 pub fn list(bench: &Bench, zone: &str) -> ListResourceRecordSetsResponse {
@@ -64,7 +73,10 @@ fn what_cannot_be_is_refused_whole_in_the_services_words() {
     batch(&bench, &zone, vec![(Create, www())]).unwrap();
     let good = || (Create, set("good.example.com", RRType::A, &["192.0.2.9"]));
     for (change, text) in [
-        ((Create, www()), "[Tried to create resource record set [name='www.example.com.', type='A'] but it already exists]"),
+        (
+            (Create, www()),
+            "[Tried to create resource record set [name='www.example.com.', type='A'] but it already exists]",
+        ),
         (
             (Delete, set("no.example.com", RRType::A, &["192.0.2.1"])),
             "[Tried to delete resource record set [name='no.example.com.', type='A'] but it was not found]",
@@ -87,7 +99,10 @@ fn what_cannot_be_is_refused_whole_in_the_services_words() {
         ),
         ((Create, set("bad.example.com", RRType::A, &["nowhere"])), "ARRDATAIllegalIPv4Address"),
         ((Create, set("t.example.com", RRType::Txt, &["unquoted"])), "should be enclosed in quotation marks"),
-        ((Create, set("d.example.com", RRType::A, &["192.0.2.1", "192.0.2.1"])), "[Duplicate Resource Record: '192.0.2.1']"),
+        (
+            (Create, set("d.example.com", RRType::A, &["192.0.2.1", "192.0.2.1"])),
+            "[Duplicate Resource Record: '192.0.2.1']",
+        ),
         ((Create, weighted("www.example.com", "one", 1, "192.0.2.1")), "cannot be created as other RRSets exist"),
     ] {
         refused(&bench, &zone, vec![good(), change], text);
@@ -131,8 +146,16 @@ fn a_set_can_be_deleted_and_created_in_one_batch_but_not_changed_twice() {
     // An A record and a CNAME can change places, whatever the order of the changes.
     let cname = set("www.example.com", RRType::Cname, &["example.org"]);
     batch(&bench, &zone, vec![(Create, cname), (Delete, second())]).unwrap();
-    let twice = vec![(Upsert, set("x.example.com", RRType::A, &["192.0.2.1"])), (Upsert, set("x.example.com", RRType::A, &["192.0.2.2"]))];
-    refused(&bench, &zone, twice, "The request contains an invalid set of changes for a resource record set 'A x.example.com.'");
+    let twice = vec![
+        (Upsert, set("x.example.com", RRType::A, &["192.0.2.1"])),
+        (Upsert, set("x.example.com", RRType::A, &["192.0.2.2"])),
+    ];
+    refused(
+        &bench,
+        &zone,
+        twice,
+        "The request contains an invalid set of changes for a resource record set 'A x.example.com.'",
+    );
 }
 
 #[test]
@@ -152,7 +175,12 @@ fn an_alias_leads_to_a_load_balancer_of_its_zones_region_or_to_a_name_beside_it(
         vec![(Create, alias("a.example.com", "Z3AADJGX6KTTL2", balancer))],
         "but the alias target name does not lie within the target zone",
     );
-    refused(&bench, &zone, vec![(Create, alias("a.example.com", &id, "none.example.com"))], "but that target was not found");
+    refused(
+        &bench,
+        &zone,
+        vec![(Create, alias("a.example.com", &id, "none.example.com"))],
+        "but that target was not found",
+    );
     batch(&bench, &zone, vec![(Create, alias("a.example.com", &id, "example.com"))]).unwrap();
 }
 
@@ -173,7 +201,8 @@ fn policies_reach_the_name_servers() {
     let again = ResourceRecordSet { set_identifier: Some("p2".into()), ..primary };
     refused(&bench, &zone, vec![(Create, again)], "cannot be created as other RRSets exist");
     let served = bench.served("public", "example.com.").unwrap();
-    let policies = |name: &str| served.records.iter().filter(|set| set.name == name).map(|set| set.policy).collect::<Vec<_>>();
+    let policies =
+        |name: &str| served.records.iter().filter(|set| set.name == name).map(|set| set.policy).collect::<Vec<_>>();
     assert_eq!(policies("www.example.com."), [Policy::Weighted { weight: 1 }, Policy::Weighted { weight: 3 }]);
     assert_eq!(policies("f.example.com."), [Policy::FailoverPrimary, Policy::FailoverSecondary]);
 }
@@ -200,7 +229,8 @@ fn record_sets_are_listed_by_name_from_the_right_then_by_type_in_pages() {
     assert_eq!(all, expected.map(|(name, kind)| (name.to_owned(), kind)));
 
     let mut seen = Vec::new();
-    let mut input = ListResourceRecordSetsRequest { hosted_zone_id: zone, max_items: Some("2".into()), ..Default::default() };
+    let mut input =
+        ListResourceRecordSetsRequest { hosted_zone_id: zone, max_items: Some("2".into()), ..Default::default() };
     loop {
         let page = bench.call::<ops::ListResourceRecordSets>(input.clone()).unwrap();
         seen.extend(page.resource_record_sets.iter().map(place));

@@ -8,7 +8,12 @@ use zonal_wire::AwsError;
 pub fn create(bench: &Bench, name: &str, vpc: Option<&str>) -> Result<CreateHostedZoneResponse, AwsError> {
     let vpc = vpc.map(|id| VPC { vpc_region: Some(VPCRegion::UsEast1), vpc_id: Some(id.into()) });
     let caller_reference = format!("{name} {vpc:?}");
-    bench.call::<ops::CreateHostedZone>(CreateHostedZoneRequest { name: name.into(), vpc, caller_reference, ..Default::default() })
+    bench.call::<ops::CreateHostedZone>(CreateHostedZoneRequest {
+        name: name.into(),
+        vpc,
+        caller_reference,
+        ..Default::default()
+    })
 }
 
 pub fn public(bench: &Bench) -> String {
@@ -22,10 +27,14 @@ fn a_zone_begins_with_its_name_servers_and_its_soa() {
     assert!(made.hosted_zone.id.starts_with("/hostedzone/Z"), "{}", made.hosted_zone.id);
     assert_eq!((made.hosted_zone.name.as_str(), made.hosted_zone.resource_record_set_count), ("example.com.", Some(2)));
     let servers = made.delegation_set.name_servers;
-    let ends: Vec<bool> = servers.iter().zip(["com", "net", "org", "co.uk"]).map(|(server, end)| server.ends_with(end)).collect();
+    let ends: Vec<bool> =
+        servers.iter().zip(["com", "net", "org", "co.uk"]).map(|(server, end)| server.ends_with(end)).collect();
     assert_eq!(ends, [true; 4]);
     let sets = list(&bench, &made.hosted_zone.id).resource_record_sets;
-    assert_eq!(sets.iter().map(|set| (set.type_, set.ttl)).collect::<Vec<_>>(), [(RRType::Ns, Some(172_800)), (RRType::Soa, Some(900))]);
+    assert_eq!(
+        sets.iter().map(|set| (set.type_, set.ttl)).collect::<Vec<_>>(),
+        [(RRType::Ns, Some(172_800)), (RRType::Soa, Some(900))]
+    );
     assert!(made.location.ends_with(made.hosted_zone.id.trim_start_matches('/')));
     assert_eq!(bench.served("public", "example.com.").unwrap().records.len(), 2);
 }
@@ -74,14 +83,25 @@ fn a_private_zone_is_seen_by_its_vpcs_only() {
     assert!(bench.served("public", "corp.internal.").is_none());
     assert!(bench.served("vpc-1", "corp.internal.").is_some());
     let vpc = |id: &str| VPC { vpc_region: Some(VPCRegion::UsEast1), vpc_id: Some(id.into()) };
-    let associate = |id: &str, of: &str| AssociateVPCWithHostedZoneRequest { hosted_zone_id: id.into(), vpc: vpc(of), comment: None };
+    let associate = |id: &str, of: &str| AssociateVPCWithHostedZoneRequest {
+        hosted_zone_id: id.into(),
+        vpc: vpc(of),
+        comment: None,
+    };
     bench.call::<ops::AssociateVPCWithHostedZone>(associate(&id, "vpc-2")).unwrap();
     assert!(bench.served("vpc-2", "corp.internal.").is_some());
-    let leave = |of: &str| DisassociateVPCFromHostedZoneRequest { hosted_zone_id: id.clone(), vpc: vpc(of), comment: None };
+    let leave =
+        |of: &str| DisassociateVPCFromHostedZoneRequest { hosted_zone_id: id.clone(), vpc: vpc(of), comment: None };
     bench.call::<ops::DisassociateVPCFromHostedZone>(leave("vpc-1")).unwrap();
     assert!(bench.served("vpc-1", "corp.internal.").is_none());
-    assert_eq!(bench.call::<ops::DisassociateVPCFromHostedZone>(leave("vpc-1")).unwrap_err().code, "VPCAssociationNotFound");
-    assert_eq!(bench.call::<ops::DisassociateVPCFromHostedZone>(leave("vpc-2")).unwrap_err().code, "LastVPCAssociation");
+    assert_eq!(
+        bench.call::<ops::DisassociateVPCFromHostedZone>(leave("vpc-1")).unwrap_err().code,
+        "VPCAssociationNotFound"
+    );
+    assert_eq!(
+        bench.call::<ops::DisassociateVPCFromHostedZone>(leave("vpc-2")).unwrap_err().code,
+        "LastVPCAssociation"
+    );
 
     assert_eq!(create(&bench, "x.internal", Some("vpc-9")).unwrap_err().code, "InvalidVPCId");
     let second = bench.call::<ops::CreateHostedZone>(CreateHostedZoneRequest {
@@ -111,7 +131,8 @@ fn of_two_public_zones_with_one_name_one_is_served_and_the_other_follows() {
     ids.sort();
     batch(&bench, &ids[0], vec![(ChangeAction::Create, set("a.org", RRType::A, &["192.0.2.1"]))]).unwrap();
     batch(&bench, &ids[1], vec![(ChangeAction::Create, set("a.org", RRType::A, &["192.0.2.2"]))]).unwrap();
-    let address = || bench.served("public", "a.org.").unwrap().records.into_iter().find(|set| set.type_ == "A").unwrap().values;
+    let address =
+        || bench.served("public", "a.org.").unwrap().records.into_iter().find(|set| set.type_ == "A").unwrap().values;
     assert_eq!(address(), ["192.0.2.1"]);
     batch(&bench, &ids[0], vec![(ChangeAction::Delete, set("a.org", RRType::A, &["192.0.2.1"]))]).unwrap();
     bench.call::<ops::DeleteHostedZone>(DeleteHostedZoneRequest { id: ids[0].clone() }).unwrap();
@@ -130,7 +151,10 @@ fn zones_are_listed_by_name_from_the_right_in_pages() {
     assert!(first.is_truncated);
     (input.dns_name, input.hosted_zone_id) = (first.next_dns_name, first.next_hosted_zone_id);
     let second = bench.call::<ops::ListHostedZonesByName>(input).unwrap();
-    assert_eq!((second.hosted_zones.len(), second.is_truncated, second.hosted_zones[0].name.as_str()), (1, false, "b.org."));
+    assert_eq!(
+        (second.hosted_zones.len(), second.is_truncated, second.hosted_zones[0].name.as_str()),
+        (1, false, "b.org.")
+    );
 
     let mut seen = Vec::new();
     let mut input = ListHostedZonesRequest { max_items: Some("1".into()), ..Default::default() };

@@ -21,7 +21,8 @@ pub fn describe(view: &View<'_>, input: &DescribeParametersRequest) -> Result<De
     }));
     filters.iter().try_for_each(check)?;
     let shared = input.shared == Some(true);
-    let wanted = view.list::<Parameter>().filter(|parameter| !shared && filters.iter().all(|filter| passes(filter, parameter)));
+    let wanted =
+        view.list::<Parameter>().filter(|parameter| !shared && filters.iter().all(|filter| passes(filter, parameter)));
     let items = wanted.map(|parameter| {
         let latest = parameter.latest();
         let shown = ParameterMetadata {

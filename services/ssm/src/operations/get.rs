@@ -6,8 +6,9 @@ use crate::errors::{Error, invalid};
 use crate::model::{Parameter, Version};
 use crate::public;
 use crate::shapes::{
-    GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult, GetParametersByPathRequest,
-    GetParametersByPathResult, GetParametersRequest, GetParametersResult, Parameter as WireParameter, ParameterHistory,
+    GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
+    GetParametersByPathRequest, GetParametersByPathResult, GetParametersRequest, GetParametersResult,
+    Parameter as WireParameter, ParameterHistory,
 };
 use zonal_cloud::{Scope, Tx, View, pages};
 use zonal_wire::AwsError;
@@ -19,7 +20,9 @@ pub fn one(tx: &mut Tx<'_>, input: &GetParameterRequest) -> Result<GetParameterR
 
 /// `GetParameters`: those that are not there are listed, and no error.
 pub fn several(tx: &mut Tx<'_>, input: &GetParametersRequest) -> Result<GetParametersResult, AwsError> {
-    if let Some(twice) = input.names.iter().enumerate().find_map(|(at, name)| input.names[..at].contains(name).then_some(name)) {
+    if let Some(twice) =
+        input.names.iter().enumerate().find_map(|(at, name)| input.names[..at].contains(name).then_some(name))
+    {
         return Err(invalid(format!("Duplicate parameter name: {twice}")).into());
     }
     let mut output = GetParametersResult::default();
@@ -99,9 +102,9 @@ pub fn by_path(tx: &mut Tx<'_>, input: &GetParametersByPathRequest) -> Result<Ge
     let recursive = input.recursive == Some(true);
     let path = format!("{}/", input.path.trim_end_matches('/'));
     let mut found = if path.starts_with(public::PREFIX) { public::below(tx, &path, recursive)? } else { Vec::new() };
-    let own = tx.list::<Parameter>().filter(|parameter| {
-        parameter.name.strip_prefix(&path).is_some_and(|rest| recursive || !rest.contains('/'))
-    });
+    let own = tx
+        .list::<Parameter>()
+        .filter(|parameter| parameter.name.strip_prefix(&path).is_some_and(|rest| recursive || !rest.contains('/')));
     found.extend(own.map(|parameter| shown(&tx.scope, parameter, parameter.latest())));
     found.retain(|parameter| {
         input.parameter_filters.iter().all(|filter| {

@@ -31,7 +31,8 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if lower.starts_with("aws") {
         return Err(Error::Reserved(name.to_owned()));
     }
-    let characters = inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
+    let characters =
+        inner.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
     if lower.starts_with("ssm") || inner.is_empty() || !characters {
         return Err(invalid(
             "Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If formed as a path, it can consist of sub-paths \

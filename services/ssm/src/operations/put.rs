@@ -5,8 +5,8 @@ use super::{check_name, plain_name, tags};
 use crate::errors::{Error, invalid};
 use crate::model::{Kind, Parameter, Tier, Version};
 use crate::shapes::{
-    DeleteParameterRequest, DeleteParameterResult, DeleteParametersRequest, DeleteParametersResult, ParameterTier, ParameterType,
-    PutParameterRequest, PutParameterResult,
+    DeleteParameterRequest, DeleteParameterResult, DeleteParametersRequest, DeleteParametersResult, ParameterTier,
+    ParameterType, PutParameterRequest, PutParameterResult,
 };
 use regex_lite::Regex;
 use zonal_cloud::Tx;

@@ -21,7 +21,10 @@ pub fn add(tx: &mut Tx<'_>, input: &AddTagsToResourceRequest) -> Result<AddTagsT
 }
 
 /// `RemoveTagsFromResource`
-pub fn remove(tx: &mut Tx<'_>, input: &RemoveTagsFromResourceRequest) -> Result<RemoveTagsFromResourceResult, AwsError> {
+pub fn remove(
+    tx: &mut Tx<'_>,
+    input: &RemoveTagsFromResourceRequest,
+) -> Result<RemoveTagsFromResourceResult, AwsError> {
     let mut changed = parameter(&tx.view(), input.resource_type, &input.resource_id)?.clone();
     changed.tags.retain(|key, _| !input.tag_keys.contains(key));
     tx.put(changed);
@@ -31,7 +34,9 @@ pub fn remove(tx: &mut Tx<'_>, input: &RemoveTagsFromResourceRequest) -> Result<
 /// `ListTagsForResource`
 pub fn list(view: &View<'_>, input: &ListTagsForResourceRequest) -> Result<ListTagsForResourceResult, AwsError> {
     let tags = parameter(view, input.resource_type, &input.resource_id)?.tags.iter();
-    Ok(ListTagsForResourceResult { tag_list: tags.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect() })
+    Ok(ListTagsForResourceResult {
+        tag_list: tags.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect(),
+    })
 }
 
 fn parameter<'a>(view: &View<'a>, kind: ResourceTypeForTagging, id: &str) -> Result<&'a Parameter, Error> {

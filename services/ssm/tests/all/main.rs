@@ -1,7 +1,9 @@
 //! Parameter Store as its users see it, beside an EC2 that has three images.
 
 use std::sync::Arc;
-use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, filters, read};
+use zonal_cloud::{
+    Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, filters, read,
+};
 use zonal_ec2::shapes as ec2;
 use zonal_ssm::Ssm;
 use zonal_ssm::shapes::*;
@@ -32,14 +34,17 @@ fn images(_: &View<'_>, input: &ec2::DescribeImagesRequest) -> Result<ec2::Descr
         ("ami-new", "al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64", "2024-10-10T00:00:00.000Z", true),
         ("ami-own", "al2023-ami-2023.9.99999999.0-kernel-6.1-x86_64", "2026-01-01T00:00:00.000Z", false),
     ];
-    let named = |name: &str| input.filters.iter().all(|filter| filter.values.iter().any(|pattern| filters::matches(pattern, name)));
+    let named = |name: &str| {
+        input.filters.iter().all(|filter| filter.values.iter().any(|pattern| filters::matches(pattern, name)))
+    };
     let asked = |id: &str| input.image_ids.is_empty() || input.image_ids.iter().any(|asked| asked == id);
-    let found = all.into_iter().filter(|(id, name, ..)| named(name) && asked(id)).map(|(id, _, created, public)| ec2::Image {
-        image_id: Some(id.into()),
-        creation_date: Some(created.into()),
-        public: Some(public),
-        ..Default::default()
-    });
+    let found =
+        all.into_iter().filter(|(id, name, ..)| named(name) && asked(id)).map(|(id, _, created, public)| ec2::Image {
+            image_id: Some(id.into()),
+            creation_date: Some(created.into()),
+            public: Some(public),
+            ..Default::default()
+        });
     Ok(ec2::DescribeImagesResult { images: found.collect(), ..Default::default() })
 }
 
@@ -123,7 +128,8 @@ fn public_names_are_found_by_path_and_beside_ones_own() {
     let names = vec![AL2023.into(), "/app/a".into(), "/app/none".into()];
     let output = bench.call::<ops::GetParameters>(GetParametersRequest { names, with_decryption: None }).unwrap();
     assert_eq!((output.parameters.len(), output.invalid_parameters), (2, vec!["/app/none".to_owned()]));
-    let input = GetParametersByPathRequest { path: "/aws/service/ami-amazon-linux-latest".into(), ..Default::default() };
+    let input =
+        GetParametersByPathRequest { path: "/aws/service/ami-amazon-linux-latest".into(), ..Default::default() };
     assert_eq!(bench.call::<ops::GetParametersByPath>(input).unwrap().parameters.len(), 2);
 }
 
@@ -137,7 +143,10 @@ fn a_parameter_is_overwritten_only_on_request_and_keeps_its_versions() {
     let first = bench.get("/app/a:1").unwrap();
     assert_eq!((first.value.as_deref(), first.selector.as_deref()), (Some("one"), Some(":1")));
     assert_eq!(bench.get("/app/a:3").unwrap_err().code, "ParameterVersionNotFound");
-    assert_eq!(bench.get("arn:aws:ssm:us-east-1:000000000000:parameter/app/a:1").unwrap().value.as_deref(), Some("one"));
+    assert_eq!(
+        bench.get("arn:aws:ssm:us-east-1:000000000000:parameter/app/a:1").unwrap().value.as_deref(),
+        Some("one")
+    );
     let input = GetParameterHistoryRequest { name: "/app/a".into(), ..Default::default() };
     assert_eq!(bench.call::<ops::GetParameterHistory>(input).unwrap().parameters.len(), 2);
 }
@@ -192,7 +201,11 @@ fn parameters_are_filtered_by_name_path_and_tag() {
     let tags = vec![Tag { key: "team".into(), value: "blue".into() }];
     let kind = ResourceTypeForTagging::Parameter;
     bench
-        .call::<ops::AddTagsToResource>(AddTagsToResourceRequest { resource_type: kind, resource_id: "plain".into(), tags })
+        .call::<ops::AddTagsToResource>(AddTagsToResourceRequest {
+            resource_type: kind,
+            resource_id: "plain".into(),
+            tags,
+        })
         .unwrap();
     for (key, option, value, expected) in [
         ("Name", "BeginsWith", "/app", 2),
@@ -201,8 +214,7 @@ fn parameters_are_filtered_by_name_path_and_tag() {
         ("Path", "Recursive", "/app", 2),
         ("tag:team", "Equals", "blue", 1),
     ] {
-        let filter =
-            ParameterStringFilter { key: key.into(), option: Some(option.into()), values: vec![value.into()] };
+        let filter = ParameterStringFilter { key: key.into(), option: Some(option.into()), values: vec![value.into()] };
         let input = DescribeParametersRequest { parameter_filters: vec![filter], ..Default::default() };
         let found = bench.call::<ops::DescribeParameters>(input).unwrap().parameters;
         assert_eq!(found.len(), expected, "{key} {option}");

@@ -1,6 +1,8 @@
 //! Who calls. Source: AWS Security Token Service API reference, `GetCallerIdentity`, `GetAccessKeyInfo`.
 
-use crate::shapes::{GetAccessKeyInfoRequest, GetAccessKeyInfoResponse, GetCallerIdentityRequest, GetCallerIdentityResponse};
+use crate::shapes::{
+    GetAccessKeyInfoRequest, GetAccessKeyInfoResponse, GetCallerIdentityRequest, GetCallerIdentityResponse,
+};
 use zonal_cloud::{Caller, View};
 use zonal_wire::AwsError;
 

@@ -12,7 +12,10 @@ const LONGEST: u32 = 3600;
 pub fn session_token(tx: &mut Tx<'_>, input: &GetSessionTokenRequest) -> Result<GetSessionTokenResponse, AwsError> {
     let asked = input.duration_seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(LONGEST);
     if !(900..=129_600).contains(&asked) {
-        return Err(AwsError::client("ValidationError", format!("The duration '{asked}' must be between 900 and 129600 seconds")));
+        return Err(AwsError::client(
+            "ValidationError",
+            format!("The duration '{asked}' must be between 900 and 129600 seconds"),
+        ));
     }
     let expiration = tx.now + Duration::from_secs(u64::from(asked.min(LONGEST)));
     let suffix = ids::alphanumeric(4, tx.chance());
