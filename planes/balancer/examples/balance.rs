@@ -1,6 +1,8 @@
 //! A balancer on 127.0.0.1 for benchmarks and for trying things by hand:
 //! `balance PORT TARGET_PORT[,TARGET_PORT…] [THREADS]`. Runs until killed; prints reports.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -138,7 +138,8 @@ fn location(redirect: &Redirect, facts: &Facts<'_>) -> String {
             .replace("#{query}", query)
     };
     let protocol = fill(&redirect.protocol).to_ascii_lowercase();
-    let mut location = format!("{protocol}://{}:{}{}", fill(&redirect.host), fill(&redirect.port), fill(&redirect.path));
+    let mut location =
+        format!("{protocol}://{}:{}{}", fill(&redirect.host), fill(&redirect.port), fill(&redirect.path));
     let query = fill(&redirect.query);
     if !query.is_empty() {
         location.push('?');

@@ -34,19 +34,35 @@ enum State {
     Length(u64),
     UntilClose,
     /// In a size line: the size so far and the characters seen.
-    Size { size: u64, digits: u32 },
+    Size {
+        size: u64,
+        digits: u32,
+    },
     /// After the size: an extension, to be skipped.
-    Extension { size: u64, seen: u32 },
+    Extension {
+        size: u64,
+        seen: u32,
+    },
     /// The size line's LF must follow.
-    SizeEnd { size: u64 },
-    Data { left: u64 },
+    SizeEnd {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     /// The chunk's CR, then its LF must follow.
     DataCr,
     DataLf,
     /// At the start of a trailer line; the characters of all trailers so far.
-    TrailerStart { seen: u32 },
-    Trailer { seen: u32 },
-    TrailerLf { seen: u32 },
+    TrailerStart {
+        seen: u32,
+    },
+    Trailer {
+        seen: u32,
+    },
+    TrailerLf {
+        seen: u32,
+    },
     /// The last LF must follow.
     LastLf,
     Done,

@@ -128,10 +128,7 @@ pub fn find_head_end(buffer: &[u8], scanned: &mut usize) -> Result<Option<usize>
 }
 
 /// Reads a whole head, as [`find_head_end`] delimits it.
-pub fn parse_request<'h, 'b>(
-    head: &'b [u8],
-    space: &'h mut HeaderSpace<'b>,
-) -> Result<RequestHead<'h, 'b>, Refusal> {
+pub fn parse_request<'h, 'b>(head: &'b [u8], space: &'h mut HeaderSpace<'b>) -> Result<RequestHead<'h, 'b>, Refusal> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, space) {
         Ok(httparse::Status::Complete(len)) if len == head.len() => {}
@@ -205,7 +202,8 @@ pub fn parse_response<'h, 'b>(
         (framing, _) => framing,
     };
     let keep_alive = connection.keep_alive(version) && framing != Framing::UntilClose;
-    let head = ResponseHead { status, reason: response.reason.unwrap_or(""), headers, framing, content_length, keep_alive };
+    let head =
+        ResponseHead { status, reason: response.reason.unwrap_or(""), headers, framing, content_length, keep_alive };
     Ok(Some((head, len)))
 }
 

@@ -256,11 +256,9 @@ impl ActionView {
                     .filter_map(|share| Some((share.weight as usize, views.get(share.target_group.as_str())?.clone())))
                     .collect(),
             )),
-            Action::FixedResponse { status_code, content_type, message_body } => Self::Fixed {
-                status: *status_code,
-                content_type: content_type.clone(),
-                body: message_body.clone(),
-            },
+            Action::FixedResponse { status_code, content_type, message_body } => {
+                Self::Fixed { status: *status_code, content_type: content_type.clone(), body: message_body.clone() }
+            }
             Action::Redirect(redirect) => Self::Redirect(redirect.clone()),
         }
     }

@@ -257,7 +257,8 @@ impl Session {
             Err(error) => {
                 counts.connection_errors.add(1);
                 let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
-                let after = if framing == Framing::Length(0) && wants.keep_alive { After::KeepAlive } else { After::Close };
+                let after =
+                    if framing == Framing::Length(0) && wants.keep_alive { After::KeepAlive } else { After::Close };
                 return self.refuse(if timed_out { 504 } else { 502 }, after, wants.head_only).await;
             }
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
@@ -34,6 +34,8 @@ pub enum Event {
     Reopen(String),
     /// Somebody new listens: tell everything that is so.
     Recite,
+    /// Virtual time runs at another speed: look again when the next check is due.
+    Tick,
     /// The whole plane ends.
     Stop,
 }
@@ -128,6 +130,7 @@ impl Conductor {
                 Some(Event::Rested(balancer)) => self.rest(&balancer),
                 Some(Event::Reopen(balancer)) => self.put_doors(&balancer),
                 Some(Event::Recite) => self.recite(),
+                Some(Event::Tick) => {}
                 Some(Event::Stop) | None => return,
             }
         }
@@ -239,7 +242,8 @@ impl Conductor {
             one.publish();
         }
         for report in events.reports {
-            let key = TargetKey { group: report.target_group.clone(), target: report.target.clone(), port: report.port };
+            let key =
+                TargetKey { group: report.target_group.clone(), target: report.target.clone(), port: report.port };
             if report.health.state == HealthState::Unhealthy
                 && let Some(target) = one.targets.get(&key)
             {

@@ -146,17 +146,8 @@ impl Exchange<'_> {
         let (mut from_target, mut to_target) = target.split();
         let (chunked, node, idle) = (self.framing == Framing::Chunked, self.answering.node, self.idle);
         let answer_begun = self.answering.begun;
-        let mut up = pin!(upload(
-            &mut from_client,
-            &mut to_target,
-            self.input,
-            &mut self.body,
-            chunked,
-            idle,
-            node
-        ));
-        let mut down =
-            pin!(respond(&mut self.answering, idle, &mut to_client, &mut from_target, state, began));
+        let mut up = pin!(upload(&mut from_client, &mut to_target, self.input, &mut self.body, chunked, idle, node));
+        let mut down = pin!(respond(&mut self.answering, idle, &mut to_client, &mut from_target, state, began));
         poll_fn(|context| {
             if state.get() == Upload::Running
                 && let Poll::Ready(end) = up.as_mut().poll(context)

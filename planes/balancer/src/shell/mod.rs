@@ -1,6 +1,8 @@
 //! Threads, sockets and timers around the core: any number of balancers in one process, a
 //! single-threaded runtime per core, and one more for configuration and health.
 
+#![allow(clippy::disallowed_methods, reason = "this is the shell: it owns sockets, threads, tasks and timers")]
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -138,12 +140,11 @@ impl Balancer {
         }
     }
 
-    /// Has virtual time pass `speed` times faster than real time from now on. Timeouts under way keep the length that they began
-    /// with.
+    /// Has virtual time pass `speed` times faster than real time from now on. Timeouts under way keep
+    /// the length that they began with.
     pub fn set_speed(&self, speed: f64) {
         self.pace.set_speed(speed);
-        // Whatever waits for a time by the old speed looks again.
-        self.send(Event::Recite);
+        self.send(Event::Tick);
     }
 
     /// Has everything reported that is so now (revisions applied, health of every target), for a

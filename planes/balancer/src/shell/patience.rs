@@ -3,15 +3,17 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::time::Sleep;
 
-/// Virtual time that passes N times faster than real time. Clones share one N, which may change; time goes on from where it is.
+/// Virtual time that passes N times faster than real time. Clones share one N, which may change;
+/// time goes on from where it is. Every request looks at it, so there is no lock.
 #[derive(Clone, Debug)]
-pub struct Pace(Arc<RwLock<Since>>);
+pub struct Pace(Arc<ArcSwap<Since>>);
 
 /// What virtual time counts from.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +31,22 @@ const CONNECT: Duration = Duration::from_secs(10);
 impl Pace {
     /// Virtual time that begins now. `speed` must be a positive number.
     pub fn new(speed: f64) -> Self {
-        Self(Arc::new(RwLock::new(Since { real: Instant::now(), virtual_: Duration::ZERO, speed: usable(speed) })))
+        let since = Since { real: Instant::now(), virtual_: Duration::ZERO, speed: usable(speed) };
+        Self(Arc::new(ArcSwap::from_pointee(since)))
     }
 
     /// Passes at another speed from now on.
     pub fn set_speed(&self, speed: f64) {
         let virtual_ = self.now();
         let since = Since { real: Instant::now(), virtual_, speed: usable(speed) };
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = since;
+        self.0.store(Arc::new(since));
     }
 
     /// The virtual time since its beginning.
     pub fn now(&self) -> Duration {
         let since = self.since();
-        let passed = Duration::try_from_secs_f64(since.real.elapsed().as_secs_f64() * since.speed).unwrap_or(Duration::MAX);
+        let passed =
+            Duration::try_from_secs_f64(since.real.elapsed().as_secs_f64() * since.speed).unwrap_or(Duration::MAX);
         since.virtual_.saturating_add(passed)
     }
 
@@ -52,7 +56,7 @@ impl Pace {
     }
 
     fn since(&self) -> Since {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        **self.0.load()
     }
 
     /// How long a timeout of so much virtual time takes.

@@ -215,7 +215,8 @@ fn weights_share_the_requests_between_groups() {
 fn a_node_stays_in_its_zone_if_cross_zone_is_off() {
     let (here, there) = (Server::plain("here"), Server::plain("there"));
     let world = World::unsettled(&[&here, &there], |config| {
-        let other = Node { interface: "eni-b".to_owned(), zone: "us-east-1b".to_owned(), address: [127, 0, 0, 2].into() };
+        let other =
+            Node { interface: "eni-b".to_owned(), zone: "us-east-1b".to_owned(), address: [127, 0, 0, 2].into() };
         config.nodes.push(other);
         config.target_groups[0].targets[1].zone = "us-east-1b".to_owned();
         config.target_groups[0].cross_zone = false;

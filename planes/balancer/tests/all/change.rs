@@ -2,9 +2,9 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use zonal_balancer::BalancerError;

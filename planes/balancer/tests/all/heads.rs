@@ -179,8 +179,13 @@ fn an_old_client_without_a_host_gets_the_nodes_address_for_one() {
 
 #[test]
 fn several_forwarded_for_headers_become_one_in_their_order() {
-    let (_, out) = rewritten(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2, 3.3.3.3\r\n\r\n")
-        .expect("it is sound");
+    let (_, out) = rewritten(
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2, 3.3.3.3\r\n\r\n",
+    )
+    .expect("it is sound");
     let fields = read_plainly(&out).expect("it reads plainly");
-    assert!(fields.contains(&("x-forwarded-for".to_owned(), "1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.1".to_owned())), "{fields:?}");
+    assert!(
+        fields.contains(&("x-forwarded-for".to_owned(), "1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.1".to_owned())),
+        "{fields:?}"
+    );
 }

@@ -162,6 +162,19 @@ fn a_balancer_without_sockets_blames_no_target_and_tries_its_ports_again() {
     wait_for("the port is open", || std::net::TcpStream::connect(address).map_err(|error| error.to_string()));
 }
 
+#[test]
+fn time_that_runs_faster_brings_the_next_check_nearer() {
+    let target = Server::plain("a");
+    let world = World::unsettled(&[&target], |config| {
+        config.target_groups[0].health_check.interval = Duration::from_secs(60);
+    });
+    world.wait_health("a", HealthState::Healthy);
+    target.set_healthy(false);
+    // Two checks are minutes away, or a fifth of a second.
+    world.balancer.set_speed(600.0);
+    world.wait_health("a", HealthState::Unhealthy);
+}
+
 /// A target whose listener accepts, by its backlog, and says nothing.
 fn hold(listener: TcpListener) -> Server {
     std::thread::spawn(move || {

@@ -1,5 +1,7 @@
 //! The balancer with real sockets on 127.0.0.1: each test owns its balancer, targets and ports.
 
+#![allow(clippy::disallowed_methods, reason = "tests own their sockets, threads and clocks")]
+
 mod answers;
 mod bodies;
 mod change;

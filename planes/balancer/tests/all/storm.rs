@@ -14,7 +14,12 @@ use zonal_balancer::core::health::Outcome;
 #[derive(Clone, Debug)]
 enum Step {
     /// Targets 0 to 3: absent, active or draining; in an enabled zone or not; group in use or not.
-    Apply { states: [u8; 4], zones: [bool; 4], used: bool, threshold: u32 },
+    Apply {
+        states: [u8; 4],
+        zones: [bool; 4],
+        used: bool,
+        threshold: u32,
+    },
     Pass(u64),
     /// One of the checks that are out comes back.
     Answer(prop::sample::Index, u8),

@@ -320,7 +320,8 @@ fn serve(mut stream: TcpStream, log: &TargetLog, behaviour: &Behaviour) -> io::R
         if header(&head, "transfer-encoding").is_some() {
             loop {
                 let line_end = read_until(&mut stream, &mut buffer, b"\r\n")?;
-                let size = std::str::from_utf8(&buffer[..line_end]).ok().and_then(|s| usize::from_str_radix(s, 16).ok());
+                let size =
+                    std::str::from_utf8(&buffer[..line_end]).ok().and_then(|s| usize::from_str_radix(s, 16).ok());
                 let size = size.ok_or_else(|| io::Error::other("a chunk size that is no number"))?;
                 while buffer.len() < line_end + 2 + size + 2 {
                     if read_more(&mut stream, &mut buffer)? == 0 {
