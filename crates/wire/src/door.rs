@@ -98,7 +98,7 @@ pub struct Rejection {
 impl Rejection {
     /// The answer.
     pub fn respond(&self, request_id: &str) -> Response {
-        encoding::error(self.api, self.protocol, &self.error, request_id)
+        encoding::error(self.api, None, self.protocol, &self.error, request_id)
     }
 }
 
@@ -156,7 +156,7 @@ pub fn encode_output(identified: &Identified, output: &dyn Structure, request_id
 /// The answer of failure; without a known operation, as the query protocol writes it.
 pub fn encode_error(identified: Option<&Identified>, error: &AwsError, request_id: &str) -> Response {
     match identified {
-        Some(known) => encoding::error(Some(known.api), known.protocol, error, request_id),
-        None => encoding::error(None, Protocol::Query, error, request_id),
+        Some(known) => encoding::error(Some(known.api), Some(known.operation), known.protocol, error, request_id),
+        None => encoding::error(None, None, Protocol::Query, error, request_id),
     }
 }

@@ -1,7 +1,7 @@
 //! From an operation's output, or an error, to an answer's bytes, for each protocol.
 
 use crate::door::{Identified, Response};
-use crate::facts::{Api, Kind, Location, Protocol};
+use crate::facts::{Api, Kind, Location, OperationFacts, Protocol};
 use crate::json::{self, Names};
 use crate::{AwsError, Structure, View, cbor, rest, xml};
 use serde_json::{Map, Value};
@@ -123,8 +123,14 @@ fn payload_structure(output: &dyn Structure) -> Option<&dyn Structure> {
 }
 
 /// The answer of failure.
-pub(crate) fn error(api: Option<&Api>, protocol: Protocol, error: &AwsError, request_id: &str) -> Response {
-    let modelled = api.and_then(|api| api.error(&error.code));
+pub(crate) fn error(
+    api: Option<&Api>,
+    operation: Option<&OperationFacts>,
+    protocol: Protocol,
+    error: &AwsError,
+    request_id: &str,
+) -> Response {
+    let modelled = api.and_then(|api| api.error(&error.code, operation));
     let name = modelled.map_or(&*error.code, |facts| facts.name);
     let namespace = api.map_or("", |api| api.namespace);
     let body = match protocol {

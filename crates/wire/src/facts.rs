@@ -62,9 +62,11 @@ impl Api {
         self.operations.iter().find(|operation| operation.name == name)
     }
 
-    /// The modelled error with this code.
-    pub fn error(&self, code: &str) -> Option<&'static ErrorFacts> {
-        self.errors.iter().find(|error| error.code == code)
+    /// The modelled error with this code; where several have it, the one that the operation may answer.
+    pub fn error(&self, code: &str, operation: Option<&OperationFacts>) -> Option<&'static ErrorFacts> {
+        let listed = |error: &ErrorFacts| operation.is_some_and(|operation| operation.errors.contains(&error.name));
+        let with_code = || self.errors.iter().filter(|error| error.code == code);
+        with_code().find(|error| listed(error)).or_else(|| with_code().next())
     }
 }
 

@@ -206,88 +206,42 @@ impl Reading {
     }
 
     fn leaf(&self, scalar: Scalar<'_>, kind: &Kind, slot: Slot<'_>) -> Result<(), ViolationKind> {
-        let text = self.manner != Manner::Typed;
-        let lenient = self.manner == Manner::Lenient;
-        let wrong = |expected: &'static str| Err(ViolationKind::Malformed { value: shown(&scalar), expected });
+        let manner = self.manner;
+        let wrong = |expected| ViolationKind::Malformed { value: shown(&scalar), expected };
         match (slot, kind) {
             (Slot::Boolean(into), _) => {
-                *into = match &scalar {
-                    Scalar::Boolean(value) => *value,
-                    Scalar::Text(value) if text && value.eq_ignore_ascii_case("true") => true,
-                    Scalar::Text(value) if text && value.eq_ignore_ascii_case("false") => false,
-                    Scalar::Text(value) if self.manner == Manner::Text && matches!(&**value, "0" | "1") => value == "1",
-                    _ => return wrong("a boolean"),
-                };
+                *into = boolean(&scalar, manner).ok_or_else(|| wrong("a boolean"))?;
             }
-            (Slot::Integer(into), Kind::Integer(limits)) => match integer(&scalar, text).map(i32::try_from) {
-                Some(Ok(value)) => {
-                    check_number(f64::from(value), *limits, || value.to_string())?;
-                    *into = value;
-                }
-                _ => return wrong("an integer"),
-            },
-            (Slot::Long(into), Kind::Long(limits)) => match integer(&scalar, text) {
-                Some(value) => {
-                    check_number(value as f64, *limits, || value.to_string())?;
-                    *into = value;
-                }
-                None => return wrong("a long integer"),
-            },
-            (Slot::Double(into), Kind::Double(limits)) => match double(&scalar, self.manner) {
-                Some(value) => {
-                    check_number(value, *limits, || value.to_string())?;
-                    *into = value;
-                }
-                None => return wrong("a number"),
-            },
+            (Slot::Integer(into), Kind::Integer(limits)) => {
+                let value = integer(&scalar, manner).and_then(|value| i32::try_from(value).ok());
+                *into = value.ok_or_else(|| wrong("an integer"))?;
+                check_number(f64::from(*into), *limits, || into.to_string())?;
+            }
+            (Slot::Long(into), Kind::Long(limits)) => {
+                *into = integer(&scalar, manner).ok_or_else(|| wrong("a long integer"))?;
+                check_number(*into as f64, *limits, || into.to_string())?;
+            }
+            (Slot::Double(into), Kind::Double(limits)) => {
+                *into = double(&scalar, manner).ok_or_else(|| wrong("a number"))?;
+                check_number(*into, *limits, || into.to_string())?;
+            }
             (Slot::String(into), Kind::String(limits)) => {
-                *into = match &scalar {
-                    Scalar::Text(value) => value.to_string(),
-                    Scalar::Boolean(value) if lenient => value.to_string(),
-                    Scalar::Integer(value) if lenient => value.to_string(),
-                    Scalar::Double(value) if lenient => value.to_string(),
-                    _ => return wrong("a string"),
-                };
+                *into = string(&scalar, manner).ok_or_else(|| wrong("a string"))?;
                 check_length(into.chars().count(), *limits, || into.clone())?;
             }
             (Slot::Enum(into), Kind::Enum(facts)) => {
-                let value = match &scalar {
-                    Scalar::Text(value) => value.to_string(),
-                    Scalar::Boolean(value) if lenient => value.to_string(),
-                    Scalar::Integer(value) if lenient => value.to_string(),
-                    _ => return wrong("a string"),
-                };
+                let value = string(&scalar, manner).ok_or_else(|| wrong("a string"))?;
                 into.set(find(facts, &value)?);
             }
             (Slot::Time(into), _) => {
-                let value = match &scalar {
-                    Scalar::Time(value) => Some(*value),
-                    Scalar::Integer(value) => Time::from_secs_f64(*value as f64),
-                    Scalar::Double(value) => Time::from_secs_f64(*value),
-                    Scalar::Text(value) => Time::parse(value),
-                    _ => None,
-                };
-                match value {
-                    Some(value) => *into = value,
-                    None => return wrong("a timestamp"),
-                }
+                *into = time(&scalar).ok_or_else(|| wrong("a timestamp"))?;
             }
             (Slot::Blob(into), Kind::Blob(limits)) => {
-                let bytes = match &scalar {
-                    Scalar::Bytes(bytes) => Some(bytes.to_vec()),
-                    Scalar::Text(value) => STANDARD.decode(value.trim()).ok(),
-                    _ => None,
-                };
-                match bytes {
-                    Some(bytes) => {
-                        check_length(bytes.len(), *limits, || "java.nio.HeapByteBuffer".to_owned())?;
-                        *into = Blob(bytes);
-                    }
-                    None => return wrong("base64"),
-                }
+                *into = Blob(bytes(&scalar).ok_or_else(|| wrong("base64"))?);
+                check_length(into.0.len(), *limits, || "java.nio.HeapByteBuffer".to_owned())?;
             }
-            (Slot::Structure(_), _) => return wrong("a structure"),
-            _ => return wrong("of its own type"),
+            (Slot::Structure(_), _) => return Err(wrong("a structure")),
+            _ => return Err(wrong("of its own type")),
         }
         Ok(())
     }
@@ -311,12 +265,23 @@ fn shown(scalar: &Scalar<'_>) -> String {
     }
 }
 
-fn integer(scalar: &Scalar<'_>, text: bool) -> Option<i64> {
+fn boolean(scalar: &Scalar<'_>, manner: Manner) -> Option<bool> {
+    match scalar {
+        Scalar::Boolean(value) => Some(*value),
+        Scalar::Text(_) if manner == Manner::Typed => None,
+        Scalar::Text(value) if value.eq_ignore_ascii_case("true") => Some(true),
+        Scalar::Text(value) if value.eq_ignore_ascii_case("false") => Some(false),
+        Scalar::Text(value) if manner == Manner::Text && matches!(&**value, "0" | "1") => Some(value == "1"),
+        _ => None,
+    }
+}
+
+fn integer(scalar: &Scalar<'_>, manner: Manner) -> Option<i64> {
     match scalar {
         Scalar::Integer(value) => Some(*value),
         // Beyond 2^53 a double no longer says which integer it is.
         Scalar::Double(value) if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => Some(*value as i64),
-        Scalar::Text(value) if text => value.parse().ok(),
+        Scalar::Text(value) if manner != Manner::Typed => value.parse().ok(),
         _ => None,
     }
 }
@@ -332,6 +297,35 @@ fn double(scalar: &Scalar<'_>, manner: Manner) -> Option<f64> {
             other if manner != Manner::Typed => other.parse().ok().filter(|value: &f64| value.is_finite()),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+fn string(scalar: &Scalar<'_>, manner: Manner) -> Option<String> {
+    match scalar {
+        Scalar::Text(value) => Some(value.to_string()),
+        _ if manner != Manner::Lenient => None,
+        Scalar::Boolean(value) => Some(value.to_string()),
+        Scalar::Integer(value) => Some(value.to_string()),
+        Scalar::Double(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn time(scalar: &Scalar<'_>) -> Option<Time> {
+    match scalar {
+        Scalar::Time(value) => Some(*value),
+        Scalar::Integer(value) => Time::from_secs_f64(*value as f64),
+        Scalar::Double(value) => Time::from_secs_f64(*value),
+        Scalar::Text(value) => Time::parse(value),
+        _ => None,
+    }
+}
+
+fn bytes(scalar: &Scalar<'_>) -> Option<Vec<u8>> {
+    match scalar {
+        Scalar::Bytes(bytes) => Some(bytes.to_vec()),
+        Scalar::Text(value) => STANDARD.decode(value.trim()).ok(),
         _ => None,
     }
 }
