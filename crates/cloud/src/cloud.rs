@@ -243,6 +243,21 @@ impl Cloud {
         unsettled(&self.view_of(&state, &request.scope, &request.caller), &*request.input).then_some(*limit)
     }
 
+    /// Calls an operation with an input keyed by member names, and answers likewise: for what drives a cloud from inside its process.
+    ///
+    /// # Errors
+    /// The operation's own; or a member it does not have.
+    pub fn call_json(
+        &self,
+        scope: &Scope,
+        service: &str,
+        operation: &str,
+        input: &serde_json::Value,
+    ) -> Result<serde_json::Value, AwsError> {
+        let caller = Caller::User { access_key: scope.account.to_string() };
+        self.write(scope, caller, operation, |tx| tx.call_json(service, operation, input))
+    }
+
     /// Takes in a report of the world's.
     pub fn report(&self, report: &Report) {
         if let Report::Failed { id, reason } = report {

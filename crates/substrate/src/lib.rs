@@ -100,6 +100,9 @@ pub enum Ask {
         /// Whether it is cut off.
         cut: bool,
     },
+    /// The world's clock runs so many times faster than real time: health checks, timeouts and drains follow it; what the machine
+    /// itself takes does not.
+    SetSpeed(u32),
 }
 
 /// What a world tells the control plane. Facts only; what follows from them is the services' affair.
@@ -186,6 +189,7 @@ impl Ask {
             Self::RemoveZone { view, name } => ("zone", format!("{view}/{name}")),
             Self::PutMetadata { interface, .. } => ("metadata", interface.clone()),
             Self::SetZone { zone, .. } => ("availability-zone", zone.clone()),
+            Self::SetSpeed(_) => ("speed", String::new()),
         }
     }
 }

@@ -77,12 +77,6 @@ impl Sim {
         }
     }
 
-    /// Says how many times faster than real time the world that is modelled runs: what costs it real time takes so many times longer
-    /// in virtual time.
-    pub fn set_speed(&self, speed: u32) {
-        self.lock().speed = speed.max(1);
-    }
-
     /// When something happens next.
     #[must_use]
     pub fn due(&self) -> Option<Micros> {
@@ -206,6 +200,8 @@ impl Inner {
             }
             Ask::PutMetadata { .. } => {}
             Ask::SetZone { zone, cut } => self.set_zone(&zone, cut),
+            // What costs the modelled machine real time takes so many times longer in virtual time.
+            Ask::SetSpeed(speed) => self.speed = speed.max(1),
         }
     }
 

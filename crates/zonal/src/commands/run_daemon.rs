@@ -2,9 +2,10 @@
 
 use crate::commands::CommandError;
 use crate::daemon::clock::ScaledClock;
-use crate::daemon::pump::{self, Beat};
+use crate::daemon::pace::Paced;
+use crate::daemon::pump::{self, Beat, Timed};
 use crate::daemon::{Daemon, DaemonConfig, serve};
-use crate::settings::{self, Settings, WorldKind};
+use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::Args;
 use std::fs;
 use std::os::unix::fs::chown;
@@ -35,6 +36,7 @@ pub fn linux_config(settings: &Settings) -> zonal_linux::Config {
     config.public = settings.public_range;
     config.vcpu_share = settings.vcpu;
     config.dns_port = settings.dns_port;
+    config.speed = f64::from(settings.speed);
     config
 }
 
@@ -59,7 +61,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let (world, sim): (Arc<dyn World>, Option<Arc<Sim>>) = match settings.world {
         WorldKind::Sim => {
             let sim = Arc::new(Sim::new(clock.now().0, Costs { vcpu_share: settings.vcpu, ..Costs::default() }));
-            sim.set_speed(settings.speed);
+            sim.ask(vec![zonal_substrate::Ask::SetSpeed(settings.speed)]);
             (sim.clone(), Some(sim))
         }
         WorldKind::Linux => {
@@ -72,6 +74,16 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
             (Arc::new(LinuxWorld::connect(config, listener)?), None)
         }
     };
+    let mut timed = Timed { sim, paced: None };
+    let mut world = world;
+    if settings.pace == Pace::Aws {
+        let nudge = beat.clone();
+        let changed = Box::new(move || {
+            let _ = nudge.send(Beat::Nudge);
+        });
+        let paced = Arc::new(Paced::new(world, clock.clone(), changed));
+        (world, timed.paced) = (paced.clone(), Some(paced));
+    }
     let state = settings.state_directory();
     fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
     let config = DaemonConfig {
@@ -87,12 +99,12 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let nudge = move || {
         let _ = nudge.send(Beat::Nudge);
     };
-    let daemon = Arc::new(Daemon::open(config, world, clock, nudge)?);
+    let daemon = Arc::new(Daemon::open(config, world, timed, clock, nudge)?);
     daemon.cloud.start();
     let pumped = daemon.clone();
     let pump = std::thread::Builder::new()
         .name("pump".to_owned())
-        .spawn(move || pump::run(&pumped, sim.as_ref(), &beats))
+        .spawn(move || pump::run(&pumped, &pumped.timed, &beats))
         .map_err(|error| CommandError::file("a thread", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -36,6 +36,19 @@ pub enum Break {
     },
 }
 
+/// An operation, called by member names: how the lab calls without a client library.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Call {
+    /// The region.
+    pub region: String,
+    /// The service's name among ours.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// Its input.
+    pub input: serde_json::Value,
+}
+
 /// Answers a request to one of our own paths; `None` for any other.
 pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<Response<Full<Bytes>>> {
     let answer = match (&head.method, head.path()) {
@@ -56,9 +69,20 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
         (&Method::POST, "/_zonal/speed") => match std::str::from_utf8(body).ok().and_then(|text| text.trim().parse::<u32>().ok()) {
             Some(speed) if (1..=10_000).contains(&speed) => {
                 daemon.clock.set_speed(speed);
-                json_answer(StatusCode::OK, &json!({ "speed": speed }))
+                daemon.world.ask(vec![zonal_substrate::Ask::SetSpeed(speed)]);
+                json_answer(StatusCode::OK, &json!({ "speed": speed, "micros": daemon.clock.now().0 }))
             }
             _ => problem(StatusCode::BAD_REQUEST, "The body is a speed from 1 to 10000."),
+        },
+        (&Method::POST, "/_zonal/call") => match serde_json::from_slice::<Call>(body) {
+            Ok(call) => {
+                let scope = Scope::new(zonal_cloud::DEFAULT_ACCOUNT, &call.region);
+                match daemon.cloud.call_json(&scope, &call.service, &call.operation, &call.input) {
+                    Ok(output) => json_answer(StatusCode::OK, &json!({ "output": output })),
+                    Err(error) => problem(StatusCode::BAD_REQUEST, &format!("{}: {}", error.code, error.message)),
+                }
+            }
+            Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
         },
         (_, path) if path.starts_with("/_zonal/") => problem(StatusCode::NOT_FOUND, "There is no such path."),
         _ => return None,

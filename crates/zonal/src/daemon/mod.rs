@@ -4,6 +4,7 @@ pub mod admin;
 pub mod clock;
 mod door;
 mod names;
+pub mod pace;
 pub mod pump;
 mod serve;
 
@@ -55,6 +56,8 @@ pub struct Daemon {
     pub clock: Arc<ScaledClock>,
     /// Its world.
     pub world: Arc<dyn World>,
+    /// What happens in it by the clock.
+    pub timed: pump::Timed,
     /// How it is run.
     pub config: DaemonConfig,
     /// Counts up with each commit.
@@ -69,6 +72,7 @@ impl Daemon {
     pub fn open(
         config: DaemonConfig,
         world: Arc<dyn World>,
+        timed: pump::Timed,
         clock: Arc<ScaledClock>,
         nudge: impl Fn() + Send + std::marker::Sync + 'static,
     ) -> Result<Self, OpenError> {
@@ -92,6 +96,6 @@ impl Daemon {
             world.clone(),
             clock.clone(),
         )?;
-        Ok(Self { cloud, clock, world, config, committed })
+        Ok(Self { cloud, clock, world, timed, config, committed })
     }
 }

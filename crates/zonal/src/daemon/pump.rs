@@ -1,10 +1,11 @@
 //! The one thread that drives the control plane: takes in the world's reports, runs what is due, and lets a virtual world's time pass.
 
 use crate::daemon::Daemon;
+use crate::daemon::pace::Paced;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
-use zonal_cloud::Clock;
+use zonal_cloud::{Clock, Cloud};
 use zonal_sim::Sim;
 use zonal_substrate::Report;
 use zonal_wire::Time;
@@ -27,16 +28,37 @@ pub fn beats() -> (Sender<Beat>, Receiver<Beat>) {
 /// The longest that the pump sleeps: a bound on what a lost nudge costs.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Drives `daemon` until [`Beat::End`] comes, or nobody can send any more.
-pub fn run(daemon: &Daemon, sim: Option<&Arc<Sim>>, beats: &Receiver<Beat>) {
-    loop {
-        let mut next = daemon.cloud.run_due();
-        if let Some(sim) = sim {
-            for report in sim.advance(daemon.clock.now().0) {
-                daemon.cloud.report(&report);
-            }
-            next = [daemon.cloud.run_due(), sim.due().map(Time)].into_iter().flatten().min();
+/// What happens by the clock beside the control plane's own jobs.
+#[derive(Clone, Default)]
+pub struct Timed {
+    /// A virtual world.
+    pub sim: Option<Arc<Sim>>,
+    /// What is held back for AWS's pace.
+    pub paced: Option<Arc<Paced>>,
+}
+
+impl Timed {
+    /// Lets happen what is due at `now`: jobs, what was held back, a virtual world's events. When the next of all that is.
+    pub fn advance(&self, cloud: &Cloud, now: Time) -> Option<Time> {
+        let jobs = cloud.run_due();
+        if let Some(paced) = &self.paced {
+            paced.advance(now);
         }
+        let reports = self.sim.as_ref().map(|sim| sim.advance(now.0)).unwrap_or_default();
+        for report in &reports {
+            cloud.report(report);
+        }
+        let jobs = if reports.is_empty() { jobs } else { cloud.run_due() };
+        let sim = self.sim.as_ref().and_then(|sim| sim.due()).map(Time);
+        let paced = self.paced.as_ref().and_then(|paced| paced.due());
+        [jobs, sim, paced].into_iter().flatten().min()
+    }
+}
+
+/// Drives `daemon` until [`Beat::End`] comes, or nobody can send any more.
+pub fn run(daemon: &Daemon, timed: &Timed, beats: &Receiver<Beat>) {
+    loop {
+        let next = timed.advance(&daemon.cloud, daemon.clock.now());
         let wait = next.map_or(LONGEST, |at| daemon.clock.until(at)).min(LONGEST);
         let mut first = match beats.recv_timeout(wait) {
             Ok(beat) => Some(beat),

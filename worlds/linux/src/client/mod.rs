@@ -237,6 +237,7 @@ impl Performer {
                 self.ask(&zone.clone(), Request::SetZone { zone, cut });
                 None
             }
+            Ask::SetSpeed(speed) => return self.plane.set("speed".to_owned(), Some(Duty::Speed(speed))),
         };
         for (public, door) in self.doors.changes() {
             self.plane.set(format!("door:{public}"), door.map(Duty::Door));

@@ -146,6 +146,10 @@ impl Duties {
                 self.metadata.insert(key.to_owned(), server.map_err(|e| e.to_string())?);
                 Ok(())
             }
+            Duty::Speed(speed) => {
+                self.balancer.set_speed(f64::from(*speed));
+                Ok(())
+            }
             Duty::Door(door) => {
                 let stocks = Arc::clone(&self.stocks);
                 let opened = self.doors.entry(key.to_owned()).or_insert_with(|| Opened::new(door.clone(), stocks));
@@ -193,6 +197,7 @@ impl Duties {
             Some(Duty::Resolver { .. }) => drop(self.resolvers.remove(key)),
             Some(Duty::Metadata { .. }) => drop(self.metadata.remove(key)),
             Some(Duty::Door(_)) => drop(self.doors.remove(key)),
+            Some(Duty::Speed(_)) => self.balancer.set_speed(1.0),
             None => {}
         }
     }

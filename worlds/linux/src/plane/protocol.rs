@@ -26,6 +26,8 @@ pub(crate) enum Duty {
     },
     /// Let what comes to a public address on the host in.
     Door(Door),
+    /// Have virtual time pass so many times faster than real time.
+    Speed(u32),
 }
 
 /// A public address on the host.
