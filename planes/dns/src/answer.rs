@@ -298,6 +298,7 @@ impl<'a> Reply<'a> {
             Ending::Loop => reply.rcode = OptRcode::SERVFAIL,
             Ending::Outside(_) if !forwards => reply.rcode = OptRcode::NXDOMAIN,
             Ending::Referral { .. } if !forwards => reply.rcode = OptRcode::SERVFAIL,
+            Ending::Outside(elsewhere) if elsewhere.stays_here(key) => reply.rcode = OptRcode::NXDOMAIN,
             Ending::Outside(elsewhere) | Ending::Referral { elsewhere, .. } => match upstream {
                 Upstream::NotAsked => return Err((elsewhere.to_wire(key), rtype)),
                 Upstream::Failed => reply.rcode = OptRcode::SERVFAIL,

@@ -6,7 +6,7 @@
 //! 1. [`config`]: what the control plane says, as plain structs (the only part the control plane compiles);
 //! 2. `name`, `rdata`: Route 53's presentation text to wire form, once, when the configuration arrives;
 //! 3. `snapshot`: zones by name, in views (`public`, and one per VPC);
-//! 4. `lookup`: a name and a type to record sets: wildcards, CNAME chains, aliases, routing policies;
+//! 4. `lookup`: a name and a type to record sets: wildcards, CNAME chains, aliases, routing policies (`reserved`: what stays here);
 //! 5. `answer`: a query's bytes to an answer's bytes (`place` says where names stand); draws are handed in;
 //! 6. `cache`: answers fetched from outside the world, for as long as they may be kept;
 //! 7. `shell`: the sockets.
@@ -31,6 +31,8 @@ pub mod name;
 mod place;
 #[cfg(feature = "core")]
 mod rdata;
+#[cfg(feature = "core")]
+mod reserved;
 #[cfg(feature = "core")]
 mod snapshot;
 

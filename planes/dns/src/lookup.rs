@@ -11,6 +11,7 @@ use domain::base::name::{Name, ToName};
 use crate::config::{Health, PUBLIC};
 use crate::name::{self, Key, KeyBuffer, WireName};
 use crate::rdata::{Record, Target};
+use crate::reserved;
 use crate::snapshot::{Content, Member, Node, Records, Routed, Snapshot, View, Zone};
 
 /// CNAMEs in a row, and aliases in a row, that are followed.
@@ -321,6 +322,14 @@ impl Owner<'_> {
     /// Whether it is this very name, not just one like it.
     pub(crate) fn is(&self, name: &WireName) -> bool {
         matches!(self, Owner::Name(own) if std::ptr::eq(*own, name))
+    }
+
+    /// Whether nobody outside is to be asked for it.
+    pub(crate) fn stays_here(&self, question: &Key) -> bool {
+        match self {
+            Owner::Question => reserved::stays_here(question),
+            Owner::Name(name) => reserved::stays_here(&name::key(name)),
+        }
     }
 
     /// The same, to be kept.
