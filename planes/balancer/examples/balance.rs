@@ -1,5 +1,6 @@
 //! A balancer on 127.0.0.1 for benchmarks and for trying things by hand:
-//! `balance PORT TARGET_PORT[,TARGET_PORT…] [THREADS]`. Runs until killed; prints reports.
+//! `balance PORT TARGET_PORT[xTIMES][,…] [THREADS]`. Runs until killed; prints reports. A port taken
+//! several times stands for as many targets.
 
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
 
@@ -14,19 +15,22 @@ use zonal_balancer::{Balancer, HostSockets};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "balance PORT TARGET_PORT[,TARGET_PORT…] [THREADS]";
+    let usage = "balance PORT TARGET_PORT[xTIMES][,…] [THREADS]";
     let port = arguments.next().ok_or(usage)?.parse()?;
     let targets = arguments.next().ok_or(usage)?;
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
-    let target = |port: &str| {
-        Ok::<_, std::num::ParseIntError>(Target {
-            id: format!("i-{port}"),
+    let mut registered = Vec::new();
+    for part in targets.split(',') {
+        let (port, times) = part.split_once('x').unwrap_or((part, "1"));
+        let (port, times): (u16, usize) = (port.parse()?, times.parse()?);
+        registered.extend((0..times).map(|time| Target {
+            id: format!("i-{port}-{time}"),
             address: Ipv4Addr::LOCALHOST,
-            port: port.parse()?,
+            port,
             zone: "us-east-1a".to_owned(),
             state: TargetState::Active,
-        })
-    };
+        }));
+    }
     let config = BalancerConfig {
         id: "balancer".to_owned(),
         revision: 1,
@@ -52,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 healthy_threshold: 2,
                 unhealthy_threshold: 2,
             },
-            targets: targets.split(',').map(target).collect::<Result<_, _>>()?,
+            targets: registered,
             deregistration_delay: Duration::from_secs(300),
             cross_zone: true,
         }],

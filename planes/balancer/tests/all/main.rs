@@ -5,6 +5,7 @@
 mod answers;
 mod bodies;
 mod change;
+mod choice;
 mod heads;
 mod health;
 mod refuse;
