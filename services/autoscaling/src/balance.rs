@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use zonal_wire::Time;
 
 /// How many instances that count each zone has; zones without any are there too.
-pub fn by_zone<'a>(group: &'a Group, members: &'a [Member]) -> BTreeMap<&'a str, usize> {
+pub fn by_zone<'a>(group: &'a Group, members: impl IntoIterator<Item = &'a Member>) -> BTreeMap<&'a str, usize> {
     let mut counts: BTreeMap<&str, usize> = group.zones().into_iter().map(|zone| (zone, 0)).collect();
-    for member in members.iter().filter(|member| member.state.counts()) {
+    for member in members.into_iter().filter(|member| member.state.counts()) {
         *counts.entry(&member.zone).or_default() += 1;
     }
     counts
@@ -36,7 +36,7 @@ pub fn next_place<'a>(group: &'a Group, members: &[Member], now: Time) -> Option
 }
 
 /// The zones to even out, (from, to): one has two instances or more than another where launches do not fail.
-pub fn imbalance<'a>(group: &'a Group, members: &'a [Member], now: Time) -> Option<(&'a str, &'a str)> {
+pub fn imbalance<'a>(group: &'a Group, members: impl IntoIterator<Item = &'a Member>, now: Time) -> Option<(&'a str, &'a str)> {
     let counts = by_zone(group, members);
     let most = counts.iter().max_by_key(|(zone, count)| (**count, Reverse(**zone)))?;
     let own = group.zones();

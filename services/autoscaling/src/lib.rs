@@ -126,7 +126,6 @@ impl Service for AutoScaling {
                 ("CreateAutoScalingGroup", "AvailabilityZoneDistribution", "no effect: always balanced-best-effort"),
                 ("CreateAutoScalingGroup", "AvailabilityZoneImpairmentPolicy", "no effect: there is no zonal shift"),
                 ("CreateAutoScalingGroup", "SkipZonalShiftValidation", "no effect: there is no zonal shift"),
-                ("CreateAutoScalingGroup", "DeletionProtection", "no effect"),
                 ("CreateAutoScalingGroup", "TerminationPolicies", "ClosestToNextInstanceHour and AllocationStrategy tell no instances \
                     apart"),
                 ("UpdateAutoScalingGroup", "MaxInstanceLifetime", "as in CreateAutoScalingGroup, and so are the others there"),

@@ -105,6 +105,18 @@ pub enum GroupState {
     Deleting,
 }
 
+/// What a group's deletion is protected from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protection {
+    /// `none`
+    #[default]
+    None,
+    /// `prevent-force-deletion`
+    Force,
+    /// `prevent-all-deletion`
+    All,
+}
+
 /// An Auto Scaling group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
@@ -140,6 +152,9 @@ pub struct Group {
     pub metrics: BTreeSet<String>,
     /// Whether it is there to stay.
     pub state: GroupState,
+    /// What its deletion is protected from.
+    #[serde(default)]
+    pub protection: Protection,
     /// Its tags.
     pub tags: BTreeMap<String, GroupTag>,
     /// Which instances go first, in order.

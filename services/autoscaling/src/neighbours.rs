@@ -5,7 +5,9 @@ use crate::model::Place;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use zonal_cloud::Tx;
-use zonal_wire::AwsError;
+use zonal_ec2::shapes as ec2;
+use zonal_elbv2::shapes as elbv2;
+use zonal_wire::{AwsError, Operation};
 
 /// Calls an operation as Auto Scaling.
 fn call(tx: &mut Tx<'_>, service: &str, operation: &str, input: &Value) -> Result<Value, AwsError> {
@@ -86,8 +88,8 @@ pub fn subnets(tx: &mut Tx<'_>, ids: &[String]) -> Result<Vec<Place>, AwsError> 
 pub struct Instance {
     /// `i-…`
     pub id: String,
-    /// `pending`, `running`, …
-    pub state: String,
+    /// Where it is in its life.
+    pub state: ec2::InstanceStateName,
     /// Its zone.
     pub zone: String,
     /// Its subnet.
@@ -101,27 +103,40 @@ pub struct Instance {
 }
 
 impl Instance {
-    fn read(value: &Value) -> Self {
+    fn of(shape: &ec2::Instance) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let state = shape.state.as_ref().and_then(|state| state.name).unwrap_or_default();
         Self {
-            id: text(value, "InstanceId"),
-            state: text(&value["State"], "Name"),
-            zone: text(&value["Placement"], "AvailabilityZone"),
-            subnet: text(value, "SubnetId"),
-            instance_type: text(value, "InstanceType"),
-            image: text(value, "ImageId"),
-            reason: text(&value["StateReason"], "Message"),
+            id: text(&shape.instance_id),
+            state,
+            zone: text(&shape.placement.as_ref().and_then(|placement| placement.availability_zone.clone())),
+            subnet: text(&shape.subnet_id),
+            instance_type: shape.instance_type.as_ref().map(ToString::to_string).unwrap_or_default(),
+            image: text(&shape.image_id),
+            reason: text(&shape.state_reason.as_ref().and_then(|reason| reason.message.clone())),
         }
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.state == ec2::InstanceStateName::Running
     }
 
     /// Whether it can serve no more, and will not again by itself.
     pub fn is_lost(&self) -> bool {
-        matches!(self.state.as_str(), "stopping" | "stopped" | "shutting-down" | "terminated")
+        use ec2::InstanceStateName::{ShuttingDown, Stopped, Stopping, Terminated};
+        matches!(self.state, Stopping | Stopped | ShuttingDown | Terminated)
     }
 
     /// Whether it is gone for good.
     pub fn is_gone(&self) -> bool {
-        self.state == "terminated"
+        self.state == ec2::InstanceStateName::Terminated
     }
+}
+
+/// Calls an operation by its type, as Auto Scaling: for what is asked often.
+fn ask<O: Operation>(tx: &mut Tx<'_>, service: &str, input: &O::Input) -> Result<O::Output, AwsError> {
+    tx.as_service("autoscaling", |tx| tx.call::<O>(service, input))
 }
 
 /// An instance; `None` where EC2 knows none of that id.
@@ -129,24 +144,51 @@ impl Instance {
 /// # Errors
 /// EC2's, but for that.
 pub fn instance(tx: &mut Tx<'_>, id: &str) -> Result<Option<Instance>, AwsError> {
-    match call(tx, "ec2", "DescribeInstances", &json!({ "InstanceIds": [id] })) {
-        Ok(found) => {
-            let value = &found["Reservations"][0]["Instances"][0];
-            Ok(value.is_object().then(|| Instance::read(value)))
-        }
+    let input = ec2::DescribeInstancesRequest { instance_ids: vec![id.to_owned()], ..Default::default() };
+    match ask::<ec2::ops::DescribeInstances>(tx, "ec2", &input) {
+        Ok(found) => Ok(found.reservations.iter().flat_map(|reservation| &reservation.instances).next().map(Instance::of)),
         Err(error) if error.code.starts_with("InvalidInstanceID") => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Whether EC2's status checks of an instance fail.
+/// How an instance stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It runs, and its status checks pass or are yet to be made.
+    Well,
+    /// It runs, and its status checks fail.
+    Impaired,
+    /// It is on its way to running.
+    Starting,
+    /// It can serve no more, and will not again by itself; or it is gone.
+    Lost,
+}
+
+/// How an instance stands, by EC2's status checks.
 ///
 /// # Errors
 /// EC2's.
-pub fn is_impaired(tx: &mut Tx<'_>, id: &str) -> Result<bool, AwsError> {
-    let found = call(tx, "ec2", "DescribeInstanceStatus", &json!({ "InstanceIds": [id] }))?;
-    let status = &found["InstanceStatuses"][0];
-    Ok(["InstanceStatus", "SystemStatus"].iter().any(|check| status[check]["Status"] == "impaired"))
+pub fn standing(tx: &mut Tx<'_>, id: &str) -> Result<Standing, AwsError> {
+    let input = ec2::DescribeInstanceStatusRequest {
+        instance_ids: vec![id.to_owned()],
+        include_all_instances: Some(true),
+        ..Default::default()
+    };
+    let found = match ask::<ec2::ops::DescribeInstanceStatus>(tx, "ec2", &input) {
+        Err(error) if error.code.starts_with("InvalidInstanceID") => return Ok(Standing::Lost),
+        other => other?,
+    };
+    let Some(status) = found.instance_statuses.first() else { return Ok(Standing::Lost) };
+    let fails = |summary: &Option<ec2::InstanceStatusSummary>| {
+        summary.as_ref().and_then(|summary| summary.status) == Some(ec2::SummaryStatus::Impaired)
+    };
+    Ok(match status.instance_state.as_ref().and_then(|state| state.name) {
+        Some(ec2::InstanceStateName::Running) if fails(&status.instance_status) || fails(&status.system_status) => Standing::Impaired,
+        Some(ec2::InstanceStateName::Running) => Standing::Well,
+        Some(ec2::InstanceStateName::Pending) => Standing::Starting,
+        _ => Standing::Lost,
+    })
 }
 
 /// What an instance is launched with.
@@ -181,7 +223,8 @@ pub fn launch(tx: &mut Tx<'_>, launch: &Launch<'_>) -> Result<Instance, AwsError
         None => input["Placement"] = json!({ "AvailabilityZone": launch.place.zone }),
     }
     let made = call(tx, "ec2", "RunInstances", &input)?;
-    Ok(Instance::read(&made["Instances"][0]))
+    let id = text(&made["Instances"][0], "InstanceId");
+    instance(tx, &id)?.ok_or_else(|| AwsError::internal(format!("EC2 does not know {id}, which it has just launched")))
 }
 
 /// Terminates an instance; one that is gone already is no error.
@@ -232,13 +275,22 @@ fn pass_gone(result: Result<(), AwsError>) -> Result<(), AwsError> {
     }
 }
 
-/// What a target group says of an instance: `healthy`, `unhealthy`, `draining`, …; `None` where it does not know it.
+/// What a target group says of an instance; `None` where it is gone itself.
 ///
 /// # Errors
 /// Elastic Load Balancing's, but for a target or target group that is gone.
-pub fn target_state(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<Option<String>, AwsError> {
-    match call(tx, "elbv2", "DescribeTargetHealth", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] })) {
-        Ok(found) => Ok(found["TargetHealthDescriptions"][0]["TargetHealth"]["State"].as_str().map(ToOwned::to_owned)),
+pub fn target_state(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<Option<elbv2::TargetHealthStateEnum>, AwsError> {
+    let input = elbv2::DescribeTargetHealthInput {
+        target_group_arn: target_group.to_owned(),
+        targets: vec![elbv2::TargetDescription { id: id.to_owned(), ..Default::default() }],
+        ..Default::default()
+    };
+    match ask::<elbv2::ops::DescribeTargetHealth>(tx, "elbv2", &input) {
+        Ok(found) => Ok(found
+            .target_health_descriptions
+            .first()
+            .and_then(|description| description.target_health.as_ref())
+            .and_then(|health| health.state)),
         Err(error) if matches!(&*error.code, "TargetGroupNotFound" | "InvalidTarget") => Ok(None),
         Err(error) => Err(error),
     }

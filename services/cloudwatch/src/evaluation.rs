@@ -2,7 +2,7 @@
 //!
 //! Source: "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing data" in the CloudWatch user guide.
 
-use crate::model::{Alarm, AlarmState, Missing};
+use crate::model::{Alarm, AlarmState, TreatMissing};
 use serde_json::json;
 use zonal_wire::Time;
 
@@ -40,21 +40,21 @@ pub fn evaluate(alarm: &Alarm, range: &[Option<Point>]) -> Option<Verdict> {
     let breaches = |point: &Point| alarm.comparison.breaches(point.value, alarm.threshold);
     let breaching: Vec<usize> = real.iter().filter(|(_, point)| breaches(point)).map(|(age, _)| *age).collect();
     let absent = wanted - real.len();
-    let missing = alarm.missing.unwrap_or(Missing::Missing);
+    let missing = alarm.missing.unwrap_or(TreatMissing::Missing);
 
     let state = if absent == 0 || breaching.len() >= needed {
         if breaching.len() >= needed { AlarmState::Alarm } else { AlarmState::Ok }
     } else {
         match missing {
-            Missing::Breaching if breaching.len() + absent >= needed => AlarmState::Alarm,
-            Missing::Breaching | Missing::NotBreaching => AlarmState::Ok,
-            Missing::Missing if real.is_empty() => AlarmState::InsufficientData,
-            Missing::Ignore if real.is_empty() => return None,
+            TreatMissing::Breaching if breaching.len() + absent >= needed => AlarmState::Alarm,
+            TreatMissing::Breaching | TreatMissing::NotBreaching => AlarmState::Ok,
+            TreatMissing::Missing if real.is_empty() => AlarmState::InsufficientData,
+            TreatMissing::Ignore if real.is_empty() => return None,
             // A good point is among them, or the absent ones could not make it an alarm: all is well.
             _ if breaching.len() < real.len() || breaching.len() + absent < needed => AlarmState::Ok,
             // All that is there breaches. It is an alarm only if the oldest is old enough, not at the first sign of data.
-            Missing::Missing if breaching.iter().max().is_some_and(|oldest| *oldest >= needed) => AlarmState::Alarm,
-            Missing::Missing | Missing::Ignore => return None,
+            TreatMissing::Missing if breaching.iter().max().is_some_and(|oldest| *oldest >= needed) => AlarmState::Alarm,
+            TreatMissing::Missing | TreatMissing::Ignore => return None,
         }
     };
     let points: Vec<Point> = real.iter().map(|(_, point)| *point).collect();
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::model::{Comparison, MetricId, Watched};
 
-    fn alarm(needed: i32, of: i32, missing: Missing) -> Alarm {
+    fn alarm(needed: i32, of: i32, missing: TreatMissing) -> Alarm {
         Alarm {
             name: "a".into(),
             description: None,
@@ -216,7 +216,7 @@ mod tests {
             ("- - - X -", 2, 3, [Some(A), None, Some(A), Some(O)]),
         ];
         for (text, needed, of, expected) in table {
-            let treatments = [Missing::Missing, Missing::Ignore, Missing::Breaching, Missing::NotBreaching];
+            let treatments = [TreatMissing::Missing, TreatMissing::Ignore, TreatMissing::Breaching, TreatMissing::NotBreaching];
             for (missing, expected) in treatments.into_iter().zip(expected) {
                 let got = evaluate(&alarm(needed, of, missing), &points(text)).map(|verdict| verdict.state);
                 assert_eq!(got, expected, "{text} {needed} of {of} {missing:?}");
@@ -226,24 +226,24 @@ mod tests {
 
     #[test]
     fn the_first_breaching_point_alone_is_no_alarm_yet() {
-        assert_eq!(evaluate(&alarm(3, 3, Missing::Missing), &points("- - - - X")), None);
+        assert_eq!(evaluate(&alarm(3, 3, TreatMissing::Missing), &points("- - - - X")), None);
     }
 
     #[test]
     fn reasons_name_points_threshold_and_transition() {
-        let verdict = evaluate(&alarm(2, 2, Missing::Missing), &points("X X")).unwrap();
+        let verdict = evaluate(&alarm(2, 2, TreatMissing::Missing), &points("X X")).unwrap();
         assert_eq!(
             verdict.reason,
             "Threshold Crossed: 2 out of the last 2 datapoints [99.0 (24/11/26 16:00:00), 99.0 (24/11/26 15:59:00)] were greater than \
              the threshold (50.0) (minimum 2 datapoints for OK -> ALARM transition)."
         );
-        let verdict = evaluate(&alarm(1, 1, Missing::Missing), &points("0")).unwrap();
+        let verdict = evaluate(&alarm(1, 1, TreatMissing::Missing), &points("0")).unwrap();
         assert_eq!(
             verdict.reason,
             "Threshold Crossed: 1 out of the last 1 datapoint [1.0 (24/11/26 16:00:00)] was not greater than the threshold (50.0) \
              (minimum 1 datapoint for ALARM -> OK transition)."
         );
-        let verdict = evaluate(&alarm(1, 1, Missing::NotBreaching), &points("-")).unwrap();
+        let verdict = evaluate(&alarm(1, 1, TreatMissing::NotBreaching), &points("-")).unwrap();
         assert_eq!(
             verdict.reason,
             "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as [NonBreaching]."

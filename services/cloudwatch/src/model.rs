@@ -243,7 +243,7 @@ impl Comparison {
 
 /// What an alarm makes of periods without data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Missing {
+pub enum TreatMissing {
     /// `breaching`
     Breaching,
     /// `notBreaching`
@@ -254,7 +254,7 @@ pub enum Missing {
     Missing,
 }
 
-impl Missing {
+impl TreatMissing {
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
@@ -321,7 +321,7 @@ pub struct Alarm {
     /// How it is compared.
     pub comparison: Comparison,
     /// What periods without data count as; `missing` where it is not given.
-    pub missing: Option<Missing>,
+    pub missing: Option<TreatMissing>,
     /// `evaluate` or `ignore`: of percentiles of few samples.
     pub low_sample: Option<String>,
     /// Its state.

@@ -50,54 +50,58 @@ impl Controller for Groups {
             return delete(tx, &group);
         }
         let replaced = replace_unhealthy(tx, &group);
-        let members = members(&tx.view(), key);
-        let rebalancing = still_rebalancing(tx, &group, &members);
-        let actual = count(&members);
+        let rebalancing = still_rebalancing(tx, &group);
+        let actual = count(of(&tx.view(), key));
         let desired = group.desired + i32::from(rebalancing);
         if actual < desired {
-            return launch(tx, &group, members, Reason::Capacity { replaced, rebalancing });
+            return launch(tx, &group, Reason::Capacity { replaced, rebalancing });
         }
         if actual > desired {
-            shrink(tx, &group, members);
+            shrink(tx, &group);
             return Ok(Wake::OnChange);
         }
         if group.cause.is_some() {
             tx.update::<Group, _>(key, |group| group.cause = None);
         }
-        rebalance(tx, &group, members)
+        rebalance(tx, &group)
     }
 }
 
 /// A group's instances.
+pub fn of<'a>(view: &View<'a>, group: &str) -> impl Iterator<Item = &'a Member> {
+    view.list::<Member>().filter(move |member| member.group == group)
+}
+
+/// The same, to change.
 pub fn members(view: &View<'_>, group: &str) -> Vec<Member> {
-    view.list::<Member>().filter(|member| member.group == group).cloned().collect()
+    of(view, group).cloned().collect()
 }
 
 /// How many count towards the desired capacity.
-pub fn count(members: &[Member]) -> i32 {
+pub fn count<'a>(members: impl IntoIterator<Item = &'a Member>) -> i32 {
     // A group has thousands at most.
-    members.iter().filter(|member| member.state.counts()).count() as i32
+    members.into_iter().filter(|member| member.state.counts()).count() as i32
 }
 
 fn replace_unhealthy(tx: &mut Tx<'_>, group: &Group) -> usize {
     if !group.does(Process::ReplaceUnhealthy) || !group.does(Process::Terminate) {
         return 0;
     }
-    let mut replaced = 0;
-    for member in members(&tx.view(), &group.name) {
-        if let (Lifecycle::InService, Health::Unhealthy(why)) = (member.state, &member.health) {
+    let unhealthy = |member: &&Member| member.state == Lifecycle::InService && member.health != Health::Healthy;
+    let unhealthy: Vec<Member> = of(&tx.view(), &group.name).filter(unhealthy).cloned().collect();
+    for member in &unhealthy {
+        if let Health::Unhealthy(why) = &member.health {
             let cause = format!("At {} an instance was taken out of service in response to {why}", tx.now.iso8601());
-            activities::begin_termination(tx, group, &member, cause);
-            replaced += 1;
+            activities::begin_termination(tx, group, member, cause);
         }
     }
-    replaced
+    unhealthy.len()
 }
 
 /// Whether the instance that evens out the zones is still on its way: until it serves, the group has one more than desired.
-fn still_rebalancing(tx: &mut Tx<'_>, group: &Group, members: &[Member]) -> bool {
+fn still_rebalancing(tx: &mut Tx<'_>, group: &Group) -> bool {
     let Some(id) = &group.rebalancing else { return false };
-    let on_its_way = members.iter().any(|member| member.id == *id && member.state.is_pending());
+    let on_its_way = tx.get::<Member>(id).is_some_and(|member| member.state.is_pending());
     if !on_its_way {
         tx.update::<Group, _>(&group.name, |group| group.rebalancing = None);
     }
@@ -110,10 +114,11 @@ enum Reason {
     Balance { from: String, to: String },
 }
 
-fn launch(tx: &mut Tx<'_>, group: &Group, mut members: Vec<Member>, reason: Reason) -> Result<Wake, AwsError> {
+fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsError> {
     if !group.does(Process::Launch) {
         return Ok(Wake::OnChange);
     }
+    let mut members = members(&tx.view(), &group.name);
     let actual = count(&members);
     let (wanted, replaced) = match &reason {
         Reason::Capacity { replaced, rebalancing } => (group.desired + i32::from(*rebalancing), *replaced),
@@ -218,10 +223,11 @@ pub fn back_off(group: &mut Group, zone: &str, now: zonal_wire::Time) {
     failure.until = now + (FIRST_PAUSE * (1 << (failure.count - 1))).min(LONGEST_PAUSE);
 }
 
-fn shrink(tx: &mut Tx<'_>, group: &Group, mut members: Vec<Member>) {
+fn shrink(tx: &mut Tx<'_>, group: &Group) {
     if !group.does(Process::Terminate) {
         return;
     }
+    let mut members = members(&tx.view(), &group.name);
     let actual = count(&members);
     for _ in group.desired..actual {
         let Some(victim) = balance::next_victim(group, &members).cloned() else { return };
@@ -239,17 +245,18 @@ fn shrink(tx: &mut Tx<'_>, group: &Group, mut members: Vec<Member>) {
 }
 
 /// Evens out the zones: launches where there are the fewest first; what is then too much is taken where there are the most.
-fn rebalance(tx: &mut Tx<'_>, group: &Group, members: Vec<Member>) -> Result<Wake, AwsError> {
+fn rebalance(tx: &mut Tx<'_>, group: &Group) -> Result<Wake, AwsError> {
     // A zone that was failing is tried again as soon as it may be, so that the group does not stay lopsided.
     let again = group.zone_failures.values().map(|failure| failure.until).filter(|until| *until > tx.now).min();
     let wake = again.map_or(Wake::OnChange, Wake::At);
-    let settled = members.iter().all(|member| matches!(member.state, Lifecycle::InService | Lifecycle::Standby));
+    let view = tx.view();
+    let settled = of(&view, &group.name).all(|member| matches!(member.state, Lifecycle::InService | Lifecycle::Standby));
     if !settled || !group.does(Process::AZRebalance) || !group.does(Process::Terminate) {
         return Ok(wake);
     }
-    let Some((from, to)) = balance::imbalance(group, &members, tx.now) else { return Ok(wake) };
-    let reason = Reason::Balance { from: from.to_owned(), to: to.to_owned() };
-    Ok(launch(tx, group, members.clone(), reason)?.or(wake))
+    let uneven = balance::imbalance(group, of(&view, &group.name), tx.now);
+    let Some((from, to)) = uneven.map(|(from, to)| (from.to_owned(), to.to_owned())) else { return Ok(wake) };
+    Ok(launch(tx, group, Reason::Balance { from, to })?.or(wake))
 }
 
 fn delete(tx: &mut Tx<'_>, group: &Group) -> Result<Wake, AwsError> {

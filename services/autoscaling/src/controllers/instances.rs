@@ -3,9 +3,11 @@
 use crate::activities;
 use crate::controllers::groups;
 use crate::model::{ActivityStatus, Group, Health, Hook, Lifecycle, Member, Process, Transition, Waiting};
-use crate::neighbours::{self, Instance};
+use crate::neighbours::{self, Instance, Standing};
 use std::time::Duration;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake, ids};
+use zonal_ec2::shapes::InstanceStateName;
+use zonal_elbv2::shapes::TargetHealthStateEnum;
 use zonal_wire::AwsError;
 
 /// The controller's name, for waking it.
@@ -50,19 +52,19 @@ impl Controller for Instances {
             tx.remove::<Member>(key);
             return Ok(Wake::OnChange);
         };
+        if member.state == Lifecycle::InService {
+            return serve(tx, &group, member);
+        }
         let seen = neighbours::instance(tx, key)?;
-        match member.state {
-            Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed => come_in(tx, &group, member, seen.as_ref()),
-            Lifecycle::InService => serve(tx, &group, member, seen.as_ref()),
-            Lifecycle::Standby => {
-                if seen.as_ref().is_none_or(Instance::is_gone) {
-                    remove(tx, &member);
-                }
-                Ok(Wake::OnChange)
+        if member.state.is_pending() {
+            come_in(tx, &group, member, seen.as_ref())
+        } else if member.state.is_terminating() {
+            go_out(tx, &group, member, seen.as_ref())
+        } else {
+            if seen.is_none_or(|instance| instance.is_gone()) {
+                remove(tx, &member);
             }
-            Lifecycle::Terminating | Lifecycle::TerminatingWait | Lifecycle::TerminatingProceed => {
-                go_out(tx, &group, member, seen.as_ref())
-            }
+            Ok(Wake::OnChange)
         }
     }
 }
@@ -96,7 +98,7 @@ fn come_in(tx: &mut Tx<'_>, group: &Group, mut member: Member, seen: Option<&Ins
         activities::begin_termination(tx, &group, &member, cause);
         return Ok(Wake::OnChange);
     }
-    if !seen.is_some_and(|instance| instance.state == "running") {
+    if !seen.is_some_and(Instance::is_running) {
         return Ok(Wake::OnChange);
     }
     if member.state == Lifecycle::Pending {
@@ -141,21 +143,21 @@ fn register(tx: &mut Tx<'_>, group: &Group, member: &mut Member) -> Result<(), A
 }
 
 /// In service: registered where it should be, and healthy or not.
-fn serve(tx: &mut Tx<'_>, group: &Group, mut member: Member, seen: Option<&Instance>) -> Result<Wake, AwsError> {
-    let lost = seen.is_none_or(Instance::is_lost);
-    if !lost {
+fn serve(tx: &mut Tx<'_>, group: &Group, mut member: Member) -> Result<Wake, AwsError> {
+    let standing = neighbours::standing(tx, &member.id)?;
+    if standing != Standing::Lost {
         register(tx, group, &mut member)?;
     }
     let mut wake = Wake::OnChange;
     if group.does(Process::HealthCheck) && member.health == Health::Healthy {
         let grace = Duration::from_secs(u64::try_from(group.grace).unwrap_or(0));
         let graced = member.in_service.map(|since| since + grace).filter(|until| *until > tx.now);
-        let why = if lost {
+        let why = if standing == Standing::Lost {
             Some("an EC2 health check indicating it has been terminated or stopped.".to_owned())
         } else if let Some(until) = graced {
             wake = Wake::At(until);
             None
-        } else if neighbours::is_impaired(tx, &member.id)? {
+        } else if standing == Standing::Impaired {
             Some("EC2 instance status checks failure.".to_owned())
         } else if group.checks_load_balancer() && fails_load_balancer(tx, &member)? {
             Some("an ELB system health check failure.".to_owned())
@@ -172,7 +174,7 @@ fn serve(tx: &mut Tx<'_>, group: &Group, mut member: Member, seen: Option<&Insta
 
 fn fails_load_balancer(tx: &mut Tx<'_>, member: &Member) -> Result<bool, AwsError> {
     for arn in &member.registered {
-        if neighbours::target_state(tx, arn, &member.id)?.as_deref() == Some("unhealthy") {
+        if neighbours::target_state(tx, arn, &member.id)? == Some(TargetHealthStateEnum::Unhealthy) {
             return Ok(true);
         }
     }
@@ -207,7 +209,7 @@ fn go_out(tx: &mut Tx<'_>, group: &Group, mut member: Member, seen: Option<&Inst
     if member.state == Lifecycle::TerminatingWait {
         return Ok(waited(tx, group, member));
     }
-    if seen.is_some_and(|instance| instance.state != "shutting-down") {
+    if seen.is_some_and(|instance| instance.state != InstanceStateName::ShuttingDown) {
         neighbours::terminate(tx, &member.id)?;
     }
     Ok(Wake::OnChange)
@@ -224,7 +226,7 @@ pub fn deregister(tx: &mut Tx<'_>, member: &mut Member) -> Result<(), AwsError> 
 
 fn still_draining(tx: &mut Tx<'_>, member: &mut Member) -> Result<bool, AwsError> {
     for arn in member.draining.clone() {
-        if neighbours::target_state(tx, &arn, &member.id)?.as_deref() != Some("draining") {
+        if neighbours::target_state(tx, &arn, &member.id)? != Some(TargetHealthStateEnum::Draining) {
             member.draining.remove(&arn);
         }
     }

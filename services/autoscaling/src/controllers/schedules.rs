@@ -31,13 +31,12 @@ impl Controller for Schedules {
         if schedule.next > tx.now {
             return Ok(Wake::At(schedule.next));
         }
-        if let Some(mut group) = tx.get::<Group>(&schedule.group).cloned() {
-            if group.state == GroupState::Active && group.does(Process::ScheduledActions) {
-                let sizes = Sizes { min: schedule.min, max: schedule.max, desired: schedule.desired };
-                // Sizes that contradict each other by now change nothing, as on AWS.
-                if resize(&mut group, &sizes, "a scheduled action update", tx.now).is_ok() {
-                    tx.put(group);
-                }
+        let group = tx.get::<Group>(&schedule.group).cloned();
+        if let Some(mut group) = group.filter(|group| group.state == GroupState::Active && group.does(Process::ScheduledActions)) {
+            let sizes = Sizes { min: schedule.min, max: schedule.max, desired: schedule.desired };
+            // Sizes that contradict each other by now change nothing, as on AWS.
+            if resize(&mut group, &sizes, "a scheduled action update", tx.now).is_ok() {
+                tx.put(group);
             }
         }
         let next = schedule

@@ -2,10 +2,10 @@
 
 use crate::balance::TERMINATION_POLICIES;
 use crate::errors::Error;
-use crate::model::{Group, GroupState, Place, Template};
+use crate::model::{Group, GroupState, Place, Protection, Template};
 use crate::neighbours;
 use crate::operations::{hooks, tags};
-use crate::shapes::{CreateAutoScalingGroupOutput, CreateAutoScalingGroupType, LaunchTemplateSpecification};
+use crate::shapes::{CreateAutoScalingGroupOutput, CreateAutoScalingGroupType, DeletionProtection, LaunchTemplateSpecification};
 use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::regions::Region;
 use zonal_cloud::{Tx, ids};
@@ -77,6 +77,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
         suspended: BTreeMap::new(),
         metrics: BTreeSet::new(),
         state: GroupState::Active,
+        protection: input.deletion_protection.map(protection).unwrap_or_default(),
         tags: BTreeMap::new(),
         termination_policies: termination_policies(&input.termination_policies)?,
         protect_new: input.new_instances_protected_from_scale_in.unwrap_or(false),
@@ -155,6 +156,15 @@ pub fn places(tx: &mut Tx<'_>, subnets: Option<&str>, zones: &[String]) -> Resul
         }
     }
     Ok((places, true))
+}
+
+/// What deletion is protected from.
+pub fn protection(given: DeletionProtection) -> Protection {
+    match given {
+        DeletionProtection::None => Protection::None,
+        DeletionProtection::PreventForceDeletion => Protection::Force,
+        DeletionProtection::PreventAllDeletion => Protection::All,
+    }
 }
 
 /// Checks a group's least and most.

@@ -1,6 +1,6 @@
 //! ExecutePolicy: what a user, or an alarm, makes a policy do.
 
-use crate::controllers::groups::members;
+use crate::controllers::groups::of;
 use crate::errors::Error;
 use crate::model::{Group, Lifecycle, Process};
 use crate::neighbours;
@@ -82,7 +82,7 @@ fn seconds(group: &Group, own: Option<i32>) -> i32 {
 fn capacity(tx: &Tx<'_>, group: &Group, warmup: i32) -> Capacity {
     let warmup = Duration::from_secs(u64::try_from(warmup).unwrap_or(0));
     let (mut warm, mut warming) = (0, 0);
-    for member in members(&tx.view(), &group.name).iter().filter(|member| member.state.counts()) {
+    for member in of(&tx.view(), &group.name).filter(|member| member.state.counts()) {
         let is_warm = member.state == Lifecycle::InService && member.in_service.is_some_and(|since| since + warmup <= tx.now);
         if is_warm {
             warm += 1;

@@ -1,13 +1,13 @@
 //! Groups: update, delete, describe.
 
 use crate::errors::Error;
-use crate::model::{ActivityStatus, Activity, Group, GroupState, Health, Lifecycle, Member, Template};
+use crate::model::{Activity, ActivityStatus, Group, GroupState, Health, Lifecycle, Member, Protection, Template};
 use crate::neighbours;
-use crate::operations::create_group::{bounds, health_check, places, refuse, template_of, termination_policies, within};
+use crate::operations::create_group::{bounds, health_check, places, protection, refuse, template_of, termination_policies, within};
 use crate::operations::{active_group, group, paged};
 use crate::shapes::{
     AutoScalingGroup, AutoScalingGroupNamesType, AutoScalingGroupsType, AvailabilityZoneDistribution, CapacityDistributionStrategy,
-    DeleteAutoScalingGroupOutput, DeleteAutoScalingGroupType, EnabledMetric, Instance, LaunchTemplateSpecification, SuspendedProcess,
+    DeleteAutoScalingGroupOutput, DeleteAutoScalingGroupType, DeletionProtection, EnabledMetric, Instance, LaunchTemplateSpecification, SuspendedProcess,
     TagDescription, TrafficSourceIdentifier, UpdateAutoScalingGroupOutput, UpdateAutoScalingGroupType,
 };
 use std::collections::BTreeMap;
@@ -88,6 +88,7 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<Upd
     if let Some(seconds) = input.max_instance_lifetime {
         group.max_lifetime = (seconds > 0).then_some(seconds);
     }
+    group.protection = input.deletion_protection.map_or(group.protection, protection);
     group.capacity_rebalance = input.capacity_rebalance.or(group.capacity_rebalance);
     group.context = input.context.clone().or(group.context);
     group.service_role = input.service_linked_role_arn.clone().or(group.service_role);
@@ -98,8 +99,12 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<Upd
 /// DeleteAutoScalingGroup: without force only an empty one.
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteAutoScalingGroupType) -> Result<DeleteAutoScalingGroupOutput, AwsError> {
     let mut group = group(&tx.view(), &input.auto_scaling_group_name)?;
+    let forced = input.force_delete.unwrap_or(false);
+    if group.protection == Protection::All || (forced && group.protection == Protection::Force) {
+        return Err(Error::ResourceInUse(format!("The AutoScalingGroup {} is protected from deletion.", group.name)).into());
+    }
     let has_members = tx.list::<Member>().any(|member| member.group == group.name);
-    if !input.force_delete.unwrap_or(false) {
+    if !forced {
         if has_members || group.desired > 0 {
             return Err(Error::ResourceInUse(
                 "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group."
@@ -270,6 +275,11 @@ fn shape(scope: &Scope, group: &Group, members: &[&Member]) -> AutoScalingGroup 
         capacity_rebalance: group.capacity_rebalance,
         context: group.context.clone(),
         default_instance_warmup: group.warmup,
+        deletion_protection: Some(match group.protection {
+            Protection::None => DeletionProtection::None,
+            Protection::Force => DeletionProtection::PreventForceDeletion,
+            Protection::All => DeletionProtection::PreventAllDeletion,
+        }),
         traffic_sources: group.target_groups.iter().map(source).collect(),
         availability_zone_distribution: Some(AvailabilityZoneDistribution {
             capacity_distribution_strategy: Some(CapacityDistributionStrategy::BalancedBestEffort),

@@ -1,7 +1,7 @@
 //! Instances of groups: described, judged, protected, attached and detached.
 
 use crate::activities;
-use crate::controllers::groups::{count, members};
+use crate::controllers::groups::{count, of};
 use crate::controllers::instances::deregister;
 use crate::errors::Error;
 use crate::model::{ActivityStatus, Activity, Group, Health, Lifecycle, Member};
@@ -97,7 +97,7 @@ pub fn attach(tx: &mut Tx<'_>, input: &AttachInstancesQuery) -> Result<AttachIns
             return Err(Error::Validation(format!("Instance {id} is already part of an AutoScalingGroup.")).into());
         }
         let found = neighbours::instance(tx, id)?
-            .filter(|found| found.state == "running")
+            .filter(neighbours::Instance::is_running)
             .ok_or_else(|| Error::Validation(format!("Invalid Instance ID(s): {id} is not in a running state.")))?;
         if !group.zones().contains(found.zone.as_str()) {
             return Err(Error::Validation(format!("Instance {id} is not in an Availability Zone of the AutoScalingGroup.")).into());
@@ -183,7 +183,7 @@ pub fn check_shrink(group: &Group, by: usize, decrement: bool, verb: &str) -> Re
 /// Begins the activity of an instance that leaves (or stands aside), and lowers the desired capacity with it where it should.
 pub fn leave(tx: &mut Tx<'_>, group: &mut Group, member: &Member, description: String, how: &str, decrement: bool) -> Activity {
     let now = tx.now.iso8601();
-    let before = count(&members(&tx.view(), &group.name));
+    let before = count(of(&tx.view(), &group.name));
     let mut cause = format!("At {now} instance {} was {how} in response to a user request", member.id);
     if decrement {
         cause = format!("{cause}, shrinking the capacity from {before} to {}", before - 1);

@@ -105,10 +105,8 @@ fn check_steps(steps: &[Step]) -> Result<(), Error> {
     let mut sorted: Vec<&Step> = steps.iter().collect();
     sorted.sort_by(|a, b| a.lower.unwrap_or(f64::NEG_INFINITY).total_cmp(&b.lower.unwrap_or(f64::NEG_INFINITY)));
     for step in &sorted {
-        if let (Some(lower), Some(upper)) = (step.lower, step.upper) {
-            if lower >= upper {
-                return Err(Error::Validation("MetricIntervalLowerBound must be less than MetricIntervalUpperBound".to_owned()));
-            }
+        if step.lower.zip(step.upper).is_some_and(|(lower, upper)| lower >= upper) {
+            return Err(Error::Validation("MetricIntervalLowerBound must be less than MetricIntervalUpperBound".to_owned()));
         }
         if step.lower.is_none() && step.upper.is_none() && steps.len() > 1 {
             return Err(Error::Validation("Step adjustment intervals can't overlap".to_owned()));

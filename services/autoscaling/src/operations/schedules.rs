@@ -36,10 +36,8 @@ fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result
     if start.is_some_and(|start| start < tx.now) {
         return Err(Error::Validation("Given start time is in the past".to_owned()));
     }
-    if let (Some(start), Some(end)) = (start, input.end_time) {
-        if end <= start {
-            return Err(Error::Validation("End time must be after start time.".to_owned()));
-        }
+    if start.zip(input.end_time).is_some_and(|(start, end)| end <= start) {
+        return Err(Error::Validation("End time must be after start time.".to_owned()));
     }
     let next = match &input.recurrence {
         Some(text) => {

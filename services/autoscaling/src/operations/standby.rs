@@ -1,7 +1,7 @@
 //! Standby: an instance stands aside, and comes back.
 
 use crate::activities;
-use crate::controllers::groups::{count, members};
+use crate::controllers::groups::{count, of};
 use crate::controllers::instances::deregister;
 use crate::errors::Error;
 use crate::model::{Activity, ActivityStatus, Lifecycle, Member};
@@ -57,7 +57,7 @@ pub fn exit(tx: &mut Tx<'_>, input: &ExitStandbyQuery) -> Result<ExitStandbyAnsw
         if member.state != Lifecycle::Standby {
             return Err(Error::Validation(format!("The instance {} is not in Standby.", member.id)).into());
         }
-        let before = count(&members(&tx.view(), &group.name));
+        let before = count(of(&tx.view(), &group.name));
         let cause = format!(
             "At {} instance {} was moved out of standby in response to a user request, increasing the capacity from {before} to {}.",
             tx.now.iso8601(),

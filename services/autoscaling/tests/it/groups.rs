@@ -179,6 +179,18 @@ fn a_forced_delete_terminates_all_and_then_the_group_is_gone() {
 }
 
 #[test]
+fn a_protected_group_is_not_deleted() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (0, 0, 1), json!({ "DeletionProtection": "prevent-force-deletion" }));
+    let delete = |force: bool| yard.try_call("autoscaling", "DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "ForceDelete": force }));
+    assert_eq!(delete(true).unwrap_err().code, "ResourceInUse");
+    yard.scaling("UpdateAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "DeletionProtection": "prevent-all-deletion" }));
+    assert_eq!(delete(false).unwrap_err().code, "ResourceInUse");
+    yard.scaling("UpdateAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "DeletionProtection": "none" }));
+    delete(false).unwrap();
+}
+
+#[test]
 fn hooks_hold_an_instance_until_they_are_completed_or_their_time_is_over() {
     let yard = Yard::new();
     let hook = |name: &str, turn: &str| {

@@ -1,7 +1,7 @@
 //! PutMetricAlarm.
 
 use crate::errors::Error;
-use crate::model::{Alarm, AlarmState, Comparison, HistoryKind, MetricId, Missing, Watched};
+use crate::model::{Alarm, AlarmState, Comparison, HistoryKind, MetricId, TreatMissing, Watched};
 use crate::operations::alarm_history::record;
 use crate::operations::tags;
 use crate::query;
@@ -26,7 +26,7 @@ pub fn put(tx: &mut Tx<'_>, input: &PutMetricAlarmInput) -> Result<PutMetricAlar
     }
     let missing = match input.treat_missing_data.as_deref() {
         None => None,
-        Some(name) => Some(Missing::parse(name).ok_or_else(|| {
+        Some(name) => Some(TreatMissing::parse(name).ok_or_else(|| {
             Error::Validation(format!("Invalid value '{name}' for TreatMissingData: valid are breaching, notBreaching, ignore, missing."))
         })?),
     };

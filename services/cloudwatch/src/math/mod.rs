@@ -1,0 +1,167 @@
+//! Metric math: the expressions that GetMetricData and alarms take.
+//!
+//! Source: "Using math expressions with CloudWatch metrics" in the CloudWatch user guide. What is not here is refused by name.
+
+mod evaluate;
+mod parse;
+
+pub use evaluate::{Scope, Value};
+pub use parse::parse;
+
+use std::collections::BTreeMap;
+
+/// Values by the second at which their period begins.
+pub type Values = BTreeMap<i64, f64>;
+
+/// A parsed expression.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// `1.5`
+    Number(f64),
+    /// The result of another query.
+    Id(String),
+    /// `NAME(…)`
+    Call(Function, Vec<Expression>),
+    /// `-x`
+    Negative(Box<Expression>),
+    /// `x + y`
+    Binary(Operator, Box<Expression>, Box<Expression>),
+    /// `[m1, m2]`
+    Array(Vec<Expression>),
+    /// `REPEAT`, `LINEAR`: a bare word as an argument.
+    Word(String),
+}
+
+/// An operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "their names say it")]
+pub enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Power,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    And,
+    Or,
+}
+
+/// A function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are AWS's")]
+pub enum Function {
+    Abs,
+    Avg,
+    Ceil,
+    DatapointCount,
+    Diff,
+    Fill,
+    Floor,
+    If,
+    Max,
+    Metrics,
+    Min,
+    Period,
+    Rate,
+    RunningSum,
+    StdDev,
+    Sum,
+    TimeSeries,
+}
+
+impl Function {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "ABS" => Self::Abs,
+            "AVG" => Self::Avg,
+            "CEIL" => Self::Ceil,
+            "DATAPOINT_COUNT" => Self::DatapointCount,
+            "DIFF" => Self::Diff,
+            "FILL" => Self::Fill,
+            "FLOOR" => Self::Floor,
+            "IF" => Self::If,
+            "MAX" => Self::Max,
+            "METRICS" => Self::Metrics,
+            "MIN" => Self::Min,
+            "PERIOD" => Self::Period,
+            "RATE" => Self::Rate,
+            "RUNNING_SUM" => Self::RunningSum,
+            "STDDEV" => Self::StdDev,
+            "SUM" => Self::Sum,
+            "TIME_SERIES" => Self::TimeSeries,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluate(text: &str) -> Result<Value, String> {
+        let results = BTreeMap::from([
+            ("m1".to_owned(), Values::from([(0, 1.0), (60, 2.0), (180, 4.0)])),
+            ("m2".to_owned(), Values::from([(0, 10.0), (60, 20.0), (120, 30.0)])),
+        ]);
+        let metrics = ["m1".to_owned(), "m2".to_owned()];
+        let scope = Scope { results: &results, metrics: &metrics, period: 60, range: (0, 240) };
+        scope.evaluate(&parse(text)?)
+    }
+
+    fn check(text: &str, expected: &[(i64, f64)]) {
+        assert_eq!(evaluate(text), Ok(Value::Series(expected.iter().copied().collect())), "{text}");
+    }
+
+    #[test]
+    fn operators_bind_as_in_arithmetic() {
+        assert_eq!(evaluate("1 + 2 * 3 ^ 2 - -4"), Ok(Value::Scalar(23.0)));
+        assert_eq!(evaluate("(1 + 2) * 3"), Ok(Value::Scalar(9.0)));
+        assert_eq!(evaluate("1 < 2 AND 2 >= 3"), Ok(Value::Scalar(0.0)));
+    }
+
+    #[test]
+    fn two_series_meet_where_both_have_a_value() {
+        check("m1 + m2", &[(0, 11.0), (60, 22.0)]);
+        check("m2 / m1 * 100", &[(0, 1000.0), (60, 1000.0)]);
+    }
+
+    #[test]
+    fn an_aggregate_of_an_array_is_a_series_and_of_a_series_a_number() {
+        check("SUM([m1, m2])", &[(0, 11.0), (60, 22.0), (120, 30.0), (180, 4.0)]);
+        check("MAX(METRICS())", &[(0, 10.0), (60, 20.0), (120, 30.0), (180, 4.0)]);
+        assert_eq!(evaluate("AVG(m2)"), Ok(Value::Scalar(20.0)));
+    }
+
+    #[test]
+    fn fill_puts_values_where_none_are() {
+        check("FILL(m1, 0)", &[(0, 1.0), (60, 2.0), (120, 0.0), (180, 4.0)]);
+        check("FILL(m1, REPEAT)", &[(0, 1.0), (60, 2.0), (120, 2.0), (180, 4.0)]);
+        check("FILL(m1, LINEAR)", &[(0, 1.0), (60, 2.0), (120, 3.0), (180, 4.0)]);
+    }
+
+    #[test]
+    fn if_rate_and_diff() {
+        check("IF(m1 > 1, m1, 0)", &[(0, 0.0), (60, 2.0), (180, 4.0)]);
+        check("RATE(m2)", &[(60, 10.0 / 60.0), (120, 10.0 / 60.0)]);
+        check("DIFF(m1)", &[(60, 1.0), (180, 2.0)]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, said) in [
+            ("m1 +", "it ends too early"),
+            ("SEARCH('x')", "unexpected '''"),
+            ("ANOMALY_DETECTION_BAND(m1)", "the function ANOMALY_DETECTION_BAND is not supported"),
+            ("m9", "there is no query with the id m9"),
+            ("m1 m2", "unexpected 'm2'"),
+        ] {
+            assert_eq!(evaluate(text), Err(said.to_owned()), "{text}");
+        }
+        assert!(parse(&"(".repeat(100_000)).is_err());
+    }
+}
