@@ -166,7 +166,7 @@ impl<'a> Scope<'a> {
         };
         match routed {
             Routed::Multivalue(members) => {
-                let healthy: Vec<&Member> = usable(members.iter());
+                let healthy: Vec<&Member> = usable(members.iter(), |member| member);
                 let start = start(draw, healthy.len());
                 let chosen = healthy.iter().cycle().skip(start).take(healthy.len().min(MAX_MULTIVALUE));
                 chosen.for_each(|member| push(&member.content, draw));
@@ -251,30 +251,23 @@ fn pick(routed: &Routed, draw: u64) -> Option<&Content> {
     match routed {
         Routed::Simple(content) => Some(content),
         Routed::Multivalue(members) => {
-            let healthy: Vec<&Member> = usable(members.iter());
+            let healthy: Vec<&Member> = usable(members.iter(), |member| member);
             healthy.get(start(draw, healthy.len())).map(|member| &member.content)
         }
         Routed::Weighted(members) => {
-            let any_weight = members.iter().any(|(weight, member)| *weight > 0 && member.health == Health::Healthy);
-            let any_healthy = members.iter().any(|(_, member)| member.health == Health::Healthy);
-            let weight_of = |(weight, member): &(u8, Member)| match (any_weight, any_healthy, member.health) {
-                (true, _, Health::Healthy) => u64::from(*weight),
-                (true, _, Health::Unhealthy) | (false, true, Health::Unhealthy) => 0,
-                (false, true, Health::Healthy) => 1,
-                (false, false, _) => u64::from(*weight),
-            };
-            let total: u64 = members.iter().map(weight_of).sum();
-            if total == 0 {
-                return members.get(start(draw, members.len())).map(|(_, member)| &member.content);
-            }
-            let mut left = draw % total;
-            let chosen = members.iter().find(|member| {
-                let weight = weight_of(member);
-                let hit = left < weight;
-                left = left.saturating_sub(weight);
-                hit
+            let candidates: Vec<&(u8, Member)> = usable(members.iter(), |(_, member)| member);
+            let total: u64 = candidates.iter().map(|(weight, _)| u64::from(*weight)).sum();
+            let mut left = draw.checked_rem(total);
+            let chosen = candidates.iter().find(|(weight, _)| match left {
+                Some(before) => {
+                    left = before.checked_sub((*weight).into());
+                    left.is_none()
+                }
+                None => false,
             });
-            chosen.map(|(_, member)| &member.content)
+            // Without weights, all are alike.
+            let any = || candidates.get(start(draw, candidates.len()));
+            chosen.or_else(any).map(|(_, member)| &member.content)
         }
         Routed::Failover { primary, secondary } => {
             let healthy = |member: &&Member| member.health == Health::Healthy;
@@ -284,10 +277,10 @@ fn pick(routed: &Routed, draw: u64) -> Option<&Content> {
     }
 }
 
-/// The healthy members, or all where none is.
-fn usable<'a>(members: impl Iterator<Item = &'a Member> + Clone) -> Vec<&'a Member> {
-    let healthy: Vec<&Member> = members.clone().filter(|member| member.health == Health::Healthy).collect();
-    if healthy.is_empty() { members.collect() } else { healthy }
+/// The healthy ones, or all where none is.
+fn usable<'a, T>(all: impl Iterator<Item = &'a T> + Clone, member: impl Fn(&T) -> &Member) -> Vec<&'a T> {
+    let healthy: Vec<&T> = all.clone().filter(|one| member(one).health == Health::Healthy).collect();
+    if healthy.is_empty() { all.collect() } else { healthy }
 }
 
 impl Records {
