@@ -3,6 +3,7 @@
 
 mod commands;
 mod daemon;
+mod lab;
 mod settings;
 
 use clap::Parser;

@@ -1,14 +1,14 @@
 //! The command line.
 
-mod api;
+pub mod api;
 mod break_;
 mod coverage;
-mod down;
+pub mod down;
 mod env;
 mod inspect;
 mod run_daemon;
 mod status;
-mod up;
+pub mod up;
 
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
@@ -52,6 +52,9 @@ enum Command {
     /// Break something on purpose
     #[command(after_help = "Examples:\n  zonal break instance i-0123456789abcdef0\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a")]
     Break(break_::BreakArguments),
+    /// Deploy, load, break and measure a case
+    #[command(after_help = "Examples:\n  sudo zonal lab whatsthetime\n  zonal lab whatsthetime --world sim --phase 5 --json")]
+    Lab(crate::lab::LabArguments),
     /// An instance's console output
     Logs(inspect::LogsArguments),
     /// Print what is implemented, as Markdown
@@ -72,6 +75,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Status(arguments) => exit(status::run(&arguments)),
         Command::Env(arguments) => exit(env::run(&arguments)),
         Command::Break(arguments) => exit(break_::run(&arguments)),
+        Command::Lab(arguments) => crate::lab::run(&arguments),
         Command::Logs(arguments) => exit(inspect::logs(&arguments)),
         Command::Coverage => exit(coverage::run()),
         Command::Daemon(arguments) => exit(run_daemon::daemon(&arguments)),
@@ -105,11 +109,13 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    fn said(text: impl Display) -> Self {
+    /// An error that says itself.
+    pub fn said(text: impl Display) -> Self {
         Self::Said(text.to_string())
     }
 
-    fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+    /// A file's.
+    pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File { path: path.into(), source }
     }
 }

@@ -7,7 +7,7 @@ use hyper::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
-use zonal_cloud::{Clock, Scope};
+use zonal_cloud::{Clock, Cloud, Scope};
 use zonal_ec2::faults;
 use zonal_ec2::model::{Instance, ZoneOutage};
 use zonal_wire::AwsError;
@@ -60,7 +60,7 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
             Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         },
         (&Method::POST, "/_zonal/break") => match serde_json::from_slice::<Break>(body) {
-            Ok(what) => match break_it(daemon, &what) {
+            Ok(what) => match break_it(&daemon.cloud, &what) {
                 Ok(text) => json_answer(StatusCode::OK, &json!({ "done": text })),
                 Err(error) => problem(StatusCode::BAD_REQUEST, &error.message),
             },
@@ -143,10 +143,10 @@ fn status(daemon: &Daemon) -> Response<Full<Bytes>> {
 ///
 /// # Errors
 /// There is nothing like it.
-pub fn break_it(daemon: &Daemon, what: &Break) -> Result<String, AwsError> {
+pub fn break_it(cloud: &Cloud, what: &Break) -> Result<String, AwsError> {
     // An outage is recorded in one place for the whole world.
     let everywhere = Scope::new(zonal_cloud::DEFAULT_ACCOUNT, Scope::GLOBAL);
-    daemon.cloud.act(&everywhere, "break", |tx| match what {
+    cloud.act(&everywhere, "break", |tx| match what {
         Break::Instance { id } => {
             faults::crash_instance(tx, id)?;
             Ok(format!("{id} is dead: its processes were killed, and its status checks fail"))
