@@ -6,7 +6,8 @@ use std::path::Path;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../../services");
+    // A new service is in the lock file; watching its directory would rebuild this on every change there.
+    println!("cargo::rerun-if-changed=../../Cargo.lock");
     let mut services: Vec<String> = std::fs::read_dir("../../services")
         .unwrap_or_else(|error| panic!("services: {error}"))
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
