@@ -1,0 +1,8 @@
+//! Stacks over the real services and a virtual world, as a client sees them.
+
+mod change_sets;
+mod failures;
+mod lifecycle;
+mod phases;
+mod refusals;
+mod yard;

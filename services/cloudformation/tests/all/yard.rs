@@ -1,0 +1,260 @@
+//! A region of its own for each test: all services over a virtual world, and a clock that jumps from event to event.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
+use zonal_sim::{Costs, Sim};
+use zonal_wire::{AwsError, Time};
+
+/// 2026-11-24T16:00:00Z
+const START: i64 = 1_795_536_000;
+
+struct Virtual(AtomicI64);
+
+impl Clock for Virtual {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Which of the engine's calls fails: counted from the start, or by the operation's name.
+#[derive(Default)]
+pub struct Faults {
+    count: AtomicUsize,
+    nth: Mutex<Option<usize>>,
+    named: Mutex<Option<String>>,
+}
+
+impl Faults {
+    fn of(&self, operation: &str) -> Option<AwsError> {
+        let reads = ["Describe", "List", "Get"].iter().any(|prefix| operation.starts_with(prefix));
+        let named = self.named.lock().unwrap().as_deref() == Some(operation);
+        if named {
+            return Some(AwsError::client("Injected", format!("{operation} fails in this test")));
+        }
+        if reads {
+            return None;
+        }
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        (*self.nth.lock().unwrap() == Some(number)).then(|| AwsError::client("Injected", format!("{operation} fails in this test")))
+    }
+
+    /// How many calls have changed something so far.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The call that fails from here: the next but `nth`; `None` lets all pass.
+    pub fn fail_nth(&self, nth: Option<usize>) {
+        self.count.store(0, Ordering::Relaxed);
+        *self.nth.lock().unwrap() = nth;
+    }
+
+    /// Every call of an operation fails.
+    pub fn fail_named(&self, operation: Option<&str>) {
+        *self.named.lock().unwrap() = operation.map(str::to_owned);
+    }
+}
+
+/// A region and its world.
+pub struct Yard {
+    pub cloud: Cloud,
+    pub faults: Arc<Faults>,
+    sim: Arc<Sim>,
+    clock: Arc<Virtual>,
+    scope: Scope,
+}
+
+impl Yard {
+    /// An empty region, kept in memory.
+    pub fn new() -> Self {
+        let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
+        let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
+        Self::over(None, sim, clock, Arc::default())
+    }
+
+    /// An empty region, kept in a file.
+    pub fn stored(path: &Path) -> Self {
+        let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
+        let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
+        Self::over(Some(path), sim, clock, Arc::default())
+    }
+
+    /// The same region and world under a new daemon, as after `kill -9` of the old one.
+    pub fn reopened(self, path: &Path) -> Self {
+        let Yard { cloud, faults, sim, clock, .. } = self;
+        drop(cloud);
+        Self::over(Some(path), sim, clock, faults)
+    }
+
+    fn over(path: Option<&Path>, sim: Arc<Sim>, clock: Arc<Virtual>, faults: Arc<Faults>) -> Self {
+        let interrupt = faults.clone();
+        let services: Vec<Box<dyn Service>> = vec![
+            Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
+            Box::new(zonal_elbv2::Elbv2),
+            Box::new(zonal_autoscaling::AutoScaling),
+            Box::new(zonal_route53::Route53),
+            Box::new(zonal_cloudwatch::CloudWatch),
+            Box::new(zonal_ssm::Ssm),
+            Box::new(zonal_cloudformation::CloudFormation::interrupted(Arc::new(move |operation| interrupt.of(operation)))),
+        ];
+        let config = CloudConfig { path: path.map(Path::to_owned), sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let cloud = Cloud::open(config, services, sim.clone(), clock.clone()).unwrap();
+        cloud.start();
+        Self { cloud, faults, sim, clock, scope: Scope::new("000000000000", "us-east-1") }
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Calls an operation as a user.
+    pub fn try_call(&self, service: &str, operation: &str, input: Value) -> Result<Value, AwsError> {
+        let (service, api) = self.cloud.apis().find(|(name, _)| *name == service).unwrap();
+        let facts = api.operation(operation).unwrap_or_else(|| panic!("{operation}"));
+        let mut typed = (facts.new_input)();
+        zonal_wire::value::from_json(&input, &mut *typed).unwrap_or_else(|error| panic!("{operation}: {error}"));
+        let request = Prepared {
+            service,
+            operation: facts.name,
+            scope: self.scope.clone(),
+            caller: Caller::User { access_key: "000000000000".to_owned() },
+            input: typed,
+        };
+        self.cloud.request(&request).map(|output| zonal_wire::value::to_json(&*output))
+    }
+
+    /// The same, where it must succeed.
+    pub fn call(&self, service: &str, operation: &str, input: Value) -> Value {
+        self.try_call(service, operation, input).unwrap_or_else(|error| panic!("{operation}: {error}"))
+    }
+
+    /// Calls CloudFormation.
+    pub fn stacks(&self, operation: &str, input: Value) -> Value {
+        self.call("cloudformation", operation, input)
+    }
+
+    /// Calls CloudFormation, which must refuse; gives the message.
+    #[track_caller]
+    pub fn refused(&self, operation: &str, input: Value) -> String {
+        match self.try_call("cloudformation", operation, input) {
+            Ok(output) => panic!("{operation} should have been refused: {output:#}"),
+            Err(error) => error.message,
+        }
+    }
+
+    /// Lets the next thing happen: one job, or one event of the world. `false` where nothing will before `end`.
+    pub fn tick(&self, end: Time) -> bool {
+        let due = self.cloud.run_due().map_or(end, |due| due);
+        let next = self.sim.due().map_or(due, |world| due.min(Time(world))).max(self.now()).min(end);
+        self.clock.0.store(next.0, Ordering::Relaxed);
+        for report in self.sim.advance(next.0) {
+            self.cloud.report(&report);
+        }
+        next < end
+    }
+
+    /// Lets virtual time pass, event by event.
+    pub fn pass(&self, time: Duration) {
+        let end = self.now() + time;
+        while self.tick(end) {}
+        self.cloud.run_due();
+    }
+
+    /// A stack as it is described; `null` where there is none.
+    pub fn stack(&self, name: &str) -> Value {
+        let found = self.try_call("cloudformation", "DescribeStacks", json!({"StackName": name}));
+        found.map_or(Value::Null, |found| found["Stacks"][0].clone())
+    }
+
+    /// A stack's status; empty where there is none.
+    pub fn status(&self, name: &str) -> String {
+        self.stack(name)["StackStatus"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Lets time pass until a stack's status is final, which must be `wanted` (nothing, for a stack that is gone).
+    #[track_caller]
+    pub fn until(&self, name: &str, wanted: &str) {
+        let end = self.now() + Duration::from_secs(900);
+        while self.status(name).ends_with("IN_PROGRESS") {
+            assert!(self.now() < end, "{name} stays {}: {:#?}", self.status(name), self.events(name));
+            self.tick(end);
+        }
+        let (status, events) = (self.status(name), self.events(name));
+        assert_eq!(status, wanted, "{:#}\n{events:#?}", self.stack(name));
+    }
+
+    /// Events, the oldest first: `LogicalId STATUS reason`.
+    pub fn events(&self, name: &str) -> Vec<String> {
+        let found = self.try_call("cloudformation", "DescribeStackEvents", json!({"StackName": name}));
+        let found = found.unwrap_or(Value::Null)["StackEvents"].as_array().cloned().unwrap_or_default();
+        let text = |event: &Value, member: &str| event[member].as_str().unwrap_or_default().to_owned();
+        found
+            .iter()
+            .rev()
+            .map(|event| {
+                let what = [text(event, "LogicalResourceId"), text(event, "ResourceStatus"), text(event, "ResourceStatusReason")];
+                what.join(" ").trim_end().to_owned()
+            })
+            .collect()
+    }
+
+    /// The physical id of a stack's resource.
+    pub fn physical(&self, name: &str, logical: &str) -> String {
+        let found = self.stacks("DescribeStackResource", json!({"StackName": name, "LogicalResourceId": logical}));
+        found["StackResourceDetail"]["PhysicalResourceId"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A stack's output.
+    pub fn output(&self, name: &str, key: &str) -> String {
+        let stack = self.stack(name);
+        let outputs = stack["Outputs"].as_array().cloned().unwrap_or_default();
+        let found = outputs.iter().find(|output| output["OutputKey"] == key);
+        found.and_then(|output| output["OutputValue"].as_str()).unwrap_or_default().to_owned()
+    }
+
+    /// Everything that the account has, for telling what a stack left behind. Terminated instances are nothing.
+    pub fn belongings(&self) -> Vec<String> {
+        const KINDS: [(&str, &str, &str, &str); 13] = [
+            ("ec2", "DescribeVpcs", "Vpcs", "VpcId"),
+            ("ec2", "DescribeSubnets", "Subnets", "SubnetId"),
+            ("ec2", "DescribeInternetGateways", "InternetGateways", "InternetGatewayId"),
+            ("ec2", "DescribeRouteTables", "RouteTables", "RouteTableId"),
+            ("ec2", "DescribeSecurityGroups", "SecurityGroups", "GroupId"),
+            ("ec2", "DescribeAddresses", "Addresses", "AllocationId"),
+            ("ec2", "DescribeNetworkInterfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+            ("ec2", "DescribeLaunchTemplates", "LaunchTemplates", "LaunchTemplateId"),
+            ("elbv2", "DescribeLoadBalancers", "LoadBalancers", "LoadBalancerArn"),
+            ("elbv2", "DescribeTargetGroups", "TargetGroups", "TargetGroupArn"),
+            ("autoscaling", "DescribeAutoScalingGroups", "AutoScalingGroups", "AutoScalingGroupName"),
+            ("route53", "ListHostedZones", "HostedZones", "Id"),
+            ("cloudwatch", "DescribeAlarms", "MetricAlarms", "AlarmName"),
+        ];
+        let mut all = Vec::new();
+        for (service, operation, list, id) in KINDS {
+            let found = self.call(service, operation, json!({}));
+            for item in found[list].as_array().into_iter().flatten() {
+                all.push(format!("{list} {}", item[id].as_str().unwrap_or_default()));
+            }
+        }
+        let instances = self.call("ec2", "DescribeInstances", json!({}));
+        for reservation in instances["Reservations"].as_array().into_iter().flatten() {
+            for instance in reservation["Instances"].as_array().into_iter().flatten() {
+                if instance["State"]["Name"] != "terminated" {
+                    all.push(format!("Instance {} {}", instance["InstanceId"], instance["State"]["Name"]));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A template of the case.
+pub fn phase(number: usize) -> String {
+    let path = format!("{}/../../cases/whatsthetime/phase-{number}.yaml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
