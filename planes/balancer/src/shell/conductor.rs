@@ -49,7 +49,15 @@ pub struct Conductor {
     reports: mpsc::UnboundedSender<Report>,
     balancers: BTreeMap<String, Conducted>,
     slots: u64,
+    /// Balancers whose snapshot is behind their fleet.
+    behind: BTreeSet<String>,
+    /// Reports that wait until snapshots are as they say.
+    unsaid: Vec<Report>,
 }
+
+/// Events that are taken together, at most, before snapshots are made of them: a thousand targets
+/// that answer at once are one new snapshot.
+const BATCH: usize = 256;
 
 /// One balancer, as the conductor knows it.
 struct Conducted {
@@ -97,7 +105,8 @@ impl Conductor {
         events: mpsc::UnboundedSender<Event>,
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        Self { pace, sockets, cores, events, reports, balancers: BTreeMap::new(), slots: 0 }
+        let (balancers, behind, unsaid) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        Self { pace, sockets, cores, events, reports, balancers, slots: 0, behind, unsaid }
     }
 
     /// Runs until told to stop.
@@ -110,6 +119,7 @@ impl Conductor {
                 // First, so that no number of events holds up a check.
                 Some(due) if due <= now => {
                     self.poll(now);
+                    self.settle();
                     continue;
                 }
                 Some(due) => match tokio::time::timeout(self.pace.real(due - now), inbox.recv()).await {
@@ -117,22 +127,52 @@ impl Conductor {
                     Err(_) => continue,
                 },
             };
-            match event {
-                Some(Event::Apply(config, shared)) => self.apply(*config, shared),
-                Some(Event::Remove(id)) => self.remove(&id),
-                Some(Event::Probed { balancer, key, round, outcome }) => {
-                    let now = self.now();
-                    if let Some(one) = self.balancers.get_mut(&balancer) {
-                        let events = one.fleet.finish(&key, round, outcome, now);
-                        self.follow(&balancer, events);
-                    }
+            let mut next = event;
+            for left in (0..BATCH).rev() {
+                match next {
+                    Some(Event::Stop) | None => return,
+                    Some(event) => self.hear(event),
                 }
-                Some(Event::Rested(balancer)) => self.rest(&balancer),
-                Some(Event::Reopen(balancer)) => self.put_doors(&balancer),
-                Some(Event::Recite) => self.recite(),
-                Some(Event::Tick) => {}
-                Some(Event::Stop) | None => return,
+                if left == 0 {
+                    break;
+                }
+                match inbox.try_recv() {
+                    Ok(event) => next = Some(event),
+                    Err(_) => break,
+                }
             }
+            self.settle();
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Apply(config, shared) => self.apply(*config, shared),
+            Event::Remove(id) => self.remove(&id),
+            Event::Probed { balancer, key, round, outcome } => {
+                let now = self.now();
+                if let Some(one) = self.balancers.get_mut(&balancer) {
+                    let events = one.fleet.finish(&key, round, outcome, now);
+                    self.follow(&balancer, events);
+                }
+            }
+            Event::Rested(balancer) => self.rest(&balancer),
+            Event::Reopen(balancer) => self.put_doors(&balancer),
+            Event::Recite => self.recite(),
+            Event::Tick | Event::Stop => {}
+        }
+    }
+
+    /// Makes snapshots as the fleets are, and only then says so.
+    fn settle(&mut self) {
+        for id in std::mem::take(&mut self.behind) {
+            if let Some(one) = self.balancers.get(&id) {
+                one.publish();
+            }
+        }
+        for report in self.unsaid.drain(..) {
+            // Who listens may have stopped; the plane goes on.
+            drop(self.reports.send(report));
         }
     }
 
@@ -174,7 +214,7 @@ impl Conductor {
         self.put_doors(&id);
         self.follow(&id, events);
         let Some(one) = self.balancers.get(&id) else { return };
-        self.report(Report::Applied { balancer: id.clone(), revision: one.config.revision });
+        self.unsaid.push(Report::Applied { balancer: id.clone(), revision: one.config.revision });
         if one.fleet.draining().next().is_some() {
             // A core may be about to send a request by the old snapshot: look once all have passed.
             let token: Arc<dyn Send + Sync> = Arc::new(Passed { balancer: id, events: self.events.clone() });
@@ -221,7 +261,7 @@ impl Conductor {
                 Err(error) => {
                     if one.failed.insert(key.clone()) {
                         let (balancer, listener, node) = (id.to_owned(), listener.id.clone(), key.1);
-                        drop(self.reports.send(Report::ListenFailed { balancer, listener, node, error }));
+                        self.unsaid.push(Report::ListenFailed { balancer, listener, node, error });
                     }
                 }
             }
@@ -239,7 +279,7 @@ impl Conductor {
     fn follow(&mut self, id: &str, events: Events) {
         let Some(one) = self.balancers.get(id) else { return };
         if !events.reports.is_empty() {
-            one.publish();
+            self.behind.insert(id.to_owned());
         }
         for report in events.reports {
             let key =
@@ -250,7 +290,7 @@ impl Conductor {
                 // What waits there belongs to a host that may have died without a word.
                 self.tell(|| Command::Purge(target.slot));
             }
-            self.report(Report::Health(report));
+            self.unsaid.push(Report::Health(report));
         }
         for key in events.expired {
             if let Some(target) = one.targets.get(&key) {
@@ -292,21 +332,16 @@ impl Conductor {
         self.follow(id, events);
     }
 
-    fn recite(&self) {
+    fn recite(&mut self) {
         for (id, one) in &self.balancers {
-            self.report(Report::Applied { balancer: id.clone(), revision: one.config.revision });
-            one.fleet.reports().into_iter().for_each(|health| self.report(Report::Health(health)));
+            self.unsaid.push(Report::Applied { balancer: id.clone(), revision: one.config.revision });
+            self.unsaid.extend(one.fleet.reports().into_iter().map(Report::Health));
         }
     }
 
     /// A core that has ended needs to be told nothing.
     fn tell(&self, command: impl Fn() -> Command) {
         self.cores.iter().for_each(|core| drop(core.send(command())));
-    }
-
-    /// Who listens may have stopped; the plane goes on.
-    fn report(&self, report: Report) {
-        drop(self.reports.send(report));
     }
 }
 

@@ -17,6 +17,9 @@ fn facts<'a>(method: &'a str, target: &'a str, host: &'a str, headers: &'a [http
     Facts { method, target, host, headers, client: Ipv4Addr::new(203, 0, 113, 7), port: 80 }
 }
 
+/// A target: its zone's place, what is wanted of it and what was found.
+type Placed = (usize, TargetState, HealthState);
+
 /// One listener; targets are named by their place.
 struct Stage {
     config: BalancerConfig,
@@ -25,7 +28,7 @@ struct Stage {
 
 impl Stage {
     /// Per group: its weight and its targets' zones, states and health.
-    fn new(groups: &[(u32, Vec<(usize, TargetState, HealthState)>)], cross_zone: bool) -> Self {
+    fn new(groups: &[(u32, Vec<Placed>)], cross_zone: bool) -> Self {
         let (mut health, mut target_groups, mut shares) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (at, (weight, targets)) in groups.iter().enumerate() {
             let mut made = TargetGroup { cross_zone, ..group(&format!("g{at}"), &[]) };
@@ -88,7 +91,7 @@ impl Stage {
     }
 }
 
-fn targets() -> impl Strategy<Value = Vec<(usize, TargetState, HealthState)>> {
+fn targets() -> impl Strategy<Value = Vec<Placed>> {
     let state = prop_oneof![3 => Just(TargetState::Active), 1 => Just(TargetState::Draining)];
     let health = prop::sample::select(vec![
         HealthState::Initial,
