@@ -57,9 +57,12 @@ impl Service for CloudFormation {
     fn operations(&self) -> Vec<Entry> {
         const SPENT: &str = "TokenAlreadyExistsException";
         vec![
-            write::<ops::CreateStack>(lifecycle::create).idempotent::<ops::CreateStack>(|input| input.client_request_token.as_deref(), SPENT),
-            write::<ops::UpdateStack>(lifecycle::update).idempotent::<ops::UpdateStack>(|input| input.client_request_token.as_deref(), SPENT),
-            write::<ops::DeleteStack>(lifecycle::delete).idempotent::<ops::DeleteStack>(|input| input.client_request_token.as_deref(), SPENT),
+            write::<ops::CreateStack>(lifecycle::create)
+                .idempotent::<ops::CreateStack>(|input| input.client_request_token.as_deref(), SPENT),
+            write::<ops::UpdateStack>(lifecycle::update)
+                .idempotent::<ops::UpdateStack>(|input| input.client_request_token.as_deref(), SPENT),
+            write::<ops::DeleteStack>(lifecycle::delete)
+                .idempotent::<ops::DeleteStack>(|input| input.client_request_token.as_deref(), SPENT),
             write::<ops::CancelUpdateStack>(recovery::cancel),
             write::<ops::ContinueUpdateRollback>(recovery::continue_rollback),
             write::<ops::RollbackStack>(recovery::rollback),

@@ -41,7 +41,9 @@ impl Run<'_, '_> {
         let mut stuck: BTreeSet<&str> = self.operation.failed.iter().map(String::as_str).collect();
         loop {
             let before = stuck.len();
-            for candidate in left.iter().filter(|candidate| stuck.contains(candidate.logical_id.as_str())).collect::<Vec<_>>() {
+            for candidate in
+                left.iter().filter(|candidate| stuck.contains(candidate.logical_id.as_str())).collect::<Vec<_>>()
+            {
                 stuck.extend(candidate.thing.needs.iter().map(String::as_str));
             }
             if stuck.len() == before {
@@ -56,7 +58,9 @@ impl Run<'_, '_> {
         let empty: Vec<String> = self
             .resources
             .values()
-            .filter(|resource| resource.doomed && resource.thing.is_none() && resource.status != ResourceStatus::DeleteComplete)
+            .filter(|resource| {
+                resource.doomed && resource.thing.is_none() && resource.status != ResourceStatus::DeleteComplete
+            })
             .filter(|resource| resource.status != ResourceStatus::DeleteSkipped)
             .map(|resource| resource.logical_id.clone())
             .collect();
@@ -76,7 +80,11 @@ impl Run<'_, '_> {
             .flat_map(|resource| {
                 let current = resource.thing.iter().filter(|_| resource.doomed).map(|thing| of(resource, thing, true));
                 // What a replacement left behind goes too when everything does, and on its own otherwise.
-                let before = resource.before.iter().filter(|_| resource.doomed && resource.replaced).map(|thing| of(resource, thing, false));
+                let before = resource
+                    .before
+                    .iter()
+                    .filter(|_| resource.doomed && resource.replaced)
+                    .map(|thing| of(resource, thing, false));
                 let old = resource.old.iter().map(|thing| of(resource, thing, false));
                 current.chain(before).chain(old).collect::<Vec<_>>()
             })
@@ -97,7 +105,8 @@ impl Run<'_, '_> {
                 self.tx.now
             }
         };
-        let result = self.with_handler(id, &thing.type_name, |handler, cx| handler.delete(cx, &thing.id, &thing.properties));
+        let result =
+            self.with_handler(id, &thing.type_name, |handler, cx| handler.delete(cx, &thing.id, &thing.properties));
         let failure = match result {
             Ok(Progress::Done) => {
                 self.note(candidate, ResourceStatus::DeleteComplete, None);
@@ -121,7 +130,9 @@ impl Run<'_, '_> {
         match (candidate.current, self.operation.kind) {
             (false, _) => retain.on_replace,
             // What a failed operation made goes with it; `Retain` keeps it all the same, `RetainExceptOnCreate` does not.
-            (true, OperationKind::Create) => retain.on_delete && !retain.except_on_create && !self.operation.retain_except_on_create,
+            (true, OperationKind::Create) => {
+                retain.on_delete && !retain.except_on_create && !self.operation.retain_except_on_create
+            }
             (true, OperationKind::Update) => {
                 let fresh = self.resources.get(&candidate.logical_id).is_some_and(|resource| resource.fresh);
                 retain.on_delete && !(fresh && (retain.except_on_create || self.operation.retain_except_on_create))

@@ -57,8 +57,12 @@ impl Run<'_, '_> {
 
     /// Looks at what is under way.
     fn go_on(&mut self) {
-        let under_way: Vec<String> =
-            self.resources.values().filter(|resource| resource.work != Work::Idle).map(|resource| resource.logical_id.clone()).collect();
+        let under_way: Vec<String> = self
+            .resources
+            .values()
+            .filter(|resource| resource.work != Work::Idle)
+            .map(|resource| resource.logical_id.clone())
+            .collect();
         for id in under_way {
             self.advance(&id);
         }
@@ -71,7 +75,9 @@ impl Run<'_, '_> {
         match resource.work.clone() {
             Work::Idle => {}
             Work::Creating => {
-                let result = self.with_handler(logical_id, &thing.type_name, |handler, cx| handler.settle(cx, &thing.id, &thing.properties));
+                let result = self.with_handler(logical_id, &thing.type_name, |handler, cx| {
+                    handler.settle(cx, &thing.id, &thing.properties)
+                });
                 match result {
                     Ok(Progress::Done) => self.complete(logical_id, thing.id, thing.properties, thing.needs),
                     Ok(Progress::Waiting | Progress::Held(_)) => {}
@@ -136,7 +142,8 @@ impl Run<'_, '_> {
             .iter()
             .filter(|(id, needs)| {
                 let idle = self.resources.get(*id).is_none_or(|resource| resource.work == Work::Idle);
-                idle && !self.operation.done.contains(*id) && needs.iter().all(|need| self.operation.done.contains(need))
+                idle && !self.operation.done.contains(*id)
+                    && needs.iter().all(|need| self.operation.done.contains(need))
             })
             .map(|(id, _)| id.clone())
             .collect();
@@ -147,7 +154,8 @@ impl Run<'_, '_> {
 
     fn start(&mut self, target: &Target, id: &str) {
         let declared = &target.template.resources[id];
-        let evaluated = self.evaluate(&target.deployment, |scope| scope.properties(&target.template, &target.conditions, id));
+        let evaluated =
+            self.evaluate(&target.deployment, |scope| scope.properties(&target.template, &target.conditions, id));
         let needs = target.needs[id].clone();
         let now = self.tx.now;
         let (stack, fresh) = (self.stack.id.clone(), !self.resources.contains_key(id));
@@ -258,7 +266,8 @@ impl Run<'_, '_> {
             OperationKind::Update | OperationKind::Delete => {
                 self.status(StackStatus::UpdateCompleteCleanupInProgress, None);
                 self.operation.failed.clear();
-                self.operation.phase = Phase::Cleanup { end: StackStatus::UpdateComplete, failed: StackStatus::UpdateComplete };
+                self.operation.phase =
+                    Phase::Cleanup { end: StackStatus::UpdateComplete, failed: StackStatus::UpdateComplete };
             }
         }
     }

@@ -27,7 +27,10 @@ pub fn evaluate(
         }
         let Some(value) = evaluator.value(&declared.value)? else { continue };
         let value = scalar(&value).ok_or_else(|| {
-            TemplateError::at(declared.at, "Template format error: The Value field of every Outputs member must evaluate to a String.")
+            TemplateError::at(
+                declared.at,
+                "Template format error: The Value field of every Outputs member must evaluate to a String.",
+            )
         })?;
         let export = declared.export.as_ref().map(|export| evaluator.text(export, "Export")).transpose()?;
         outputs.push(Output { key: key.clone(), value, description: declared.description.clone(), export });
@@ -69,8 +72,11 @@ impl Run<'_, '_> {
                 return Err(TemplateError::new(format!("Duplicate Export names: [{name}]")));
             }
             if let Some(other) = self.tx.get::<Export>(name).filter(|export| export.stack != self.stack.id) {
-                let owner = self.tx.get::<Stack>(&other.stack).map_or(other.stack.as_str(), |stack| stack.name.as_str());
-                return Err(TemplateError::new(format!("Export with name {name} is already exported by stack {owner}")));
+                let owner =
+                    self.tx.get::<Stack>(&other.stack).map_or(other.stack.as_str(), |stack| stack.name.as_str());
+                return Err(TemplateError::new(format!(
+                    "Export with name {name} is already exported by stack {owner}"
+                )));
             }
         }
         for export in self.tx.list::<Export>().filter(|export| export.stack == self.stack.id) {
@@ -81,7 +87,11 @@ impl Run<'_, '_> {
             let users = importers(&self.tx.view(), &export.name);
             if !users.is_empty() {
                 let what = if kept.is_some() { "updated" } else { "deleted" };
-                return Err(TemplateError::new(format!("Export {} cannot be {what} as it is in use by {}", export.name, users.join(" and "))));
+                return Err(TemplateError::new(format!(
+                    "Export {} cannot be {what} as it is in use by {}",
+                    export.name,
+                    users.join(" and ")
+                )));
             }
         }
         Ok(outputs)
@@ -100,8 +110,12 @@ impl Run<'_, '_> {
 
     /// Takes the stack's exports back.
     pub(super) fn unpublish(&mut self) {
-        let own: Vec<String> =
-            self.tx.list::<Export>().filter(|export| export.stack == self.stack.id).map(|export| export.name.clone()).collect();
+        let own: Vec<String> = self
+            .tx
+            .list::<Export>()
+            .filter(|export| export.stack == self.stack.id)
+            .map(|export| export.name.clone())
+            .collect();
         own.iter().for_each(|name| self.tx.remove::<Export>(name));
     }
 

@@ -8,8 +8,8 @@ use zonal_cloud::Tx;
 
 use super::{Interrupt, StackScope, outputs, run};
 use crate::model::{
-    Deployment, Output, PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement, Stack, StackResource, TemplateText,
-    Thing,
+    Deployment, Output, PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement, Stack, StackResource,
+    TemplateText, Thing,
 };
 use crate::template::eval::KNOWN_AFTER_APPLY;
 use crate::template::{Template, TemplateError, graph, parse};
@@ -36,7 +36,8 @@ pub fn plan(
     interrupt: &Interrupt,
 ) -> Result<Plan, TemplateError> {
     let resources = run::resources_of(tx, &stack.id);
-    let resources: BTreeMap<String, StackResource> = resources.into_iter().filter(|(_, resource)| resource.thing.is_some()).collect();
+    let resources: BTreeMap<String, StackResource> =
+        resources.into_iter().filter(|(_, resource)| resource.thing.is_some()).collect();
     retyped(template, &resources)?;
     let mut unknown = BTreeSet::new();
     let none = BTreeSet::new();
@@ -63,17 +64,23 @@ pub fn plan(
         }
         if let Some(action) = action {
             let physical_id = thing.map(|thing| thing.id.clone());
-            changes.insert(id.clone(), PlannedChange { logical_id: id, physical_id, type_name: declared.type_name.clone(), action });
+            changes.insert(
+                id.clone(),
+                PlannedChange { logical_id: id, physical_id, type_name: declared.type_name.clone(), action },
+            );
         }
     }
     for (id, resource) in resources.iter().filter(|(id, _)| !dependencies.needs.contains_key(*id)) {
         let retain = resource.thing.as_ref().is_some_and(|thing| thing.retain.on_delete);
-        changes.insert(id.clone(), PlannedChange {
-            logical_id: id.clone(),
-            physical_id: resource.physical_id().map(str::to_owned),
-            type_name: resource.type_name.clone(),
-            action: PlannedAction::Remove { retain },
-        });
+        changes.insert(
+            id.clone(),
+            PlannedChange {
+                logical_id: id.clone(),
+                physical_id: resource.physical_id().map(str::to_owned),
+                type_name: resource.type_name.clone(),
+                action: PlannedAction::Remove { retain },
+            },
+        );
     }
     let scope = StackScope::new(tx, (stack, target), &resources, &unknown, interrupt);
     let outputs = outputs::evaluate(template, &conditions, &scope)?;
@@ -85,14 +92,22 @@ pub fn plan(
 fn retyped(template: &Template, resources: &BTreeMap<String, StackResource>) -> Result<(), TemplateError> {
     let retyped: Vec<&str> = resources
         .values()
-        .filter(|resource| template.resources.get(&resource.logical_id).is_some_and(|declared| declared.type_name != resource.type_name))
+        .filter(|resource| {
+            template
+                .resources
+                .get(&resource.logical_id)
+                .is_some_and(|declared| declared.type_name != resource.type_name)
+        })
         .map(|resource| resource.logical_id.as_str())
         .collect();
     match retyped.first().and_then(|id| template.resources.get(*id)) {
         None => Ok(()),
         Some(first) => Err(TemplateError::at(
             first.type_at,
-            format!("Update of resource type is not permitted. The new template modifies resource type of the following resources: [{}]", retyped.join(", ")),
+            format!(
+                "Update of resource type is not permitted. The new template modifies resource type of the following resources: [{}]",
+                retyped.join(", ")
+            ),
         )),
     }
 }
@@ -103,7 +118,8 @@ fn modification(thing: &Thing, properties: &Value) -> Option<PlannedAction> {
     if changed.is_empty() {
         return None;
     }
-    let text = |value: Option<&Value>| value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text =
+        |value: Option<&Value>| value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     let planned: Vec<PlannedProperty> = changed
         .iter()
         .map(|property| {

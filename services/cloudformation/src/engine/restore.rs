@@ -54,13 +54,18 @@ impl Run<'_, '_> {
 
     /// An update goes back: what it made is to be deleted, what it replaced is taken up again, what it changed is changed back.
     pub(super) fn restore(&mut self) {
-        let under_way: Vec<String> =
-            self.resources.values().filter(|resource| resource.work != Work::Idle).map(|resource| resource.logical_id.clone()).collect();
+        let under_way: Vec<String> = self
+            .resources
+            .values()
+            .filter(|resource| resource.work != Work::Idle)
+            .map(|resource| resource.logical_id.clone())
+            .collect();
         for id in under_way {
             self.advance(&id);
         }
         if self.operation.failed.is_empty() {
-            let waiting: Vec<String> = self.resources.keys().filter(|id| !self.operation.done.contains(*id)).cloned().collect();
+            let waiting: Vec<String> =
+                self.resources.keys().filter(|id| !self.operation.done.contains(*id)).cloned().collect();
             for id in waiting {
                 self.restore_one(&id);
             }

@@ -10,7 +10,8 @@ use zonal_wire::{AwsError, Time};
 use super::events::{self, Subject};
 use super::{Interrupt, StackScope};
 use crate::model::{
-    Deployment, Operation, OperationKind, Phase, ResourceStatus, Stack, StackResource, StackStatus, TemplateText, Thing, Work,
+    Deployment, Operation, OperationKind, Phase, ResourceStatus, Stack, StackResource, StackStatus, TemplateText,
+    Thing, Work,
 };
 use crate::template::{Template, TemplateError};
 use crate::types::{self, Context, Failure};
@@ -91,7 +92,8 @@ impl<'a, 't> Run<'a, 't> {
     /// When the creation has taken too long, if that was asked for.
     pub(super) fn creation_deadline(&self) -> Option<Time> {
         let minutes = u64::try_from(self.stack.timeout_minutes?).ok()?;
-        (self.operation.kind == OperationKind::Create).then(|| self.operation.started + Duration::from_secs(60 * minutes))
+        (self.operation.kind == OperationKind::Create)
+            .then(|| self.operation.started + Duration::from_secs(60 * minutes))
     }
 
     /// The template that the stack is being brought to.
@@ -123,7 +125,8 @@ impl<'a, 't> Run<'a, 't> {
         type_name: &str,
         act: impl FnOnce(&'static dyn types::Handler, &mut Context<'_, '_>) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let known = types::named(type_name).ok_or_else(|| Failure::Unfit(format!("Unrecognized resource type {type_name}")))?;
+        let known =
+            types::named(type_name).ok_or_else(|| Failure::Unfit(format!("Unrecognized resource type {type_name}")))?;
         let token = ids::uuid(self.tx.chance());
         let none = BTreeMap::new();
         let deployment = self.operation.target.as_ref().or(self.stack.current.as_ref());

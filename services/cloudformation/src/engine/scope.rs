@@ -34,7 +34,15 @@ impl<'a, 't> StackScope<'a, 't> {
         unknown: &'a BTreeSet<String>,
         interrupt: &'a Interrupt,
     ) -> Self {
-        StackScope { tx: RefCell::new(tx), stack, deployment, resources, interrupt, unknown, imports: RefCell::default() }
+        StackScope {
+            tx: RefCell::new(tx),
+            stack,
+            deployment,
+            resources,
+            interrupt,
+            unknown,
+            imports: RefCell::default(),
+        }
     }
 
     /// The names of the exports used.
@@ -118,7 +126,10 @@ impl Scope for StackScope<'_, '_> {
             interrupt: self.interrupt,
         };
         known.handler.attribute(&mut cx, id, properties, attribute).map_err(|failure| {
-            TemplateError::new(format!("Unable to retrieve {attribute} attribute for {}, with error message {failure}", known.name))
+            TemplateError::new(format!(
+                "Unable to retrieve {attribute} attribute for {}, with error message {failure}",
+                known.name
+            ))
         })
     }
 
@@ -131,8 +142,9 @@ impl Scope for StackScope<'_, '_> {
     fn zones(&self, region: &str) -> Result<Vec<String>, TemplateError> {
         let own = self.tx.borrow().scope.region.clone();
         let region = if region.is_empty() { &*own } else { region };
-        let known = Region::named(region)
-            .ok_or_else(|| TemplateError::new(format!("Template error: Fn::GetAZs does not know the region {region}")))?;
+        let known = Region::named(region).ok_or_else(|| {
+            TemplateError::new(format!("Template error: Fn::GetAZs does not know the region {region}"))
+        })?;
         Ok(known.zones().map(|(name, _)| name).collect())
     }
 }

@@ -9,12 +9,13 @@ use super::{begin, must_be_updatable, operation, parameters, tag_list};
 use crate::engine::{plan, record_event};
 use crate::errors::Error;
 use crate::model::{
-    ChangeSet, ChangeSetStatus, ExecutionStatus, OnFailure, OperationKind, PlannedAction, PlannedChange, PlannedProperty,
-    PlannedReplacement, Stack, StackStatus, TemplateText,
+    ChangeSet, ChangeSetStatus, ExecutionStatus, OnFailure, OperationKind, PlannedAction, PlannedChange,
+    PlannedProperty, PlannedReplacement, Stack, StackStatus, TemplateText,
 };
 use crate::shapes;
 
-const NO_CHANGES: &str = "The submitted information didn't contain changes. Submit different information to create a change set.";
+const NO_CHANGES: &str =
+    "The submitted information didn't contain changes. Submit different information to create a change set.";
 
 /// The change set of that id, or of that name in a stack.
 pub fn find<'v>(view: &View<'v>, name: &str, stack: Option<&str>) -> Result<&'v ChangeSet, Error> {
@@ -22,13 +23,17 @@ pub fn find<'v>(view: &View<'v>, name: &str, stack: Option<&str>) -> Result<&'v 
     if name.starts_with("arn:") {
         return view.get::<ChangeSet>(name).ok_or_else(missing);
     }
-    let stack = stack.ok_or_else(|| Error::validation("StackName must be specified if ChangeSetName is not specified as an ARN."))?;
+    let stack = stack
+        .ok_or_else(|| Error::validation("StackName must be specified if ChangeSetName is not specified as an ARN."))?;
     let stack = super::find(view, stack)?;
     view.list::<ChangeSet>().find(|set| set.stack == stack.id && set.name == name).ok_or_else(missing)
 }
 
 /// CreateChangeSet. The plan is made at once: what AWS shows as pending first is complete here.
-pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateChangeSetInput) -> Result<shapes::CreateChangeSetOutput, AwsError> {
+pub fn create(
+    tx: &mut Tx<'_>,
+    input: &shapes::CreateChangeSetInput,
+) -> Result<shapes::CreateChangeSetOutput, AwsError> {
     let creates = match input.change_set_type {
         None | Some(shapes::ChangeSetType::Update) => false,
         Some(shapes::ChangeSetType::Create) => true,
@@ -40,7 +45,10 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateChangeSetInput) -> Result<s
         (None, false) => return Err(Error::validation(format!("Stack [{}] does not exist", input.stack_name)).into()),
         (Some(stack), true) if stack.status == StackStatus::ReviewInProgress => (stack, false),
         (Some(_), true) => {
-            let message = format!("Stack [{}] already exists and cannot be created again with the changeSet [{}].", input.stack_name, input.change_set_name);
+            let message = format!(
+                "Stack [{}] already exists and cannot be created again with the changeSet [{}].",
+                input.stack_name, input.change_set_name
+            );
             return Err(Error::validation(message).into());
         }
         (Some(stack), false) => {
@@ -70,7 +78,9 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateChangeSetInput) -> Result<s
     }
     keep_text(tx, &mut stack, &mut prepared);
     let (status, reason, execution, changes) = match plan {
-        Ok(plan) if plan.changes_anything => (ChangeSetStatus::CreateComplete, None, ExecutionStatus::Available, plan.changes),
+        Ok(plan) if plan.changes_anything => {
+            (ChangeSetStatus::CreateComplete, None, ExecutionStatus::Available, plan.changes)
+        }
         Ok(_) => (ChangeSetStatus::Failed, Some(NO_CHANGES.to_owned()), ExecutionStatus::Unavailable, Vec::new()),
         Err(error) => (ChangeSetStatus::Failed, Some(error.to_string()), ExecutionStatus::Unavailable, Vec::new()),
     };
@@ -98,7 +108,10 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateChangeSetInput) -> Result<s
 }
 
 /// DescribeChangeSet.
-pub fn describe(view: &View<'_>, input: &shapes::DescribeChangeSetInput) -> Result<shapes::DescribeChangeSetOutput, AwsError> {
+pub fn describe(
+    view: &View<'_>,
+    input: &shapes::DescribeChangeSetInput,
+) -> Result<shapes::DescribeChangeSetOutput, AwsError> {
     let set = find(view, &input.change_set_name, input.stack_name.as_deref())?;
     let stack = view.get::<Stack>(&set.stack);
     let values = input.include_property_values.unwrap_or(false);
@@ -165,7 +178,11 @@ fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
         details: properties.iter().map(|property| detail(property, values)).collect(),
         ..Default::default()
     };
-    shapes::Change { type_: Some(shapes::ChangeType::Resource), hook_invocation_count: None, resource_change: Some(resource_change) }
+    shapes::Change {
+        type_: Some(shapes::ChangeType::Resource),
+        hook_invocation_count: None,
+        resource_change: Some(resource_change),
+    }
 }
 
 fn detail(property: &PlannedProperty, values: bool) -> shapes::ResourceChangeDetail {
@@ -186,13 +203,20 @@ fn detail(property: &PlannedProperty, values: bool) -> shapes::ResourceChangeDet
             ..Default::default()
         }),
         evaluation: Some(if property.known { EvaluationType::Static } else { EvaluationType::Dynamic }),
-        change_source: Some(if property.known { ChangeSource::DirectModification } else { ChangeSource::ResourceReference }),
+        change_source: Some(if property.known {
+            ChangeSource::DirectModification
+        } else {
+            ChangeSource::ResourceReference
+        }),
         causing_entity: None,
     }
 }
 
 /// ExecuteChangeSet.
-pub fn execute(tx: &mut Tx<'_>, input: &shapes::ExecuteChangeSetInput) -> Result<shapes::ExecuteChangeSetOutput, AwsError> {
+pub fn execute(
+    tx: &mut Tx<'_>,
+    input: &shapes::ExecuteChangeSetInput,
+) -> Result<shapes::ExecuteChangeSetOutput, AwsError> {
     let set = find(&tx.view(), &input.change_set_name, input.stack_name.as_deref())?.clone();
     if set.execution != ExecutionStatus::Available {
         let message = format!("ChangeSet [{}] cannot be executed in its current status of [{}]", set.id, set.status);
@@ -214,7 +238,8 @@ pub fn execute(tx: &mut Tx<'_>, input: &shapes::ExecuteChangeSetInput) -> Result
     operation.keep_on_failure = input.disable_rollback.unwrap_or(false) || set.on_failure == Some(OnFailure::DoNothing);
     operation.retain_except_on_create = input.retain_except_on_create.unwrap_or(false);
     // The others were planned from what the stack is about to be no more.
-    let others: Vec<ChangeSet> = tx.list::<ChangeSet>().filter(|other| other.stack == set.stack && other.id != set.id).cloned().collect();
+    let others: Vec<ChangeSet> =
+        tx.list::<ChangeSet>().filter(|other| other.stack == set.stack && other.id != set.id).cloned().collect();
     others.iter().for_each(|other| forget(tx, other, true));
     tx.update::<ChangeSet, _>(&set.id, |set| set.execution = ExecutionStatus::ExecuteInProgress);
     begin(tx, stack, operation, status);
@@ -222,7 +247,10 @@ pub fn execute(tx: &mut Tx<'_>, input: &shapes::ExecuteChangeSetInput) -> Result
 }
 
 /// DeleteChangeSet. One that is not there is deleted.
-pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteChangeSetInput) -> Result<shapes::DeleteChangeSetOutput, AwsError> {
+pub fn delete(
+    tx: &mut Tx<'_>,
+    input: &shapes::DeleteChangeSetInput,
+) -> Result<shapes::DeleteChangeSetOutput, AwsError> {
     let set = match find(&tx.view(), &input.change_set_name, input.stack_name.as_deref()) {
         Ok(set) => set.clone(),
         Err(Error::ChangeSetNotFound(_)) => return Ok(shapes::DeleteChangeSetOutput::default()),
@@ -238,7 +266,8 @@ pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteChangeSetInput) -> Result<s
 
 /// Drops a change set, and its text unless the stack has it now.
 fn forget(tx: &mut Tx<'_>, set: &ChangeSet, with_text: bool) {
-    let current = tx.get::<Stack>(&set.stack).and_then(|stack| stack.current.as_ref()).map(|deployment| deployment.text);
+    let current =
+        tx.get::<Stack>(&set.stack).and_then(|stack| stack.current.as_ref()).map(|deployment| deployment.text);
     if with_text && current != Some(set.target.text) {
         tx.remove::<TemplateText>(&TemplateText::key_of(&set.stack, set.target.text));
     }

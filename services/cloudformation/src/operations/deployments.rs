@@ -45,9 +45,13 @@ pub struct Prepared {
 /// A template's text as a request gives it.
 pub fn inline(body: Option<&str>, url: Option<&str>) -> Result<Option<String>, Error> {
     match (body, url) {
-        (Some(_), Some(_)) => Err(Error::validation("Either Template URL or Template Body must be specified, but not both.")),
+        (Some(_), Some(_)) => {
+            Err(Error::validation("Either Template URL or Template Body must be specified, but not both."))
+        }
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(Error::validation("TemplateURL must reference a valid S3 object to which you have access.")),
+        (None, Some(_)) => {
+            Err(Error::validation("TemplateURL must reference a valid S3 object to which you have access."))
+        }
         (Some(body), None) if body.len() > parse::MAX_INLINE_BYTES => Err(Error::validation(format!(
             "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to {}",
             parse::MAX_INLINE_BYTES
@@ -72,7 +76,11 @@ pub fn prepare(tx: &mut Tx<'_>, stack: Option<&Stack>, request: &Request<'_>) ->
             let stored = tx.get::<TemplateText>(&TemplateText::key_of(&stack.id, current.text));
             stored.map(|stored| stored.text.clone()).ok_or_else(|| Error::validation("the stack's template is gone"))?
         }
-        (Some(_), _, true) => return Err(Error::validation("You cannot specify both usePreviousTemplate and Template Body/Template URL.")),
+        (Some(_), _, true) => {
+            return Err(Error::validation(
+                "You cannot specify both usePreviousTemplate and Template Body/Template URL.",
+            ));
+        }
         _ => return Err(Error::validation("Either Template URL or Template Body must be specified.")),
     };
     let template = checked(&text)?;
@@ -80,7 +88,8 @@ pub fn prepare(tx: &mut Tx<'_>, stack: Option<&Stack>, request: &Request<'_>) ->
     let previous = current.map_or(&none, |(_, current)| &current.given);
     let given = parameters::resolve(&template.parameters, &given(request.parameters)?, previous)?;
     let resolved = look_up(tx, &template, &given)?;
-    let secret = template.parameters.iter().filter(|(_, parameter)| parameter.no_echo).map(|(name, _)| name.clone()).collect();
+    let secret =
+        template.parameters.iter().filter(|(_, parameter)| parameter.no_echo).map(|(name, _)| name.clone()).collect();
     let tags = match current {
         Some((_, current)) if request.tags.is_empty() => current.tags.clone(),
         _ => super::tag_map(request.tags),
@@ -118,11 +127,17 @@ fn given(parameters: &[shapes::Parameter]) -> Result<BTreeMap<String, Given>, Er
         };
         let value = match (&parameter.parameter_value, parameter.use_previous_value) {
             (Some(_), Some(true)) => {
-                return Err(Error::validation(format!("Invalid input for parameter key {key}. Cannot specify usePreviousValue as true and non empty value for a parameter")));
+                return Err(Error::validation(format!(
+                    "Invalid input for parameter key {key}. Cannot specify usePreviousValue as true and non empty value for a parameter"
+                )));
             }
             (None, Some(true)) => Given::Previous,
             (Some(value), _) => Given::Value(value.clone()),
-            (None, _) => return Err(Error::validation(format!("Invalid input for parameter key {key}. Either UsePreviousValue or ParameterValue must be specified"))),
+            (None, _) => {
+                return Err(Error::validation(format!(
+                    "Invalid input for parameter key {key}. Either UsePreviousValue or ParameterValue must be specified"
+                )));
+            }
         };
         if given.insert(key.clone(), value).is_some() {
             return Err(Error::validation(format!("Duplicate parameter key: {key}")));
@@ -132,9 +147,17 @@ fn given(parameters: &[shapes::Parameter]) -> Result<BTreeMap<String, Given>, Er
 }
 
 /// What `Ref` of each parameter gives: SSM names looked up, ids seen to exist, lists split.
-fn look_up(tx: &mut Tx<'_>, template: &Template, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, Value>, Error> {
+fn look_up(
+    tx: &mut Tx<'_>,
+    template: &Template,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Value>, Error> {
     let names = |wanted: fn(&ParameterType) -> bool| -> Vec<&String> {
-        given.iter().filter(|(name, _)| template.parameters.get(*name).is_some_and(|parameter| wanted(&parameter.kind))).map(|(_, value)| value).collect()
+        given
+            .iter()
+            .filter(|(name, _)| template.parameters.get(*name).is_some_and(|parameter| wanted(&parameter.kind)))
+            .map(|(_, value)| value)
+            .collect()
     };
     let stored = fetch(tx, &names(|kind| matches!(kind, ParameterType::Ssm(_) | ParameterType::SsmName)))?;
     let mut resolved = BTreeMap::new();
@@ -156,7 +179,12 @@ fn look_up(tx: &mut Tx<'_>, template: &Template, given: &BTreeMap<String, String
 
 fn fetch(tx: &mut Tx<'_>, names: &[&String]) -> Result<BTreeMap<String, String>, Error> {
     let mut found = BTreeMap::new();
-    let missing = |names: &[&str]| Error::validation(format!("Unable to fetch parameters [{}] from parameter store for this account.", names.join(",")));
+    let missing = |names: &[&str]| {
+        Error::validation(format!(
+            "Unable to fetch parameters [{}] from parameter store for this account.",
+            names.join(",")
+        ))
+    };
     for chunk in names.chunks(10) {
         let all: Vec<&str> = chunk.iter().map(|name| name.as_str()).collect();
         let answer = tx.call_json("ssm", "GetParameters", &json!({"Names": all})).map_err(|_| missing(&all))?;
@@ -184,6 +212,8 @@ fn must_exist(tx: &mut Tx<'_>, existing: Existing, name: &str, value: &str) -> R
         Existing::HostedZone => ("route53", "GetHostedZone", json!({"Id": value})),
     };
     tx.call_json(service, operation, &input).map(drop).map_err(|_| {
-        Error::validation(format!("Parameter validation failed: parameter value {value} for parameter name {name} does not exist"))
+        Error::validation(format!(
+            "Parameter validation failed: parameter value {value} for parameter name {name} does not exist"
+        ))
     })
 }

@@ -12,13 +12,19 @@ use crate::shapes;
 const PAGE: usize = 100;
 
 /// DescribeStacks.
-pub fn describe(view: &View<'_>, input: &shapes::DescribeStacksInput) -> Result<shapes::DescribeStacksOutput, AwsError> {
+pub fn describe(
+    view: &View<'_>,
+    input: &shapes::DescribeStacksInput,
+) -> Result<shapes::DescribeStacksOutput, AwsError> {
     if let Some(name) = &input.stack_name {
         return Ok(shapes::DescribeStacksOutput { stacks: vec![shape(view, find(view, name)?)], next_token: None });
     }
     let living = newest_first(view).filter(|(_, stack)| stack.status != StackStatus::DeleteComplete);
     let (stacks, next_token) = page(living, input.next_token.as_deref())?;
-    Ok(shapes::DescribeStacksOutput { stacks: stacks.into_iter().map(|stack| shape(view, stack)).collect(), next_token })
+    Ok(shapes::DescribeStacksOutput {
+        stacks: stacks.into_iter().map(|stack| shape(view, stack)).collect(),
+        next_token,
+    })
 }
 
 /// Whether the stack named is under way.
@@ -37,10 +43,8 @@ pub fn list(view: &View<'_>, input: &shapes::ListStacksInput) -> Result<shapes::
 
 /// Stacks with keys that sort the newest first.
 fn newest_first<'v>(view: &View<'v>) -> impl Iterator<Item = (String, &'v Stack)> {
-    let mut all: Vec<_> = view
-        .list::<Stack>()
-        .map(|stack| (format!("{:020}/{}", i64::MAX - stack.created.0, stack.id), stack))
-        .collect();
+    let mut all: Vec<_> =
+        view.list::<Stack>().map(|stack| (format!("{:020}/{}", i64::MAX - stack.created.0, stack.id), stack)).collect();
     all.sort_by(|(left, _), (right, _)| left.cmp(right));
     all.into_iter()
 }

@@ -12,14 +12,19 @@ use crate::shapes;
 const PAGE: usize = 100;
 
 /// DescribeStackEvents: the newest first.
-pub fn describe(view: &View<'_>, input: &shapes::DescribeStackEventsInput) -> Result<shapes::DescribeStackEventsOutput, AwsError> {
-    let stack = find(view, &input.stack_name).map_err(|_| Error::validation(format!("Stack [{}] does not exist", input.stack_name)))?;
+pub fn describe(
+    view: &View<'_>,
+    input: &shapes::DescribeStackEventsInput,
+) -> Result<shapes::DescribeStackEventsOutput, AwsError> {
+    let stack = find(view, &input.stack_name)
+        .map_err(|_| Error::validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     let events: Vec<&StackEvent> = view.list::<StackEvent>().filter(|event| event.stack == stack.id).collect();
-    let numbered = events.into_iter().enumerate().map(|(number, event)| (format!("{:012}", usize::MAX / 2 - number), event));
+    let numbered =
+        events.into_iter().enumerate().map(|(number, event)| (format!("{:012}", usize::MAX / 2 - number), event));
     let mut newest: Vec<_> = numbered.collect();
     newest.reverse();
-    let (events, next_token) =
-        pages::page(newest, input.next_token.as_deref(), Some(PAGE)).map_err(|_| Error::validation("Invalid NextToken"))?;
+    let (events, next_token) = pages::page(newest, input.next_token.as_deref(), Some(PAGE))
+        .map_err(|_| Error::validation("Invalid NextToken"))?;
     let stack_events = events
         .into_iter()
         .map(|event| shapes::StackEvent {

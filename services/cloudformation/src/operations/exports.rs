@@ -14,8 +14,8 @@ const PAGE: usize = 100;
 /// ListExports.
 pub fn list(view: &View<'_>, input: &shapes::ListExportsInput) -> Result<shapes::ListExportsOutput, AwsError> {
     let all = view.list::<Export>().map(|export| (export.name.clone(), export));
-    let (exports, next_token) =
-        pages::page(all, input.next_token.as_deref(), Some(PAGE)).map_err(|_| Error::validation("Invalid NextToken"))?;
+    let (exports, next_token) = pages::page(all, input.next_token.as_deref(), Some(PAGE))
+        .map_err(|_| Error::validation("Invalid NextToken"))?;
     let exports = exports
         .into_iter()
         .map(|export| shapes::Export {

@@ -16,7 +16,9 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateStackInput) -> Result<shape
         return Err(Error::AlreadyExists(format!("Stack [{}] already exists", input.stack_name)).into());
     }
     let on_failure = match (input.on_failure, input.disable_rollback) {
-        (Some(_), Some(_)) => return Err(Error::validation("You can specify either DisableRollback or OnFailure, but not both.").into()),
+        (Some(_), Some(_)) => {
+            return Err(Error::validation("You can specify either DisableRollback or OnFailure, but not both.").into());
+        }
         (Some(shapes::OnFailure::DoNothing), _) | (None, Some(true)) => OnFailure::DoNothing,
         (Some(shapes::OnFailure::Delete), _) => OnFailure::Delete,
         (Some(shapes::OnFailure::Rollback), _) | (None, _) => OnFailure::Rollback,
@@ -49,12 +51,17 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateStackInput) -> Result<shape
 
 /// A stack that has nothing yet.
 pub fn new_stack(tx: &mut Tx<'_>, name: &str, on_failure: OnFailure) -> Result<Stack, Error> {
-    let fits = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !fits {
-        return Err(Error::validation(format!("1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*")));
+        return Err(Error::validation(format!(
+            "1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+        )));
     }
     if name.len() > 128 {
-        return Err(Error::validation(format!("1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must have length less than or equal to 128")));
+        return Err(Error::validation(format!(
+            "1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must have length less than or equal to 128"
+        )));
     }
     let uuid = ids::uuid(tx.chance());
     Ok(Stack {
@@ -85,7 +92,9 @@ pub fn never(_: &str) -> Option<AwsError> {
 
 /// UpdateStack.
 pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shapes::UpdateStackOutput, AwsError> {
-    let mut stack = find(&tx.view(), &input.stack_name).cloned().map_err(|_| Error::validation(format!("Stack [{}] does not exist", input.stack_name)))?;
+    let mut stack = find(&tx.view(), &input.stack_name)
+        .cloned()
+        .map_err(|_| Error::validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     must_be_updatable(&stack)?;
     let request = Request {
         body: input.template_body.as_deref(),
@@ -98,7 +107,8 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
         role: input.role_arn.as_deref(),
     };
     let mut prepared = prepare(tx, Some(&stack), &request)?;
-    let plan = plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never).map_err(Error::from)?;
+    let plan = plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never)
+        .map_err(Error::from)?;
     if !plan.changes_anything {
         return Err(Error::validation("No updates are to be performed.").into());
     }
@@ -116,11 +126,16 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
 
 /// DeleteStack. A stack that is not there is deleted.
 pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteStackInput) -> Result<shapes::DeleteStackOutput, AwsError> {
-    let Ok(stack) = find(&tx.view(), &input.stack_name).cloned() else { return Ok(shapes::DeleteStackOutput::default()) };
+    let Ok(stack) = find(&tx.view(), &input.stack_name).cloned() else {
+        return Ok(shapes::DeleteStackOutput::default());
+    };
     use StackStatus::*;
     match stack.status {
         DeleteComplete | DeleteInProgress => return Ok(shapes::DeleteStackOutput::default()),
-        UpdateInProgress | UpdateCompleteCleanupInProgress | UpdateRollbackInProgress | UpdateRollbackCompleteCleanupInProgress => {
+        UpdateInProgress
+        | UpdateCompleteCleanupInProgress
+        | UpdateRollbackInProgress
+        | UpdateRollbackCompleteCleanupInProgress => {
             let message = format!("Stack [{}] cannot be deleted while in status {}", stack.name, stack.status);
             return Err(Error::validation(message).into());
         }
@@ -131,7 +146,10 @@ pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteStackInput) -> Result<shape
         return Err(Error::validation(message).into());
     }
     if !input.retain_resources.is_empty() && stack.status != DeleteFailed {
-        return Err(Error::validation("Invalid operation on stack. RetainResources can only be specified for a stack in the DELETE_FAILED state.").into());
+        return Err(Error::validation(
+            "Invalid operation on stack. RetainResources can only be specified for a stack in the DELETE_FAILED state.",
+        )
+        .into());
     }
     remove(tx, stack, input);
     Ok(shapes::DeleteStackOutput::default())
@@ -139,12 +157,14 @@ pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteStackInput) -> Result<shape
 
 fn remove(tx: &mut Tx<'_>, mut stack: Stack, input: &shapes::DeleteStackInput) {
     let token = input.client_request_token.as_deref();
-    let resources: Vec<StackResource> = tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
+    let resources: Vec<StackResource> =
+        tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
     super::change_sets::forget_all(tx, &stack.id);
     stack.deleted = Some(tx.now);
     if let Some((export, users)) = outputs_in_use(tx, &stack.id) {
         record_event(tx, &mut stack, token, StackStatus::DeleteInProgress, Some("User Initiated"));
-        let reason = format!("Delete canceled. Cannot delete export {export} as it is in use by {}.", users.join(" and "));
+        let reason =
+            format!("Delete canceled. Cannot delete export {export} as it is in use by {}.", users.join(" and "));
         record_event(tx, &mut stack, token, StackStatus::DeleteFailed, Some(&reason));
         tx.remove::<Operation>(&stack.id);
         tx.put(stack);

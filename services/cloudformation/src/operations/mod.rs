@@ -46,7 +46,8 @@ pub fn parameters(deployment: &Deployment) -> Vec<shapes::Parameter> {
         .iter()
         .map(|(key, value)| {
             let secret = deployment.secret.contains(key);
-            let resolved = deployment.resolved.get(key).and_then(serde_json::Value::as_str).filter(|resolved| resolved != value);
+            let resolved =
+                deployment.resolved.get(key).and_then(serde_json::Value::as_str).filter(|resolved| resolved != value);
             shapes::Parameter {
                 parameter_key: Some(key.clone()),
                 parameter_value: Some(if secret { "****".to_owned() } else { value.clone() }),
@@ -72,7 +73,13 @@ pub fn must_be_updatable(stack: &Stack) -> Result<(), Error> {
 }
 
 /// An operation at its beginning.
-pub fn operation(tx: &Tx<'_>, stack: &Stack, kind: OperationKind, target: Option<Deployment>, token: Option<&str>) -> Operation {
+pub fn operation(
+    tx: &Tx<'_>,
+    stack: &Stack,
+    kind: OperationKind,
+    target: Option<Deployment>,
+    token: Option<&str>,
+) -> Operation {
     let (end, failed) = (StackStatus::DeleteComplete, StackStatus::DeleteFailed);
     Operation {
         stack: stack.id.clone(),

@@ -23,7 +23,10 @@ pub fn set(tx: &mut Tx<'_>, input: &shapes::SetStackPolicyInput) -> Result<shape
     let id = find(&tx.view(), &input.stack_name)?.id.clone();
     let body = match (&input.stack_policy_body, &input.stack_policy_url) {
         (Some(body), None) => body.clone(),
-        _ => return Err(Error::validation("Exactly one of StackPolicyBody and StackPolicyURL must be specified; a URL must reference an S3 object.").into()),
+        _ => return Err(Error::validation(
+            "Exactly one of StackPolicyBody and StackPolicyURL must be specified; a URL must reference an S3 object.",
+        )
+        .into()),
     };
     if serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
         return Err(Error::validation("Error validating stack policy: Invalid stack policy").into());

@@ -9,11 +9,17 @@ use crate::model::{Operation, OperationKind, Phase, StackResource, StackStatus};
 use crate::shapes;
 
 /// CancelUpdateStack.
-pub fn cancel(tx: &mut Tx<'_>, input: &shapes::CancelUpdateStackInput) -> Result<shapes::CancelUpdateStackOutput, AwsError> {
+pub fn cancel(
+    tx: &mut Tx<'_>,
+    input: &shapes::CancelUpdateStackInput,
+) -> Result<shapes::CancelUpdateStackOutput, AwsError> {
     let stack = find(&tx.view(), &input.stack_name)?;
     let (id, status) = (stack.id.clone(), stack.status);
     if status != StackStatus::UpdateInProgress {
-        return Err(Error::validation(format!("CancelUpdateStack cannot be called from current stack status {status}")).into());
+        return Err(Error::validation(format!(
+            "CancelUpdateStack cannot be called from current stack status {status}"
+        ))
+        .into());
     }
     tx.update::<Operation, _>(&id, |operation| operation.cancelled = true);
     Ok(shapes::CancelUpdateStackOutput::default())
@@ -26,7 +32,11 @@ pub fn continue_rollback(
 ) -> Result<shapes::ContinueUpdateRollbackOutput, AwsError> {
     let stack = find(&tx.view(), &input.stack_name)?.clone();
     if stack.status != StackStatus::UpdateRollbackFailed {
-        return Err(Error::validation(format!("Stack {} is in {} state and can not be continued.", stack.id, stack.status)).into());
+        return Err(Error::validation(format!(
+            "Stack {} is in {} state and can not be continued.",
+            stack.id, stack.status
+        ))
+        .into());
     }
     let mut operation = operation(tx, &stack, OperationKind::Update, None, input.client_request_token.as_deref());
     operation.phase = Phase::Restore;
@@ -45,11 +55,16 @@ pub fn rollback(tx: &mut Tx<'_>, input: &shapes::RollbackStackInput) -> Result<s
         }
         StackStatus::UpdateFailed => (OperationKind::Update, Phase::Restore, StackStatus::UpdateRollbackInProgress),
         other => {
-            return Err(Error::validation(format!("Stack {} is in {other} state and can not be rolled back.", stack.id)).into());
+            return Err(Error::validation(format!(
+                "Stack {} is in {other} state and can not be rolled back.",
+                stack.id
+            ))
+            .into());
         }
     };
     if kind == OperationKind::Create {
-        let resources: Vec<StackResource> = tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
+        let resources: Vec<StackResource> =
+            tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
         for mut resource in resources {
             resource.doomed = true;
             tx.put(resource);

@@ -21,9 +21,12 @@ pub fn describe_one(
     view: &View<'_>,
     input: &shapes::DescribeStackResourceInput,
 ) -> Result<shapes::DescribeStackResourceOutput, AwsError> {
-    let stack = find(view, &input.stack_name).map_err(|_| Error::validation(format!("Stack '{}' does not exist", input.stack_name)))?;
-    let missing = || Error::validation(format!("Resource {} does not exist for stack {}", input.logical_resource_id, stack.name));
-    let resource = view.get::<StackResource>(&StackResource::key_of(&stack.id, &input.logical_resource_id)).ok_or_else(missing)?;
+    let stack = find(view, &input.stack_name)
+        .map_err(|_| Error::validation(format!("Stack '{}' does not exist", input.stack_name)))?;
+    let missing =
+        || Error::validation(format!("Resource {} does not exist for stack {}", input.logical_resource_id, stack.name));
+    let resource =
+        view.get::<StackResource>(&StackResource::key_of(&stack.id, &input.logical_resource_id)).ok_or_else(missing)?;
     let detail = shapes::StackResourceDetail {
         stack_name: Some(stack.name.clone()),
         stack_id: Some(stack.id.clone()),
@@ -52,10 +55,15 @@ pub fn describe(
             let owner = owner.and_then(|resource| view.get::<Stack>(&resource.stack));
             owner.ok_or_else(|| Error::validation(format!("Stack for {physical} does not exist")))?
         }
-        (Some(_), Some(_)) => return Err(Error::validation("StackName and PhysicalResourceId can't be used together").into()),
-        (None, None) => return Err(Error::validation("Either StackName or PhysicalResourceId must be specified").into()),
+        (Some(_), Some(_)) => {
+            return Err(Error::validation("StackName and PhysicalResourceId can't be used together").into());
+        }
+        (None, None) => {
+            return Err(Error::validation("Either StackName or PhysicalResourceId must be specified").into());
+        }
     };
-    let wanted = |resource: &&&StackResource| input.logical_resource_id.as_ref().is_none_or(|id| *id == resource.logical_id);
+    let wanted =
+        |resource: &&&StackResource| input.logical_resource_id.as_ref().is_none_or(|id| *id == resource.logical_id);
     let stack_resources: Vec<shapes::StackResource> = of(view, stack)
         .iter()
         .filter(wanted)
@@ -76,11 +84,14 @@ pub fn describe(
 }
 
 /// ListStackResources.
-pub fn list(view: &View<'_>, input: &shapes::ListStackResourcesInput) -> Result<shapes::ListStackResourcesOutput, AwsError> {
+pub fn list(
+    view: &View<'_>,
+    input: &shapes::ListStackResourcesInput,
+) -> Result<shapes::ListStackResourcesOutput, AwsError> {
     let stack = find(view, &input.stack_name)?;
     let all = of(view, stack).into_iter().map(|resource| (resource.logical_id.clone(), resource));
-    let (resources, next_token) =
-        pages::page(all, input.next_token.as_deref(), Some(PAGE)).map_err(|_| Error::validation("Invalid NextToken"))?;
+    let (resources, next_token) = pages::page(all, input.next_token.as_deref(), Some(PAGE))
+        .map_err(|_| Error::validation("Invalid NextToken"))?;
     let stack_resource_summaries = resources
         .into_iter()
         .map(|resource| shapes::StackResourceSummary {

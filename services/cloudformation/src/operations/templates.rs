@@ -35,9 +35,13 @@ fn stack_text<'v>(view: &View<'v>, name: &str) -> Result<Option<&'v TemplateText
 }
 
 /// ValidateTemplate.
-pub fn validate(_: &View<'_>, input: &shapes::ValidateTemplateInput) -> Result<shapes::ValidateTemplateOutput, AwsError> {
+pub fn validate(
+    _: &View<'_>,
+    input: &shapes::ValidateTemplateInput,
+) -> Result<shapes::ValidateTemplateOutput, AwsError> {
     let text = inline(input.template_body.as_deref(), input.template_url.as_deref())?;
-    let template = checked(&text.ok_or_else(|| Error::validation("Either Template URL or Template Body must be specified."))?)?;
+    let template =
+        checked(&text.ok_or_else(|| Error::validation("Either Template URL or Template Body must be specified."))?)?;
     let parameters = template
         .parameters
         .iter()
@@ -52,11 +56,18 @@ pub fn validate(_: &View<'_>, input: &shapes::ValidateTemplateInput) -> Result<s
 }
 
 /// GetTemplateSummary: of a text, or of a stack's template.
-pub fn summary(view: &View<'_>, input: &shapes::GetTemplateSummaryInput) -> Result<shapes::GetTemplateSummaryOutput, AwsError> {
+pub fn summary(
+    view: &View<'_>,
+    input: &shapes::GetTemplateSummaryInput,
+) -> Result<shapes::GetTemplateSummaryOutput, AwsError> {
     let text = match (inline(input.template_body.as_deref(), input.template_url.as_deref())?, &input.stack_name) {
         (Some(text), None) => text,
         (None, Some(name)) => stack_text(view, name)?.map(|text| text.text.clone()).unwrap_or_default(),
-        _ => return Err(Error::validation("Exactly one of StackName, TemplateBody and TemplateURL must be specified").into()),
+        _ => {
+            return Err(
+                Error::validation("Exactly one of StackName, TemplateBody and TemplateURL must be specified").into()
+            );
+        }
     };
     let template: Template = checked(&text)?;
     let types: BTreeSet<&String> = template.resources.values().map(|resource| &resource.type_name).collect();
@@ -69,7 +80,9 @@ pub fn summary(view: &View<'_>, input: &shapes::GetTemplateSummaryInput) -> Resu
             parameter_type: Some(parameter.type_name.clone()),
             no_echo: Some(parameter.no_echo),
             description: parameter.description.clone(),
-            parameter_constraints: Some(shapes::ParameterConstraints { allowed_values: parameter.allowed_values.clone() }),
+            parameter_constraints: Some(shapes::ParameterConstraints {
+                allowed_values: parameter.allowed_values.clone(),
+            }),
         })
         .collect();
     Ok(shapes::GetTemplateSummaryOutput {

@@ -111,7 +111,10 @@ impl Evaluator<'_> {
             ExprKind::FindInMap(map, first, second) => self.find_in_map(expr.at, map, first, second)?,
             ExprKind::If(condition, yes, no) => {
                 let truth = self.conditions.get(condition).copied().ok_or_else(|| {
-                    TemplateError::at(expr.at, format!("Template error: unresolved condition dependency {condition} in Fn::If"))
+                    TemplateError::at(
+                        expr.at,
+                        format!("Template error: unresolved condition dependency {condition} in Fn::If"),
+                    )
                 })?;
                 return self.value(if truth { yes } else { no });
             }
@@ -138,7 +141,10 @@ impl Evaluator<'_> {
     /// As [`Self::value`]; a list, an object or nothing.
     pub fn text(&self, expr: &Expr, function: &str) -> Result<String, TemplateError> {
         self.value(expr)?.as_ref().and_then(scalar).ok_or_else(|| {
-            TemplateError::at(expr.at, format!("Template error: every {function} object must have a String-typed value."))
+            TemplateError::at(
+                expr.at,
+                format!("Template error: every {function} object must have a String-typed value."),
+            )
         })
     }
 
@@ -184,7 +190,12 @@ impl Evaluator<'_> {
     }
 
     fn join(&self, delimiter: &str, list: &Expr) -> Result<Value, TemplateError> {
-        let wrong = || TemplateError::at(list.at, "Template error: every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined.");
+        let wrong = || {
+            TemplateError::at(
+                list.at,
+                "Template error: every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined.",
+            )
+        };
         let items = self.list(list)?.ok_or_else(wrong)?;
         let texts: Vec<String> = items.iter().map(|item| scalar(item).ok_or_else(wrong)).collect::<Result<_, _>>()?;
         Ok(Value::String(texts.join(delimiter)))
@@ -192,19 +203,32 @@ impl Evaluator<'_> {
 
     fn select(&self, at: Position, index: &Expr, list: &Expr) -> Result<Value, TemplateError> {
         let index = self.text(index, "Fn::Select")?;
-        let items = self.list(list)?.ok_or_else(|| TemplateError::at(at, "Template error: Fn::Select requires a list argument with two elements: an integer index and a list"))?;
+        let items = self.list(list)?.ok_or_else(|| {
+            TemplateError::at(
+                at,
+                "Template error: Fn::Select requires a list argument with two elements: an integer index and a list",
+            )
+        })?;
         if items.len() == 1 && items[0] == KNOWN_AFTER_APPLY {
             return Ok(items[0].clone());
         }
         let found = index.trim().parse::<usize>().ok().and_then(|index| items.get(index));
-        found.cloned().ok_or_else(|| TemplateError::at(at, format!("Template error: Fn::Select cannot select nonexistent value at index {index}")))
+        found.cloned().ok_or_else(|| {
+            TemplateError::at(
+                at,
+                format!("Template error: Fn::Select cannot select nonexistent value at index {index}"),
+            )
+        })
     }
 
     fn find_in_map(&self, at: Position, map: &Expr, first: &Expr, second: &Expr) -> Result<Value, TemplateError> {
         let map = self.text(map, "Fn::FindInMap")?;
         let (first, second) = (self.text(first, "Fn::FindInMap")?, self.text(second, "Fn::FindInMap")?);
         let known = self.template.mappings.get(&map).ok_or_else(|| {
-            TemplateError::at(at, format!("Template error: Mapping named '{map}' is not present in the 'Mappings' section of template."))
+            TemplateError::at(
+                at,
+                format!("Template error: Mapping named '{map}' is not present in the 'Mappings' section of template."),
+            )
         })?;
         known.get(&first).and_then(|seconds| seconds.get(&second)).cloned().ok_or_else(|| {
             TemplateError::at(at, format!("Template error: Unable to get mapping for {map}::{first}::{second}"))

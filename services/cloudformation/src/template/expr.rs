@@ -9,8 +9,21 @@ use super::node::{Entry, Kind, Node, Position};
 
 /// The functions that have a short tag and a long form `Fn::…` (`Ref` and `Condition` are named without it).
 pub(super) const FUNCTIONS: [&str; 15] = [
-    "Base64", "GetAtt", "GetAZs", "ImportValue", "Join", "Split", "FindInMap", "Select", "Equals", "If", "Not", "And", "Or",
-    "Sub", "Cidr",
+    "Base64",
+    "GetAtt",
+    "GetAZs",
+    "ImportValue",
+    "Join",
+    "Split",
+    "FindInMap",
+    "Select",
+    "Equals",
+    "If",
+    "Not",
+    "And",
+    "Or",
+    "Sub",
+    "Cidr",
 ];
 
 /// A value of a template before evaluation.
@@ -84,7 +97,10 @@ pub enum Test {
 /// The sentence for a function that CloudFormation does not know.
 pub(super) fn unsupported_function(name: &str) -> String {
     let known: Vec<_> = FUNCTIONS.iter().map(|name| format!("Fn::{name}")).collect();
-    format!("Template error: Encountered unsupported function: {name} Supported functions are: [Ref, Condition, {}]", known.join(", "))
+    format!(
+        "Template error: Encountered unsupported function: {name} Supported functions are: [Ref, Condition, {}]",
+        known.join(", ")
+    )
 }
 
 /// Reads a value.
@@ -99,7 +115,10 @@ pub fn value(node: &Node) -> Result<Expr, TemplateError> {
         Kind::Map(entries) => match function(node.at, entries)? {
             Some((name, argument)) => call(name, argument)?,
             None => ExprKind::Object(
-                entries.iter().map(|entry| Ok((entry.key.clone(), value(&entry.value)?))).collect::<Result<_, TemplateError>>()?,
+                entries
+                    .iter()
+                    .map(|entry| Ok((entry.key.clone(), value(&entry.value)?)))
+                    .collect::<Result<_, TemplateError>>()?,
             ),
         },
     };
@@ -111,16 +130,29 @@ pub fn value(node: &Node) -> Result<Expr, TemplateError> {
 /// # Errors
 /// Anything but a condition function with arguments of the right form.
 pub fn test(node: &Node) -> Result<Test, TemplateError> {
-    let wrong = || TemplateError::at(node.at, "Template format error: Conditions can only be boolean operations on parameters and other conditions");
+    let wrong = || {
+        TemplateError::at(
+            node.at,
+            "Template format error: Conditions can only be boolean operations on parameters and other conditions",
+        )
+    };
     let [Entry { key, value: argument, .. }] = node.map().ok_or_else(wrong)? else { return Err(wrong()) };
     let tests = |least: usize, most: usize, what: &str| -> Result<Vec<Test>, TemplateError> {
         let items = argument.list().filter(|items| (least..=most).contains(&items.len()));
-        items.ok_or_else(|| TemplateError::at(argument.at, format!("Template error: every {key} object requires {what}")))?.iter().map(test).collect()
+        items
+            .ok_or_else(|| {
+                TemplateError::at(argument.at, format!("Template error: every {key} object requires {what}"))
+            })?
+            .iter()
+            .map(test)
+            .collect()
     };
     let several = "a list of at least 2 and at most 10 boolean parameters.";
     match key.as_str() {
         "Condition" => {
-            let name = argument.text().ok_or_else(|| TemplateError::at(argument.at, "Template format error: Every Condition member must be a string."))?;
+            let name = argument.text().ok_or_else(|| {
+                TemplateError::at(argument.at, "Template format error: Every Condition member must be a string.")
+            })?;
             Ok(Test::Named(name.to_owned(), argument.at))
         }
         "Fn::And" => Ok(Test::And(tests(2, 10, several)?)),
@@ -131,7 +163,10 @@ pub fn test(node: &Node) -> Result<Test, TemplateError> {
         }
         "Fn::Equals" => match argument.list() {
             Some([left, right]) => Ok(Test::Equals(value(left)?, value(right)?)),
-            _ => Err(TemplateError::at(argument.at, "Template error: every Fn::Equals object requires a list of 2 string parameters.")),
+            _ => Err(TemplateError::at(
+                argument.at,
+                "Template error: every Fn::Equals object requires a list of 2 string parameters.",
+            )),
         },
         other if other.starts_with("Fn::") && !FUNCTIONS.iter().any(|name| *name == &other[4..]) => {
             Err(TemplateError::at(node.at, unsupported_function(other)))
@@ -146,7 +181,9 @@ fn function(at: Position, entries: &[Entry]) -> Result<Option<(&str, &Node)>, Te
     match (called, entries) {
         (None, _) => Ok(None),
         (Some(entry), [_]) => Ok(Some((&entry.key, &entry.value))),
-        (Some(entry), _) => Err(TemplateError::at(at, format!("Template error: {} must be the only key of its object", entry.key))),
+        (Some(entry), _) => {
+            Err(TemplateError::at(at, format!("Template error: {} must be the only key of its object", entry.key)))
+        }
     }
 }
 
@@ -164,13 +201,17 @@ fn call(name: &str, argument: &Node) -> Result<ExprKind, TemplateError> {
             Some([delimiter, list]) if delimiter.scalar().is_some() => {
                 Ok(ExprKind::Join(delimiter.scalar().unwrap_or_default(), boxed(list)?))
             }
-            _ => Err(fail("every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined.")),
+            _ => Err(fail(
+                "every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined.",
+            )),
         },
         "Fn::Split" => match argument.list() {
             Some([delimiter, text]) if delimiter.scalar().is_some_and(|text| !text.is_empty()) => {
                 Ok(ExprKind::Split(delimiter.scalar().unwrap_or_default(), boxed(text)?))
             }
-            _ => Err(fail("every Fn::Split object requires two parameters, (1) a string delimiter and (2) a string to be split or a function that returns a string to be split.")),
+            _ => Err(fail(
+                "every Fn::Split object requires two parameters, (1) a string delimiter and (2) a string to be split or a function that returns a string to be split.",
+            )),
         },
         "Fn::Select" => match argument.list() {
             Some([index, list]) => Ok(ExprKind::Select(boxed(index)?, boxed(list)?)),
@@ -178,7 +219,9 @@ fn call(name: &str, argument: &Node) -> Result<ExprKind, TemplateError> {
         },
         "Fn::FindInMap" => match argument.list() {
             Some([map, first, second]) => Ok(ExprKind::FindInMap(boxed(map)?, boxed(first)?, boxed(second)?)),
-            _ => Err(fail("every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value")),
+            _ => Err(fail(
+                "every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value",
+            )),
         },
         "Fn::If" => match argument.list() {
             Some([condition, yes, no]) => match condition.text() {
@@ -191,7 +234,9 @@ fn call(name: &str, argument: &Node) -> Result<ExprKind, TemplateError> {
         "Fn::Cidr" => match argument.list() {
             Some([block, count]) => Ok(ExprKind::Cidr(boxed(block)?, boxed(count)?, None)),
             Some([block, count, bits]) => Ok(ExprKind::Cidr(boxed(block)?, boxed(count)?, Some(boxed(bits)?))),
-            _ => Err(fail("every Fn::Cidr object requires two or three parameters, (1) an ip block, (2) a count and (3) the number of subnet bits")),
+            _ => Err(fail(
+                "every Fn::Cidr object requires two or three parameters, (1) an ip block, (2) a count and (3) the number of subnet bits",
+            )),
         },
         "Fn::GetAZs" => Ok(ExprKind::GetAzs(boxed(argument)?)),
         "Fn::ImportValue" => Ok(ExprKind::ImportValue(boxed(argument)?)),
@@ -209,7 +254,10 @@ fn get_att(argument: &Node) -> Result<ExprKind, TemplateError> {
             Some((resource, attribute)) if !resource.is_empty() && !attribute.is_empty() => {
                 Ok(ExprKind::GetAtt(resource.to_owned(), attribute.to_owned()))
             }
-            _ => Err(TemplateError::at(argument.at, "Template error: if specifying one argument to Fn::GetAtt, that argument must be a non-empty string in format <LogicalId>.<Attribute>")),
+            _ => Err(TemplateError::at(
+                argument.at,
+                "Template error: if specifying one argument to Fn::GetAtt, that argument must be a non-empty string in format <LogicalId>.<Attribute>",
+            )),
         },
         (_, Some([resource, attribute])) => match (resource.text(), attribute.text()) {
             (Some(resource), Some(attribute)) if !resource.is_empty() && !attribute.is_empty() => {
@@ -222,11 +270,19 @@ fn get_att(argument: &Node) -> Result<ExprKind, TemplateError> {
 }
 
 fn get_att_form(at: Position) -> TemplateError {
-    TemplateError::at(at, "Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute")
+    TemplateError::at(
+        at,
+        "Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute",
+    )
 }
 
 fn sub(argument: &Node) -> Result<ExprKind, TemplateError> {
-    let form = || TemplateError::at(argument.at, "Template error: One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as first argument, and an optional second argument to specify a mapping of values to replace in the string");
+    let form = || {
+        TemplateError::at(
+            argument.at,
+            "Template error: One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as first argument, and an optional second argument to specify a mapping of values to replace in the string",
+        )
+    };
     let (text, own) = match argument.list() {
         None => (argument, &[][..]),
         Some([text, own]) => (text, own.map().ok_or_else(form)?),
@@ -264,7 +320,10 @@ fn sub(argument: &Node) -> Result<ExprKind, TemplateError> {
 
 fn hole(at: Position, name: &str, own: &[Entry]) -> Result<Expr, TemplateError> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':')) {
-        return Err(TemplateError::at(at, "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons"));
+        return Err(TemplateError::at(
+            at,
+            "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons",
+        ));
     }
     if let Some(entry) = own.iter().find(|entry| entry.key == name) {
         return value(&entry.value);
@@ -292,7 +351,11 @@ impl Expr {
                     }
                 }
             }
-            ExprKind::Join(_, inner) | ExprKind::Split(_, inner) | ExprKind::Base64(inner) | ExprKind::GetAzs(inner) | ExprKind::ImportValue(inner) => each(inner),
+            ExprKind::Join(_, inner)
+            | ExprKind::Split(_, inner)
+            | ExprKind::Base64(inner)
+            | ExprKind::GetAzs(inner)
+            | ExprKind::ImportValue(inner) => each(inner),
             ExprKind::Select(first, second) | ExprKind::If(_, first, second) => {
                 each(first);
                 each(second);

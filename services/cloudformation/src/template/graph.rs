@@ -20,7 +20,10 @@ pub struct Dependencies {
 ///
 /// # Errors
 /// A value that refers to a resource left out.
-pub fn dependencies(template: &Template, conditions: Option<&BTreeMap<String, bool>>) -> Result<Dependencies, TemplateError> {
+pub fn dependencies(
+    template: &Template,
+    conditions: Option<&BTreeMap<String, bool>>,
+) -> Result<Dependencies, TemplateError> {
     let exists = |id: &str| template.resources.get(id).is_some_and(|resource| holds(resource, conditions));
     let mut needs = BTreeMap::new();
     for (id, resource) in template.resources.iter().filter(|(id, _)| exists(id)) {
@@ -35,7 +38,9 @@ pub fn dependencies(template: &Template, conditions: Option<&BTreeMap<String, bo
                 if !exists(name) {
                     return Err(TemplateError::at(
                         value.at,
-                        format!("Template format error: Unresolved resource dependencies [{name}] in the Resources block of the template"),
+                        format!(
+                            "Template format error: Unresolved resource dependencies [{name}] in the Resources block of the template"
+                        ),
                     ));
                 }
                 needed.insert(name.to_owned());
@@ -57,7 +62,11 @@ fn holds(resource: &Resource, conditions: Option<&BTreeMap<String, bool>>) -> bo
 type Found<'f> = dyn FnMut(&str, &Expr) -> Result<(), TemplateError> + 'f;
 
 /// Calls `found` with every resource name that the value uses, given the conditions.
-fn collect(value: &Expr, conditions: Option<&BTreeMap<String, bool>>, found: &mut Found<'_>) -> Result<(), TemplateError> {
+fn collect(
+    value: &Expr,
+    conditions: Option<&BTreeMap<String, bool>>,
+    found: &mut Found<'_>,
+) -> Result<(), TemplateError> {
     let mut each = |inner: &Expr| collect(inner, conditions, found);
     match &value.kind {
         ExprKind::Literal(_) => Ok(()),
@@ -73,7 +82,11 @@ fn collect(value: &Expr, conditions: Option<&BTreeMap<String, bool>>, found: &mu
             Some(false) => each(no),
             None => each(yes).and_then(|()| each(no)),
         },
-        ExprKind::Join(_, inner) | ExprKind::Split(_, inner) | ExprKind::Base64(inner) | ExprKind::GetAzs(inner) | ExprKind::ImportValue(inner) => each(inner),
+        ExprKind::Join(_, inner)
+        | ExprKind::Split(_, inner)
+        | ExprKind::Base64(inner)
+        | ExprKind::GetAzs(inner)
+        | ExprKind::ImportValue(inner) => each(inner),
         ExprKind::Select(first, second) => each(first).and_then(|()| each(second)),
         ExprKind::FindInMap(map, first, second) => each(map).and_then(|()| each(first)).and_then(|()| each(second)),
         ExprKind::Cidr(block, count, bits) => {

@@ -97,7 +97,8 @@ impl Template {
     }
 
     fn read(root: &Node) -> Result<Template, TemplateError> {
-        let entries = root.map().ok_or_else(|| TemplateError::at(root.at, "Template format error: unsupported structure."))?;
+        let entries =
+            root.map().ok_or_else(|| TemplateError::at(root.at, "Template format error: unsupported structure."))?;
         check_sections(entries)?;
         check_nulls(root, &mut Vec::new())?;
         let mut template = Template {
@@ -124,7 +125,10 @@ impl Template {
         for entry in section(root, "Resources")? {
             alphanumeric("Resource", entry)?;
             if template.parameters.contains_key(&entry.key) {
-                return Err(TemplateError::at(entry.at, format!("Template format error: Duplicate name [{}] among Parameters and Resources", entry.key)));
+                return Err(TemplateError::at(
+                    entry.at,
+                    format!("Template format error: Duplicate name [{}] among Parameters and Resources", entry.key),
+                ));
             }
             template.written_order.push(entry.key.clone());
             template.resources.insert(entry.key.clone(), Resource::read(entry)?);
@@ -147,12 +151,18 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
             "Description" | "Metadata" | "Parameters" | "Mappings" | "Conditions" | "Resources" | "Outputs" => {}
             "AWSTemplateFormatVersion" => {
                 if entry.value.scalar().as_deref() != Some("2010-09-09") {
-                    return Err(TemplateError::at(entry.value.at, "Template format error: unsupported value for AWSTemplateFormatVersion; the only one is 2010-09-09."));
+                    return Err(TemplateError::at(
+                        entry.value.at,
+                        "Template format error: unsupported value for AWSTemplateFormatVersion; the only one is 2010-09-09.",
+                    ));
                 }
             }
             // What would change the template's meaning is refused, never skipped.
             "Transform" | "Rules" | "Hooks" => {
-                return Err(TemplateError::at(entry.at, format!("Template format error: the {} section is not supported", entry.key)));
+                return Err(TemplateError::at(
+                    entry.at,
+                    format!("Template format error: the {} section is not supported", entry.key),
+                ));
             }
             _ => unknown.push(entry),
         }
@@ -169,7 +179,9 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
 /// CloudFormation names the path of a null, inside properties with `Type` where `Properties` is written.
 fn check_nulls<'a>(node: &'a Node, path: &mut Vec<String>) -> Result<(), TemplateError> {
     match &node.kind {
-        Kind::Null => Err(TemplateError::at(node.at, format!("[/{}] 'null' values are not allowed in templates", path.join("/")))),
+        Kind::Null => {
+            Err(TemplateError::at(node.at, format!("[/{}] 'null' values are not allowed in templates", path.join("/"))))
+        }
         Kind::List(items) => items.iter().enumerate().try_for_each(|(index, item)| {
             path.push(index.to_string());
             check_nulls(item, path)?;
@@ -189,19 +201,28 @@ fn check_nulls<'a>(node: &'a Node, path: &mut Vec<String>) -> Result<(), Templat
 
 fn section<'a>(root: &'a Node, name: &str) -> Result<&'a [Entry], TemplateError> {
     let Some(node) = root.get(name) else { return Ok(&[]) };
-    let entries = node.map().ok_or_else(|| TemplateError::at(node.at, format!("Template format error: {name} must be an object.")))?;
+    let entries = node
+        .map()
+        .ok_or_else(|| TemplateError::at(node.at, format!("Template format error: {name} must be an object.")))?;
     match LIMITS.iter().find(|(limited, most)| *limited == name && entries.len() > *most) {
         None => Ok(entries),
         Some((_, most)) => Err(TemplateError::at(
             entries[*most].at,
-            format!("Template format error: Number of {}, {}, is greater than maximum allowed, {most}", name.to_lowercase(), entries.len()),
+            format!(
+                "Template format error: Number of {}, {}, is greater than maximum allowed, {most}",
+                name.to_lowercase(),
+                entries.len()
+            ),
         )),
     }
 }
 
 fn alphanumeric(what: &str, entry: &Entry) -> Result<(), TemplateError> {
     if entry.key.is_empty() || entry.key.len() > 255 || !entry.key.chars().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(TemplateError::at(entry.at, format!("Template format error: {what} name {} is non alphanumeric.", entry.key)));
+        return Err(TemplateError::at(
+            entry.at,
+            format!("Template format error: {what} name {} is non alphanumeric.", entry.key),
+        ));
     }
     Ok(())
 }
@@ -216,7 +237,9 @@ fn description(node: Option<&Node>) -> Result<Option<String>, TemplateError> {
 }
 
 fn mapping(entry: &Entry) -> Result<BTreeMap<String, BTreeMap<String, serde_json::Value>>, TemplateError> {
-    let object = |node: &Node| TemplateError::at(node.at, "Template format error: Every Mappings attribute must be a String or a List.");
+    let object = |node: &Node| {
+        TemplateError::at(node.at, "Template format error: Every Mappings attribute must be a String or a List.")
+    };
     let mut firsts = BTreeMap::new();
     for first in entry.value.map().ok_or_else(|| object(&entry.value))? {
         let mut seconds = BTreeMap::new();
@@ -239,11 +262,26 @@ impl Resource {
     fn read(entry: &Entry) -> Result<Resource, TemplateError> {
         let node = &entry.value;
         let id = &entry.key;
-        let members = node.map().ok_or_else(|| TemplateError::at(node.at, "Template format error: Any Resources member must be an object."))?;
-        let kind = node.get("Type").ok_or_else(|| TemplateError::at(entry.at, format!("Template format error: [/Resources/{id}] Every Resources object must contain a Type member.")))?;
+        let members = node.map().ok_or_else(|| {
+            TemplateError::at(node.at, "Template format error: Any Resources member must be an object.")
+        })?;
+        let kind = node.get("Type").ok_or_else(|| {
+            TemplateError::at(
+                entry.at,
+                format!("Template format error: [/Resources/{id}] Every Resources object must contain a Type member."),
+            )
+        })?;
         let mut resource = Resource {
             at: entry.at,
-            type_name: kind.text().ok_or_else(|| TemplateError::at(kind.at, format!("Template format error: [/Resources/{id}] Every Type member must be a string.")))?.to_owned(),
+            type_name: kind
+                .text()
+                .ok_or_else(|| {
+                    TemplateError::at(
+                        kind.at,
+                        format!("Template format error: [/Resources/{id}] Every Type member must be a string."),
+                    )
+                })?
+                .to_owned(),
             type_at: kind.at,
             properties: Vec::new(),
             depends_on: Vec::new(),
@@ -263,7 +301,9 @@ impl Resource {
                 "UpdateReplacePolicy" => resource.update_replace_policy = policy(member)?,
                 "CreationPolicy" => resource.creation_policy = Some(expr::value(&member.value)?),
                 "UpdatePolicy" => resource.update_policy = Some(expr::value(&member.value)?),
-                other => return Err(TemplateError::at(member.at, format!("Invalid template resource property '{other}'"))),
+                other => {
+                    return Err(TemplateError::at(member.at, format!("Invalid template resource property '{other}'")));
+                }
             }
         }
         Ok(resource)
@@ -277,12 +317,16 @@ impl Resource {
 }
 
 fn properties(node: &Node) -> Result<Vec<(String, Position, Expr)>, TemplateError> {
-    let entries = node.map().ok_or_else(|| TemplateError::at(node.at, "Template format error: Any Properties member must be an object."))?;
+    let entries = node
+        .map()
+        .ok_or_else(|| TemplateError::at(node.at, "Template format error: Any Properties member must be an object."))?;
     entries.iter().map(|entry| Ok((entry.key.clone(), entry.at, expr::value(&entry.value)?))).collect()
 }
 
 fn depends_on(node: &Node) -> Result<Vec<(String, Position)>, TemplateError> {
-    let wrong = |at| TemplateError::at(at, "Template format error: Every DependsOn value must be a string or a list of strings.");
+    let wrong = |at| {
+        TemplateError::at(at, "Template format error: Every DependsOn value must be a string or a list of strings.")
+    };
     let mut seen = BTreeSet::new();
     let one = |item: &Node| item.text().map(|text| (text.to_owned(), item.at)).ok_or_else(|| wrong(item.at));
     let all = match node.list() {
@@ -298,8 +342,14 @@ fn policy(member: &Entry) -> Result<Policy, TemplateError> {
         (Some("Retain"), _) => Ok(Policy::Retain),
         (Some("RetainExceptOnCreate"), "DeletionPolicy") => Ok(Policy::RetainExceptOnCreate),
         // None of the types here has snapshots yet; keeping a volume silently would be the worse answer.
-        (Some("Snapshot"), key) => Err(TemplateError::at(member.value.at, format!("Template error: {key} Snapshot is not supported for this resource type"))),
-        (_, key) => Err(TemplateError::at(member.value.at, format!("Template format error: Unrecognized {key} {}", member.value.scalar().unwrap_or_default()))),
+        (Some("Snapshot"), key) => Err(TemplateError::at(
+            member.value.at,
+            format!("Template error: {key} Snapshot is not supported for this resource type"),
+        )),
+        (_, key) => Err(TemplateError::at(
+            member.value.at,
+            format!("Template format error: Unrecognized {key} {}", member.value.scalar().unwrap_or_default()),
+        )),
     }
 }
 
@@ -316,20 +366,38 @@ fn condition(node: &Node) -> Result<Option<(String, Position)>, TemplateError> {
 impl Output {
     fn read(entry: &Entry) -> Result<Output, TemplateError> {
         let node = &entry.value;
-        let members = node.map().ok_or_else(|| TemplateError::at(node.at, "Template format error: Any Outputs member must be an object."))?;
+        let members = node.map().ok_or_else(|| {
+            TemplateError::at(node.at, "Template format error: Any Outputs member must be an object.")
+        })?;
         for member in members {
             if !["Value", "Description", "Export", "Condition"].contains(&member.key.as_str()) {
                 return Err(TemplateError::at(member.at, format!("Invalid template output property '{}'", member.key)));
             }
         }
-        let value = node.get("Value").ok_or_else(|| TemplateError::at(entry.at, format!("Template format error: Output {} is malformed. The Value field is required.", entry.key)))?;
+        let value = node.get("Value").ok_or_else(|| {
+            TemplateError::at(
+                entry.at,
+                format!("Template format error: Output {} is malformed. The Value field is required.", entry.key),
+            )
+        })?;
         let export = match node.get("Export") {
             None => None,
             Some(export) => match export.map() {
                 Some([Entry { key, value, .. }]) if key == "Name" => Some(expr::value(value)?),
-                _ => return Err(TemplateError::at(export.at, format!("Template format error: Output {} is malformed. Export takes a Name.", entry.key))),
+                _ => {
+                    return Err(TemplateError::at(
+                        export.at,
+                        format!("Template format error: Output {} is malformed. Export takes a Name.", entry.key),
+                    ));
+                }
             },
         };
-        Ok(Output { at: entry.at, value: expr::value(value)?, description: description(node.get("Description"))?, export, condition: condition(node)? })
+        Ok(Output {
+            at: entry.at,
+            value: expr::value(value)?,
+            description: description(node.get("Description"))?,
+            export,
+            condition: condition(node)?,
+        })
     }
 }

@@ -95,7 +95,8 @@ impl ParameterType {
     pub fn named(name: &str) -> Option<ParameterType> {
         if let Some(inner) = name.strip_prefix("AWS::SSM::Parameter::Value<").and_then(|rest| rest.strip_suffix('>')) {
             let inner = ParameterType::named(inner)?;
-            return (!matches!(inner, ParameterType::Ssm(_) | ParameterType::SsmName)).then(|| ParameterType::Ssm(Box::new(inner)));
+            return (!matches!(inner, ParameterType::Ssm(_) | ParameterType::SsmName))
+                .then(|| ParameterType::Ssm(Box::new(inner)));
         }
         if let Some(inner) = name.strip_prefix("List<").and_then(|rest| rest.strip_suffix('>')) {
             return match inner {
@@ -118,7 +119,9 @@ impl ParameterType {
         match self {
             ParameterType::NumberList | ParameterType::StringList | ParameterType::ExistingList(_) => true,
             ParameterType::Ssm(inner) => inner.is_list(),
-            ParameterType::String | ParameterType::Number | ParameterType::SsmName | ParameterType::Existing(_) => false,
+            ParameterType::String | ParameterType::Number | ParameterType::SsmName | ParameterType::Existing(_) => {
+                false
+            }
         }
     }
 }
@@ -132,26 +135,56 @@ impl Parameter {
     /// Reads the declaration of parameter `name`.
     pub(super) fn read(name: &str, node: &Node) -> Result<Parameter, TemplateError> {
         let at = node.at;
-        let entries = node.map().ok_or_else(|| TemplateError::at(at, "Template format error: Any Parameters member must be an object."))?;
+        let entries = node
+            .map()
+            .ok_or_else(|| TemplateError::at(at, "Template format error: Any Parameters member must be an object."))?;
         let text = |key: &str| node.get(key).map(|value| scalar(key, value)).transpose();
         let number = |key: &str| -> Result<Option<f64>, TemplateError> {
-            text(key)?.map(|value| value.parse().map_err(|_| TemplateError::at(at, format!("Template format error: {key} of parameter {name} must be a number.")))).transpose()
+            text(key)?
+                .map(|value| {
+                    value.parse().map_err(|_| {
+                        TemplateError::at(
+                            at,
+                            format!("Template format error: {key} of parameter {name} must be a number."),
+                        )
+                    })
+                })
+                .transpose()
         };
         let length = |key: &str| -> Result<Option<usize>, TemplateError> {
-            text(key)?.map(|value| value.parse().map_err(|_| TemplateError::at(at, format!("Template format error: {key} of parameter {name} must be a number.")))).transpose()
+            text(key)?
+                .map(|value| {
+                    value.parse().map_err(|_| {
+                        TemplateError::at(
+                            at,
+                            format!("Template format error: {key} of parameter {name} must be a number."),
+                        )
+                    })
+                })
+                .transpose()
         };
         for entry in entries {
             if !MEMBERS.contains(&entry.key.as_str()) {
-                return Err(TemplateError::at(entry.at, format!("Invalid template parameter property '{}'", entry.key)));
+                return Err(TemplateError::at(
+                    entry.at,
+                    format!("Invalid template parameter property '{}'", entry.key),
+                ));
             }
         }
-        let type_name = text("Type")?.ok_or_else(|| TemplateError::at(at, "Template format error: Every Parameters object must contain a Type member."))?;
-        let kind = ParameterType::named(&type_name)
-            .ok_or_else(|| TemplateError::at(at, format!("Template format error: Unrecognized parameter type: {type_name}")))?;
+        let type_name = text("Type")?.ok_or_else(|| {
+            TemplateError::at(at, "Template format error: Every Parameters object must contain a Type member.")
+        })?;
+        let kind = ParameterType::named(&type_name).ok_or_else(|| {
+            TemplateError::at(at, format!("Template format error: Unrecognized parameter type: {type_name}"))
+        })?;
         let allowed_values = match node.get("AllowedValues").map(|values| (values.at, values.list())) {
             None => Vec::new(),
-            Some((_, Some(values))) => values.iter().map(|value| scalar("AllowedValues", value)).collect::<Result<_, _>>()?,
-            Some((at, None)) => return Err(TemplateError::at(at, "Template format error: AllowedValues must be a list.")),
+            Some((_, Some(values))) => {
+                values.iter().map(|value| scalar("AllowedValues", value)).collect::<Result<_, _>>()?
+            }
+            Some((at, None)) => {
+                return Err(TemplateError::at(at, "Template format error: AllowedValues must be a list."));
+            }
         };
         let parameter = Parameter {
             at,
@@ -167,7 +200,12 @@ impl Parameter {
             type_name,
         };
         if let Some(pattern) = &parameter.allowed_pattern {
-            compile(pattern).map_err(|reason| TemplateError::at(at, format!("Template format error: AllowedPattern of parameter {name} is not supported: {reason}")))?;
+            compile(pattern).map_err(|reason| {
+                TemplateError::at(
+                    at,
+                    format!("Template format error: AllowedPattern of parameter {name} is not supported: {reason}"),
+                )
+            })?;
         }
         if let Some(default) = &parameter.default {
             parameter.check(name, default).map_err(|error| TemplateError::at(at, error.message))?;
@@ -181,7 +219,9 @@ impl Parameter {
     /// `Parameter 'x' must …`, or the declared constraint description.
     pub fn check(&self, name: &str, value: &str) -> Result<(), TemplateError> {
         let fail = |what: String| match &self.constraint_description {
-            Some(description) => TemplateError::new(format!("Parameter '{name}' failed to satisfy constraint: {description}")),
+            Some(description) => {
+                TemplateError::new(format!("Parameter '{name}' failed to satisfy constraint: {description}"))
+            }
             None => TemplateError::new(format!("Parameter '{name}' {what}")),
         };
         let items = if self.kind.is_list() { split_list(value) } else { vec![value.to_owned()] };
@@ -196,7 +236,8 @@ impl Parameter {
             return Err(fail(format!("must be one of AllowedValues: [{}]", self.allowed_values.join(", "))));
         }
         if matches!(self.kind, ParameterType::Number | ParameterType::NumberList) {
-            let number: f64 = item.trim().parse().map_err(|_| TemplateError::new(format!("Parameter '{name}' must be a number")))?;
+            let number: f64 =
+                item.trim().parse().map_err(|_| TemplateError::new(format!("Parameter '{name}' must be a number")))?;
             if let Some(least) = self.value_range.0.filter(|least| number < *least) {
                 return Err(fail(format!("must be a number not less than {least}")));
             }
@@ -221,12 +262,23 @@ impl Parameter {
 }
 
 const MEMBERS: [&str; 11] = [
-    "Type", "Default", "AllowedValues", "AllowedPattern", "MinValue", "MaxValue", "MinLength", "MaxLength", "NoEcho",
-    "Description", "ConstraintDescription",
+    "Type",
+    "Default",
+    "AllowedValues",
+    "AllowedPattern",
+    "MinValue",
+    "MaxValue",
+    "MinLength",
+    "MaxLength",
+    "NoEcho",
+    "Description",
+    "ConstraintDescription",
 ];
 
 fn scalar(key: &str, node: &Node) -> Result<String, TemplateError> {
-    node.scalar().ok_or_else(|| TemplateError::at(node.at, format!("Template format error: Every {key} member must be a string.")))
+    node.scalar().ok_or_else(|| {
+        TemplateError::at(node.at, format!("Template format error: Every {key} member must be a string."))
+    })
 }
 
 /// Matching takes linear time, whatever the pattern; look-around and back-references are refused for it.
@@ -263,7 +315,11 @@ pub fn resolve(
             Some(Given::Value(value)) => Some(value.clone()),
             Some(Given::Previous) => match previous.get(name) {
                 Some(value) => Some(value.clone()),
-                None => return Err(TemplateError::new(format!("Invalid input for parameter key {name}. Cannot specify usePreviousValue as true for a parameter key not in the previous template"))),
+                None => {
+                    return Err(TemplateError::new(format!(
+                        "Invalid input for parameter key {name}. Cannot specify usePreviousValue as true for a parameter key not in the previous template"
+                    )));
+                }
             },
             None => parameter.default.clone(),
         };

@@ -126,7 +126,10 @@ impl<'a> Reader<'a> {
             Event::MappingStart(_, tag) => (tag, self.nested(at, Self::map)?),
             // CloudFormation does not take anchors' aliases; refusing them also bounds what a short text can become.
             Event::Alias(_) => {
-                return Err(TemplateError::at(at, "Template error: YAML aliases are not allowed in CloudFormation templates"));
+                return Err(TemplateError::at(
+                    at,
+                    "Template error: YAML aliases are not allowed in CloudFormation templates",
+                ));
             }
             _ => return Err(TemplateError::at(at, "Template format error: unsupported structure.")),
         };
@@ -171,7 +174,10 @@ impl<'a> Reader<'a> {
                 _ => return Err(TemplateError::at(start(span), "Template format error: a key must be a string")),
             };
             if key == "<<" {
-                return Err(TemplateError::at(at, "Template error: YAML merge keys are not allowed in CloudFormation templates"));
+                return Err(TemplateError::at(
+                    at,
+                    "Template error: YAML merge keys are not allowed in CloudFormation templates",
+                ));
             }
             if !seen.insert(key.clone()) {
                 return Err(TemplateError::at(at, format!("Template format error: duplicate key [{key}]")));
@@ -243,7 +249,10 @@ mod tests {
 
     #[test]
     fn numbers_that_would_lose_a_character_stay_text() {
-        assert_eq!(json("[012345678901, 80, 0.5, 1e3, yes, 2010-09-09, '80', ~]"), r#"["012345678901",80,0.5,"1e3","yes","2010-09-09","80",null]"#);
+        assert_eq!(
+            json("[012345678901, 80, 0.5, 1e3, yes, 2010-09-09, '80', ~]"),
+            r#"["012345678901",80,0.5,"1e3","yes","2010-09-09","80",null]"#
+        );
     }
 
     #[test]

@@ -89,7 +89,9 @@ Conditions:
 
 /// Evaluates the value written as `V`'s property `P`.
 fn value_of(written: &str) -> String {
-    let text = format!("{HEAD}Resources:\n  A: {{Type: AWS::X::Y}}\n  V:\n    Type: AWS::X::Y\n    Properties:\n      P: {written}\n");
+    let text = format!(
+        "{HEAD}Resources:\n  A: {{Type: AWS::X::Y}}\n  V:\n    Type: AWS::X::Y\n    Properties:\n      P: {written}\n"
+    );
     let template = match checked(&text) {
         Ok(template) => template,
         Err(error) => return error.to_string(),
@@ -154,12 +156,17 @@ fn every_function_comes_to_what_its_reference_says() {
 
 #[test]
 fn json_and_yaml_of_one_template_are_the_same_template() {
-    let yaml = checked("Resources:\n  A:\n    Type: AWS::X::Y\n    Properties:\n      P: !Sub '${AWS::Region}'\n").unwrap();
-    let json = checked(r#"{"Resources": {"A": {"Type": "AWS::X::Y", "Properties": {"P": {"Fn::Sub": "${AWS::Region}"}}}}}"#).unwrap();
+    let yaml =
+        checked("Resources:\n  A:\n    Type: AWS::X::Y\n    Properties:\n      P: !Sub '${AWS::Region}'\n").unwrap();
+    let json =
+        checked(r#"{"Resources": {"A": {"Type": "AWS::X::Y", "Properties": {"P": {"Fn::Sub": "${AWS::Region}"}}}}}"#)
+            .unwrap();
     assert_eq!(yaml.resources.keys().collect::<Vec<_>>(), json.resources.keys().collect::<Vec<_>>());
     assert_eq!(yaml.resources["A"].properties[0].2.kind, {
         let mut kind = json.resources["A"].properties[0].2.kind.clone();
-        if let (expr::ExprKind::Sub(parts), expr::ExprKind::Sub(other)) = (&mut kind, &yaml.resources["A"].properties[0].2.kind) {
+        if let (expr::ExprKind::Sub(parts), expr::ExprKind::Sub(other)) =
+            (&mut kind, &yaml.resources["A"].properties[0].2.kind)
+        {
             // The two texts differ in where the hole stands, and in nothing else.
             if let (expr::SubPart::Hole(hole), expr::SubPart::Hole(place)) = (&mut parts[0], &other[0]) {
                 hole.at = place.at;
@@ -176,26 +183,81 @@ fn what_is_wrong_is_told_in_the_words_of_aws_with_its_place() {
     refused("Parameters: {}", "Template format error: At least one Resources member must be defined.");
     refused("Resources:\n", "[/Resources] 'null' values are not allowed in templates (at line 1, column 10)");
     refused("Foo: 1\nResources: {}", "Invalid template property or properties [Foo] (at line 1, column 1)");
-    refused("Rules: {}\nResources: {}", "Template format error: the Rules section is not supported (at line 1, column 1)");
-    refused("Resources:\n  A: {}", "Template format error: [/Resources/A] Every Resources object must contain a Type member. (at line 2, column 3)");
-    refused("Resources:\n  a-b: {Type: AWS::X::Y}", "Template format error: Resource name a-b is non alphanumeric. (at line 2, column 3)");
-    refused("Resources:\n  A: {Type: Foo}", "Template format error: Unrecognized resource types: [Foo] (at line 2, column 13)");
+    refused(
+        "Rules: {}\nResources: {}",
+        "Template format error: the Rules section is not supported (at line 1, column 1)",
+    );
+    refused(
+        "Resources:\n  A: {}",
+        "Template format error: [/Resources/A] Every Resources object must contain a Type member. (at line 2, column 3)",
+    );
+    refused(
+        "Resources:\n  a-b: {Type: AWS::X::Y}",
+        "Template format error: Resource name a-b is non alphanumeric. (at line 2, column 3)",
+    );
+    refused(
+        "Resources:\n  A: {Type: Foo}",
+        "Template format error: Unrecognized resource types: [Foo] (at line 2, column 13)",
+    );
     refused(&with("    Foo: 1"), "Invalid template resource property 'Foo' (at line 4, column 5)");
-    refused(&with("    Properties:\n      P: !Ref B"), "Template format error: Unresolved resource dependencies [B] in the Resources block of the template (at line 5, column 10)");
-    refused(&with("    DependsOn: B"), "Template format error: Unresolved resource dependencies [B] in the Resources block of the template (at line 4, column 16)");
-    refused(&with("    Properties:\n      P: !GetAtt B.Arn"), "Template error: instance of Fn::GetAtt references undefined resource B (at line 5, column 10)");
-    refused(&with("    Properties:\n      P:\n      Q: 1"), "[/Resources/A/Type/P] 'null' values are not allowed in templates (at line 5, column 8)");
+    refused(
+        &with("    Properties:\n      P: !Ref B"),
+        "Template format error: Unresolved resource dependencies [B] in the Resources block of the template (at line 5, column 10)",
+    );
+    refused(
+        &with("    DependsOn: B"),
+        "Template format error: Unresolved resource dependencies [B] in the Resources block of the template (at line 4, column 16)",
+    );
+    refused(
+        &with("    Properties:\n      P: !GetAtt B.Arn"),
+        "Template error: instance of Fn::GetAtt references undefined resource B (at line 5, column 10)",
+    );
+    refused(
+        &with("    Properties:\n      P:\n      Q: 1"),
+        "[/Resources/A/Type/P] 'null' values are not allowed in templates (at line 5, column 8)",
+    );
     refused(&with("    Properties:\n      Bogus: 1"), "Encountered unsupported property Bogus (at line 5, column 7)");
-    refused(&with("    Condition: C"), "Template format error: Condition C is not defined in the Conditions block of the template (at line 4, column 16)");
-    refused(&with("    Properties: {P: !If [C, 1, 2]}"), "Template error: unresolved condition dependency C in Fn::If (at line 4, column 21)");
-    refused(&with("Outputs:\n  O: {Value: !Ref Q}"), "Template format error: Unresolved resource dependencies [Q] in the Outputs block of the template (at line 5, column 14)");
+    refused(
+        &with("    Condition: C"),
+        "Template format error: Condition C is not defined in the Conditions block of the template (at line 4, column 16)",
+    );
+    refused(
+        &with("    Properties: {P: !If [C, 1, 2]}"),
+        "Template error: unresolved condition dependency C in Fn::If (at line 4, column 21)",
+    );
+    refused(
+        &with("Outputs:\n  O: {Value: !Ref Q}"),
+        "Template format error: Unresolved resource dependencies [Q] in the Outputs block of the template (at line 5, column 14)",
+    );
     refused(&with("Outputs:\n  O: {Foo: 1}"), "Invalid template output property 'Foo' (at line 5, column 7)");
-    refused("Resources:\n  B: {Type: AWS::X::Y, Properties: {P: !GetAtt B.Nope}}", "Template error: resource B does not support attribute type Nope in Fn::GetAtt (at line 2, column 40)");
-    refused("Conditions: {C: !Equals [!Ref A, 1]}\nResources:\n  A: {Type: AWS::X::Y}", "Template format error: Unresolved dependencies [A]. Cannot reference resources in the Conditions block of the template (at line 1, column 26)");
-    refused("Conditions: {C: !Condition D, D: !Condition C}\nResources:\n  A: {Type: AWS::X::Y}", "Template format error: Circular dependency between conditions: [C, D]");
-    refused("Parameters: {P: {Type: Strin}}\nResources:\n  A: {Type: AWS::X::Y}", "Template format error: Unrecognized parameter type: Strin (at line 1, column 17)");
-    assert!(checked(&with("    Properties: {P: !Join [a]}")).unwrap_err().message.starts_with("Template error: every Fn::Join object requires two parameters"));
-    assert!(checked(&with("    Properties: {P: {'Fn::Foo': a}}")).unwrap_err().message.starts_with("Template error: Encountered unsupported function: Fn::Foo"));
+    refused(
+        "Resources:\n  B: {Type: AWS::X::Y, Properties: {P: !GetAtt B.Nope}}",
+        "Template error: resource B does not support attribute type Nope in Fn::GetAtt (at line 2, column 40)",
+    );
+    refused(
+        "Conditions: {C: !Equals [!Ref A, 1]}\nResources:\n  A: {Type: AWS::X::Y}",
+        "Template format error: Unresolved dependencies [A]. Cannot reference resources in the Conditions block of the template (at line 1, column 26)",
+    );
+    refused(
+        "Conditions: {C: !Condition D, D: !Condition C}\nResources:\n  A: {Type: AWS::X::Y}",
+        "Template format error: Circular dependency between conditions: [C, D]",
+    );
+    refused(
+        "Parameters: {P: {Type: Strin}}\nResources:\n  A: {Type: AWS::X::Y}",
+        "Template format error: Unrecognized parameter type: Strin (at line 1, column 17)",
+    );
+    assert!(
+        checked(&with("    Properties: {P: !Join [a]}"))
+            .unwrap_err()
+            .message
+            .starts_with("Template error: every Fn::Join object requires two parameters")
+    );
+    assert!(
+        checked(&with("    Properties: {P: {'Fn::Foo': a}}"))
+            .unwrap_err()
+            .message
+            .starts_with("Template error: Encountered unsupported function: Fn::Foo")
+    );
 }
 
 #[test]
@@ -229,7 +291,12 @@ Resources:
 
     let bad = Template::parse(&text.replace("!If [Is, !Ref A, none]", "!Ref A")).unwrap();
     let conditions = [("Is".to_owned(), false)].into();
-    assert!(graph::dependencies(&bad, Some(&conditions)).unwrap_err().message.contains("Unresolved resource dependencies [A]"));
+    assert!(
+        graph::dependencies(&bad, Some(&conditions))
+            .unwrap_err()
+            .message
+            .contains("Unresolved resource dependencies [A]")
+    );
 }
 
 #[test]
@@ -244,7 +311,10 @@ Resources:
   A: {Type: AWS::X::Y}
 ";
     let declared = checked(text).unwrap().parameters;
-    assert_eq!(declared["Image"].kind, ParameterType::Ssm(Box::new(ParameterType::Existing(parameters::Existing::Image))));
+    assert_eq!(
+        declared["Image"].kind,
+        ParameterType::Ssm(Box::new(ParameterType::Existing(parameters::Existing::Image)))
+    );
     let given = |pairs: &[(&str, &str)]| {
         let given = pairs.iter().map(|(name, value)| ((*name).to_owned(), Given::Value((*value).to_owned()))).collect();
         match parameters::resolve(&declared, &given, &BTreeMap::new()) {

@@ -9,8 +9,14 @@ use super::model::{Resource, Template};
 
 /// The pseudo parameters ("Pseudo parameters reference").
 pub const PSEUDO_PARAMETERS: [&str; 8] = [
-    "AWS::AccountId", "AWS::NotificationARNs", "AWS::NoValue", "AWS::Partition", "AWS::Region", "AWS::StackId",
-    "AWS::StackName", "AWS::URLSuffix",
+    "AWS::AccountId",
+    "AWS::NotificationARNs",
+    "AWS::NoValue",
+    "AWS::Partition",
+    "AWS::Region",
+    "AWS::StackId",
+    "AWS::StackName",
+    "AWS::URLSuffix",
 ];
 
 /// What resource types there are: the part of the type table that a template is checked against.
@@ -68,11 +74,15 @@ pub fn validate(template: &Template, catalog: &dyn Catalog) -> Result<(), Templa
 }
 
 fn check_types(template: &Template, catalog: &dyn Catalog) -> Result<(), TemplateError> {
-    let unknown: Vec<&Resource> = template.resources.values().filter(|resource| !catalog.knows(&resource.type_name)).collect();
+    let unknown: Vec<&Resource> =
+        template.resources.values().filter(|resource| !catalog.knows(&resource.type_name)).collect();
     let Some(first) = unknown.first() else { return Ok(()) };
     let names: BTreeSet<&str> = unknown.iter().map(|resource| resource.type_name.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    Err(TemplateError::at(first.type_at, format!("Template format error: Unrecognized resource types: [{}]", names.join(", "))))
+    Err(TemplateError::at(
+        first.type_at,
+        format!("Template format error: Unrecognized resource types: [{}]", names.join(", ")),
+    ))
 }
 
 fn check_conditions(template: &Template) -> Result<(), TemplateError> {
@@ -96,7 +106,12 @@ fn check_conditions(template: &Template) -> Result<(), TemplateError> {
         result?;
         for (name, at) in test.named() {
             if !template.conditions.contains_key(name) {
-                return Err(TemplateError::at(at, format!("Template format error: Unresolved condition dependency {name} in the Conditions block of the template")));
+                return Err(TemplateError::at(
+                    at,
+                    format!(
+                        "Template format error: Unresolved condition dependency {name} in the Conditions block of the template"
+                    ),
+                ));
             }
         }
     }
@@ -122,14 +137,21 @@ fn check_condition_cycles(template: &Template) -> Result<(), TemplateError> {
         return Ok(());
     }
     let names: Vec<&str> = open.into_iter().collect();
-    Err(TemplateError::new(format!("Template format error: Circular dependency between conditions: [{}]", names.join(", "))))
+    Err(TemplateError::new(format!(
+        "Template format error: Circular dependency between conditions: [{}]",
+        names.join(", ")
+    )))
 }
 
-fn check_condition(template: &Template, condition: Option<&(String, super::node::Position)>) -> Result<(), TemplateError> {
+fn check_condition(
+    template: &Template,
+    condition: Option<&(String, super::node::Position)>,
+) -> Result<(), TemplateError> {
     match condition {
-        Some((name, at)) if !template.conditions.contains_key(name) => {
-            Err(TemplateError::at(*at, format!("Template format error: Condition {name} is not defined in the Conditions block of the template")))
-        }
+        Some((name, at)) if !template.conditions.contains_key(name) => Err(TemplateError::at(
+            *at,
+            format!("Template format error: Condition {name} is not defined in the Conditions block of the template"),
+        )),
         _ => Ok(()),
     }
 }
@@ -140,18 +162,28 @@ fn check_value(template: &Template, catalog: &dyn Catalog, value: &Expr, block: 
             Err(unresolved(name, value.at, block))
         }
         ExprKind::GetAtt(id, attribute) => match template.resources.get(id) {
-            None => Err(TemplateError::at(value.at, format!("Template error: instance of Fn::GetAtt references undefined resource {id}"))),
-            Some(resource) if !catalog.has_attribute(&resource.type_name, attribute) => {
-                Err(TemplateError::at(value.at, format!("Template error: resource {id} does not support attribute type {attribute} in Fn::GetAtt")))
-            }
+            None => Err(TemplateError::at(
+                value.at,
+                format!("Template error: instance of Fn::GetAtt references undefined resource {id}"),
+            )),
+            Some(resource) if !catalog.has_attribute(&resource.type_name, attribute) => Err(TemplateError::at(
+                value.at,
+                format!("Template error: resource {id} does not support attribute type {attribute} in Fn::GetAtt"),
+            )),
             Some(_) => Ok(()),
         },
-        ExprKind::If(name, ..) if !template.conditions.contains_key(name) => {
-            Err(TemplateError::at(value.at, format!("Template error: unresolved condition dependency {name} in Fn::If")))
-        }
+        ExprKind::If(name, ..) if !template.conditions.contains_key(name) => Err(TemplateError::at(
+            value.at,
+            format!("Template error: unresolved condition dependency {name} in Fn::If"),
+        )),
         ExprKind::FindInMap(map, ..) => match &map.kind {
             ExprKind::Literal(serde_json::Value::String(name)) if !template.mappings.contains_key(name) => {
-                Err(TemplateError::at(value.at, format!("Template error: Mapping named '{name}' is not present in the 'Mappings' section of template.")))
+                Err(TemplateError::at(
+                    value.at,
+                    format!(
+                        "Template error: Mapping named '{name}' is not present in the 'Mappings' section of template."
+                    ),
+                ))
             }
             _ => Ok(()),
         },
@@ -167,5 +199,10 @@ fn is_parameter(template: &Template, name: &str) -> bool {
 }
 
 fn unresolved(name: &str, at: super::node::Position, block: &str) -> TemplateError {
-    TemplateError::at(at, format!("Template format error: Unresolved resource dependencies [{name}] in the {block} block of the template"))
+    TemplateError::at(
+        at,
+        format!(
+            "Template format error: Unresolved resource dependencies [{name}] in the {block} block of the template"
+        ),
+    )
 }

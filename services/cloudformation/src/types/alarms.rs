@@ -8,8 +8,12 @@ use super::{Handler, Progress, ResourceType};
 
 const DIMENSIONS: Kind = Kind::List(&Kind::Object(&[member("Name").required(), member("Value").required()]));
 const METRIC: &[Property] = &[member("Namespace"), member("MetricName"), Replace.of("Dimensions", DIMENSIONS)];
-const STAT: &[Property] =
-    &[Replace.object("Metric", METRIC).required(), number("Period").required(), member("Stat").required(), member("Unit")];
+const STAT: &[Property] = &[
+    Replace.object("Metric", METRIC).required(),
+    number("Period").required(),
+    member("Stat").required(),
+    member("Unit"),
+];
 const QUERY: &[Property] = &[
     member("Id").required(),
     Replace.object("MetricStat", STAT),
@@ -50,9 +54,25 @@ pub const ALARM: ResourceType = ResourceType {
 };
 
 const SAME: [&str; 19] = [
-    "AlarmDescription", "ActionsEnabled", "AlarmActions", "OKActions", "InsufficientDataActions", "Namespace", "MetricName",
-    "Dimensions", "Statistic", "ExtendedStatistic", "Period", "Unit", "EvaluationPeriods", "DatapointsToAlarm", "Threshold",
-    "ComparisonOperator", "TreatMissingData", "EvaluateLowSampleCountPercentile", "Metrics",
+    "AlarmDescription",
+    "ActionsEnabled",
+    "AlarmActions",
+    "OKActions",
+    "InsufficientDataActions",
+    "Namespace",
+    "MetricName",
+    "Dimensions",
+    "Statistic",
+    "ExtendedStatistic",
+    "Period",
+    "Unit",
+    "EvaluationPeriods",
+    "DatapointsToAlarm",
+    "Threshold",
+    "ComparisonOperator",
+    "TreatMissingData",
+    "EvaluateLowSampleCountPercentile",
+    "Metrics",
 ];
 
 struct Alarm;
@@ -78,7 +98,9 @@ impl Handler for Alarm {
         };
         // PutMetricAlarm would change an alarm that someone else has made.
         if cx.find("cloudwatch", "DescribeAlarms", json!({"AlarmNames": [name]}), "MetricAlarms")?.is_some() {
-            return Err(Failure::Unfit(format!("Resource of type 'AWS::CloudWatch::Alarm' with identifier '{name}' already exists.")));
+            return Err(Failure::Unfit(format!(
+                "Resource of type 'AWS::CloudWatch::Alarm' with identifier '{name}' already exists."
+            )));
         }
         let tags = cx.tag_list(properties);
         put(cx, &name, properties, Some(tags))?;

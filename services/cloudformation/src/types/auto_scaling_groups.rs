@@ -7,7 +7,8 @@ use super::schema::{Kind, Property, Update::*, boolean, text as member};
 use super::{Handler, Progress, ResourceType};
 
 const TEMPLATE: &[Property] = &[member("LaunchTemplateId"), member("LaunchTemplateName"), member("Version").required()];
-const TAG: &[Property] = &[member("Key").required(), member("Value").required(), boolean("PropagateAtLaunch").required()];
+const TAG: &[Property] =
+    &[member("Key").required(), member("Value").required(), boolean("PropagateAtLaunch").required()];
 
 /// A group. Its physical id is its name.
 pub const GROUP: ResourceType = ResourceType {
@@ -36,8 +37,17 @@ pub const GROUP: ResourceType = ResourceType {
 };
 
 const SAME: [&str; 11] = [
-    "MinSize", "MaxSize", "DesiredCapacity", "AvailabilityZones", "LaunchTemplate", "HealthCheckType", "HealthCheckGracePeriod",
-    "DefaultInstanceWarmup", "TerminationPolicies", "NewInstancesProtectedFromScaleIn", "CapacityRebalance",
+    "MinSize",
+    "MaxSize",
+    "DesiredCapacity",
+    "AvailabilityZones",
+    "LaunchTemplate",
+    "HealthCheckType",
+    "HealthCheckGracePeriod",
+    "DefaultInstanceWarmup",
+    "TerminationPolicies",
+    "NewInstancesProtectedFromScaleIn",
+    "CapacityRebalance",
 ];
 
 struct Group;
@@ -71,7 +81,10 @@ impl Group {
     fn tags(cx: &Context<'_, '_>, name: &str, properties: &Value) -> Value {
         let own = list(properties, "Tags");
         let propagates = |key: &str| {
-            own.iter().find(|tag| text(tag, "Key") == key).and_then(|tag| tag["PropagateAtLaunch"].as_bool()).unwrap_or(true)
+            own.iter()
+                .find(|tag| text(tag, "Key") == key)
+                .and_then(|tag| tag["PropagateAtLaunch"].as_bool())
+                .unwrap_or(true)
         };
         cx.tags(properties).iter().map(|(key, value)| {
             json!({"ResourceId": name, "ResourceType": "auto-scaling-group", "Key": key, "Value": value, "PropagateAtLaunch": propagates(key)})
@@ -87,7 +100,9 @@ impl Group {
     fn trouble(cx: &mut Context<'_, '_>, id: &str) -> Result<Option<String>, Failure> {
         let input = json!({"AutoScalingGroupName": id, "MaxRecords": 1});
         let newest = cx.find("autoscaling", "DescribeScalingActivities", input, "Activities")?;
-        Ok(newest.filter(|activity| text(activity, "StatusCode") == "Failed").map(|activity| text(&activity, "StatusMessage").to_owned()))
+        Ok(newest
+            .filter(|activity| text(activity, "StatusCode") == "Failed")
+            .map(|activity| text(&activity, "StatusMessage").to_owned()))
     }
 }
 
@@ -109,7 +124,8 @@ impl Handler for Group {
     /// A group is ready when as many instances as it wants are in service.
     fn settle(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value) -> Result<Progress, Failure> {
         let group = Self::find(cx, id)?.ok_or_else(|| Failure::Unfit(format!("group {id} is gone")))?;
-        let serving = list(&group, "Instances").iter().filter(|instance| text(instance, "LifecycleState") == "InService").count();
+        let serving =
+            list(&group, "Instances").iter().filter(|instance| text(instance, "LifecycleState") == "InService").count();
         let wanted = group["DesiredCapacity"].as_u64().unwrap_or(0);
         if u64::try_from(serving).unwrap_or(u64::MAX) >= wanted {
             return Ok(Progress::Done);
@@ -128,7 +144,9 @@ impl Handler for Group {
         if same(old) != same(new) {
             call(cx, "UpdateAutoScalingGroup", same(new).into())?;
         }
-        for (operation, from, to) in [("AttachLoadBalancerTargetGroups", old, new), ("DetachLoadBalancerTargetGroups", new, old)] {
+        for (operation, from, to) in
+            [("AttachLoadBalancerTargetGroups", old, new), ("DetachLoadBalancerTargetGroups", new, old)]
+        {
             let kept = list(from, "TargetGroupARNs");
             let moved: Vec<&Value> = list(to, "TargetGroupARNs").iter().filter(|arn| !kept.contains(arn)).collect();
             if !moved.is_empty() {
@@ -136,7 +154,8 @@ impl Handler for Group {
             }
         }
         if differs(old, new, "Tags") {
-            let removed: Vec<Value> = list(old, "Tags").iter()
+            let removed: Vec<Value> = list(old, "Tags")
+                .iter()
                 .filter(|tag| !list(new, "Tags").iter().any(|other| other["Key"] == tag["Key"]))
                 .map(|tag| json!({"ResourceId": *id, "ResourceType": "auto-scaling-group", "Key": tag["Key"]}))
                 .collect();

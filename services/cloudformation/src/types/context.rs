@@ -63,7 +63,11 @@ impl Failure {
 
     fn code(&self) -> &'static str {
         match self {
-            Failure::Service { error, .. } if error.code.contains("AlreadyExists") || error.code.contains("Duplicate") => "AlreadyExists",
+            Failure::Service { error, .. }
+                if error.code.contains("AlreadyExists") || error.code.contains("Duplicate") =>
+            {
+                "AlreadyExists"
+            }
             Failure::Service { error, .. } if error.status >= 500 => "ServiceInternalError",
             Failure::Service { error, .. } if error.code.contains("LimitExceeded") => "ServiceLimitExceeded",
             Failure::Service { .. } if self.is_absence() => "NotFound",
@@ -101,7 +105,8 @@ impl Context<'_, '_> {
     /// # Errors
     /// What the service says; the call has done nothing then.
     pub fn call(&mut self, service: &str, operation: &str, input: Value) -> Result<Value, Failure> {
-        let display = DISPLAY.iter().find(|(name, _)| *name == service).map_or("CloudFormation", |(_, display)| display);
+        let display =
+            DISPLAY.iter().find(|(name, _)| *name == service).map_or("CloudFormation", |(_, display)| display);
         let fail = |error| Failure::Service { service: display, error };
         if let Some(error) = (self.interrupt)(operation) {
             return Err(fail(error));
@@ -193,10 +198,13 @@ impl Context<'_, '_> {
 fn tags_of(properties: &Value) -> BTreeMap<String, String> {
     let list = properties.get("Tags").or_else(|| properties.get("HostedZoneTags"));
     match list {
-        Some(Value::Array(items)) => {
-            items.iter().filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned()))).collect()
+        Some(Value::Array(items)) => items
+            .iter()
+            .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+            .collect(),
+        Some(Value::Object(map)) => {
+            map.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
         }
-        Some(Value::Object(map)) => map.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
         _ => BTreeMap::new(),
     }
 }

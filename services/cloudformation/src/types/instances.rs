@@ -55,7 +55,13 @@ pub const INSTANCE: ResourceType = ResourceType {
         TAGS,
     ],
     attributes: &[
-        "InstanceId", "PrivateIp", "PublicIp", "PrivateDnsName", "PublicDnsName", "AvailabilityZone", "VpcId",
+        "InstanceId",
+        "PrivateIp",
+        "PublicIp",
+        "PrivateDnsName",
+        "PublicDnsName",
+        "AvailabilityZone",
+        "VpcId",
     ],
     handler: &Instance,
 };
@@ -64,8 +70,15 @@ struct Instance;
 
 /// `RunInstances` members with the names that the properties have.
 const SAME: [&str; 9] = [
-    "ImageId", "InstanceType", "KeyName", "SubnetId", "SecurityGroupIds", "UserData", "PrivateIpAddress",
-    "DisableApiTermination", "BlockDeviceMappings",
+    "ImageId",
+    "InstanceType",
+    "KeyName",
+    "SubnetId",
+    "SecurityGroupIds",
+    "UserData",
+    "PrivateIpAddress",
+    "DisableApiTermination",
+    "BlockDeviceMappings",
 ];
 
 impl Instance {
@@ -84,7 +97,10 @@ impl Instance {
 
     fn lost(instance: &Value, id: &str) -> Failure {
         let reason = text(&instance["StateReason"], "Message");
-        Failure::Unfit(format!("Instance {id} failed to stabilize. Current state: {}. Reason: {reason}", Self::state(instance)))
+        Failure::Unfit(format!(
+            "Instance {id} failed to stabilize. Current state: {}. Reason: {reason}",
+            Self::state(instance)
+        ))
     }
 
     fn modify(cx: &mut Context<'_, '_>, id: &str, attribute: &str, value: Value) -> Result<(), Failure> {
@@ -130,13 +146,16 @@ impl Handler for Instance {
             input.insert("Monitoring".to_owned(), json!({"Enabled": enabled}));
         }
         if let Some(Value::Array(interfaces)) = properties.get("NetworkInterfaces") {
-            let interfaces: Vec<Value> = interfaces.iter().map(|interface| {
-                let mut interface = interface.clone();
-                if let Some(groups) = interface.as_object_mut().and_then(|members| members.remove("GroupSet")) {
-                    interface["Groups"] = groups;
-                }
-                interface
-            }).collect();
+            let interfaces: Vec<Value> = interfaces
+                .iter()
+                .map(|interface| {
+                    let mut interface = interface.clone();
+                    if let Some(groups) = interface.as_object_mut().and_then(|members| members.remove("GroupSet")) {
+                        interface["Groups"] = groups;
+                    }
+                    interface
+                })
+                .collect();
             input.insert("NetworkInterfaces".to_owned(), interfaces.into());
         }
         let made = cx.ec2("RunInstances", input.into())?;

@@ -20,7 +20,6 @@ pub const KEY_PAIR: ResourceType = ResourceType {
     handler: &KeyPair,
 };
 
-
 struct KeyPair;
 
 impl KeyPair {
@@ -40,7 +39,8 @@ impl Handler for KeyPair {
             // The member is a blob: base64 in its JSON form.
             use base64::Engine as _;
             let material = base64::engine::general_purpose::STANDARD.encode(material.as_str().unwrap_or_default());
-            let input = json!({"KeyName": properties["KeyName"], "PublicKeyMaterial": material, "TagSpecifications": tags});
+            let input =
+                json!({"KeyName": properties["KeyName"], "PublicKeyMaterial": material, "TagSpecifications": tags});
             cx.ec2("ImportKeyPair", input)?;
         } else {
             let mut input = pick(properties, &["KeyName", "KeyType", "KeyFormat"]);

@@ -12,8 +12,14 @@ const FORWARD: &[Property] = &[
     Replace.object("TargetGroupStickinessConfig", &[boolean("Enabled"), number("DurationSeconds")]),
 ];
 
-const REDIRECT: &[Property] =
-    &[member("Protocol"), member("Port"), member("Host"), member("Path"), member("Query"), member("StatusCode").required()];
+const REDIRECT: &[Property] = &[
+    member("Protocol"),
+    member("Port"),
+    member("Host"),
+    member("Path"),
+    member("Query"),
+    member("StatusCode").required(),
+];
 
 const FIXED: &[Property] = &[member("MessageBody"), member("StatusCode").required(), member("ContentType")];
 

@@ -24,7 +24,14 @@ pub const LOAD_BALANCER: ResourceType = ResourceType {
         InPlace.of("LoadBalancerAttributes", Kind::List(&Kind::Object(ATTRIBUTE))),
         TAGS,
     ],
-    attributes: &["LoadBalancerArn", "DNSName", "CanonicalHostedZoneID", "LoadBalancerFullName", "LoadBalancerName", "SecurityGroups"],
+    attributes: &[
+        "LoadBalancerArn",
+        "DNSName",
+        "CanonicalHostedZoneID",
+        "LoadBalancerFullName",
+        "LoadBalancerName",
+        "SecurityGroups",
+    ],
     handler: &LoadBalancer,
 };
 
@@ -64,7 +71,8 @@ impl LoadBalancer {
     fn attributes(cx: &mut Context<'_, '_>, id: &str, properties: &Value) -> Result<(), Failure> {
         match properties.get("LoadBalancerAttributes") {
             Some(attributes) => {
-                elb(cx, "ModifyLoadBalancerAttributes", json!({"LoadBalancerArn": id, "Attributes": attributes})).map(drop)
+                elb(cx, "ModifyLoadBalancerAttributes", json!({"LoadBalancerArn": id, "Attributes": attributes}))
+                    .map(drop)
             }
             None => Ok(()),
         }
@@ -73,7 +81,10 @@ impl LoadBalancer {
 
 impl Handler for LoadBalancer {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
-        let mut input = pick(properties, &["Name", "Scheme", "Type", "IpAddressType", "Subnets", "SubnetMappings", "SecurityGroups"]);
+        let mut input = pick(
+            properties,
+            &["Name", "Scheme", "Type", "IpAddressType", "Subnets", "SubnetMappings", "SecurityGroups"],
+        );
         if !input.contains_key("Name") {
             input.insert("Name".to_owned(), json!(cx.name(32)));
         }
@@ -89,7 +100,10 @@ impl Handler for LoadBalancer {
         match text(&balancer["State"], "Code") {
             "active" | "active_impaired" => Ok(Progress::Done),
             "provisioning" => Ok(Progress::Waiting),
-            _ => Err(Failure::Unfit(format!("Load balancer failed to become active: {}", text(&balancer["State"], "Reason")))),
+            _ => Err(Failure::Unfit(format!(
+                "Load balancer failed to become active: {}",
+                text(&balancer["State"], "Reason")
+            ))),
         }
     }
 

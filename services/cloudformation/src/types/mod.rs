@@ -5,13 +5,13 @@
 //! [`Handler::delete`] are called again and again until they say [`Progress::Done`], each time looking at what there is and
 //! taking the next step towards what is wanted.
 
+mod addresses;
 mod alarms;
 mod auto_scaling_groups;
 mod context;
 mod instances;
 mod key_pairs;
 mod launch_templates;
-mod addresses;
 mod listeners;
 mod load_balancers;
 mod parameters;

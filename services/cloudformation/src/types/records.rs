@@ -6,7 +6,8 @@ use super::context::{Context, Failure, deleted, pick, text};
 use super::schema::{Kind, Property, Update::*, boolean, text as member};
 use super::{Handler, Progress, ResourceType};
 
-const ALIAS: &[Property] = &[member("DNSName").required(), member("HostedZoneId").required(), boolean("EvaluateTargetHealth")];
+const ALIAS: &[Property] =
+    &[member("DNSName").required(), member("HostedZoneId").required(), boolean("EvaluateTargetHealth")];
 
 /// A record set's members; a name or type that changes is another record set.
 macro_rules! record_set {
@@ -88,8 +89,10 @@ fn zone(cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure>
 /// One batch of changes, all of them or none.
 fn change(cx: &mut Context<'_, '_>, properties: &Value, changes: &[(&str, &Value)]) -> Result<Value, Failure> {
     let zone = zone(cx, properties)?;
-    let changes: Vec<Value> =
-        changes.iter().map(|(action, properties)| json!({"Action": action, "ResourceRecordSet": record(properties)})).collect();
+    let changes: Vec<Value> = changes
+        .iter()
+        .map(|(action, properties)| json!({"Action": action, "ResourceRecordSet": record(properties)}))
+        .collect();
     let mut batch = json!({"Changes": changes});
     if let Some(comment) = properties.get("Comment") {
         batch["Comment"] = comment.clone();
@@ -100,7 +103,9 @@ fn change(cx: &mut Context<'_, '_>, properties: &Value, changes: &[(&str, &Value
 /// What was deleted by hand is deleted: Route 53 says so in a batch's error.
 fn removed(result: Result<Value, Failure>) -> Result<Progress, Failure> {
     match result {
-        Err(Failure::Service { error, .. }) if error.code == "InvalidChangeBatch" && error.message.contains("not found") => {
+        Err(Failure::Service { error, .. })
+            if error.code == "InvalidChangeBatch" && error.message.contains("not found") =>
+        {
             Ok(Progress::Done)
         }
         result => deleted(result),
@@ -150,8 +155,11 @@ impl Handler for RecordSetGroup {
 
     fn update(&self, cx: &mut Context<'_, '_>, _: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
         let kept = |record: &&Value| members(new).iter().any(|other| identity(other) == identity(record));
-        let mut changes: Vec<_> = members(old).iter().filter(|record| !kept(record)).map(|record| ("DELETE", record)).collect();
-        changes.extend(members(new).iter().filter(|record| !members(old).contains(record)).map(|record| ("UPSERT", record)));
+        let mut changes: Vec<_> =
+            members(old).iter().filter(|record| !kept(record)).map(|record| ("DELETE", record)).collect();
+        changes.extend(
+            members(new).iter().filter(|record| !members(old).contains(record)).map(|record| ("UPSERT", record)),
+        );
         if !changes.is_empty() {
             change(cx, new, &changes)?;
         }

@@ -20,7 +20,8 @@ const TRACKING: &[Property] = &[
     number("TargetValue").required(),
     boolean("DisableScaleIn"),
 ];
-const STEP: &[Property] = &[number("MetricIntervalLowerBound"), number("MetricIntervalUpperBound"), number("ScalingAdjustment").required()];
+const STEP: &[Property] =
+    &[number("MetricIntervalLowerBound"), number("MetricIntervalUpperBound"), number("ScalingAdjustment").required()];
 
 /// A scaling policy. Its physical id is its ARN.
 pub const POLICY: ResourceType = ResourceType {
@@ -42,8 +43,16 @@ pub const POLICY: ResourceType = ResourceType {
 };
 
 const SAME: [&str; 10] = [
-    "AutoScalingGroupName", "PolicyType", "AdjustmentType", "ScalingAdjustment", "MinAdjustmentMagnitude", "Cooldown",
-    "EstimatedInstanceWarmup", "MetricAggregationType", "StepAdjustments", "TargetTrackingConfiguration",
+    "AutoScalingGroupName",
+    "PolicyType",
+    "AdjustmentType",
+    "ScalingAdjustment",
+    "MinAdjustmentMagnitude",
+    "Cooldown",
+    "EstimatedInstanceWarmup",
+    "MetricAggregationType",
+    "StepAdjustments",
+    "TargetTrackingConfiguration",
 ];
 
 struct Policy;

@@ -103,7 +103,8 @@ pub const fn boolean(name: &'static str) -> Property {
 }
 
 /// `Tags`, as most types have them.
-pub const TAGS: Property = Update::InPlace.of("Tags", Kind::List(&Kind::Object(&[text("Key").required(), text("Value").required()])));
+pub const TAGS: Property =
+    Update::InPlace.of("Tags", Kind::List(&Kind::Object(&[text("Key").required(), text("Value").required()])));
 
 /// Checks a resource's properties as written: that each is one of the table's, and, where it is written out, of its kind.
 ///
@@ -116,7 +117,10 @@ pub fn check(table: &[Property], resource: &Resource) -> Result<(), TemplateErro
             None => return Err(TemplateError::at(*at, format!("Encountered unsupported property {name}"))),
         }
     }
-    match table.iter().find(|property| property.required && !resource.properties.iter().any(|(name, ..)| name == property.name)) {
+    match table
+        .iter()
+        .find(|property| property.required && !resource.properties.iter().any(|(name, ..)| name == property.name))
+    {
         None => Ok(()),
         Some(missing) => Err(TemplateError::at(resource.at, missing_key("", missing.name))),
     }
@@ -128,16 +132,23 @@ fn check_value(kind: &Kind, path: &str, value: &Expr) -> Result<(), TemplateErro
             check_value(kind, path, yes)?;
             check_value(kind, path, no)
         }
-        (ExprKind::Literal(literal), _) => form(kind, path, literal).map(drop).map_err(|wrong| TemplateError::at(value.at, wrong)),
+        (ExprKind::Literal(literal), _) => {
+            form(kind, path, literal).map(drop).map_err(|wrong| TemplateError::at(value.at, wrong))
+        }
         (ExprKind::List(items), Kind::List(item)) => items.iter().try_for_each(|value| check_value(item, path, value)),
         (ExprKind::Object(members), Kind::Object(table)) => {
             for (name, inner) in members {
                 match table.iter().find(|property| property.name == name) {
                     Some(property) => check_value(&property.kind, &format!("{path}/{name}"), inner)?,
-                    None => return Err(TemplateError::at(inner.at, format!("Encountered unsupported property {name}"))),
+                    None => {
+                        return Err(TemplateError::at(inner.at, format!("Encountered unsupported property {name}")));
+                    }
                 }
             }
-            match table.iter().find(|property| property.required && !members.iter().any(|(name, _)| name == property.name)) {
+            match table
+                .iter()
+                .find(|property| property.required && !members.iter().any(|(name, _)| name == property.name))
+            {
                 None => Ok(()),
                 Some(missing) => Err(TemplateError::at(value.at, missing_key(path, missing.name))),
             }
@@ -183,11 +194,14 @@ pub fn form(kind: &Kind, path: &str, value: &Value) -> Result<Value, String> {
         (Kind::Number, Value::String(text)) => text.trim().parse().map(Value::Number).map_err(|_| wrong()),
         (Kind::Boolean, Value::Bool(_)) => Ok(value.clone()),
         (Kind::Boolean, Value::String(text)) => text.to_ascii_lowercase().parse().map(Value::Bool).map_err(|_| wrong()),
-        (Kind::List(item), Value::Array(items)) => items.iter().map(|value| form(item, path, value)).collect::<Result<_, _>>().map(Value::Array),
+        (Kind::List(item), Value::Array(items)) => {
+            items.iter().map(|value| form(item, path, value)).collect::<Result<_, _>>().map(Value::Array)
+        }
         (Kind::Object(table), Value::Object(members)) => {
             let known: BTreeMap<&str, &Property> = table.iter().map(|property| (property.name, property)).collect();
             let formed = members.iter().map(|(name, value)| {
-                let property = known.get(name.as_str()).ok_or_else(|| format!("Encountered unsupported property {name}"))?;
+                let property =
+                    known.get(name.as_str()).ok_or_else(|| format!("Encountered unsupported property {name}"))?;
                 Ok((name.clone(), form(&property.kind, &format!("{path}/{name}"), value)?))
             });
             let formed: serde_json::Map<_, _> = formed.collect::<Result<_, String>>()?;

@@ -45,8 +45,18 @@ pub const SECURITY_GROUP: ResourceType = ResourceType {
 };
 
 /// The two directions of a group's rules: property, operations' suffix, and the name of the peer group.
-const INGRESS_SIDE: Side = Side { property: "SecurityGroupIngress", suffix: "Ingress", peer: "SourceSecurityGroupId", prefix: "SourcePrefixListId" };
-const EGRESS_SIDE: Side = Side { property: "SecurityGroupEgress", suffix: "Egress", peer: "DestinationSecurityGroupId", prefix: "DestinationPrefixListId" };
+const INGRESS_SIDE: Side = Side {
+    property: "SecurityGroupIngress",
+    suffix: "Ingress",
+    peer: "SourceSecurityGroupId",
+    prefix: "SourcePrefixListId",
+};
+const EGRESS_SIDE: Side = Side {
+    property: "SecurityGroupEgress",
+    suffix: "Egress",
+    peer: "DestinationSecurityGroupId",
+    prefix: "DestinationPrefixListId",
+};
 
 struct Side {
     property: &'static str,
@@ -87,7 +97,10 @@ impl Side {
 
     fn authorize(&self, cx: &mut Context<'_, '_>, group: &str, rules: &[&Value]) -> Result<Value, Failure> {
         let permissions: Vec<Value> = rules.iter().map(|rule| self.permission(rule)).collect();
-        cx.ec2(&format!("AuthorizeSecurityGroup{}", self.suffix), json!({"GroupId": group, "IpPermissions": permissions}))
+        cx.ec2(
+            &format!("AuthorizeSecurityGroup{}", self.suffix),
+            json!({"GroupId": group, "IpPermissions": permissions}),
+        )
     }
 
     fn revoke(&self, cx: &mut Context<'_, '_>, group: &str, rules: &[&Value]) -> Result<Value, Failure> {

@@ -38,8 +38,15 @@ pub const TARGET_GROUP: ResourceType = ResourceType {
 };
 
 const HEALTH: [&str; 9] = [
-    "HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath", "HealthCheckEnabled", "HealthCheckIntervalSeconds",
-    "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher",
+    "HealthCheckProtocol",
+    "HealthCheckPort",
+    "HealthCheckPath",
+    "HealthCheckEnabled",
+    "HealthCheckIntervalSeconds",
+    "HealthCheckTimeoutSeconds",
+    "HealthyThresholdCount",
+    "UnhealthyThresholdCount",
+    "Matcher",
 ];
 
 struct TargetGroup;
@@ -70,7 +77,8 @@ impl TargetGroup {
 
 impl Handler for TargetGroup {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
-        let mut input = pick(properties, &["Name", "VpcId", "TargetType", "Protocol", "ProtocolVersion", "Port", "IpAddressType"]);
+        let mut input =
+            pick(properties, &["Name", "VpcId", "TargetType", "Protocol", "ProtocolVersion", "Port", "IpAddressType"]);
         input.extend(pick(properties, &HEALTH));
         if !input.contains_key("Name") {
             input.insert("Name".to_owned(), json!(cx.name(32)));
@@ -103,7 +111,8 @@ impl Handler for TargetGroup {
             // With its noun, unlike a load balancer's: `targetgroup/name/0123456789abcdef`.
             "TargetGroupFullName" => Ok(json!(format!("targetgroup/{}", after(id, ":targetgroup/")))),
             other => {
-                let group = cx.get("elbv2", "DescribeTargetGroups", json!({"TargetGroupArns": [id]}), "TargetGroups")?;
+                let group =
+                    cx.get("elbv2", "DescribeTargetGroups", json!({"TargetGroupArns": [id]}), "TargetGroups")?;
                 Ok(group[other].clone())
             }
         }

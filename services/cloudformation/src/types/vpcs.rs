@@ -63,7 +63,8 @@ impl Handler for Vpc {
         let of_vpc = json!([{"Name": "vpc-id", "Values": [id]}, {"Name": "default", "Values": ["true"]}]);
         match name {
             "DefaultSecurityGroup" => {
-                let filters = json!([{"Name": "vpc-id", "Values": [id]}, {"Name": "group-name", "Values": ["default"]}]);
+                let filters =
+                    json!([{"Name": "vpc-id", "Values": [id]}, {"Name": "group-name", "Values": ["default"]}]);
                 let group = cx.get("ec2", "DescribeSecurityGroups", json!({"Filters": filters}), "SecurityGroups")?;
                 Ok(group["GroupId"].clone())
             }

@@ -13,12 +13,20 @@ fn every_phase_validates_and_plans_without_making_anything() {
         let body = phase(number);
         yard.stacks("ValidateTemplate", json!({"TemplateBody": body}));
         let name = format!("phase-{number}");
-        let input = json!({"StackName": name, "ChangeSetName": "plan", "ChangeSetType": "CREATE", "TemplateBody": body});
+        let input =
+            json!({"StackName": name, "ChangeSetName": "plan", "ChangeSetType": "CREATE", "TemplateBody": body});
         yard.stacks("CreateChangeSet", input);
         let set = yard.stacks("DescribeChangeSet", json!({"StackName": name, "ChangeSetName": "plan"}));
-        assert_eq!((&set["Status"], &set["ExecutionStatus"]), (&json!("CREATE_COMPLETE"), &json!("AVAILABLE")), "phase {number}: {set:#}");
+        assert_eq!(
+            (&set["Status"], &set["ExecutionStatus"]),
+            (&json!("CREATE_COMPLETE"), &json!("AVAILABLE")),
+            "phase {number}: {set:#}"
+        );
         let changes = set["Changes"].as_array().unwrap();
-        assert!(changes.len() >= 10 && changes.iter().all(|change| change["ResourceChange"]["Action"] == "Add"), "phase {number}");
+        assert!(
+            changes.len() >= 10 && changes.iter().all(|change| change["ResourceChange"]["Action"] == "Add"),
+            "phase {number}"
+        );
     }
     assert_eq!(yard.belongings(), before);
 }
@@ -84,10 +92,13 @@ fn phase_2_is_an_update_of_phase_1_in_which_the_instance_keeps_itself_and_its_ad
     assert_eq!(yard.output("case", "Address"), address);
     let events = yard.events("case");
     let updated: Vec<&String> = events.iter().filter(|event| event.contains("UPDATE")).collect();
-    assert_eq!(updated, [
-        "case UPDATE_IN_PROGRESS User Initiated",
-        "Instance UPDATE_IN_PROGRESS",
-        "Instance UPDATE_COMPLETE",
-        "case UPDATE_COMPLETE",
-    ]);
+    assert_eq!(
+        updated,
+        [
+            "case UPDATE_IN_PROGRESS User Initiated",
+            "Instance UPDATE_IN_PROGRESS",
+            "Instance UPDATE_COMPLETE",
+            "case UPDATE_COMPLETE",
+        ]
+    );
 }

@@ -1,7 +1,7 @@
 //! A region of its own for each test: all services over a virtual world, and a clock that jumps from event to event.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ impl Faults {
             return None;
         }
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        (*self.nth.lock().unwrap() == Some(number)).then(|| AwsError::client("Injected", format!("{operation} fails in this test")))
+        (*self.nth.lock().unwrap() == Some(number))
+            .then(|| AwsError::client("Injected", format!("{operation} fails in this test")))
     }
 
     /// How many calls have changed something so far.
@@ -67,6 +68,8 @@ pub struct Yard {
     sim: Arc<Sim>,
     clock: Arc<Virtual>,
     scope: Scope,
+    kill: Arc<AtomicU64>,
+    seed: u64,
 }
 
 impl Yard {
@@ -74,24 +77,25 @@ impl Yard {
     pub fn new() -> Self {
         let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
         let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
-        Self::over(None, sim, clock, Arc::default())
+        Self::over(None, sim, clock, Arc::default(), 0)
     }
 
     /// An empty region, kept in a file.
     pub fn stored(path: &Path) -> Self {
         let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
         let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
-        Self::over(Some(path), sim, clock, Arc::default())
+        Self::over(Some(path), sim, clock, Arc::default(), 0)
     }
 
     /// The same region and world under a new daemon, as after `kill -9` of the old one.
     pub fn reopened(self, path: &Path) -> Self {
-        let Yard { cloud, faults, sim, clock, .. } = self;
+        let Yard { cloud, faults, sim, clock, seed, .. } = self;
         drop(cloud);
-        Self::over(Some(path), sim, clock, faults)
+        // A daemon draws its own chance at each start: ids it gave before must not come again.
+        Self::over(Some(path), sim, clock, faults, seed + 1)
     }
 
-    fn over(path: Option<&Path>, sim: Arc<Sim>, clock: Arc<Virtual>, faults: Arc<Faults>) -> Self {
+    fn over(path: Option<&Path>, sim: Arc<Sim>, clock: Arc<Virtual>, faults: Arc<Faults>, seed: u64) -> Self {
         let interrupt = faults.clone();
         let services: Vec<Box<dyn Service>> = vec![
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
@@ -100,12 +104,25 @@ impl Yard {
             Box::new(zonal_route53::Route53),
             Box::new(zonal_cloudwatch::CloudWatch),
             Box::new(zonal_ssm::Ssm),
-            Box::new(zonal_cloudformation::CloudFormation::interrupted(Arc::new(move |operation| interrupt.of(operation)))),
+            Box::new(zonal_cloudformation::CloudFormation::interrupted(Arc::new(move |operation| {
+                interrupt.of(operation)
+            }))),
         ];
-        let config = CloudConfig { path: path.map(Path::to_owned), sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let kill = Arc::new(AtomicU64::new(u64::MAX));
+        let killed_at = kill.clone();
+        let committed =
+            move |revision| assert!(revision < killed_at.load(Ordering::Relaxed), "killed at commit {revision}");
+        let config =
+            CloudConfig { path: path.map(Path::to_owned), sync: Sync::Process, seed, committed: Box::new(committed) };
         let cloud = Cloud::open(config, services, sim.clone(), clock.clone()).unwrap();
         cloud.start();
-        Self { cloud, faults, sim, clock, scope: Scope::new("000000000000", "us-east-1") }
+        Self { cloud, faults, sim, clock, scope: Scope::new("000000000000", "us-east-1"), kill, seed }
+    }
+
+    /// The daemon dies (panics) right after that many more commits; `None` lets it live.
+    pub fn kill_after(&self, commits: Option<u64>) {
+        let at = commits.map_or(u64::MAX, |commits| self.cloud.revision() + commits);
+        self.kill.store(at, Ordering::Relaxed);
     }
 
     pub fn now(&self) -> Time {
@@ -158,13 +175,6 @@ impl Yard {
         next < end
     }
 
-    /// Lets virtual time pass, event by event.
-    pub fn pass(&self, time: Duration) {
-        let end = self.now() + time;
-        while self.tick(end) {}
-        self.cloud.run_due();
-    }
-
     /// A stack as it is described; `null` where there is none.
     pub fn stack(&self, name: &str) -> Value {
         let found = self.try_call("cloudformation", "DescribeStacks", json!({"StackName": name}));
@@ -197,7 +207,11 @@ impl Yard {
             .iter()
             .rev()
             .map(|event| {
-                let what = [text(event, "LogicalResourceId"), text(event, "ResourceStatus"), text(event, "ResourceStatusReason")];
+                let what = [
+                    text(event, "LogicalResourceId"),
+                    text(event, "ResourceStatus"),
+                    text(event, "ResourceStatusReason"),
+                ];
                 what.join(" ").trim_end().to_owned()
             })
             .collect()
