@@ -4,6 +4,7 @@ use crate::error::{Act, Error, Result};
 use crate::sandbox::cgroup::Hierarchy;
 use crate::warden::holding;
 use crate::world::Config;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File, Permissions};
@@ -23,6 +24,10 @@ pub const SUBCOMMANDS: [&str; 3] = ["warden", "holder", "plane"];
 /// When the process can't do its work any more.
 pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
     let config = Config::load(directory)?;
+    // Descriptors are what these processes are made of.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     match subcommand {
         "warden" => crate::warden::main(&config),
         "holder" => crate::holder::main(&config),

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// The world's own directory, absolute. All that the world keeps is in here: disks, images, sockets.
     pub directory: PathBuf,
+    /// Where the base image is, or is made. In the world's own directory unless several worlds share one; then nobody removes it.
+    pub base: PathBuf,
     /// The range of public addresses, inside 127.64.0.0/10: `127.100.0.0/16` unless several worlds live side by side. Its first
     /// address is the host as instances see it.
     pub public: Ipv4Net,
@@ -31,7 +33,8 @@ impl Config {
     #[must_use]
     pub fn new(directory: PathBuf, owner: (u32, u32)) -> Self {
         let public = crate::network::namespace::net(Ipv4Addr::new(127, 100, 0, 0), 16);
-        Self { directory, public, owner, vcpu_share: 0.1, speed: 1.0, figures_every: std::time::Duration::from_secs(1), dns_port: 4553 }
+        let base = directory.join("images").join(crate::sandbox::disk::BASE);
+        Self { directory, base, public, owner, vcpu_share: 0.1, speed: 1.0, figures_every: std::time::Duration::from_secs(1), dns_port: 4553 }
     }
 
     /// The host's own address in the public range.
@@ -89,11 +92,12 @@ impl Config {
 
     /// An image.
     pub(crate) fn image(&self, id: &str) -> PathBuf {
-        self.directory.join("images").join(id)
+        if id == crate::sandbox::disk::BASE { self.base.clone() } else { self.directory.join("images").join(id) }
     }
 
     /// The name of this world's control groups: one world per directory.
-    pub(crate) fn cgroup(&self) -> String {
+    #[must_use]
+    pub fn cgroup(&self) -> String {
         let name = crate::network::model::device(&self.directory.to_string_lossy());
         format!("zonal-{}", &name[1..])
     }

@@ -44,7 +44,7 @@ pub(crate) fn make_base(image: &Path) -> Result<()> {
     if !chosen.iter().any(|package| package.name == "bash") {
         return Err(Error::Refused("this machine's dpkg database knows no bash: no base image can be made of it".into()));
     }
-    let pending = image.with_extension("new");
+    let pending = image.with_extension(format!("new-{}", std::process::id()));
     let _ = fs::remove_dir_all(&pending);
     let root = pending.join("root");
     fs::create_dir_all(&root).act("make", root.display())?;
@@ -59,7 +59,11 @@ pub(crate) fn make_base(image: &Path) -> Result<()> {
     for (name, text) in [("layers.json", "[\"base\"]")] {
         fs::write(pending.join(name), text).act("write", name)?;
     }
-    fs::rename(&pending, image).act("put in place", image.display())
+    match fs::rename(&pending, image) {
+        // Another world that shares it was faster.
+        Err(_) if image.join("root").is_dir() => fs::remove_dir_all(&pending).act("remove", pending.display()),
+        renamed => renamed.act("put in place", image.display()),
+    }
 }
 
 /// The settings files that were changed on this machine: its own affair, and left outside.
@@ -210,6 +214,16 @@ impl Tree {
         self.write("/etc/resolv.conf", "nameserver 169.254.169.253\n", 0o644)?;
         self.write("/etc/environment", "", 0o644)?;
         self.write("/etc/sudoers.d/90-cloud-init-users", "ec2-user ALL=(ALL) NOPASSWD:ALL\n", 0o440)?;
+        // What pam-auth-update makes of the module that every system has.
+        for (kind, module) in [
+            ("auth", "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n"),
+            ("account", "account required pam_unix.so\n"),
+            ("password", "password required pam_unix.so obscure yescrypt\n"),
+            ("session", "session required pam_unix.so\n"),
+            ("session-noninteractive", "session required pam_unix.so\n"),
+        ] {
+            self.write(&format!("/etc/pam.d/common-{kind}"), module, 0o644)?;
+        }
         self.directory("/etc/systemd/system/multi-user.target.wants", 0o755)?;
         self.directory("/home/ec2-user", 0o755)?;
         chown(self.at("/home/ec2-user"), Some(1000), Some(1000)).act("give away", "/home/ec2-user")?;

@@ -150,7 +150,7 @@ fn systemctl(arguments: &[String]) -> io::Result<Answer> {
     }
     let verb = Verb { name: (*name).clone(), units, now };
     let mut answer = ask(&Asked::Service(verb.clone()))?;
-    if answer.code == 0 && (now || matches!(name.as_str(), "start" | "restart" | "reload-or-restart")) {
+    if answer.code == 0 && (now || matches!(name.as_str(), "start" | "stop" | "restart" | "reload-or-restart")) {
         answer = settle(&verb, answer)?;
     }
     if quiet {
@@ -174,7 +174,7 @@ fn settle(verb: &Verb, started: Answer) -> io::Result<Answer> {
                 "activating" | "deactivating" if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                "failed" => return Ok(Answer::failed(&format!("Job for {unit} failed. See \"journalctl -u {unit}\"."))),
+                "failed" if verb.name != "stop" => return Ok(Answer::failed(&format!("Job for {unit} failed. See \"journalctl -u {unit}\"."))),
                 _ => break,
             }
         }

@@ -112,7 +112,9 @@ impl Init {
         prepare_files(spec)?;
         notify(&Notice::Started);
         init.services.start_enabled();
-        init.start_user_data(&spec.sandbox.user_data);
+        if spec.sandbox.generation == 1 {
+            init.start_user_data(&spec.sandbox.user_data);
+        }
         Ok(init)
     }
 

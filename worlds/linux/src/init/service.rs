@@ -4,11 +4,10 @@ use super::guest::{Answer, Verb};
 use super::spawn;
 use super::unit::{self, Kind, Unit};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Gid, Group, Pid, Uid, User};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::{File, create_dir_all};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 /// How long a service may take to end before it is killed.
@@ -318,42 +317,49 @@ fn launch(unit: &Unit, name: &str, line: &str) -> io::Result<Pid> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     create_dir_all(LOGS)?;
     let log = File::options().create(true).append(true).open(format!("{LOGS}/{name}.log"))?;
-    let mut command = spawn::command(program);
+    let account = account(unit)?;
+    let mut command = spawn::command_as(program, account.as_ref().map(|account| (account.user, account.group)));
     command.args(arguments).envs(&environment).stdout(log.try_clone()?).stderr(log);
     if let Some(directory) = &unit.directory {
         command.current_dir(directory.trim_start_matches('-'));
     }
-    if unit.user.is_some() || unit.group.is_some() {
-        let user = unit.user.as_deref().map(find_user).transpose()?;
-        let group = match (&unit.group, &user) {
-            (Some(group), _) => find_group(group)?,
-            (None, Some(user)) => user.gid,
-            (None, None) => Gid::from_raw(0),
-        };
-        let id = user.as_ref().map_or(Uid::from_raw(0), |user| user.uid);
-        if let Some(user) = &user {
-            command.env("HOME", &user.dir).env("USER", &user.name).env("LOGNAME", &user.name);
-        }
-        // The standard library leaves the supplementary groups behind too.
-        command.uid(id.as_raw()).gid(group.as_raw());
-    } else {
-        command.env("HOME", "/root").env("USER", "root");
-    }
+    match &account {
+        Some(account) => command.env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name),
+        None => command.env("HOME", "/root").env("USER", "root"),
+    };
     Ok(Pid::from_raw(command.spawn()?.id().cast_signed()))
 }
 
-fn find_user(name: &str) -> io::Result<User> {
-    let found = match name.parse() {
-        Ok(id) => User::from_uid(Uid::from_raw(id)),
-        Err(_) => User::from_name(name),
-    };
-    found?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no user {name}")))
+/// Whom a service runs as.
+struct Account {
+    name: String,
+    home: String,
+    user: u32,
+    group: u32,
 }
 
-fn find_group(name: &str) -> io::Result<Gid> {
-    if let Ok(id) = name.parse() {
-        return Ok(Gid::from_raw(id));
+/// Whom a unit wants to run as. Read from the files by hand: the C library would load whatever `/etc/nsswitch.conf` names into this
+/// process, whose memory those inside have no business in.
+fn account(unit: &Unit) -> io::Result<Option<Account>> {
+    let missing = |kind: &str, name: &str| io::Error::new(io::ErrorKind::NotFound, format!("no {kind} {name}"));
+    let read = |file: &str| spawn::read_small(std::path::Path::new(file), 1 << 20);
+    if unit.user.is_none() && unit.group.is_none() {
+        return Ok(None);
     }
-    let found = Group::from_name(name)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no group {name}")))?;
-    Ok(found.gid)
+    let wanted = unit.user.as_deref().unwrap_or("root");
+    let users = read("/etc/passwd")?;
+    let mut entries = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let entry = entries.find(|entry| entry.len() >= 6 && (entry[0] == wanted || entry[2] == wanted));
+    let entry = entry.ok_or_else(|| missing("user", wanted))?;
+    let number = |text: &str| text.parse::<u32>().map_err(|_| missing("id", text));
+    let group = match unit.group.as_deref() {
+        None => number(entry[3])?,
+        Some(wanted) => {
+            let groups = read("/etc/group")?;
+            let mut entries = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+            let group = entries.find(|entry| entry.len() >= 3 && (entry[0] == wanted || entry[2] == wanted));
+            number(group.ok_or_else(|| missing("group", wanted))?[2])?
+        }
+    };
+    Ok(Some(Account { name: entry[0].to_owned(), home: entry[5].to_owned(), user: number(entry[2])?, group }))
 }

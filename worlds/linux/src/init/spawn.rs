@@ -1,8 +1,9 @@
 //! Starting programs inside: confined, in a session of their own, with the environment that a boot gives.
 
 use crate::sandbox::confine;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
-use nix::unistd::{Pid, setsid};
+use nix::unistd::{Gid, Pid, Uid, setgid, setgroups, setsid, setuid};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -10,18 +11,35 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// How many descriptors a program may have unless it asks for more.
+const FILES: u64 = 65_535;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A command that will run confined.
+/// A command that will run confined, as root inside.
 pub(super) fn command(program: &str) -> Command {
+    command_as(program, None)
+}
+
+/// A command that will run confined, as this user and group.
+pub(super) fn command_as(program: &str, account: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
+    // The holder's own limit is no instance's.
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or((1024, 4096), |(_, most)| (most.min(FILES), most));
     command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").current_dir("/").stdin(Stdio::null());
     // SAFETY: between fork and exec, PID 1 being single-threaded; only system calls are made there.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             SigSet::empty().thread_set_mask()?;
             setsid()?;
-            confine::program()
+            setrlimit(Resource::RLIMIT_NOFILE, files.0, files.1)?;
+            confine::program()?;
+            // Last: what came before takes root's rights.
+            if let Some((user, group)) = account {
+                setgroups(&[])?;
+                setgid(Gid::from_raw(group))?;
+                setuid(Uid::from_raw(user))?;
+            }
+            Ok(())
         });
     }
     command

@@ -22,14 +22,25 @@ pub(crate) struct Record {
     pub slot: u32,
     /// The images below, uppermost first.
     pub layers: Vec<String>,
-    /// The last start.
+    /// The last start that was begun.
     pub generation: u64,
+}
+
+impl Record {
+    /// Writes it down.
+    pub(crate) fn write(&self, config: &Config, id: &str) -> Result<()> {
+        let path = config.disk(id);
+        let text = serde_json::to_vec(self).map_err(|e| Error::Refused(e.to_string()))?;
+        let (pending, file) = (path.join("record.new"), path.join("record.json"));
+        fs::write(&pending, text).act("write", pending.display())?;
+        fs::rename(&pending, &file).act("rename", file.display())
+    }
 }
 
 /// Finds a sandbox's disk, or makes it.
 pub(crate) fn prepare(config: &Config, sandbox: &Sandbox) -> Result<Record> {
     let path = config.disk(&sandbox.id);
-    let mut record = match read(config, &sandbox.id) {
+    let record = match read(config, &sandbox.id) {
         Some(record) => record,
         None => {
             let layers = match &sandbox.disk {
@@ -45,14 +56,10 @@ pub(crate) fn prepare(config: &Config, sandbox: &Sandbox) -> Result<Record> {
             }
             let upper = path.join("upper");
             chown(&upper, Some(root), Some(root)).act("give away", upper.display())?;
+            record.write(config, &sandbox.id)?;
             record
         }
     };
-    record.generation = sandbox.generation;
-    let text = serde_json::to_vec(&record).map_err(|e| Error::Refused(e.to_string()))?;
-    let (pending, file) = (path.join("record.new"), path.join("record.json"));
-    fs::write(&pending, text).act("write", pending.display())?;
-    fs::rename(&pending, &file).act("rename", file.display())?;
     Ok(record)
 }
 

@@ -90,6 +90,9 @@ impl Warden {
         };
         if !allowed {
             let _ = frame::send(stream, "caller", &Reply::Failed("you may not ask".into()), &[]);
+            // What it says is taken off the socket: else its end would be a reset, and the refusal lost.
+            let _ = stream.set_read_timeout(Some(std::time::Duration::from_secs(1)));
+            let _ = std::io::Read::read(&mut &*stream, &mut [0; 4096]);
             return;
         }
         loop {

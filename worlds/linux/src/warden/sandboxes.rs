@@ -11,15 +11,25 @@ use zonal_substrate::{Inventory, Sandbox, SandboxState, StopCause};
 
 impl Warden {
     /// Starts a sandbox, its disk made if it has none.
-    pub(super) fn start(&self, sandbox: Sandbox) -> Result<()> {
+    pub(super) fn start(&self, mut sandbox: Sandbox) -> Result<()> {
         if let Some(zone) = lock(&self.routers).cut_zone(&sandbox.zone) {
             return Err(Error::Refused(format!("{zone} is cut off")));
         }
-        let record = {
+        let mut record = {
             let _only = lock(&self.disks);
             disk::prepare(&self.config, &sandbox)?
         };
-        lock(&self.holder).start(Spec { sandbox, slot: record.slot, layers: record.layers })
+        let (id, generation) = (sandbox.id.clone(), sandbox.generation);
+        if record.generation >= generation {
+            // It has begun before: the world went down since, or this is asked again. User data has had its turn.
+            sandbox.user_data.clear();
+        }
+        lock(&self.holder).start(Spec { sandbox, slot: record.slot, layers: record.layers.clone() })?;
+        if record.generation < generation {
+            record.generation = generation;
+            record.write(&self.config, &id)?;
+        }
+        Ok(())
     }
 
     /// Removes a sandbox with its disk, running or not.

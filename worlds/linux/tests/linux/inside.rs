@@ -1,0 +1,207 @@
+//! What those inside an instance can't do: each tried, as root inside.
+
+use crate::fixture::*;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use zonal_substrate::*;
+
+pub const TESTS: &[Test] = &[
+    ("nothing_of_the_host_is_in_reach_from_inside", nothing_of_the_host_is_in_reach_from_inside),
+    ("no_service_of_the_host_is_in_reach_from_inside", no_service_of_the_host_is_in_reach_from_inside),
+    ("nobody_borrows_an_address", nobody_borrows_an_address),
+    ("limits_hold", limits_hold),
+    ("the_warden_refuses_what_it_does_not_know_and_whom_it_does_not_know", the_warden_refuses_whom_it_does_not_know),
+];
+
+/// Every line must fail inside; the name of one that does not is printed.
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("see the host's processes", "ls /proc | grep -E '^[0-9]+$' | sort -n | awk '$1 > 500' | grep ."),
+    ("read PID 1's memory", "dd if=/proc/1/mem bs=1 count=1"),
+    ("read PID 1's environment", "cat /proc/1/environ | grep ."),
+    ("leave by PID 1's root", "ls /proc/1/root/"),
+    ("find the world's path in PID 1's command line", "tr '\\0' ' ' </proc/1/cmdline | grep /tmp"),
+    ("trace PID 1", "python3 -c 'import ctypes; import sys; sys.exit(ctypes.CDLL(None).ptrace(16, 1, 0, 0) != 0)'"),
+    ("make a device", "mknod /root/sda b 8 0"),
+    ("mount a disk", "mount -t ext4 /dev/vda /mnt"),
+    ("mount anything", "mount -t tmpfs none /mnt"),
+    ("mount fresh kernel files", "mount -t proc none /mnt"),
+    ("uncover kernel files", "umount /proc/kcore"),
+    ("uncover kernel settings", "umount /proc/sys"),
+    ("write kernel settings", "echo 1 >/proc/sys/kernel/sysrq"),
+    ("write network settings", "echo 1 >/proc/sys/net/ipv4/ip_forward"),
+    ("send a kernel command", "echo b >/proc/sysrq-trigger"),
+    ("read kernel memory", "dd if=/proc/kcore bs=1 count=1 | grep -a ."),
+    ("read the kernel's log", "dmesg"),
+    ("load a module", "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None, use_errno=True).syscall(313, 0, b\"\", 0) == -1)'"),
+    ("make a user namespace", "unshare -U true"),
+    ("make a user namespace by clone", "unshare -Ur true"),
+    ("enter the host's namespaces", "nsenter -t 1 -n true"),
+    ("change the clock", "date -s 2020-01-01"),
+    ("add an address", "ip addr add 10.0.1.77/32 dev eth0"),
+    ("add a route", "ip route add 192.0.2.0/24 dev eth0"),
+    ("take the interface down", "ip link set eth0 down"),
+    ("open a raw socket", "python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'"),
+    ("open a packet socket", "python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)'"),
+    ("change firewall rules", "nft list ruleset | grep ."),
+    ("write our program", "echo x >/usr/lib/zonal/guest"),
+    ("replace our program", "rm -f /usr/lib/zonal/guest && ! test -e /usr/lib/zonal/guest"),
+    ("see the world's directory", "ls -d /tmp/zonal-test*"),
+    ("find the warden's socket", "find / -xdev -name 'warden.sock' | grep ."),
+    ("find an abstract socket of the host's", "grep -a '@' /proc/net/unix"),
+    ("open a file by handle", "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(304, 0, 0, 0) == -1)'"),
+    ("use bpf", "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(321, 0, 0, 0) == -1)'"),
+    ("see the host's control groups", "ls /sys/fs/cgroup | grep ."),
+    ("see other instances' names", "grep -r i-other /proc/mounts /proc/self/mountinfo"),
+    ("raise its limits", "python3 -c 'import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (1<<22, 1<<22))'"),
+];
+
+/// Every line must work inside.
+const ALLOWED: &[(&str, &str)] = &[
+    ("be root", "test $(id -u) = 0"),
+    ("have other users", "su nobody -s /bin/sh -c 'test $(id -u) = 65534'"),
+    ("change owners", "touch /root/f && chown 1000:1000 /root/f && test $(stat -c %u /root/f) = 1000"),
+    ("ping", "! command -v ping || ping -c 1 -W 2 10.0.1.10"),
+    ("bind low ports as anybody", "su nobody -s /bin/sh -c \"python3 -c 'import socket; socket.create_server((\\\"0.0.0.0\\\", 81))'\""),
+    ("use a terminal", "python3 -c 'import pty; pty.openpty()'"),
+    ("write to the console", "echo hello-console >/dev/console"),
+    ("log", "test -S /dev/log"),
+    ("rename directories of the image", "mv /usr/share/zoneinfo /usr/share/z2 || mkdir -p /usr/share/z2"),
+    ("set the host name", "hostnamectl set-hostname other.example && test $(hostname) = other.example"),
+    ("sudo", "test ! -e /usr/bin/sudo || sudo -u nobody true"),
+    ("tell packages", "dpkg -s bash"),
+    ("check certificates", "test -s /etc/ssl/certs/ca-certificates.crt"),
+];
+
+fn nothing_of_the_host_is_in_reach_from_inside() {
+    let world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance::new("a", "10.0.1.10"));
+    world.instance(&Instance::new("other", "10.0.1.11"));
+    let mut script = String::from("cd /root\n");
+    for (what, line) in FORBIDDEN {
+        script += &format!("if ( {line} ) >/dev/null 2>&1; then echo \"could {}\"; fi\n", what.replace('\'', "’"));
+    }
+    for (what, line) in ALLOWED {
+        script += &format!("if ! ( {line} ) >/dev/null 2>&1; then echo \"could not {what}\"; ( {line} ) 2>&1; fi\n");
+    }
+    assert_eq!(world.run("a", &script), "");
+    until("the console to have it", || world.console("i-a").contains("hello-console").then_some(()));
+    // From the host: what is root inside is nobody here.
+    let upper = world.config.directory.join("disks/i-a/upper/root/f");
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(upper).unwrap());
+    assert!(owner > 0x7000_0000, "{owner}");
+}
+
+fn no_service_of_the_host_is_in_reach_from_inside() {
+    let world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance { public: Some(world.public(10)), ..Instance::new("a", "10.0.1.10") });
+    // A service on every address of the host, which counts who comes.
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&visits);
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 10]);
+        }
+    });
+    let mut near: Vec<String> = ["127.0.0.1", "127.0.0.2", "127.128.0.1", "169.254.0.1", "169.254.1.1", "169.254.1.2", "169.254.169.254", "0.0.0.0"]
+        .iter()
+        .map(|address| (*address).to_owned())
+        .collect();
+    near.extend([world.config.host().to_string(), world.public(200).to_string(), "10.0.0.1".into(), "10.0.0.2".into()]);
+    near.extend(["127.100.0.1".to_owned(), "192.168.0.1".into(), "172.17.0.1".into(), "100.100.100.200".into()]);
+    for interface in nix::ifaddrs::getifaddrs().unwrap() {
+        if let Some(address) = interface.address.as_ref().and_then(|address| address.as_sockaddr_in()) {
+            near.push(address.ip().to_string());
+        }
+    }
+    let list = near.join("', '");
+    let script = format!(
+        "python3 - <<'E'\nimport socket, threading\ndef go(a):\n    try:\n        s = socket.create_connection((a, {port}), 1)\n        s.settimeout(1)\n        s.sendall(b'x')\n        \
+         d = s.recv(10)\n        print(a, 'answered', d)\n    except OSError:\n        pass\n    for u in (53, {port}):\n        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+         ts = [threading.Thread(target=go, args=(x,)) for x in ['{list}']]\n[t.start() for t in ts]\n[t.join() for t in ts]\nE\n"
+    );
+    assert_eq!(world.run("a", &script), "");
+    assert_eq!(visits.load(Ordering::SeqCst), 0);
+}
+
+fn nobody_borrows_an_address() {
+    let world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance::new("a", "10.0.1.10"));
+    world.instance(&Instance { user_data: "#!/bin/sh\npython3 -m http.server 80 >/dev/null 2>&1 &\nuntil curl -s 127.0.0.1 >/dev/null; do :; done\n".into(), ..Instance::new("b", "10.0.1.11") });
+    let pid = std::fs::read_to_string(world.config.directory.join("holder.pid")).unwrap();
+    let pid = pid.split(' ').next().unwrap();
+    // Done from outside, with the right that those inside lack.
+    let inside = |script: &str| {
+        let path = format!("{}/run/net/eni-a", world.config.directory.display());
+        let output = std::process::Command::new("nsenter")
+            .args(["-t", pid, "-m", "nsenter", &format!("--net={path}"), "sh", "-c", script])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(inside("curl -s -m 2 -o /dev/null -w %{http_code} http://10.0.1.11/"), "200");
+    inside("ip addr add 10.0.1.99/32 dev eth0");
+    let borrowed = inside("curl -s -m 2 --interface 10.0.1.99 -o /dev/null -w %{http_code} http://10.0.1.11/");
+    assert_eq!(borrowed, "000");
+}
+
+fn limits_hold() {
+    let world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance { memory_mib: 96, ..Instance::new("a", "10.0.1.10") });
+    let ate = world.run("a", "python3 -c 'x = b\"x\" * (200 << 20)' 2>/dev/null; echo $?");
+    assert_ne!(ate.trim(), "0", "more memory than the instance has");
+    // Ten virtual CPUs are one core: two busy loops get half each.
+    let used = world.run(
+        "a",
+        "python3 - <<'E'\nimport os, time\nt = time.time()\nfor _ in range(2):\n    if os.fork() == 0:\n        while time.time() < t + 1: pass\n        os._exit(0)\n\
+         os.wait(); os.wait()\nc = os.times()\nprint(c.children_user + c.children_system)\nE\n",
+    );
+    let used: f64 = used.trim().parse().unwrap();
+    assert!(used < 1.35, "{used} s of processor time in one second");
+    let busy = world.hear("figures", |report| {
+        matches!(report, Report::SandboxFigures(figures) if figures.iter().any(|f| f.id == "i-a" && f.cpu_percent > 50.0))
+    });
+    drop(busy);
+    let forks = "import os, sys\nn = 0\ntry:\n    while n < 6000:\n        if os.fork() == 0:\n            import time; time.sleep(5); os._exit(0)\n        n += 1\nexcept OSError:\n    pass\nprint(n)\n";
+    world.instance(&Instance { memory_mib: 2048, ..Instance::new("b", "10.0.1.12") });
+    let made: u32 = world.run("b", &format!("python3 -c '{forks}'; kill -9 -1")).lines().next().unwrap_or("0").parse().unwrap_or(0);
+    assert!(made < 4200, "{made} processes");
+}
+
+fn the_warden_refuses_whom_it_does_not_know() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let world = Fixture::new();
+    let socket = world.config.warden_socket();
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    // Even where the file let them: another user is refused by who it is.
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let script = "import socket, struct, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\nb = sys.argv[2].encode()\ns.sendall(struct.pack('<I', len(b)) + b)\nprint(s.recv(1000)[4:].decode())\n";
+    let say = |user: u32, text: &str| {
+        let mut command = std::process::Command::new("/usr/bin/python3");
+        command.args(["-c", script, socket.to_str().unwrap(), text]).uid(user).gid(user);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    assert!(say(65533, "\"Inventory\"").contains("may not"));
+    assert!(say(65534, "\"Inventory\"").contains("Inventory"));
+    for wrong in [
+        "{}", "\"Format\"", "{\"RemoveSandbox\":\"../../etc\"}", "{\"RemoveImage\":\"/\"}", "{\"Console\":\"\"}", "nonsense",
+        "{\"Bind\":{\"place\":\"Host\",\"kind\":\"Tcp\",\"address\":\"0.0.0.0\",\"port\":22}}",
+        "{\"Bind\":{\"place\":\"Host\",\"kind\":\"Tcp\",\"address\":\"127.0.0.1\",\"port\":80}}",
+        "{\"Sockets\":{\"place\":{\"Interface\":\"inet\"},\"kind\":\"Tcp\",\"count\":1}}",
+        "{\"Sockets\":{\"place\":\"Internet\",\"kind\":\"Tcp\",\"count\":100000}}",
+        "{\"RemoveNetwork\":\"inet\"}",
+    ] {
+        assert!(say(65534, wrong).contains("Failed"), "{wrong}");
+    }
+    assert!(say(65534, "\"Inventory\"").contains("Inventory"), "it still serves");
+    let _: Ipv4Addr = world.config.host();
+}

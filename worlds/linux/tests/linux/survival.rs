@@ -1,0 +1,122 @@
+//! What goes on when processes are killed, and what is left when all has been ended: nothing.
+
+use crate::fixture::*;
+use std::collections::BTreeSet;
+use std::process::Command;
+use zonal_linux::supervise;
+use zonal_substrate::*;
+
+pub const TESTS: &[Test] = &[
+    ("instances_outlive_warden_plane_and_daemon", instances_outlive_warden_plane_and_daemon),
+    ("a_world_whose_holder_was_killed_comes_up_again_from_its_disks", a_world_whose_holder_was_killed_comes_up_again),
+    ("a_purge_leaves_nothing_even_after_everything_was_killed", a_purge_leaves_nothing_even_after_everything_was_killed),
+];
+
+fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
+
+fn holder(world: &Fixture) -> u32 {
+    let text = std::fs::read_to_string(world.config.directory.join("holder.pid")).unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn web(world: &Fixture) -> Instance {
+    let script = "#!/bin/sh\ncd /srv; date +%s.%N >index.html; nohup python3 -m http.server 80 >/dev/null 2>&1 &\n";
+    Instance { user_data: script.into(), public: Some(world.public(10)), ..Instance::new("a", "10.0.1.10") }
+}
+
+fn instances_outlive_warden_plane_and_daemon() {
+    let mut world = Fixture::new();
+    world.ask(simple());
+    world.instance(&web(&world));
+    let first = until("an answer", || answers(world.public(10), 80));
+    let body = |text: &str| text.lines().last().map(str::to_owned);
+    // The daemon is dead: traffic goes on.
+    world.world = None;
+    assert_eq!(answers(world.public(10), 80).as_deref().and_then(body), body(&first));
+    // The warden is dead: what stands goes on; another adopts it.
+    let [warden, plane] = world.processes.as_ref().unwrap().ids();
+    kill(warden.unwrap());
+    assert_eq!(answers(world.public(10), 80).as_deref().and_then(body), body(&first));
+    kill(plane.unwrap());
+    until("new processes", || {
+        world.processes.as_mut().unwrap().keep().unwrap();
+        let [new_warden, new_plane] = world.processes.as_ref().unwrap().ids();
+        (new_warden != warden && new_plane != plane).then_some(())
+    });
+    // The plane goes on from its own disk, with no daemon to tell it.
+    let again = until("the plane's door", || {
+        world.processes.as_mut().unwrap().keep().unwrap();
+        answers(world.public(10), 80)
+    });
+    assert_eq!(body(&again), body(&first), "the same start of the same instance");
+    world.connect();
+    let inventory = world.world().inventory();
+    assert_eq!(inventory.sandboxes["i-a"], (1, SandboxState::UserDataDone { exit: 0 }));
+    assert_eq!((inventory.interfaces, inventory.networks), (vec!["eni-a".to_owned()], vec!["vpc-1".to_owned()]));
+    // Asked again, as a daemon does at its start, nothing changes.
+    world.ask(simple());
+    world.instance(&web(&world));
+    assert_eq!(answers(world.public(10), 80).as_deref().and_then(body), body(&first));
+    world.ask(vec![group("sg-all", "vpc-1", vec![], vec![])]);
+    until("a new rule to hold", || answers(world.public(10), 80).is_none().then_some(()));
+}
+
+fn a_world_whose_holder_was_killed_comes_up_again() {
+    let mut world = Fixture::new();
+    world.ask(simple());
+    let a = web(&world);
+    world.instance(&a);
+    until("an answer", || answers(world.public(10), 80));
+    world.run("a", "echo kept >/srv/kept");
+    kill(holder(&world));
+    // Warden and plane end or start again as they find out; the daemon asks for all that should stand.
+    world.reports.lock().unwrap().clear();
+    until("a new holder", || {
+        world.processes.as_mut().unwrap().keep().unwrap();
+        let inventory = world.world().inventory();
+        (!inventory.networks.is_empty() && !inventory.interfaces.is_empty()).then_some(())
+    });
+    world.ask(vec![Ask::StartSandbox(Box::new(Instance { generation: 2, ..a }.sandbox()))]);
+    world.hear("the second start", |report| {
+        matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
+    });
+    assert_eq!(world.run("a", "cat /srv/kept; ls /srv"), "kept\nindex.html\nkept\n");
+}
+
+/// All that a world could leave behind, found by its directory's path or its control group.
+fn traces(world: &Fixture) -> BTreeSet<String> {
+    let directory = world.config.directory.to_str().unwrap().to_owned();
+    let script = format!(
+        "ls -d {directory} 2>/dev/null; grep {directory} /proc/mounts; grep -l {directory} /proc/[0-9]*/mountinfo 2>/dev/null\n\
+         for p in /proc/[0-9]*; do readlink $p/cwd $p/exe 2>/dev/null | grep {directory}; done\n\
+         grep -l {directory} /proc/[0-9]*/cmdline 2>/dev/null; grep -a {directory} /proc/net/unix\n\
+         find /sys/fs/cgroup -type d -name {group}",
+        group = world.config.cgroup()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let own = format!("/proc/{}/", std::process::id());
+    // The search itself, and this process, speak of the directory too.
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter(|line| !(line.starts_with(&own) || line.ends_with("/cmdline")) || line.contains("mountinfo"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn a_purge_leaves_nothing_even_after_everything_was_killed() {
+    let mut world = Fixture::new();
+    world.ask(simple());
+    world.instance(&web(&world));
+    world.instance(&Instance::new("b", "10.0.1.11"));
+    assert!(traces(&world).len() > 4, "the search finds what is there: {:?}", traces(&world));
+    for pid in world.processes.as_ref().unwrap().ids().into_iter().flatten().chain([holder(&world)]) {
+        kill(pid);
+    }
+    world.world = None;
+    world.processes.take().unwrap().stop();
+    supervise::purge(&world.config).unwrap();
+    until("nothing to be left", || traces(&world).is_empty().then_some(()));
+    supervise::purge(&world.config).unwrap();
+}
