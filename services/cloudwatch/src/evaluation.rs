@@ -2,8 +2,8 @@
 //!
 //! Source: "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing data" in the CloudWatch user guide.
 
-use crate::model::{Alarm, AlarmState, TreatMissing};
-use serde_json::json;
+use crate::model::{Alarm, AlarmState, TreatMissing, Watched};
+use serde::Serialize;
 use zonal_wire::Time;
 
 /// Periods beyond those evaluated that are looked at for late or missing points. AWS does not say how many.
@@ -92,10 +92,9 @@ fn reason(alarm: &Alarm, state: AlarmState, points: &[Point], absent: usize) -> 
     // To leave the alarm, so many must be well that too few are left to breach.
     let least = if alarmed { needed } else { usize::try_from(alarm.evaluation_periods).unwrap_or(1) + 1 - needed };
     format!(
-        "Threshold Crossed: {} out of the last {} datapoint{} [{}] {} {}{} the threshold ({}) (minimum {least} datapoint{} for {old} -> {new} transition).",
+        "Threshold Crossed: {} out of the last {} datapoints [{}] {} {}{} the threshold ({}) (minimum {least} datapoint{} for {old} -> {new} transition).",
         telling.len(),
         points.len(),
-        plural(points.len()),
         shown.join(", "),
         if telling.len() == 1 { "was" } else { "were" },
         if alarmed { "" } else { "not " },
@@ -105,40 +104,58 @@ fn reason(alarm: &Alarm, state: AlarmState, points: &[Point], absent: usize) -> 
     )
 }
 
+/// A state's reason as JSON, its members in AWS's order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReasonData<'a> {
+    version: &'static str,
+    query_date: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistic: Option<&'a str>,
+    period: i64,
+    recent_datapoints: Vec<f64>,
+    threshold: f64,
+    evaluated_datapoints: Vec<Evaluated>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Evaluated {
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_count: Option<f64>,
+    value: f64,
+}
+
 /// The state's reason as JSON.
 pub fn reason_data(alarm: &Alarm, range: &[Option<Point>], now: Time) -> String {
     let stamp = |time: Time| time.iso8601_millis().replace('Z', "+0000");
     let wanted = usize::try_from(alarm.evaluation_periods).unwrap_or(1);
     let real: Vec<&Point> = range.iter().flatten().take(wanted).collect();
-    let mut data = json!({
-        "version": "1.0",
-        "queryDate": stamp(now),
-    });
-    let statistic = match &alarm.watched {
-        crate::model::Watched::Metric { statistic, .. } => Some(statistic.as_str()),
-        crate::model::Watched::Queries(_) => None,
+    let data = ReasonData {
+        version: "1.0",
+        query_date: stamp(now),
+        start_date: real.last().map(|oldest| stamp(Time::from_secs(oldest.second))),
+        statistic: match &alarm.watched {
+            Watched::Metric { statistic, .. } => Some(statistic),
+            Watched::Queries(_) => None,
+        },
+        period: alarm.period(),
+        recent_datapoints: real.iter().rev().map(|point| point.value).collect(),
+        threshold: alarm.threshold,
+        evaluated_datapoints: real
+            .iter()
+            .map(|point| Evaluated {
+                timestamp: stamp(Time::from_secs(point.second)),
+                sample_count: point.samples,
+                value: point.value,
+            })
+            .collect(),
     };
-    if let Some(oldest) = real.last() {
-        data["startDate"] = stamp(Time::from_secs(oldest.second)).into();
-    }
-    if let Some(statistic) = statistic {
-        data["statistic"] = statistic.into();
-    }
-    data["period"] = alarm.period().into();
-    data["recentDatapoints"] = real.iter().rev().map(|point| json!(point.value)).collect::<Vec<_>>().into();
-    data["threshold"] = json!(alarm.threshold);
-    data["evaluatedDatapoints"] = real
-        .iter()
-        .map(|point| {
-            let mut shown = json!({ "timestamp": stamp(Time::from_secs(point.second)), "value": point.value });
-            if let Some(samples) = point.samples {
-                shown["sampleCount"] = json!(samples);
-            }
-            shown
-        })
-        .collect::<Vec<_>>()
-        .into();
-    data.to_string()
+    // Strings and finite numbers: it always encodes.
+    serde_json::to_string(&data).unwrap_or_default()
 }
 
 /// A number as AWS prints it: always with a point.
@@ -156,7 +173,7 @@ fn short(second: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Comparison, MetricId, Watched};
+    use crate::model::{Comparison, MetricId};
 
     fn alarm(needed: i32, of: i32, missing: TreatMissing) -> Alarm {
         Alarm {
@@ -240,7 +257,7 @@ mod tests {
         let verdict = evaluate(&alarm(1, 1, TreatMissing::Missing), &points("0")).unwrap();
         assert_eq!(
             verdict.reason,
-            "Threshold Crossed: 1 out of the last 1 datapoint [1.0 (24/11/26 16:00:00)] was not greater than the threshold (50.0) \
+            "Threshold Crossed: 1 out of the last 1 datapoints [1.0 (24/11/26 16:00:00)] was not greater than the threshold (50.0) \
              (minimum 1 datapoint for ALARM -> OK transition)."
         );
         let verdict = evaluate(&alarm(1, 1, TreatMissing::NotBreaching), &points("-")).unwrap();

@@ -1,5 +1,6 @@
 //! Groups in the virtual world, with the real EC2, Elastic Load Balancing and CloudWatch beside them.
 
+mod big;
 mod groups;
 mod scaling;
 mod yard;
