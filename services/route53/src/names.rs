@@ -69,6 +69,22 @@ pub fn is_in(name: &str, zone: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_name_in_normal_form_is_its_own_normal_form(text in "[ -~]{1,80}") {
+            if let Some(name) = normal(&text) {
+                prop_assert_eq!(normal(&name), Some(name.clone()));
+                prop_assert!(reversed(&reversed(&name)) == name && is_in(&name, &name));
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_strange_to_be_judged(text in ".{0,300}") {
+            let _ = normal(&text);
+        }
+    }
 
     #[test]
     fn names_are_lowercase_absolute_and_escaped_in_octal() {

@@ -132,7 +132,7 @@ fn is_private(address: Ipv4Addr) -> bool {
     address.is_private() || shared.contains(&address)
 }
 
-/// `DeregisterTargets`: without a port, each port that the target is registered with.
+/// `DeregisterTargets`: without a port, each port that the target is registered with. That there is none is no error.
 pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterTargetsInput) -> Result<DeregisterTargetsOutput, AwsError> {
     let group = group(&tx.view(), &input.target_group_arn)?.clone();
     for wire in &input.targets {
@@ -142,10 +142,6 @@ pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterTargetsInput) -> Result<Der
                 && wire.port.is_none_or(|port| i32::from(target.port) == port)
         };
         let keys: Vec<String> = tx.list::<Target>().filter(matches).map(|target| target.key.clone()).collect();
-        if keys.is_empty() {
-            let text = format!("The following targets are not registered with the target group: '{}'", wire.id);
-            return Err(Error::InvalidTarget(text).into());
-        }
         for key in keys {
             drain(tx, &group, &key);
         }

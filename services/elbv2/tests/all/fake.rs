@@ -336,12 +336,19 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::at(None)
+    }
+
+    /// A cloud whose state is kept in a file, and may be there already.
+    pub fn at(path: Option<&std::path::Path>) -> Self {
         let notes = Arc::new(Notes::default());
         let clock = Arc::new(Still(Mutex::new(Time::from_secs(1_000_000))));
-        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let path = path.map(ToOwned::to_owned);
+        let config = CloudConfig { path, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
         let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Elbv2)];
         let cloud = Cloud::open(config, services, notes.clone(), clock.clone()).unwrap();
         cloud.start();
+        cloud.run_due();
         Self { cloud, notes, clock, scope: Scope::new("000000000000", "us-east-1") }
     }
 

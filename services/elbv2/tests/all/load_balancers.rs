@@ -191,3 +191,22 @@ fn pages_put_together_are_all_load_balancers() {
     let second = bench.call::<ops::DescribeLoadBalancers>(input).unwrap();
     assert_eq!((first.load_balancers.len(), second.load_balancers.len(), second.next_marker), (2, 1, None));
 }
+
+#[test]
+fn after_a_restart_the_world_is_asked_for_the_same_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state");
+    let (arn, name, told) = {
+        let bench = Bench::at(Some(&path));
+        let made = internet_facing(&bench, "web");
+        let arn = made.load_balancer_arn.unwrap();
+        ready(&bench);
+        let told = bench.told(&arn);
+        (arn, made.dns_name.unwrap(), told)
+    };
+    let bench = Bench::at(Some(&path));
+    assert_eq!(state(&describe(&bench, &arn).unwrap()), LoadBalancerStateEnum::Active);
+    assert_eq!(bench.told(&arn), told, "with the same revision");
+    assert_eq!(bench.addresses(&name).len(), 2);
+    assert_eq!(bench.interfaces().len(), 2);
+}

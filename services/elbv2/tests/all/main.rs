@@ -3,5 +3,6 @@
 mod fake;
 mod load_balancers;
 mod names;
+mod properties;
 mod rules;
 mod targets;

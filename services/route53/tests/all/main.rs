@@ -1,5 +1,6 @@
 //! The service as its users see it, above a world that keeps the zones it is asked for.
 
 mod bench;
+mod properties;
 mod records;
 mod zones;
