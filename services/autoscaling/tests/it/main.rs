@@ -3,4 +3,5 @@
 mod big;
 mod groups;
 mod scaling;
+mod storms;
 mod yard;

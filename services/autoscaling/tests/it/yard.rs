@@ -179,7 +179,12 @@ impl Yard {
 
     /// Kills an instance's machine.
     pub fn crash(&self, id: &str) {
-        self.cloud.act(&self.scope, "crash", |tx| zonal_ec2::faults::crash_instance(tx, id)).unwrap();
+        self.try_crash(id).unwrap();
+    }
+
+    /// The same, where it may be refused.
+    pub fn try_crash(&self, id: &str) -> Result<(), AwsError> {
+        self.cloud.act(&self.scope, "crash", |tx| zonal_ec2::faults::crash_instance(tx, id))
     }
 
     /// Publishes a metric as the service that it belongs to.
