@@ -91,8 +91,7 @@ impl Shelf {
     }
 
     /// Takes a buffer back; what is in it is forgotten.
-    pub fn put(&mut self, buffer: &mut Buffer) {
-        let buffer = std::mem::take(buffer);
+    pub fn put(&mut self, buffer: Buffer) {
         self.put_bytes(buffer.data);
     }
 

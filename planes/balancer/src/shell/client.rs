@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
-use super::exchange::{Exchange, Failure};
+use super::exchange::{Done, Exchange, Failure};
 use super::patience::{Idle, Patience};
 use super::pool::Kept;
 use super::respond::Answering;
@@ -18,9 +18,10 @@ use super::stream::send;
 use super::worker::{Client, Door, Worker};
 use crate::core::answer::{self, After, Occasion};
 use crate::core::body::{Body, Framing};
+use crate::core::count::NodeCounts;
 use crate::core::head::{self, Refusal, Version};
 use crate::core::rewrite::{self, Hop};
-use crate::core::route::{Decision, Facts, TargetHandle};
+use crate::core::route::{Decision, Facts, GroupHandle, TargetHandle};
 
 /// Unread bytes of a request that was answered early are taken for so long, at most, so that the
 /// answer is not lost to a reset.
@@ -125,10 +126,9 @@ impl Session {
     }
 
     fn put_away(&mut self) {
-        let mut shelf = self.worker.shelf.borrow_mut();
-        shelf.put_bytes(std::mem::take(&mut self.output));
+        self.worker.reclaim_bytes(std::mem::take(&mut self.output));
         if self.input.is_empty() {
-            shelf.put(&mut self.input);
+            self.worker.reclaim(std::mem::take(&mut self.input));
         }
     }
 
@@ -148,7 +148,7 @@ impl Session {
             if self.input.is_bare() {
                 // Whoever waits for its next request holds no buffer.
                 match self.patience.wait(&self.idle, self.stream.readable()).await {
-                    Ok(Ok(())) => self.input = self.worker.shelf.borrow_mut().take(),
+                    Ok(Ok(())) => self.input = self.worker.lend(),
                     Ok(Err(_)) | Err(_) => return Err(Gone),
                 }
             }
@@ -192,7 +192,7 @@ impl Session {
         if evaluated > 0 {
             counts.rule_evaluations.add(evaluated);
         }
-        self.output = worker.shelf.borrow_mut().take_bytes();
+        self.output = worker.lend_bytes();
         let now = unix_time();
         // A body that nobody takes ends the connection, unless it is here already.
         let unread = match head.framing {
@@ -211,27 +211,7 @@ impl Session {
                 let route = worker.kept(target, door).map_or_else(|| Route::New(target.clone()), Route::Kept);
                 Plan::Forward(Forward { route, framing: head.framing, wants })
             }
-            Decision::NoTarget => {
-                counts.elb_error(503);
-                answer::error(503, occasion, &mut self.output);
-                Plan::Answered(after)
-            }
-            Decision::Fixed { status, content_type, body } => {
-                counts.fixed_responses.add(1);
-                answer::fixed(status, content_type, body, occasion, &mut self.output);
-                Plan::Answered(after)
-            }
-            Decision::Redirect(redirect) => {
-                counts.redirects.add(1);
-                counts.elb_3xx.add(1);
-                answer::redirect(redirect, &facts, occasion, &mut self.output);
-                Plan::Answered(after)
-            }
-            Decision::Closed => {
-                counts.elb_error(503);
-                answer::error(503, Occasion { after: After::Close, ..occasion }, &mut self.output);
-                Plan::Answered(After::Close)
-            }
+            own => Plan::Answered(write_own(own, &facts, occasion, counts, &mut self.output)),
         };
         let used = match plan {
             Plan::Answered(After::KeepAlive) => length + unread.unwrap_or(0),
@@ -244,62 +224,12 @@ impl Session {
     }
 
     async fn forward(&mut self, forward: Forward) -> Result<After, Gone> {
-        let Forward { route, framing, wants } = forward;
-        let mut request = InFlight::new(self, &route);
-        let counts = request.target.group.counts(self.worker.core, self.door.zone);
-        counts.requests.add(1);
-        let kept = match route {
-            Route::Kept(kept) => Ok((kept, true)),
-            Route::New(target) => self.worker.connect(target, &self.door).await.map(|kept| (kept, false)),
-        };
-        let (mut kept, reused) = match kept {
-            Ok(kept) => kept,
-            Err(error) => {
-                counts.connection_errors.add(1);
-                let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
-                let after =
-                    if framing == Framing::Length(0) && wants.keep_alive { After::KeepAlive } else { After::Close };
-                return self.refuse(if timed_out { 504 } else { 502 }, after, wants.head_only).await;
-            }
-        };
-        let begun = Cell::new(false);
-        let mut reply = self.worker.shelf.borrow_mut().take();
-        let mut exchange = Exchange {
-            client: &mut self.stream,
-            input: &mut self.input,
-            body: Body::new(framing),
-            framing,
-            idle: &self.idle,
-            answering: Answering {
-                reply: &mut reply,
-                output: &mut self.output,
-                patience: &mut self.patience,
-                node: self.door.shared.node(self.worker.core, self.door.zone),
-                group: counts,
-                wants,
-                dismissed: &self.client.dismissed,
-                begun: &begun,
-            },
-        };
-        if exchange.load().is_err() {
-            return self.refuse(400, After::Close, wants.head_only).await;
-        }
-        let mut outcome = exchange.run(&mut kept.stream).await;
-        if reused && matches!(outcome, Err(Failure::Unsent)) {
-            // It was closed while it waited and nothing was sent on it: the request is still ours.
-            match self.worker.connect(kept.target, &self.door).await {
-                Ok(fresh) => kept = fresh,
-                Err(_) => {
-                    counts.connection_errors.add(1);
-                    return self.refuse(502, After::Close, wants.head_only).await;
-                }
-            }
-            outcome = exchange.run(&mut kept.stream).await;
-        }
+        let wants = forward.wants;
+        let mut request = InFlight::new(self, &forward.route);
+        let outcome = self.exchange(forward, &request.target.group).await;
         request.end();
-        self.worker.shelf.borrow_mut().put(&mut reply);
         match outcome {
-            Ok(done) => {
+            Ok((done, mut kept)) => {
                 if done.target_reusable {
                     kept.since = Instant::now();
                     self.worker.keep(&self.door, kept);
@@ -313,8 +243,57 @@ impl Session {
                 let after = if request_read && wants.keep_alive { After::KeepAlive } else { After::Close };
                 self.refuse(status, after, wants.head_only).await
             }
-            Err(Failure::Unsent) => self.refuse(502, After::Close, wants.head_only).await,
-            Err(Failure::Broken) => Err(Gone),
+            Err(Failure::Unsent | Failure::Broken) => Err(Gone),
+        }
+    }
+
+    /// Takes the request to its target and the answer back.
+    async fn exchange(&mut self, forward: Forward, group: &GroupHandle) -> Result<(Done, Kept), Failure> {
+        let Forward { route, framing, wants } = forward;
+        let (worker, door) = (&self.worker, &self.door);
+        let counts = group.counts(worker.core, door.zone);
+        counts.requests.add(1);
+        let begun = Cell::new(false);
+        let mut reply = worker.lend();
+        let mut exchange = Exchange {
+            client: &mut self.stream,
+            input: &mut self.input,
+            body: Body::new(framing),
+            framing,
+            idle: &self.idle,
+            answering: Answering {
+                reply: &mut reply,
+                output: &mut self.output,
+                patience: &mut self.patience,
+                node: door.shared.node(worker.core, door.zone),
+                group: counts,
+                wants,
+                dismissed: &self.client.dismissed,
+                begun: &begun,
+            },
+        };
+        let upload = exchange.load()?;
+        let connect = async |target| {
+            worker.connect(target, door).await.map_err(|error| {
+                counts.connection_errors.add(1);
+                upload.failure(if error.kind() == std::io::ErrorKind::TimedOut { 504 } else { 502 })
+            })
+        };
+        let (mut kept, reused) = match route {
+            Route::Kept(kept) => (kept, true),
+            Route::New(target) => (connect(target).await?, false),
+        };
+        let mut outcome = exchange.run(&mut kept.stream).await;
+        if reused && matches!(outcome, Err(Failure::Unsent)) {
+            // It was closed while it waited and nothing was sent on it: the request is still ours.
+            kept = connect(kept.target).await?;
+            outcome = exchange.run(&mut kept.stream).await;
+        }
+        worker.reclaim(reply);
+        match outcome {
+            Ok(done) => Ok((done, kept)),
+            Err(Failure::Unsent) => Err(upload.failure(502)),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -351,6 +330,31 @@ impl Session {
         // Whether the client is done or out of time: the connection ends.
         let _ = tokio::time::timeout(LINGER, drain).await;
     }
+}
+
+/// Writes an answer that needs no target; what happens to the connection after it.
+fn write_own(decision: Decision<'_>, facts: &Facts<'_>, at: Occasion, counts: &NodeCounts, out: &mut Vec<u8>) -> After {
+    match decision {
+        Decision::Fixed { status, content_type, body } => {
+            counts.fixed_responses.add(1);
+            answer::fixed(status, content_type, body, at, out);
+        }
+        Decision::Redirect(redirect) => {
+            counts.redirects.add(1);
+            counts.elb_3xx.add(1);
+            answer::redirect(redirect, facts, at, out);
+        }
+        Decision::NoTarget | Decision::Forward(_) => {
+            counts.elb_error(503);
+            answer::error(503, at, out);
+        }
+        Decision::Closed => {
+            counts.elb_error(503);
+            answer::error(503, Occasion { after: After::Close, ..at }, out);
+            return After::Close;
+        }
+    }
+    at.after
 }
 
 /// A request that a target has: counted until it ends, however it ends.

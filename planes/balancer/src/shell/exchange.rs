@@ -15,7 +15,7 @@ use super::stream::{SendFailure, frame, send};
 use super::tunnel::tunnel;
 use super::upload::{UploadEnd, upload};
 use crate::core::answer::{self, After};
-use crate::core::body::{Body, BrokenBody, Framing};
+use crate::core::body::{Body, Framing};
 
 /// A request with all that it touches.
 pub struct Exchange<'a> {
@@ -88,14 +88,15 @@ impl Upload {
 }
 
 impl Exchange<'_> {
-    /// Adds what is here of the request's body to the head that goes out.
+    /// Adds what is here of the request's body to the head that goes out; how far that is.
     ///
     /// # Errors
-    /// If what is here breaks the body's framing.
-    pub fn load(&mut self) -> Result<(), BrokenBody> {
-        let used = frame(&mut self.body, self.input, self.framing == Framing::Chunked, self.answering.output)?;
+    /// 400, if what is here breaks the body's framing.
+    pub fn load(&mut self) -> Result<Upload, Failure> {
+        let used = frame(&mut self.body, self.input, self.framing == Framing::Chunked, self.answering.output);
+        let used = used.map_err(|_| Upload::Running.failure(400))?;
         self.answering.node.processed_bytes.add(used as u64);
-        Ok(())
+        Ok(if self.body.is_done() { Upload::Done } else { Upload::Running })
     }
 
     /// Sends the request and relays the answer.

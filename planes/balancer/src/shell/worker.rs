@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::buffer::Shelf;
+use super::buffer::{Buffer, Shelf};
 use super::client;
 use super::conductor::Event;
 use super::patience::Pace;
@@ -62,8 +62,7 @@ pub struct Worker {
     pub pace: Pace,
     /// Makes trace ids.
     pub traces: RefCell<TraceIds>,
-    /// Buffers in no use.
-    pub shelf: RefCell<Shelf>,
+    shelf: RefCell<Shelf>,
     /// Tells the conductor.
     pub events: mpsc::UnboundedSender<Event>,
     sockets: Arc<dyn Sockets>,
@@ -164,6 +163,26 @@ impl Worker {
             }
         }
         sweeper.abort();
+    }
+
+    /// An empty buffer.
+    pub fn lend(&self) -> Buffer {
+        self.shelf.borrow_mut().take()
+    }
+
+    /// As [`Worker::lend`], for what is only written to.
+    pub fn lend_bytes(&self) -> Vec<u8> {
+        self.shelf.borrow_mut().take_bytes()
+    }
+
+    /// Takes a buffer back.
+    pub fn reclaim(&self, buffer: Buffer) {
+        self.shelf.borrow_mut().put(buffer);
+    }
+
+    /// Takes a buffer back.
+    pub fn reclaim_bytes(&self, bytes: Vec<u8>) {
+        self.shelf.borrow_mut().put_bytes(bytes);
     }
 
     /// A connection to a target that has waited for this.
