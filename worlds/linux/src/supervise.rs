@@ -115,8 +115,9 @@ fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>) -> Result
     let program = std::env::current_exe().act("find", "our own program")?;
     let log = config.directory.join(format!("{subcommand}.log"));
     let log = File::options().create(true).append(true).open(&log).act("open", log.display())?;
-    let mut command = Command::new(program);
-    command.arg(subcommand).arg(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // By this link, which needs no way through directories that the owner may not enter (a checkout below /root).
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(program).arg(subcommand).arg(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     if let Some((user, group)) = owner {
         // The standard library leaves the supplementary groups behind too.
         command.uid(user).gid(group);

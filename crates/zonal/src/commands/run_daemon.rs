@@ -182,8 +182,9 @@ fn give(directory: &std::path::Path, owner: (u32, u32)) -> Result<(), CommandErr
 
 fn spawn_daemon(settings: &Settings, owner: (u32, u32)) -> Result<Child, CommandError> {
     let program = std::env::current_exe().map_err(|error| CommandError::file("our own program", error))?;
-    let mut command = Command::new(&program);
-    command.arg("daemon").arg(&settings.directory).stdin(Stdio::null()).stdout(Stdio::null());
+    // By this link, which needs no way through directories that the owner may not enter (a checkout below /root).
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(&program).arg("daemon").arg(&settings.directory).stdin(Stdio::null()).stdout(Stdio::null());
     command.uid(owner.0).gid(owner.1);
     command.spawn().map_err(|error| CommandError::file(program, error))
 }
