@@ -2,7 +2,7 @@
 
 use super::{Answer, Selection, one, tag_list, text};
 use crate::errors::Error;
-use crate::model::{Instance, InstanceState, Interface, StateReason, Status, Volume};
+use crate::model::{Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume};
 use crate::operations::{images, interfaces, run};
 use crate::shapes::{self, *};
 use std::collections::BTreeMap;
@@ -116,9 +116,15 @@ pub fn describe(view: &View<'_>, input: &DescribeInstancesRequest) -> Answer<Des
     Ok(DescribeInstancesResult { reservations: reservations.collect(), next_token, ..Default::default() })
 }
 
-/// Whether an instance that the request names is in transition.
+/// Whether an instance that the request names is in transition. A terminated one is until its interface is gone, too: who has seen
+/// it `terminated` deletes its group and its subnet next.
 pub fn unsettled(view: &View<'_>, input: &DescribeInstancesRequest) -> bool {
-    input.instance_ids.iter().filter_map(|id| view.get::<Instance>(id)).any(|instance| instance.state.in_transition())
+    let leaving = |instance: &Instance| {
+        let interface = view.get::<Interface>(&instance.interface);
+        interface.is_some_and(|interface| interface.phase == InterfacePhase::Deleting)
+    };
+    let mut named = input.instance_ids.iter().filter_map(|id| view.get::<Instance>(id));
+    named.any(|instance| instance.state.in_transition() || leaving(instance))
 }
 
 pub(crate) fn state_shape(state: InstanceState) -> shapes::InstanceState {
