@@ -124,7 +124,8 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("sim") / "home", "--world", "sim", "--ephemeral", "--range", "7", "--seed", "1")
+    world = World(tmp_path_factory.mktemp("sim") / "home", "--world", "sim", "--ephemeral", "--range", "7", "--seed", "1",
+                  "--speed", "30")
     yield world
     world.end()
 

@@ -1,0 +1,164 @@
+"""The real world, from the host: processes that run, packets that pass, names that resolve. Needs root; skipped without."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+
+import pytest
+
+from conftest import ROOT, Account, World, wait_for
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the real world needs root")
+
+SERVER = """#!/bin/sh
+mkdir -p /srv/www && cd /srv/www && echo "hello from $(hostname)" > index.html
+exec setsid python3 -m http.server 80 >/dev/null 2>&1 </dev/null &
+"""
+
+
+@contextlib.contextmanager
+def a_world(*arguments):
+    # Not in pytest's own directory: nobody but root may enter that, and the daemon and the plane are not root.
+    with tempfile.TemporaryDirectory(prefix="zonal-clients-") as directory:
+        os.chmod(directory, 0o755)
+        world = World(f"{directory}/home", "--world", "linux", *arguments)
+        try:
+            yield world
+        finally:
+            world.end()
+
+
+@pytest.fixture(scope="module")
+def real():
+    with a_world("--range", "17") as world:
+        yield world
+
+
+@pytest.fixture
+def there(real):
+    return Account(real)
+
+
+def curl(url, *more, seconds=5):
+    done = subprocess.run(["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(seconds),
+                           "--output", "-", "--write-out", "\n%{http_code}", *more, url], capture_output=True, text=True, timeout=seconds + 5)
+    body, _, code = done.stdout.rpartition("\n")
+    return (int(code), body) if done.returncode == 0 else (0, done.stderr.strip())
+
+
+def answers(url, *more):
+    """The body, once the page is there."""
+    return wait_for(f"200 from {url}", lambda: (found := curl(url, *more))[0] == 200 and found[1], 60)
+
+
+def open_group(account, vpc, port=80):
+    group = account.ec2.create_security_group(GroupName="web", Description="web", VpcId=vpc)["GroupId"]
+    account.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
+    return group
+
+
+def test_the_first_packet(there):
+    vpc, _ = there.default_subnets()
+    group = open_group(there, vpc)
+    (instance,) = there.launch(UserData=SERVER, SecurityGroupIds=[group])
+    shown = there.instance(instance)
+    url = f"http://{shown['PublicIpAddress']}/"
+    assert answers(url).strip() == f"hello from {shown['PrivateDnsName']}"
+
+    # The group is what lets the packets in: without its rule, none.
+    rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    there.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    wait_for("silence", lambda: curl(url, seconds=1)[0] == 0)
+    there.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    answers(url)
+
+    there.ec2.terminate_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance])
+    assert curl(url, seconds=1)[0] == 0
+
+
+EVERY_BOOT = """#!/bin/sh
+mkdir -p /srv/www
+cat > /etc/systemd/system/www.service <<'UNIT'
+[Service]
+WorkingDirectory=/srv/www
+ExecStartPre=/bin/sh -c "date +%s%N >> boots"
+ExecStart=/usr/bin/python3 -m http.server 80
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --now www
+"""
+
+
+def test_a_disk_outlives_a_stop_and_services_start_at_each_boot(there):
+    vpc, _ = there.default_subnets()
+    (instance,) = there.launch(UserData=EVERY_BOOT, SecurityGroupIds=[open_group(there, vpc)])
+    boots = lambda: answers(f"http://{there.instance(instance)['PublicIpAddress']}/boots").split()
+    first = boots()
+    there.ec2.stop_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance])
+    there.ec2.start_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_running").wait(InstanceIds=[instance])
+    again = boots()
+    assert again[0] == first[0] and len(again) == 2
+
+
+def test_the_console_shows_what_an_instance_says(real, there):
+    (instance,) = there.launch(UserData="#!/bin/sh\necho the-user-data-ran\n")
+    wait_for("its console", lambda: "the-user-data-ran" in real.run("logs", instance).stdout)
+
+
+def dig(world, name, kind="A", *more):
+    done = subprocess.run(
+        ["dig", "@127.0.0.1", "-p", str(world.dns_port), "+time=2", "+tries=1", "+noall", "+answer", *more, name, kind],
+        capture_output=True, text=True, timeout=20)
+    lines = [line.split(None, 4) for line in done.stdout.splitlines() if line and not line.startswith(";")]
+    return [(name, int(ttl), value) for name, ttl, _, _, value in lines]
+
+
+@pytest.mark.parametrize("transport", ["+notcp", "+tcp"])
+def test_dig_gets_what_a_zone_says(real, there, transport):
+    zone = there.route53.create_hosted_zone(Name=f"z{there.id}.example", CallerReference="first")["HostedZone"]["Id"]
+    name = f"www.z{there.id}.example."
+    record = {"Name": name, "Type": "A", "TTL": 3600, "ResourceRecords": [{"Value": "127.117.0.1"}, {"Value": "127.117.0.2"}]}
+    change = lambda action: there.route53.change_resource_record_sets(
+        HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]})
+    change("CREATE")
+    found = wait_for("an answer", lambda: dig(real, name, "A", transport))
+    assert sorted(found) == [(name, 3600, "127.117.0.1"), (name, 3600, "127.117.0.2")]
+    change("DELETE")
+    wait_for("no answer any more", lambda: not dig(real, name, "A", transport))
+
+
+def test_phase_5_answers_by_its_name_and_loses_an_instance_without_a_word(real, there):
+    there.aws("cloudformation", "deploy", "--stack-name", "whatsthetime", "--template-file",
+              str(ROOT / "cases/whatsthetime/phase-5.yaml"), "--parameter-overrides", f"DomainName=w{there.id}.example")
+    name = f"w{there.id}.example"
+    assert dig(real, name + "."), "the alias resolves"
+    through = lambda: curl(f"http://{name}.localhost:{real.port}/", "--resolve", f"{name}.localhost:{real.port}:127.0.0.1")
+    wait_for("200 through the name", lambda: through()[0] == 200, 60)
+
+    def instances():
+        """Those who answer, of a dozen requests; None unless all were answered."""
+        found = [through() for _ in range(12)]
+        return {body.split("instance ")[1].split()[0] for _, body in found} if {code for code, _ in found} == {200} else None
+
+    three = wait_for("all three", lambda: len(found := instances() or ()) == 3 and found, 60)
+    victim = sorted(three)[0]
+    real.run("break", "instance", victim)
+    wait_for("two, and no error", lambda: instances() == three - {victim}, 90)
+    there.cloudformation.delete_stack(StackName="whatsthetime")
+    there.cloudformation.get_waiter("stack_delete_complete").wait(StackName="whatsthetime")
+
+
+def test_nothing_is_left_of_a_purged_world():
+    with a_world("--range", "18") as world:
+        Account(world).launch()
+    assert not os.path.exists(world.home)
+    mounts = open("/proc/self/mounts").read()
+    assert world.home not in mounts
+    running = subprocess.run(["pgrep", "--full", world.home], capture_output=True, text=True).stdout
+    assert running == ""

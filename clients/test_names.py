@@ -1,0 +1,66 @@
+"""Route 53: zones and record sets. What they answer to `dig` is in test_linux.py."""
+
+import pytest
+
+
+def change(account, zone, *changes):
+    done = account.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [
+        {"Action": action, "ResourceRecordSet": record} for action, record in changes]})["ChangeInfo"]
+    account.route53.get_waiter("resource_record_sets_changed").wait(Id=done["Id"])
+
+
+def record(name, kind, *values, ttl=300):
+    return {"Name": name, "Type": kind, "TTL": ttl, "ResourceRecords": [{"Value": value} for value in values]}
+
+
+@pytest.fixture
+def zone(account):
+    made = account.route53.create_hosted_zone(Name=f"z{account.id}.example", CallerReference="first")
+    return made["HostedZone"]["Id"]
+
+
+def test_a_zone_comes_with_its_servers_and_its_start_of_authority(account, refused):
+    route53 = account.route53
+    made = route53.create_hosted_zone(Name="Example.COM", CallerReference="first")
+    assert made["HostedZone"]["Name"] == "example.com." and made["HostedZone"]["ResourceRecordSetCount"] == 2
+    assert len(made["DelegationSet"]["NameServers"]) == 4
+    zone = made["HostedZone"]["Id"]
+    assert zone.startswith("/hostedzone/Z") and made["ChangeInfo"]["Status"] in ("PENDING", "INSYNC")
+    sets = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    assert [(found["Type"], found["TTL"]) for found in sets] == [("NS", 172800), ("SOA", 900)]
+    assert [value["Value"].rstrip(".") for value in sets[0]["ResourceRecords"]] == made["DelegationSet"]["NameServers"]
+    with refused("HostedZoneAlreadyExists"):
+        route53.create_hosted_zone(Name="example.com", CallerReference="first")
+    route53.delete_hosted_zone(Id=zone)
+    with refused("NoSuchHostedZone"):
+        route53.get_hosted_zone(Id=zone)
+
+
+def test_a_batch_of_changes_is_made_whole_or_not_at_all(account, zone, refused):
+    name = f"www.z{account.id}.example."
+    change(account, zone, ("CREATE", record(name, "A", "192.0.2.1")))
+    with refused("InvalidChangeBatch") as refusal:
+        change(account, zone, ("UPSERT", record(name, "TXT", '"new"')), ("CREATE", record(name, "A", "192.0.2.2")))
+    assert name in refusal.message
+    sets = account.route53.list_resource_record_sets(HostedZoneId=zone, StartRecordName=name, StartRecordType="A")
+    assert [(found["Name"], found["Type"]) for found in sets["ResourceRecordSets"]] == [(name, "A")]
+    with refused("HostedZoneNotEmpty"):
+        account.route53.delete_hosted_zone(Id=zone)
+    with refused("InvalidChangeBatch"):
+        change(account, zone, ("DELETE", record(name, "A", "192.0.2.9")))
+    change(account, zone, ("DELETE", record(name, "A", "192.0.2.1")))
+    account.route53.delete_hosted_zone(Id=zone)
+
+
+@pytest.mark.parametrize("kind, value", [("A", "not an address"), ("CNAME", "two words"), ("TXT", "unquoted"), ("A", "2001:db8::1")])
+def test_a_value_that_is_none_of_its_type_is_refused(account, zone, refused, kind, value):
+    with refused("InvalidChangeBatch"):
+        change(account, zone, ("CREATE", record(f"x.z{account.id}.example.", kind, value)))
+
+
+def test_record_sets_are_listed_in_the_order_of_reversed_labels(account, zone):
+    names = [f"{label}z{account.id}.example." for label in ("b.", "a.", "c.a.")]
+    change(account, zone, *(("CREATE", record(name, "A", "192.0.2.1")) for name in names))
+    pages = account.route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone, PaginationConfig={"PageSize": 2})
+    listed = [found["Name"] for page in pages for found in page["ResourceRecordSets"] if found["Type"] == "A"]
+    assert listed == [names[1], names[2], names[0]]

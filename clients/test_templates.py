@@ -1,0 +1,159 @@
+"""CloudFormation, through `aws cloudformation deploy` and boto3: the case's templates, and stacks that fail."""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import BIN, ROOT
+
+CASE = ROOT / "cases/whatsthetime"
+TEMPLATES = sorted(CASE.glob("phase-*.yaml"))
+
+
+def deploy(account, stack, template, *more, check=True):
+    return account.aws("cloudformation", "deploy", "--stack-name", stack, "--template-file", str(template),
+                       "--capabilities", "CAPABILITY_IAM", *more, check=check)
+
+
+def delete(account, stack):
+    identifier = account.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackId"]
+    account.cloudformation.delete_stack(StackName=stack)
+    account.cloudformation.get_waiter("stack_delete_complete").wait(StackName=identifier)
+    return identifier
+
+
+def resources(account, stack):
+    listed = account.cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    return {resource["LogicalResourceId"]: resource for resource in listed}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_a_phase_deploys_and_leaves_nothing_behind(account, template):
+    deploy(account, "whatsthetime", template)
+    (stack,) = account.cloudformation.describe_stacks(StackName="whatsthetime")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    made = resources(account, "whatsthetime")
+    assert made and {resource["ResourceStatus"] for resource in made.values()} == {"CREATE_COMPLETE"}
+    assert all(resource["PhysicalResourceId"] for resource in made.values())
+    identifier = delete(account, "whatsthetime")
+    (gone,) = account.cloudformation.describe_stacks(StackName=identifier)["Stacks"]
+    assert gone["StackStatus"] == "DELETE_COMPLETE"
+    assert [vpc["IsDefault"] for vpc in account.ec2.describe_vpcs()["Vpcs"]] in ([True], [])
+    assert account.elbv2.describe_load_balancers()["LoadBalancers"] == []
+    assert account.elbv2.describe_target_groups()["TargetGroups"] == []
+    assert account.route53.list_hosted_zones()["HostedZones"] == []
+    assert account.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    assert account.ec2.describe_addresses()["Addresses"] == []
+    states = {instance["State"]["Name"] for reservation in account.ec2.describe_instances()["Reservations"]
+              for instance in reservation["Instances"]}
+    assert states <= {"terminated"}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_cfn_lint_finds_nothing_in_a_phase(template):
+    done = subprocess.run([BIN / "cfn-lint", str(template)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_phase_2_changes_phase_1s_instance_in_place(account):
+    deploy(account, "clock", CASE / "phase-1.yaml")
+    before = resources(account, "clock")["Instance"]["PhysicalResourceId"]
+    was = account.instance(before)
+    deploy(account, "clock", CASE / "phase-2.yaml")
+    (stack,) = account.cloudformation.describe_stacks(StackName="clock")["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    assert resources(account, "clock")["Instance"]["PhysicalResourceId"] == before
+    now = account.instance(before)
+    assert (was["InstanceType"], now["InstanceType"]) == ("t2.micro", "m5.large")
+    assert was["PublicIpAddress"] == now["PublicIpAddress"] and was["PrivateIpAddress"] == now["PrivateIpAddress"]
+    delete(account, "clock")
+
+
+def test_deploying_the_same_again_changes_nothing(account, tmp_path):
+    template = write(tmp_path, SMALL)
+    deploy(account, "small", template)
+    again = deploy(account, "small", template, "--no-fail-on-empty-changeset")
+    assert "No changes to deploy" in again.stdout + again.stderr
+
+
+SMALL = {"Resources": {
+    "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+}, "Outputs": {"Vpc": {"Value": {"Ref": "Vpc"}}}}
+
+
+def write(directory, template):
+    path = directory / "template.json"
+    path.write_text(json.dumps(template))
+    return path
+
+
+def test_outputs_and_events_tell_what_was_made(account, tmp_path):
+    deploy(account, "small", write(tmp_path, SMALL), "--tags", "team=web")
+    (stack,) = account.cloudformation.describe_stacks(StackName="small")["Stacks"]
+    vpc = stack["Outputs"][0]["OutputValue"]
+    (shown,) = account.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    tags = {tag["Key"]: tag["Value"] for tag in shown["Tags"]}
+    assert tags["aws:cloudformation:stack-name"] == "small" and tags["aws:cloudformation:logical-id"] == "Vpc"
+    assert tags["team"] == "web"
+    events = account.cloudformation.describe_stack_events(StackName="small")["StackEvents"]
+    assert events[0]["ResourceStatus"] == "CREATE_COMPLETE" and events[0]["LogicalResourceId"] == "small"
+    assert "REVIEW_IN_PROGRESS" in {event["ResourceStatus"] for event in events}
+
+
+def test_a_stack_that_fails_is_rolled_back_whole(account, tmp_path):
+    broken = {"Resources": SMALL["Resources"] | {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {
+        "VpcId": {"Ref": "Vpc"}, "CidrBlock": "192.168.0.0/24"}}}}
+    done = deploy(account, "broken", write(tmp_path, broken), check=False)
+    assert done.returncode != 0
+    (stack,) = account.cloudformation.describe_stacks(StackName="broken")["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    reasons = [event.get("ResourceStatusReason", "") for event in
+               account.cloudformation.describe_stack_events(StackName="broken")["StackEvents"]]
+    assert any("192.168.0.0/24" in reason and "Service: Ec2, Status Code: 400" in reason for reason in reasons)
+    assert not account.ec2.describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.0.0.0/16"]}])["Vpcs"]
+
+
+def test_an_update_that_fails_leaves_what_was(account, tmp_path):
+    deploy(account, "small", write(tmp_path, SMALL))
+    worse = json.loads(json.dumps(SMALL))
+    worse["Resources"]["Subnet"] = {"Type": "AWS::EC2::Subnet", "Properties": {
+        "VpcId": {"Ref": "Vpc"}, "CidrBlock": "192.168.0.0/24"}}
+    assert deploy(account, "small", write(tmp_path, worse), check=False).returncode != 0
+    (stack,) = account.cloudformation.describe_stacks(StackName="small")["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert set(resources(account, "small")) == {"Vpc"}
+
+
+@pytest.mark.parametrize("body, hint", [
+    ("Resources: {", ""),
+    ("Resources: {}", "At least one"),
+    ("Resources:\n  A:\n    Type: AWS::EC2::Nothing\n", "AWS::EC2::Nothing"),
+    ("Resources:\n  A:\n    Type: AWS::EC2::VPC\n    Properties:\n      Cidr: !Ref B\n", "B"),
+    ("Resources:\n  A:\n    Type: AWS::EC2::VPC\n    DependsOn: A\n", ""),
+])
+def test_a_template_that_is_none_is_refused_before_anything_is_made(account, refused, body, hint):
+    with refused("ValidationError") as refusal:
+        account.cloudformation.create_stack(StackName="bad", TemplateBody=body)
+    assert hint in refusal.message
+    assert account.cloudformation.describe_stacks()["Stacks"] == []
+
+
+def test_exports_are_imported_and_protected(account, tmp_path):
+    exporting = json.loads(json.dumps(SMALL))
+    exporting["Outputs"]["Vpc"]["Export"] = {"Name": "shared-vpc"}
+    importing = {"Resources": {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {
+        "VpcId": {"Fn::ImportValue": "shared-vpc"}, "CidrBlock": "10.0.1.0/24"}}}}
+    deploy(account, "base", write(tmp_path, exporting))
+    deploy(account, "tenant", write(tmp_path, importing))
+    (export,) = account.cloudformation.list_exports()["Exports"]
+    assert export["Name"] == "shared-vpc"
+    assert account.cloudformation.list_imports(ExportName="shared-vpc")["Imports"] == ["tenant"]
+    delete(account, "tenant")
+    delete(account, "base")
+
+
+def test_a_stack_that_is_not_there_is_a_validation_error(account, refused):
+    with refused("ValidationError") as refusal:
+        account.cloudformation.describe_stacks(StackName="nothing")
+    assert "does not exist" in refusal.message
