@@ -75,6 +75,14 @@ impl LinuxWorld {
     }
 }
 
+/// Runs a shell in a sandbox of a world that is up, with no world held: for the command line, as root or as the world's owner.
+///
+/// # Errors
+/// When the warden does not answer or refuses: there is no such sandbox, or it does not run.
+pub fn shell(config: &Config, sandbox: &str, fds: [BorrowedFd<'_>; 3]) -> Result<()> {
+    Link::new(&config.warden_socket(), Duration::ZERO).ask(&Request::Shell(sandbox.to_owned()), &fds).map(drop)
+}
+
 impl World for LinuxWorld {
     fn ask(&self, asks: Vec<Ask>) {
         // The performer lives as long as we do.

@@ -10,7 +10,7 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Connections of one public address at a time; more wait in the kernel's queue.
@@ -28,7 +28,7 @@ pub(super) struct Opened {
     stocks: Arc<Stocks>,
     limit: Arc<Semaphore>,
     tasks: BTreeMap<(Kind, u16), AbortHandle>,
-    watching: Option<AbortHandle>,
+    watching: Option<watch::Sender<Door>>,
     all: JoinSet<()>,
 }
 
@@ -41,12 +41,15 @@ impl Opened {
     /// Opens what is not open yet and shuts what should not be. Connections that stand go on.
     pub(super) async fn put(&mut self, door: Door) -> Vec<String> {
         self.door = door;
-        if let Some(watching) = self.watching.take() {
-            watching.abort();
-        }
-        if !self.door.wide.is_empty() {
-            let watch = watch(self.door.clone(), Arc::clone(&self.stocks), Arc::clone(&self.limit));
-            self.watching = Some(self.all.spawn(watch));
+        match &self.watching {
+            // Its ports stay open as far as they still should be.
+            Some(watching) => drop(watching.send(self.door.clone())),
+            None if self.door.wide.is_empty() => {}
+            None => {
+                let (sender, receiver) = watch::channel(self.door.clone());
+                self.watching = Some(sender);
+                self.all.spawn(follow(receiver, Arc::clone(&self.stocks), Arc::clone(&self.limit)));
+            }
         }
         let tcp = self.door.tcp.iter().map(|port| (Kind::Tcp, *port));
         let wanted: BTreeSet<(Kind, u16)> = tcp.chain(self.door.udp.iter().map(|port| (Kind::Udp, *port))).collect();
@@ -193,10 +196,11 @@ async fn answer(socket: Arc<UdpSocket>, outside: Arc<UdpSocket>, client: SocketA
 }
 
 /// Follows what is listened on in wide ranges.
-async fn watch(door: Door, stocks: Arc<Stocks>, limit: Arc<Semaphore>) {
+async fn follow(mut doors: watch::Receiver<Door>, stocks: Arc<Stocks>, limit: Arc<Semaphore>) {
     let mut open_ports = JoinSet::new();
     let mut tasks: BTreeMap<u16, AbortHandle> = BTreeMap::new();
     loop {
+        let door = doors.borrow_and_update().clone();
         let (link, interface) = (Arc::clone(stocks.link()), door.interface.clone());
         let asked = tokio::task::spawn_blocking(move || link.ask(&Request::Listening(interface), &[])).await;
         if let Ok(Ok((Reply::Ports(ports), _))) = asked {
@@ -219,6 +223,8 @@ async fn watch(door: Door, stocks: Arc<Stocks>, limit: Arc<Semaphore>) {
                 }
             }
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, doors.changed()).await {
+            return;
+        }
     }
 }

@@ -166,6 +166,7 @@ pub struct Instance {
     pub user_data: String,
     pub generation: u64,
     pub memory_mib: u32,
+    pub vcpus: u32,
     pub disk: DiskSource,
 }
 
@@ -183,6 +184,7 @@ impl Instance {
             user_data: "#!/bin/sh\ntrue\n".into(),
             generation: 1,
             memory_mib: 512,
+            vcpus: 10,
             disk: DiskSource::Base,
         }
     }
@@ -210,7 +212,7 @@ impl Instance {
             hostname: format!("ip-{}.ec2.internal", self.private.to_string().replace('.', "-")),
             disk: self.disk.clone(),
             disk_gib: 8,
-            vcpus: 10,
+            vcpus: self.vcpus,
             memory_mib: self.memory_mib,
             user_data: self.user_data.clone().into_bytes(),
             authorized_keys: vec![],
