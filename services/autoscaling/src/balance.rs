@@ -36,7 +36,11 @@ pub fn next_place<'a>(group: &'a Group, members: &[Member], now: Time) -> Option
 }
 
 /// The zones to even out, (from, to): one has two instances or more than another where launches do not fail.
-pub fn imbalance<'a>(group: &'a Group, members: impl IntoIterator<Item = &'a Member>, now: Time) -> Option<(&'a str, &'a str)> {
+pub fn imbalance<'a>(
+    group: &'a Group,
+    members: impl IntoIterator<Item = &'a Member>,
+    now: Time,
+) -> Option<(&'a str, &'a str)> {
     let counts = by_zone(group, members);
     let most = counts.iter().max_by_key(|(zone, count)| (**count, Reverse(**zone)))?;
     let own = group.zones();
@@ -52,8 +56,10 @@ pub fn next_victim<'a>(group: &Group, members: &'a [Member]) -> Option<&'a Membe
     let counts = by_zone(group, members);
     let candidates: Vec<&Member> = members.iter().filter(|member| member.state.counts() && !member.protected).collect();
     let most = candidates.iter().map(|member| counts.get(member.zone.as_str()).copied().unwrap_or(0)).max()?;
-    let mut left: Vec<&Member> =
-        candidates.into_iter().filter(|member| counts.get(member.zone.as_str()).copied().unwrap_or(0) == most).collect();
+    let mut left: Vec<&Member> = candidates
+        .into_iter()
+        .filter(|member| counts.get(member.zone.as_str()).copied().unwrap_or(0) == most)
+        .collect();
     // What does not serve yet goes before what does.
     if left.iter().any(|member| member.state != Lifecycle::InService) {
         left.retain(|member| member.state != Lifecycle::InService);

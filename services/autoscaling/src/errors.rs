@@ -17,6 +17,12 @@ pub enum Error {
     /// `ScalingActivityInProgress`
     #[error("{0}")]
     ScalingActivityInProgress(String),
+    /// `InstanceRefreshInProgress`
+    #[error("An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.")]
+    InstanceRefreshInProgress,
+    /// `ActiveInstanceRefreshNotFound`
+    #[error("No in progress or pending Instance Refresh found for the Auto Scaling group.")]
+    NoActiveInstanceRefresh,
     /// `InvalidNextToken`
     #[error("The token is not valid.")]
     NextToken,
@@ -44,6 +50,8 @@ impl Error {
             Self::AlreadyExists(_) => "AlreadyExists",
             Self::ResourceInUse(_) => "ResourceInUse",
             Self::ScalingActivityInProgress(_) => "ScalingActivityInProgress",
+            Self::InstanceRefreshInProgress => "InstanceRefreshInProgress",
+            Self::NoActiveInstanceRefresh => "ActiveInstanceRefreshNotFound",
             Self::NextToken => "InvalidNextToken",
         }
     }

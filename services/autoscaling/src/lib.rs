@@ -13,14 +13,15 @@ mod model;
 mod neighbours;
 mod operations;
 mod policy;
+mod refresh;
 mod schedule;
 pub mod shapes;
 
 pub use errors::Error;
 
 use operations::{
-    activities as scaling_activities, capacity, create_group, execute, groups, hooks, instances, metrics, policies, processes, schedules,
-    standby, tags, target_groups,
+    activities as scaling_activities, capacity, create_group, execute, groups, hooks, instances, metrics, policies,
+    processes, refreshes, schedules, standby, tags, target_groups,
 };
 use shapes::ops;
 use std::time::Duration;
@@ -88,6 +89,9 @@ impl Service for AutoScaling {
             write::<ops::DeleteScheduledAction>(schedules::delete),
             write::<ops::BatchDeleteScheduledAction>(schedules::batch_delete),
             read::<ops::DescribeScheduledActions>(schedules::describe),
+            write::<ops::StartInstanceRefresh>(refreshes::start),
+            write::<ops::CancelInstanceRefresh>(refreshes::cancel),
+            read::<ops::DescribeInstanceRefreshes>(refreshes::describe),
             write::<ops::CreateOrUpdateTags>(tags::create_or_update),
             write::<ops::DeleteTags>(tags::delete),
             read::<ops::DescribeTags>(tags::describe),
@@ -102,6 +106,7 @@ impl Service for AutoScaling {
             Box::new(controllers::groups::Groups),
             Box::new(controllers::instances::Instances),
             Box::new(controllers::metrics::Metrics),
+            Box::new(controllers::refreshes::Refreshes),
             Box::new(controllers::schedules::Schedules),
         ]
     }
@@ -112,6 +117,7 @@ impl Service for AutoScaling {
         registrar.record::<model::Activity>();
         registrar.record::<model::Hook>();
         registrar.record::<policy::Policy>();
+        registrar.record::<refresh::Refresh>();
         registrar.record::<schedule::Schedule>();
     }
 
@@ -126,13 +132,22 @@ impl Service for AutoScaling {
                 ("CreateAutoScalingGroup", "AvailabilityZoneDistribution", "no effect: always balanced-best-effort"),
                 ("CreateAutoScalingGroup", "AvailabilityZoneImpairmentPolicy", "no effect: there is no zonal shift"),
                 ("CreateAutoScalingGroup", "SkipZonalShiftValidation", "no effect: there is no zonal shift"),
-                ("CreateAutoScalingGroup", "TerminationPolicies", "ClosestToNextInstanceHour and AllocationStrategy tell no instances \
-                    apart"),
-                ("UpdateAutoScalingGroup", "MaxInstanceLifetime", "as in CreateAutoScalingGroup, and so are the others there"),
+                (
+                    "CreateAutoScalingGroup",
+                    "TerminationPolicies",
+                    "ClosestToNextInstanceHour and AllocationStrategy tell no instances \
+                    apart",
+                ),
+                (
+                    "UpdateAutoScalingGroup",
+                    "MaxInstanceLifetime",
+                    "as in CreateAutoScalingGroup, and so are the others there",
+                ),
                 ("PutLifecycleHook", "NotificationTargetARN", "shown; nobody is notified"),
                 ("PutLifecycleHook", "RoleARN", "shown"),
                 ("PutScalingPolicy", "MetricAggregationType", "shown; the alarm's own statistic decides"),
-                ("SuspendProcesses", "InstanceRefresh", "no effect: there are no instance refreshes yet"),
+                ("StartInstanceRefresh", "DesiredConfiguration", "becomes the group's at the start, not at the end"),
+                ("CancelInstanceRefresh", "WaitForTransitioningInstances", "no effect: those in transition go on"),
             ],
         }
     }

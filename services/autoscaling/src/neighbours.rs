@@ -35,7 +35,12 @@ pub struct TemplateVersion {
 ///
 /// # Errors
 /// It does not exist, worded as Auto Scaling words it.
-pub fn template(tx: &mut Tx<'_>, id: Option<&str>, name: Option<&str>, version: &str) -> Result<TemplateVersion, AwsError> {
+pub fn template(
+    tx: &mut Tx<'_>,
+    id: Option<&str>,
+    name: Option<&str>,
+    version: &str,
+) -> Result<TemplateVersion, AwsError> {
     let mut input = json!({ "Versions": [version] });
     match (id, name) {
         (Some(id), _) => input["LaunchTemplateId"] = id.into(),
@@ -52,7 +57,9 @@ pub fn template(tx: &mut Tx<'_>, id: Option<&str>, name: Option<&str>, version: 
     })?;
     let version = &found["LaunchTemplateVersions"][0];
     let number = version["VersionNumber"].as_i64().ok_or_else(|| {
-        Error::Validation("You must use a valid fully-formed launch template. The specified version does not exist.".to_owned())
+        Error::Validation(
+            "You must use a valid fully-formed launch template. The specified version does not exist.".to_owned(),
+        )
     })?;
     Ok(TemplateVersion {
         id: text(version, "LaunchTemplateId"),
@@ -146,7 +153,9 @@ fn ask<O: Operation>(tx: &mut Tx<'_>, service: &str, input: &O::Input) -> Result
 pub fn instance(tx: &mut Tx<'_>, id: &str) -> Result<Option<Instance>, AwsError> {
     let input = ec2::DescribeInstancesRequest { instance_ids: vec![id.to_owned()], ..Default::default() };
     match ask::<ec2::ops::DescribeInstances>(tx, "ec2", &input) {
-        Ok(found) => Ok(found.reservations.iter().flat_map(|reservation| &reservation.instances).next().map(Instance::of)),
+        Ok(found) => {
+            Ok(found.reservations.iter().flat_map(|reservation| &reservation.instances).next().map(Instance::of))
+        }
         Err(error) if error.code.starts_with("InvalidInstanceID") => Ok(None),
         Err(error) => Err(error),
     }
@@ -184,7 +193,9 @@ pub fn standing(tx: &mut Tx<'_>, id: &str) -> Result<Standing, AwsError> {
         summary.as_ref().and_then(|summary| summary.status) == Some(ec2::SummaryStatus::Impaired)
     };
     Ok(match status.instance_state.as_ref().and_then(|state| state.name) {
-        Some(ec2::InstanceStateName::Running) if fails(&status.instance_status) || fails(&status.system_status) => Standing::Impaired,
+        Some(ec2::InstanceStateName::Running) if fails(&status.instance_status) || fails(&status.system_status) => {
+            Standing::Impaired
+        }
         Some(ec2::InstanceStateName::Running) => Standing::Well,
         Some(ec2::InstanceStateName::Pending) => Standing::Starting,
         _ => Standing::Lost,
@@ -248,7 +259,9 @@ pub fn check_target_groups(tx: &mut Tx<'_>, arns: &[String]) -> Result<(), AwsEr
     }
     match call(tx, "elbv2", "DescribeTargetGroups", &json!({ "TargetGroupArns": arns })) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Error::Validation(format!("Provided Target Groups may not be valid. {}", error.message)).into()),
+        Err(error) => {
+            Err(Error::Validation(format!("Provided Target Groups may not be valid. {}", error.message)).into())
+        }
     }
 }
 
@@ -257,7 +270,10 @@ pub fn check_target_groups(tx: &mut Tx<'_>, arns: &[String]) -> Result<(), AwsEr
 /// # Errors
 /// Elastic Load Balancing's, but for that.
 pub fn register(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<(), AwsError> {
-    pass_gone(call(tx, "elbv2", "RegisterTargets", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] })).map(drop))
+    pass_gone(
+        call(tx, "elbv2", "RegisterTargets", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] }))
+            .map(drop),
+    )
 }
 
 /// Deregisters it.
@@ -265,7 +281,10 @@ pub fn register(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<(), Aws
 /// # Errors
 /// As [`register`].
 pub fn deregister(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<(), AwsError> {
-    pass_gone(call(tx, "elbv2", "DeregisterTargets", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] })).map(drop))
+    pass_gone(
+        call(tx, "elbv2", "DeregisterTargets", &json!({ "TargetGroupArn": target_group, "Targets": [{ "Id": id }] }))
+            .map(drop),
+    )
 }
 
 fn pass_gone(result: Result<(), AwsError>) -> Result<(), AwsError> {
@@ -279,7 +298,11 @@ fn pass_gone(result: Result<(), AwsError>) -> Result<(), AwsError> {
 ///
 /// # Errors
 /// Elastic Load Balancing's, but for a target or target group that is gone.
-pub fn target_state(tx: &mut Tx<'_>, target_group: &str, id: &str) -> Result<Option<elbv2::TargetHealthStateEnum>, AwsError> {
+pub fn target_state(
+    tx: &mut Tx<'_>,
+    target_group: &str,
+    id: &str,
+) -> Result<Option<elbv2::TargetHealthStateEnum>, AwsError> {
     let input = elbv2::DescribeTargetHealthInput {
         target_group_arn: target_group.to_owned(),
         targets: vec![elbv2::TargetDescription { id: id.to_owned(), ..Default::default() }],

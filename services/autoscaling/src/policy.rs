@@ -133,7 +133,15 @@ pub struct Policy {
 impl Policy {
     /// A policy.
     pub fn new(group: &str, name: &str, arn: String, kind: PolicyKind, enabled: bool) -> Self {
-        Self { key: pair(group, name), group: group.to_owned(), name: name.to_owned(), arn, kind, enabled, alarms: Vec::new() }
+        Self {
+            key: pair(group, name),
+            group: group.to_owned(),
+            name: name.to_owned(),
+            arn,
+            kind,
+            enabled,
+            alarms: Vec::new(),
+        }
     }
 }
 
@@ -190,7 +198,13 @@ pub fn simple(capacity: &Capacity, kind: AdjustmentType, adjustment: i32, min_ma
 
 /// What a step policy makes of it: `None` where no step fits. Instances that still warm up count as added already, so that the same
 /// breach adds nothing twice; while some warm up, nothing is taken away.
-pub fn step(capacity: &Capacity, kind: AdjustmentType, steps: &[Step], min_magnitude: Option<i32>, breach: f64) -> Option<i32> {
+pub fn step(
+    capacity: &Capacity,
+    kind: AdjustmentType,
+    steps: &[Step],
+    min_magnitude: Option<i32>,
+    breach: f64,
+) -> Option<i32> {
     let fits = |step: &&Step| {
         // Above the threshold the lower bound belongs to the step, below it the upper one.
         let (over_lower, under_upper) = if breach >= 0.0 {
@@ -246,9 +260,14 @@ mod tests {
 
     #[test]
     fn percentages_are_rounded_as_the_user_guide_says() {
-        for (base, percent, least, expected) in
-            [(10, 75, None, 17), (10, -67, None, 4), (10, 5, None, 11), (10, -5, None, 9), (4, 25, Some(2), 6), (10, 50, Some(2), 15)]
-        {
+        for (base, percent, least, expected) in [
+            (10, 75, None, 17),
+            (10, -67, None, 4),
+            (10, 5, None, 11),
+            (10, -5, None, 9),
+            (4, 25, Some(2), 6),
+            (10, 50, Some(2), 15),
+        ] {
             assert_eq!(adjusted(AdjustmentType::Percent, base, percent, least), expected, "{base} {percent}%");
         }
     }
@@ -262,11 +281,22 @@ mod tests {
         ];
         // The example of the user guide: threshold 50, ten instances, percentages.
         for (metric, expected) in [(55.0, 10), (60.0, 11), (69.9, 11), (70.0, 13)] {
-            assert_eq!(step(&capacity(10, 0), AdjustmentType::Percent, &steps, None, metric - 50.0), Some(expected), "{metric}");
+            assert_eq!(
+                step(&capacity(10, 0), AdjustmentType::Percent, &steps, None, metric - 50.0),
+                Some(expected),
+                "{metric}"
+            );
         }
-        let steps = [Step { lower: Some(-20.0), upper: Some(-10.0), adjustment: -10 }, Step { lower: None, upper: Some(-20.0), adjustment: -30 }];
+        let steps = [
+            Step { lower: Some(-20.0), upper: Some(-10.0), adjustment: -10 },
+            Step { lower: None, upper: Some(-20.0), adjustment: -30 },
+        ];
         for (metric, expected) in [(40.0, Some(9)), (30.0, Some(7)), (45.0, None)] {
-            assert_eq!(step(&capacity(10, 0), AdjustmentType::Percent, &steps, None, metric - 50.0), expected, "{metric}");
+            assert_eq!(
+                step(&capacity(10, 0), AdjustmentType::Percent, &steps, None, metric - 50.0),
+                expected,
+                "{metric}"
+            );
         }
     }
 

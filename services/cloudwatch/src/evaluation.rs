@@ -53,7 +53,9 @@ pub fn evaluate(alarm: &Alarm, range: &[Option<Point>]) -> Option<Verdict> {
             // A good point is among them, or the absent ones could not make it an alarm: all is well.
             _ if breaching.len() < real.len() || breaching.len() + absent < needed => AlarmState::Ok,
             // All that is there breaches. It is an alarm only if the oldest is old enough, not at the first sign of data.
-            TreatMissing::Missing if breaching.iter().max().is_some_and(|oldest| *oldest >= needed) => AlarmState::Alarm,
+            TreatMissing::Missing if breaching.iter().max().is_some_and(|oldest| *oldest >= needed) => {
+                AlarmState::Alarm
+            }
             TreatMissing::Missing | TreatMissing::Ignore => return None,
         }
     };
@@ -63,14 +65,19 @@ pub fn evaluate(alarm: &Alarm, range: &[Option<Point>]) -> Option<Verdict> {
 
 /// The newest value that speaks for the state.
 fn deciding(alarm: &Alarm, state: AlarmState, points: &[Point]) -> Option<f64> {
-    let breaching = |point: &&Point| alarm.comparison.breaches(point.value, alarm.threshold) == (state == AlarmState::Alarm);
+    let breaching =
+        |point: &&Point| alarm.comparison.breaches(point.value, alarm.threshold) == (state == AlarmState::Alarm);
     points.iter().find(breaching).or(points.first()).map(|point| point.value)
 }
 
 fn reason(alarm: &Alarm, state: AlarmState, points: &[Point], absent: usize) -> String {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     if state == AlarmState::InsufficientData {
-        return format!("Insufficient Data: {absent} datapoint{} {} unknown.", plural(absent), if absent == 1 { "was" } else { "were" });
+        return format!(
+            "Insufficient Data: {absent} datapoint{} {} unknown.",
+            plural(absent),
+            if absent == 1 { "was" } else { "were" }
+        );
     }
     if points.is_empty() {
         let treated = if state == AlarmState::Alarm { "Breaching" } else { "NonBreaching" };
@@ -183,7 +190,12 @@ mod tests {
             ok_actions: vec![],
             alarm_actions: vec![],
             insufficient_data_actions: vec![],
-            watched: Watched::Metric { metric: MetricId::default(), period: 60, statistic: "Average".into(), unit: None },
+            watched: Watched::Metric {
+                metric: MetricId::default(),
+                period: 60,
+                statistic: "Average".into(),
+                unit: None,
+            },
             evaluation_periods: of,
             datapoints_to_alarm: Some(needed),
             threshold: 50.0,
@@ -233,7 +245,8 @@ mod tests {
             ("- - - X -", 2, 3, [Some(A), None, Some(A), Some(O)]),
         ];
         for (text, needed, of, expected) in table {
-            let treatments = [TreatMissing::Missing, TreatMissing::Ignore, TreatMissing::Breaching, TreatMissing::NotBreaching];
+            let treatments =
+                [TreatMissing::Missing, TreatMissing::Ignore, TreatMissing::Breaching, TreatMissing::NotBreaching];
             for (missing, expected) in treatments.into_iter().zip(expected) {
                 let got = evaluate(&alarm(needed, of, missing), &points(text)).map(|verdict| verdict.state);
                 assert_eq!(got, expected, "{text} {needed} of {of} {missing:?}");

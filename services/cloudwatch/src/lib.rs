@@ -69,12 +69,20 @@ impl Service for CloudWatch {
     fn coverage(&self) -> Coverage {
         Coverage {
             without_effect: &[
-                ("PutMetricData", "(retention)", "points are kept for 3 hours by the minute (and by the second, where the storage \
-                    resolution is 1), for 3 days by five minutes, for 15 days by the hour"),
+                (
+                    "PutMetricData",
+                    "(retention)",
+                    "points are kept for 3 hours by the minute (and by the second, where the storage \
+                    resolution is 1), for 3 days by five minutes, for 15 days by the hour",
+                ),
                 ("PutMetricData", "EntityMetricData.Entity", "the metrics are taken, the entity is not stored"),
                 ("PutMetricData", "StrictEntityValidation", "no effect"),
-                ("PutMetricAlarm", "AlarmActions", "actions of Auto Scaling policies and EC2 stop, terminate and reboot are run; any \
-                    other is recorded in the history as failed"),
+                (
+                    "PutMetricAlarm",
+                    "AlarmActions",
+                    "actions of Auto Scaling policies and EC2 stop, terminate and reboot are run; any \
+                    other is recorded in the history as failed",
+                ),
                 ("PutMetricAlarm", "EvaluateLowSampleCountPercentile", "shown; percentiles are always evaluated"),
                 ("GetMetricData", "LabelOptions", "no effect"),
                 ("GetMetricData", "MetricDataQueries.AccountId", "no effect: there are no linked accounts"),

@@ -352,10 +352,14 @@ impl Alarm {
     pub fn period(&self) -> i64 {
         match &self.watched {
             Watched::Metric { period, .. } => *period,
-            Watched::Queries(queries) => queries.iter().filter_map(|query| match &query.source {
-                Source::Metric { period, .. } => Some(*period),
-                Source::Expression { period, .. } => *period,
-            }).max().unwrap_or(60),
+            Watched::Queries(queries) => queries
+                .iter()
+                .filter_map(|query| match &query.source {
+                    Source::Metric { period, .. } => Some(*period),
+                    Source::Expression { period, .. } => *period,
+                })
+                .max()
+                .unwrap_or(60),
         }
     }
 

@@ -122,7 +122,14 @@ fn expression_error(id: &str, reason: &str) -> Error {
 }
 
 /// The values of one statistic of one metric.
-pub fn values(view: &View<'_>, metric: &MetricId, statistic: &str, unit: Option<&str>, range: (i64, i64), period: i64) -> Values {
+pub fn values(
+    view: &View<'_>,
+    metric: &MetricId,
+    statistic: &str,
+    unit: Option<&str>,
+    range: (i64, i64),
+    period: i64,
+) -> Values {
     let Some(statistic) = Statistic::parse(statistic) else { return Values::new() };
     series::read_any(view, metric, unit, range.0, range.1, period)
         .iter()

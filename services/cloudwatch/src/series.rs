@@ -16,7 +16,8 @@ fn floor(value: i64, step: i64) -> i64 {
 /// Adds values to a metric. They go to the finest tier that keeps points of their age.
 pub fn put(tx: &mut Tx<'_>, id: &MetricId, unit: &str, time: Time, set: &StatisticSet, by_second: bool) {
     let age = tx.now.secs() - time.secs();
-    let tier = Tier::ALL.into_iter().filter(|tier| *tier != Tier::Second).find(|tier| age < tier.kept()).unwrap_or(Tier::Hour);
+    let tier =
+        Tier::ALL.into_iter().filter(|tier| *tier != Tier::Second).find(|tier| age < tier.kept()).unwrap_or(Tier::Hour);
     add(tx, id, unit, tier, time.secs(), set);
     if by_second && age < Tier::Second.kept() {
         add(tx, id, unit, Tier::Second, time.secs(), set);
@@ -45,16 +46,33 @@ pub fn add(tx: &mut Tx<'_>, id: &MetricId, unit: &str, tier: Tier, second: i64, 
 }
 
 /// The points of a metric from `start` until before `end` (seconds), put together by `period`; by unit.
-pub fn read(view: &View<'_>, id: &MetricId, unit: Option<&str>, start: i64, end: i64, period: i64) -> BTreeMap<String, Series> {
+pub fn read(
+    view: &View<'_>,
+    id: &MetricId,
+    unit: Option<&str>,
+    start: i64,
+    end: i64,
+    period: i64,
+) -> BTreeMap<String, Series> {
     let mut out = BTreeMap::new();
     let key = id.key();
     let Some(metric) = view.get::<Metric>(&key) else { return out };
     for own in metric.units.iter().filter(|own| unit.is_none_or(|unit| unit == *own)) {
         let mut series = Series::new();
         for tier in Tier::ALL {
-            let fits = if period < 60 { tier == Tier::Second } else { tier != Tier::Second && tier.resolution() <= period };
+            let fits =
+                if period < 60 { tier == Tier::Second } else { tier != Tier::Second && tier.resolution() <= period };
             if let (true, Some(oldest)) = (fits, metric.oldest.get(&tier)) {
-                collect(view, &mut series, &key, own, tier, start.max(*oldest), end.min(view.now.secs() + 3 * 3600), period);
+                collect(
+                    view,
+                    &mut series,
+                    &key,
+                    own,
+                    tier,
+                    start.max(*oldest),
+                    end.min(view.now.secs() + 3 * 3600),
+                    period,
+                );
             }
         }
         if !series.is_empty() {
@@ -65,7 +83,16 @@ pub fn read(view: &View<'_>, id: &MetricId, unit: Option<&str>, start: i64, end:
 }
 
 #[allow(clippy::too_many_arguments, reason = "a chunk's address and a stretch of time")]
-fn collect(view: &View<'_>, series: &mut Series, metric: &str, unit: &str, tier: Tier, start: i64, end: i64, period: i64) {
+fn collect(
+    view: &View<'_>,
+    series: &mut Series,
+    metric: &str,
+    unit: &str,
+    tier: Tier,
+    start: i64,
+    end: i64,
+    period: i64,
+) {
     let mut at = floor(start, tier.span());
     while at < end {
         if let Some(chunk) = view.get::<Chunk>(&Chunk::key_of(metric, unit, tier, at)) {

@@ -2,9 +2,12 @@
 
 use crate::activities;
 use crate::balance;
-use crate::model::{Activity, ActivityStatus, Group, GroupState, Health, Hook, Lifecycle, Member, Place, Process, Template, ZoneFailure};
+use crate::model::{
+    Activity, ActivityStatus, Group, GroupState, Health, Hook, Lifecycle, Member, Place, Process, Template, ZoneFailure,
+};
 use crate::neighbours::{self, Launch, TemplateVersion};
 use crate::policy::Policy;
+use crate::refresh::Refresh;
 use crate::schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -130,7 +133,8 @@ fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsErr
     let mut launched = 0;
     while launched < missing.min(LAUNCHES_PER_STEP) {
         let Some(place) = balance::next_place(&group, &members, tx.now).cloned() else {
-            let again = group.places.iter().filter_map(|place| group.zone_failures.get(&place.zone)).map(|f| f.until).min();
+            let again =
+                group.places.iter().filter_map(|place| group.zone_failures.get(&place.zone)).map(|f| f.until).min();
             tx.put(group);
             return Ok(again.map_or(Wake::OnChange, Wake::At));
         };
@@ -142,7 +146,9 @@ fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsErr
                  zone {to}."
             ),
             Reason::Capacity { .. } if launched < replaced => {
-                format!("At {now} an instance was launched in response to an unhealthy instance needing to be replaced.")
+                format!(
+                    "At {now} an instance was launched in response to an unhealthy instance needing to be replaced."
+                )
             }
             Reason::Capacity { .. } => format!(
                 "{}At {now} an instance was started in response to a difference between desired and actual capacity, increasing the \
@@ -169,7 +175,13 @@ fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsErr
     Ok(if launched < missing { Wake::At(tx.now) } else { Wake::OnChange })
 }
 
-fn launch_one(tx: &mut Tx<'_>, group: &Group, place: &Place, template: &TemplateVersion, cause: String) -> Result<Member, AwsError> {
+fn launch_one(
+    tx: &mut Tx<'_>,
+    group: &Group,
+    place: &Place,
+    template: &TemplateVersion,
+    cause: String,
+) -> Result<Member, AwsError> {
     tx.attempt(|tx| {
         let details = activities::details(place.subnet.as_deref(), &place.zone);
         let activity = activities::begin(tx, group, "Launching a new EC2 instance".to_owned(), cause, details);
@@ -193,7 +205,11 @@ fn launch_one(tx: &mut Tx<'_>, group: &Group, place: &Place, template: &Template
             subnet: instance.subnet,
             instance_type: instance.instance_type,
             image: instance.image,
-            template: Some(Template { id: template.id.clone(), name: template.name.clone(), version: template.number.to_string() }),
+            template: Some(Template {
+                id: template.id.clone(),
+                name: template.name.clone(),
+                version: template.number.to_string(),
+            }),
             state: Lifecycle::Pending,
             health: Health::Healthy,
             protected: group.protect_new,
@@ -250,7 +266,8 @@ fn rebalance(tx: &mut Tx<'_>, group: &Group) -> Result<Wake, AwsError> {
     let again = group.zone_failures.values().map(|failure| failure.until).filter(|until| *until > tx.now).min();
     let wake = again.map_or(Wake::OnChange, Wake::At);
     let view = tx.view();
-    let settled = of(&view, &group.name).all(|member| matches!(member.state, Lifecycle::InService | Lifecycle::Standby));
+    let settled =
+        of(&view, &group.name).all(|member| matches!(member.state, Lifecycle::InService | Lifecycle::Standby));
     if !settled || !group.does(Process::AZRebalance) || !group.does(Process::Terminate) {
         return Ok(wake);
     }
@@ -287,16 +304,26 @@ fn remove_whats_of(tx: &mut Tx<'_>, group: &str) -> Result<(), AwsError> {
         neighbours::delete_alarms(tx, &policy.alarms)?;
         tx.remove::<Policy>(policy.key());
     }
-    let hooks: Vec<String> = tx.list::<Hook>().filter(|hook| hook.group == group).map(|hook| hook.key().to_owned()).collect();
+    let hooks: Vec<String> =
+        tx.list::<Hook>().filter(|hook| hook.group == group).map(|hook| hook.key().to_owned()).collect();
     for key in hooks {
         tx.remove::<Hook>(&key);
     }
-    let schedules: Vec<String> = tx.list::<Schedule>().filter(|s| s.group == group).map(|s| s.key().to_owned()).collect();
+    let schedules: Vec<String> =
+        tx.list::<Schedule>().filter(|s| s.group == group).map(|s| s.key().to_owned()).collect();
     for key in schedules {
         tx.remove::<Schedule>(&key);
     }
-    let activities: Vec<String> =
-        tx.list::<Activity>().filter(|activity| activity.group == group).map(|activity| activity.key().to_owned()).collect();
+    let refreshes: Vec<String> =
+        tx.list::<Refresh>().filter(|r| r.group == group).map(|r| r.key().to_owned()).collect();
+    for key in refreshes {
+        tx.remove::<Refresh>(&key);
+    }
+    let activities: Vec<String> = tx
+        .list::<Activity>()
+        .filter(|activity| activity.group == group)
+        .map(|activity| activity.key().to_owned())
+        .collect();
     for key in activities {
         tx.update::<Activity, _>(&key, |activity| activity.of_deleted_group = true);
     }

@@ -201,8 +201,10 @@ fn go_out(tx: &mut Tx<'_>, group: &Group, mut member: Member, seen: Option<&Inst
             return Ok(Wake::At(tx.now + DRAIN_POLL));
         }
         member.waiting = wait_for(tx, group, Transition::Terminating);
-        member.state = if member.waiting.is_some() { Lifecycle::TerminatingWait } else { Lifecycle::TerminatingProceed };
-        let status = if member.waiting.is_some() { ActivityStatus::MidLifecycleAction } else { ActivityStatus::InProgress };
+        member.state =
+            if member.waiting.is_some() { Lifecycle::TerminatingWait } else { Lifecycle::TerminatingProceed };
+        let status =
+            if member.waiting.is_some() { ActivityStatus::MidLifecycleAction } else { ActivityStatus::InProgress };
         activities::progress(tx, member.activity.as_deref(), status, 60);
         tx.put(member.clone());
     }

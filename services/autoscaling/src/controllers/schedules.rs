@@ -32,7 +32,9 @@ impl Controller for Schedules {
             return Ok(Wake::At(schedule.next));
         }
         let group = tx.get::<Group>(&schedule.group).cloned();
-        if let Some(mut group) = group.filter(|group| group.state == GroupState::Active && group.does(Process::ScheduledActions)) {
+        if let Some(mut group) =
+            group.filter(|group| group.state == GroupState::Active && group.does(Process::ScheduledActions))
+        {
             let sizes = Sizes { min: schedule.min, max: schedule.max, desired: schedule.desired };
             // Sizes that contradict each other by now change nothing, as on AWS.
             if resize(&mut group, &sizes, "a scheduled action update", tx.now).is_ok() {

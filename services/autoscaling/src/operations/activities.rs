@@ -24,7 +24,8 @@ pub fn describe(view: &View<'_>, input: &DescribeScalingActivitiesType) -> Resul
     let mut found: Vec<&Activity> = view.list::<Activity>().filter(wanted).collect();
     found.reverse();
     // The newest first, so a page's place counts backwards.
-    let items = found.into_iter().map(|activity| (format!("{:020}{}", i64::MAX - activity.start.0, activity.key()), activity));
+    let items =
+        found.into_iter().map(|activity| (format!("{:020}{}", i64::MAX - activity.start.0, activity.key()), activity));
     let mut items: Vec<(String, &Activity)> = items.collect();
     items.sort_by(|a, b| a.0.cmp(&b.0));
     let (page, next_token) = paged(items, input.next_token.as_deref(), Some(input.max_records.unwrap_or(100)))?;
@@ -49,7 +50,9 @@ pub fn shape(activity: &Activity, with_group: bool) -> Shown {
         status_code: match activity.status {
             ActivityStatus::PreInService => ScalingActivityStatusCode::PreInService,
             ActivityStatus::InProgress => ScalingActivityStatusCode::InProgress,
-            ActivityStatus::WaitingForELBConnectionDraining => ScalingActivityStatusCode::WaitingForELBConnectionDraining,
+            ActivityStatus::WaitingForELBConnectionDraining => {
+                ScalingActivityStatusCode::WaitingForELBConnectionDraining
+            }
             ActivityStatus::MidLifecycleAction => ScalingActivityStatusCode::MidLifecycleAction,
             ActivityStatus::Successful => ScalingActivityStatusCode::Successful,
             ActivityStatus::Failed => ScalingActivityStatusCode::Failed,

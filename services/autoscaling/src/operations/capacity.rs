@@ -5,7 +5,9 @@ use crate::errors::Error;
 use crate::model::{Activity, ActivityStatus, Group, Member};
 use crate::operations::active_group;
 use crate::operations::activities::shape;
-use crate::shapes::{ActivityType, SetDesiredCapacityOutput, SetDesiredCapacityType, TerminateInstanceInAutoScalingGroupType};
+use crate::shapes::{
+    ActivityType, SetDesiredCapacityOutput, SetDesiredCapacityType, TerminateInstanceInAutoScalingGroupType,
+};
 use std::time::Duration;
 use zonal_cloud::Tx;
 use zonal_wire::{AwsError, Time};
@@ -14,7 +16,10 @@ use zonal_wire::{AwsError, Time};
 pub fn cooling(tx: &Tx<'_>, group: &Group, cooldown: i32) -> bool {
     let busy = |activity: &Activity| {
         activity.group == group.name
-            && !matches!(activity.status, ActivityStatus::Successful | ActivityStatus::Failed | ActivityStatus::Cancelled)
+            && !matches!(
+                activity.status,
+                ActivityStatus::Successful | ActivityStatus::Failed | ActivityStatus::Cancelled
+            )
     };
     let until = group.scaled.map(|ended| ended + Duration::from_secs(u64::try_from(cooldown).unwrap_or(0)));
     until.is_some_and(|until| until > tx.now) || tx.list::<Activity>().any(busy)
@@ -23,8 +28,11 @@ pub fn cooling(tx: &Tx<'_>, group: &Group, cooldown: i32) -> bool {
 /// Says in a group's words why its desired capacity is what it becomes.
 pub fn desire(group: &mut Group, desired: i32, who: &str, now: Time) {
     if desired != group.desired {
-        group.cause =
-            Some(format!("At {} {who} changing the desired capacity from {} to {desired}.", now.iso8601(), group.desired));
+        group.cause = Some(format!(
+            "At {} {who} changing the desired capacity from {} to {desired}.",
+            now.iso8601(),
+            group.desired
+        ));
         group.desired = desired;
     }
 }
@@ -61,8 +69,7 @@ pub fn set_desired(tx: &mut Tx<'_>, input: &SetDesiredCapacityType) -> Result<Se
 
 /// TerminateInstanceInAutoScalingGroup.
 pub fn terminate(tx: &mut Tx<'_>, input: &TerminateInstanceInAutoScalingGroupType) -> Result<ActivityType, AwsError> {
-    let member =
-        tx.get::<Member>(&input.instance_id).cloned().ok_or_else(|| Error::no_instance(&input.instance_id))?;
+    let member = tx.get::<Member>(&input.instance_id).cloned().ok_or_else(|| Error::no_instance(&input.instance_id))?;
     let mut group = active_group(&tx.view(), &member.group)?;
     if member.state.is_terminating() {
         return Err(Error::Validation(format!("The instance {} is already being terminated.", member.id)).into());

@@ -5,7 +5,9 @@ use crate::errors::Error;
 use crate::model::{Group, GroupState, Place, Protection, Template};
 use crate::neighbours;
 use crate::operations::{hooks, tags};
-use crate::shapes::{CreateAutoScalingGroupOutput, CreateAutoScalingGroupType, DeletionProtection, LaunchTemplateSpecification};
+use crate::shapes::{
+    CreateAutoScalingGroupOutput, CreateAutoScalingGroupType, DeletionProtection, LaunchTemplateSpecification,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::regions::Region;
 use zonal_cloud::{Tx, ids};
@@ -58,7 +60,10 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
     let health_check_type = health_check(input.health_check_type.as_deref().unwrap_or("EC2"))?;
     let now = tx.now;
     let cause = (desired > 0).then(|| {
-        format!("At {} a user request created an AutoScalingGroup changing the desired capacity from 0 to {desired}.", now.iso8601())
+        format!(
+            "At {} a user request created an AutoScalingGroup changing the desired capacity from 0 to {desired}.",
+            now.iso8601()
+        )
     });
     let mut group = Group {
         name: name.to_owned(),
@@ -123,7 +128,8 @@ pub fn template_of(tx: &mut Tx<'_>, given: &LaunchTemplateSpecification) -> Resu
         neighbours::template(tx, given.launch_template_id.as_deref(), given.launch_template_name.as_deref(), &version)?;
     if found.data["ImageId"].as_str().is_none_or(str::is_empty) {
         return Err(Error::Validation(
-            "You must use a valid fully-formed launch template. The request must contain the parameter ImageId".to_owned(),
+            "You must use a valid fully-formed launch template. The request must contain the parameter ImageId"
+                .to_owned(),
         )
         .into());
     }
@@ -133,7 +139,8 @@ pub fn template_of(tx: &mut Tx<'_>, given: &LaunchTemplateSpecification) -> Resu
 /// Where a group may launch.
 pub fn places(tx: &mut Tx<'_>, subnets: Option<&str>, zones: &[String]) -> Result<(Vec<Place>, bool), AwsError> {
     let region = tx.scope.region.clone();
-    let known: BTreeSet<String> = Region::named(&region).into_iter().flat_map(Region::zones).map(|(name, _)| name).collect();
+    let known: BTreeSet<String> =
+        Region::named(&region).into_iter().flat_map(Region::zones).map(|(name, _)| name).collect();
     if let Some(zone) = zones.iter().find(|zone| !known.contains(*zone)) {
         return Err(Error::Validation(format!("Invalid Availability Zones ['{zone}']")).into());
     }
@@ -141,7 +148,9 @@ pub fn places(tx: &mut Tx<'_>, subnets: Option<&str>, zones: &[String]) -> Resul
         subnets.unwrap_or("").split(',').map(str::trim).filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect();
     if ids.is_empty() {
         if zones.is_empty() {
-            return Err(Error::Validation("At least one Availability Zone or VPC Subnet is required.".to_owned()).into());
+            return Err(
+                Error::Validation("At least one Availability Zone or VPC Subnet is required.".to_owned()).into()
+            );
         }
         return Ok((zones.iter().map(|zone| Place { zone: zone.clone(), subnet: None }).collect(), false));
     }
@@ -183,7 +192,9 @@ pub fn within(desired: i32, min: i32, max: i32) -> Result<(), Error> {
     if (min..=max).contains(&desired) {
         return Ok(());
     }
-    Err(Error::Validation(format!("Desired capacity:{desired} must be between the specified min size:{min} and max size:{max}")))
+    Err(Error::Validation(format!(
+        "Desired capacity:{desired} must be between the specified min size:{min} and max size:{max}"
+    )))
 }
 
 /// Checks a health check type: `EC2` and `ELB`, or both.

@@ -60,7 +60,9 @@ pub fn execute(tx: &mut Tx<'_>, input: &ExecutePolicyType) -> Result<ExecutePoli
             (!shrinks || others_agree(tx, &group, &policy)?).then_some(wanted)
         }
     };
-    let Some(wanted) = wanted.filter(|wanted| *wanted != group.desired) else { return Ok(ExecutePolicyOutput::default()) };
+    let Some(wanted) = wanted.filter(|wanted| *wanted != group.desired) else {
+        return Ok(ExecutePolicyOutput::default());
+    };
     let who = if by_alarm {
         let alarms = neighbours::alarms_of(tx, &policy.arn, Some("ALARM"))?;
         let alarm = alarms.first().cloned().unwrap_or_default();
@@ -83,7 +85,8 @@ fn capacity(tx: &Tx<'_>, group: &Group, warmup: i32) -> Capacity {
     let warmup = Duration::from_secs(u64::try_from(warmup).unwrap_or(0));
     let (mut warm, mut warming) = (0, 0);
     for member in of(&tx.view(), &group.name).filter(|member| member.state.counts()) {
-        let is_warm = member.state == Lifecycle::InService && member.in_service.is_some_and(|since| since + warmup <= tx.now);
+        let is_warm =
+            member.state == Lifecycle::InService && member.in_service.is_some_and(|since| since + warmup <= tx.now);
         if is_warm {
             warm += 1;
         } else {

@@ -3,12 +3,15 @@
 use crate::errors::Error;
 use crate::model::{Activity, ActivityStatus, Group, GroupState, Health, Lifecycle, Member, Protection, Template};
 use crate::neighbours;
-use crate::operations::create_group::{bounds, health_check, places, protection, refuse, template_of, termination_policies, within};
+use crate::operations::create_group::{
+    bounds, health_check, places, protection, refuse, template_of, termination_policies, within,
+};
 use crate::operations::{active_group, group, paged};
 use crate::shapes::{
-    AutoScalingGroup, AutoScalingGroupNamesType, AutoScalingGroupsType, AvailabilityZoneDistribution, CapacityDistributionStrategy,
-    DeleteAutoScalingGroupOutput, DeleteAutoScalingGroupType, DeletionProtection, EnabledMetric, Instance, LaunchTemplateSpecification, SuspendedProcess,
-    TagDescription, TrafficSourceIdentifier, UpdateAutoScalingGroupOutput, UpdateAutoScalingGroupType,
+    AutoScalingGroup, AutoScalingGroupNamesType, AutoScalingGroupsType, AvailabilityZoneDistribution,
+    CapacityDistributionStrategy, DeleteAutoScalingGroupOutput, DeleteAutoScalingGroupType, DeletionProtection,
+    EnabledMetric, Instance, LaunchTemplateSpecification, SuspendedProcess, TagDescription, TrafficSourceIdentifier,
+    UpdateAutoScalingGroupOutput, UpdateAutoScalingGroupType,
 };
 use std::collections::BTreeMap;
 use zonal_cloud::filters::{self, Filter};
@@ -101,7 +104,9 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteAutoScalingGroupType) -> Result<Del
     let mut group = group(&tx.view(), &input.auto_scaling_group_name)?;
     let forced = input.force_delete.unwrap_or(false);
     if group.protection == Protection::All || (forced && group.protection == Protection::Force) {
-        return Err(Error::ResourceInUse(format!("The AutoScalingGroup {} is protected from deletion.", group.name)).into());
+        return Err(
+            Error::ResourceInUse(format!("The AutoScalingGroup {} is protected from deletion.", group.name)).into()
+        );
     }
     let has_members = tx.list::<Member>().any(|member| member.group == group.name);
     if !forced {
@@ -114,7 +119,10 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteAutoScalingGroupType) -> Result<Del
         }
         let busy = |activity: &Activity| {
             activity.group == group.name
-                && !matches!(activity.status, ActivityStatus::Successful | ActivityStatus::Failed | ActivityStatus::Cancelled)
+                && !matches!(
+                    activity.status,
+                    ActivityStatus::Successful | ActivityStatus::Failed | ActivityStatus::Cancelled
+                )
         };
         if tx.list::<Activity>().any(busy) {
             return Err(Error::ScalingActivityInProgress(format!(
@@ -127,7 +135,10 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteAutoScalingGroupType) -> Result<Del
     if group.state == GroupState::Active {
         let now = tx.now.iso8601();
         group.cause = (group.desired > 0).then(|| {
-            format!("At {now} a user request force deleted AutoScalingGroup changing the desired capacity from {} to 0.", group.desired)
+            format!(
+                "At {now} a user request force deleted AutoScalingGroup changing the desired capacity from {} to 0.",
+                group.desired
+            )
         });
         (group.min, group.max, group.desired) = (0, 0, 0);
         group.state = GroupState::Deleting;
@@ -235,7 +246,10 @@ pub fn shown_tag(group: &str, key: &str, tag: &crate::model::GroupTag) -> TagDes
 fn shape(scope: &Scope, group: &Group, members: &[&Member]) -> AutoScalingGroup {
     let subnets: Vec<&str> = group.places.iter().filter_map(|place| place.subnet.as_deref()).collect();
     let role = || {
-        format!("arn:aws:iam::{}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling", scope.account)
+        format!(
+            "arn:aws:iam::{}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+            scope.account
+        )
     };
     let source = |arn: &String| TrafficSourceIdentifier { identifier: arn.clone(), type_: Some("elbv2".to_owned()) };
     AutoScalingGroup {
@@ -291,7 +305,8 @@ fn shape(scope: &Scope, group: &Group, members: &[&Member]) -> AutoScalingGroup 
 /// Wakes every instance of a group: what it should be registered with has changed.
 pub fn wake_members(tx: &mut Tx<'_>, group: &str) {
     let now = tx.now;
-    let ids: Vec<String> = tx.list::<Member>().filter(|member| member.group == group).map(|member| member.id.clone()).collect();
+    let ids: Vec<String> =
+        tx.list::<Member>().filter(|member| member.group == group).map(|member| member.id.clone()).collect();
     for id in ids {
         tx.wake(crate::controllers::instances::NAME, &id, zonal_cloud::Wake::At(now));
     }

@@ -6,8 +6,9 @@ use crate::model::{Hook, Member, Transition, pair};
 use crate::operations::{active_group, group};
 use crate::shapes::{
     CompleteLifecycleActionAnswer, CompleteLifecycleActionType, DeleteLifecycleHookAnswer, DeleteLifecycleHookType,
-    DescribeLifecycleHooksAnswer, DescribeLifecycleHooksType, LifecycleHook, LifecycleHookSpecification, PutLifecycleHookAnswer,
-    PutLifecycleHookType, RecordLifecycleActionHeartbeatAnswer, RecordLifecycleActionHeartbeatType,
+    DescribeLifecycleHooksAnswer, DescribeLifecycleHooksType, LifecycleHook, LifecycleHookSpecification,
+    PutLifecycleHookAnswer, PutLifecycleHookType, RecordLifecycleActionHeartbeatAnswer,
+    RecordLifecycleActionHeartbeatType,
 };
 use std::time::Duration;
 use zonal_cloud::{Tx, View};
@@ -31,7 +32,10 @@ pub fn put_specified(tx: &mut Tx<'_>, group: &str, given: &LifecycleHookSpecific
 fn put_one(tx: &mut Tx<'_>, input: &PutLifecycleHookType) -> Result<(), Error> {
     let old = tx.get::<Hook>(&pair(&input.auto_scaling_group_name, &input.lifecycle_hook_name)).cloned();
     let transition = match &input.lifecycle_transition {
-        Some(name) => Some(Transition::parse(name).ok_or_else(|| Error::Validation(format!("Invalid lifecycle transition: {name}")))?),
+        Some(name) => Some(
+            Transition::parse(name)
+                .ok_or_else(|| Error::Validation(format!("Invalid lifecycle transition: {name}")))?,
+        ),
         None => None,
     };
     let mut hook = match (old, transition) {
@@ -41,7 +45,9 @@ fn put_one(tx: &mut Tx<'_>, input: &PutLifecycleHookType) -> Result<(), Error> {
         }
         (None, Some(transition)) => Hook::new(&input.auto_scaling_group_name, &input.lifecycle_hook_name, transition),
         (None, None) => {
-            return Err(Error::Validation("The parameter LifecycleTransition is required for a new lifecycle hook.".to_owned()));
+            return Err(Error::Validation(
+                "The parameter LifecycleTransition is required for a new lifecycle hook.".to_owned(),
+            ));
         }
     };
     if let Some(timeout) = input.heartbeat_timeout {
@@ -64,7 +70,9 @@ fn goes_on(result: &str) -> Result<bool, Error> {
     match result {
         "CONTINUE" => Ok(true),
         "ABANDON" => Ok(false),
-        other => Err(Error::Validation(format!("Invalid lifecycle action result: {other}. CONTINUE and ABANDON are valid."))),
+        other => {
+            Err(Error::Validation(format!("Invalid lifecycle action result: {other}. CONTINUE and ABANDON are valid.")))
+        }
     }
 }
 
@@ -133,7 +141,8 @@ fn waiting(tx: &Tx<'_>, group: &str, hook: &str, instance: Option<&str>, token: 
         named
             && member.group == group
             && member.waiting.as_ref().is_some_and(|waiting| {
-                waiting.hooks.first().map(String::as_str) == Some(hook) && token.is_none_or(|token| token == waiting.token)
+                waiting.hooks.first().map(String::as_str) == Some(hook)
+                    && token.is_none_or(|token| token == waiting.token)
             })
     });
     found.cloned().ok_or_else(|| match (instance, token) {
@@ -149,7 +158,10 @@ fn group_name(name_or_arn: &str) -> &str {
 }
 
 /// CompleteLifecycleAction.
-pub fn complete_action(tx: &mut Tx<'_>, input: &CompleteLifecycleActionType) -> Result<CompleteLifecycleActionAnswer, AwsError> {
+pub fn complete_action(
+    tx: &mut Tx<'_>,
+    input: &CompleteLifecycleActionType,
+) -> Result<CompleteLifecycleActionAnswer, AwsError> {
     let group = group(&tx.view(), group_name(&input.auto_scaling_group_name))?;
     let goes_on = goes_on(&input.lifecycle_action_result)?;
     let member = waiting(

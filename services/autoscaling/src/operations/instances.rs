@@ -4,15 +4,15 @@ use crate::activities;
 use crate::controllers::groups::{count, of};
 use crate::controllers::instances::deregister;
 use crate::errors::Error;
-use crate::model::{ActivityStatus, Activity, Group, Health, Lifecycle, Member};
+use crate::model::{Activity, ActivityStatus, Group, Health, Lifecycle, Member};
 use crate::neighbours;
 use crate::operations::activities::shape;
 use crate::operations::groups::{shown_health, shown_template};
 use crate::operations::{active_group, members_of, paged};
 use crate::shapes::{
-    AttachInstancesOutput, AttachInstancesQuery, AutoScalingInstanceDetails, AutoScalingInstancesType, DescribeAutoScalingInstancesType,
-    DetachInstancesAnswer, DetachInstancesQuery, SetInstanceHealthOutput, SetInstanceHealthQuery, SetInstanceProtectionAnswer,
-    SetInstanceProtectionQuery,
+    AttachInstancesOutput, AttachInstancesQuery, AutoScalingInstanceDetails, AutoScalingInstancesType,
+    DescribeAutoScalingInstancesType, DetachInstancesAnswer, DetachInstancesQuery, SetInstanceHealthOutput,
+    SetInstanceHealthQuery, SetInstanceProtectionAnswer, SetInstanceProtectionQuery,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,10 @@ use zonal_cloud::{Record, Tx, View, Wake};
 use zonal_wire::AwsError;
 
 /// DescribeAutoScalingInstances.
-pub fn describe(view: &View<'_>, input: &DescribeAutoScalingInstancesType) -> Result<AutoScalingInstancesType, AwsError> {
+pub fn describe(
+    view: &View<'_>,
+    input: &DescribeAutoScalingInstancesType,
+) -> Result<AutoScalingInstancesType, AwsError> {
     let wanted = |member: &&Member| input.instance_ids.is_empty() || input.instance_ids.contains(&member.id);
     let items = view.list::<Member>().filter(wanted).map(|member| (member.id.clone(), member));
     let (page, next_token) = paged(items, input.next_token.as_deref(), input.max_records)?;
@@ -45,7 +48,8 @@ pub fn describe(view: &View<'_>, input: &DescribeAutoScalingInstancesType) -> Re
 
 /// SetInstanceHealth.
 pub fn set_health(tx: &mut Tx<'_>, input: &SetInstanceHealthQuery) -> Result<SetInstanceHealthOutput, AwsError> {
-    let mut member = tx.get::<Member>(&input.instance_id).cloned().ok_or_else(|| Error::no_instance(&input.instance_id))?;
+    let mut member =
+        tx.get::<Member>(&input.instance_id).cloned().ok_or_else(|| Error::no_instance(&input.instance_id))?;
     match input.health_status.as_str() {
         "Healthy" => member.health = Health::Healthy,
         "Unhealthy" => {
@@ -57,14 +61,21 @@ pub fn set_health(tx: &mut Tx<'_>, input: &SetInstanceHealthQuery) -> Result<Set
             }
             member.health = Health::Unhealthy("a user health-check.".to_owned());
         }
-        other => return Err(Error::Validation(format!("{other} is not a valid health status: Healthy and Unhealthy are.")).into()),
+        other => {
+            return Err(
+                Error::Validation(format!("{other} is not a valid health status: Healthy and Unhealthy are.")).into()
+            );
+        }
     }
     tx.put(member);
     Ok(SetInstanceHealthOutput::default())
 }
 
 /// SetInstanceProtection.
-pub fn set_protection(tx: &mut Tx<'_>, input: &SetInstanceProtectionQuery) -> Result<SetInstanceProtectionAnswer, AwsError> {
+pub fn set_protection(
+    tx: &mut Tx<'_>,
+    input: &SetInstanceProtectionQuery,
+) -> Result<SetInstanceProtectionAnswer, AwsError> {
     active_group(&tx.view(), &input.auto_scaling_group_name)?;
     for mut member in members_of(&tx.view(), &input.auto_scaling_group_name, &input.instance_ids)? {
         if member.state != Lifecycle::InService {
@@ -100,7 +111,10 @@ pub fn attach(tx: &mut Tx<'_>, input: &AttachInstancesQuery) -> Result<AttachIns
             .filter(neighbours::Instance::is_running)
             .ok_or_else(|| Error::Validation(format!("Invalid Instance ID(s): {id} is not in a running state.")))?;
         if !group.zones().contains(found.zone.as_str()) {
-            return Err(Error::Validation(format!("Instance {id} is not in an Availability Zone of the AutoScalingGroup.")).into());
+            return Err(Error::Validation(format!(
+                "Instance {id} is not in an Availability Zone of the AutoScalingGroup."
+            ))
+            .into());
         }
         let now = tx.now.iso8601();
         let cause = format!(
@@ -110,7 +124,8 @@ pub fn attach(tx: &mut Tx<'_>, input: &AttachInstancesQuery) -> Result<AttachIns
         );
         group.desired += 1;
         let details = activities::details(Some(&found.subnet), &found.zone);
-        let activity = activities::begin(tx, &group, format!("Attaching an existing EC2 instance: {id}"), cause, details);
+        let activity =
+            activities::begin(tx, &group, format!("Attaching an existing EC2 instance: {id}"), cause, details);
         let (zone, subnet) = (found.zone, found.subnet);
         tx.put(Member {
             id: id.clone(),
@@ -181,7 +196,14 @@ pub fn check_shrink(group: &Group, by: usize, decrement: bool, verb: &str) -> Re
 }
 
 /// Begins the activity of an instance that leaves (or stands aside), and lowers the desired capacity with it where it should.
-pub fn leave(tx: &mut Tx<'_>, group: &mut Group, member: &Member, description: String, how: &str, decrement: bool) -> Activity {
+pub fn leave(
+    tx: &mut Tx<'_>,
+    group: &mut Group,
+    member: &Member,
+    description: String,
+    how: &str,
+    decrement: bool,
+) -> Activity {
     let now = tx.now.iso8601();
     let before = count(of(&tx.view(), &group.name));
     let mut cause = format!("At {now} instance {} was {how} in response to a user request", member.id);

@@ -5,8 +5,9 @@ use crate::errors::Error;
 use crate::model::Group;
 use crate::operations::active_group;
 use crate::shapes::{
-    DescribeMetricCollectionTypesAnswer, DescribeMetricCollectionTypesInput, DisableMetricsCollectionOutput, DisableMetricsCollectionQuery,
-    EnableMetricsCollectionOutput, EnableMetricsCollectionQuery, MetricCollectionType, MetricGranularityType,
+    DescribeMetricCollectionTypesAnswer, DescribeMetricCollectionTypesInput, DisableMetricsCollectionOutput,
+    DisableMetricsCollectionQuery, EnableMetricsCollectionOutput, EnableMetricsCollectionQuery, MetricCollectionType,
+    MetricGranularityType,
 };
 use zonal_cloud::{Tx, View};
 use zonal_wire::AwsError;
@@ -22,7 +23,10 @@ fn named(names: &[String]) -> Result<Vec<String>, Error> {
 }
 
 /// EnableMetricsCollection: all, where none is named.
-pub fn enable(tx: &mut Tx<'_>, input: &EnableMetricsCollectionQuery) -> Result<EnableMetricsCollectionOutput, AwsError> {
+pub fn enable(
+    tx: &mut Tx<'_>,
+    input: &EnableMetricsCollectionQuery,
+) -> Result<EnableMetricsCollectionOutput, AwsError> {
     if input.granularity != "1Minute" {
         return Err(Error::Validation("1Minute is the only valid granularity.".to_owned()).into());
     }
@@ -33,7 +37,10 @@ pub fn enable(tx: &mut Tx<'_>, input: &EnableMetricsCollectionQuery) -> Result<E
 }
 
 /// DisableMetricsCollection: all, where none is named.
-pub fn disable(tx: &mut Tx<'_>, input: &DisableMetricsCollectionQuery) -> Result<DisableMetricsCollectionOutput, AwsError> {
+pub fn disable(
+    tx: &mut Tx<'_>,
+    input: &DisableMetricsCollectionQuery,
+) -> Result<DisableMetricsCollectionOutput, AwsError> {
     let names = named(&input.metrics)?;
     let group = active_group(&tx.view(), &input.auto_scaling_group_name)?;
     tx.update::<Group, _>(&group.name, |group| group.metrics.retain(|name| !names.contains(name)));
@@ -41,7 +48,10 @@ pub fn disable(tx: &mut Tx<'_>, input: &DisableMetricsCollectionQuery) -> Result
 }
 
 /// DescribeMetricCollectionTypes.
-pub fn types(_view: &View<'_>, _input: &DescribeMetricCollectionTypesInput) -> Result<DescribeMetricCollectionTypesAnswer, AwsError> {
+pub fn types(
+    _view: &View<'_>,
+    _input: &DescribeMetricCollectionTypesInput,
+) -> Result<DescribeMetricCollectionTypesAnswer, AwsError> {
     Ok(DescribeMetricCollectionTypesAnswer {
         metrics: METRICS.iter().map(|name| MetricCollectionType { metric: Some((*name).to_owned()) }).collect(),
         granularities: vec![MetricGranularityType { granularity: Some("1Minute".to_owned()) }],

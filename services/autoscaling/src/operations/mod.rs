@@ -10,6 +10,7 @@ pub mod instances;
 pub mod metrics;
 pub mod policies;
 pub mod processes;
+pub mod refreshes;
 pub mod schedules;
 pub mod standby;
 pub mod tags;

@@ -6,8 +6,9 @@ use crate::neighbours;
 use crate::operations::{active_group, paged};
 use crate::policy::{AdjustmentType, Policy, PolicyKind, Step, Tracked};
 use crate::shapes::{
-    Alarm, CustomizedMetricSpecification, DeletePolicyOutput, DeletePolicyType, DescribePoliciesType, MetricDimension, PoliciesType,
-    PolicyARNType, PredefinedMetricSpecification, PutScalingPolicyType, ScalingPolicy, StepAdjustment, TargetTrackingConfiguration,
+    Alarm, CustomizedMetricSpecification, DeletePolicyOutput, DeletePolicyType, DescribePoliciesType, MetricDimension,
+    PoliciesType, PolicyARNType, PredefinedMetricSpecification, PutScalingPolicyType, ScalingPolicy, StepAdjustment,
+    TargetTrackingConfiguration,
 };
 use serde_json::{Value, json};
 use zonal_cloud::{Record, Scope, Tx, View, ids};
@@ -38,7 +39,8 @@ pub fn put(tx: &mut Tx<'_>, input: &PutScalingPolicyType) -> Result<PolicyARNTyp
     }
     let mut policy = Policy::new(&group.name, &input.policy_name, arn, kind, input.enabled.unwrap_or(true));
     make_alarms(tx, &group, &mut policy)?;
-    let answer = PolicyARNType { policy_arn: Some(policy.arn.clone()), alarms: shown_alarms(&tx.scope, &policy.alarms) };
+    let answer =
+        PolicyARNType { policy_arn: Some(policy.arn.clone()), alarms: shown_alarms(&tx.scope, &policy.alarms) };
     tx.put(policy);
     Ok(answer)
 }
@@ -46,7 +48,8 @@ pub fn put(tx: &mut Tx<'_>, input: &PutScalingPolicyType) -> Result<PolicyARNTyp
 fn kind(input: &PutScalingPolicyType) -> Result<PolicyKind, Error> {
     let adjustment_type = || {
         let name = input.adjustment_type.as_deref().unwrap_or_default();
-        AdjustmentType::parse(name).ok_or_else(|| Error::Validation(format!("The adjustment type '{name}' is not valid")))
+        AdjustmentType::parse(name)
+            .ok_or_else(|| Error::Validation(format!("The adjustment type '{name}' is not valid")))
     };
     if input.min_adjustment_step.is_some() {
         return Err(Error::unsupported("MinAdjustmentStep (use MinAdjustmentMagnitude)"));
@@ -54,9 +57,9 @@ fn kind(input: &PutScalingPolicyType) -> Result<PolicyKind, Error> {
     match input.policy_type.as_deref().unwrap_or("SimpleScaling") {
         "SimpleScaling" => Ok(PolicyKind::Simple {
             adjustment_type: adjustment_type()?,
-            adjustment: input
-                .scaling_adjustment
-                .ok_or_else(|| Error::Validation("ScalingAdjustment is required for policy type SimpleScaling".to_owned()))?,
+            adjustment: input.scaling_adjustment.ok_or_else(|| {
+                Error::Validation("ScalingAdjustment is required for policy type SimpleScaling".to_owned())
+            })?,
             min_magnitude: input.min_adjustment_magnitude,
             cooldown: input.cooldown,
         }),
@@ -85,7 +88,9 @@ fn kind(input: &PutScalingPolicyType) -> Result<PolicyKind, Error> {
         }
         "TargetTrackingScaling" => {
             let config = input.target_tracking_configuration.as_ref().ok_or_else(|| {
-                Error::Validation("TargetTrackingConfiguration is required for policy type TargetTrackingScaling".to_owned())
+                Error::Validation(
+                    "TargetTrackingConfiguration is required for policy type TargetTrackingScaling".to_owned(),
+                )
             })?;
             if config.target_value <= 0.0 || !config.target_value.is_finite() {
                 return Err(Error::Validation("TargetValue must be greater than 0".to_owned()));
@@ -106,7 +111,9 @@ fn check_steps(steps: &[Step]) -> Result<(), Error> {
     sorted.sort_by(|a, b| a.lower.unwrap_or(f64::NEG_INFINITY).total_cmp(&b.lower.unwrap_or(f64::NEG_INFINITY)));
     for step in &sorted {
         if step.lower.zip(step.upper).is_some_and(|(lower, upper)| lower >= upper) {
-            return Err(Error::Validation("MetricIntervalLowerBound must be less than MetricIntervalUpperBound".to_owned()));
+            return Err(Error::Validation(
+                "MetricIntervalLowerBound must be less than MetricIntervalUpperBound".to_owned(),
+            ));
         }
         if step.lower.is_none() && step.upper.is_none() && steps.len() > 1 {
             return Err(Error::Validation("Step adjustment intervals can't overlap".to_owned()));
@@ -130,7 +137,8 @@ fn tracked(config: &TargetTrackingConfiguration) -> Result<Tracked, Error> {
             let kind = given.predefined_metric_type.as_str().to_owned();
             if kind == "ALBRequestCountPerTarget" && given.resource_label.as_deref().and_then(split_label).is_none() {
                 return Err(Error::Validation(
-                    "ALBRequestCountPerTarget needs a ResourceLabel of the form app/NAME/ID/targetgroup/NAME/ID".to_owned(),
+                    "ALBRequestCountPerTarget needs a ResourceLabel of the form app/NAME/ID/targetgroup/NAME/ID"
+                        .to_owned(),
                 ));
             }
             Ok(Tracked::Predefined { kind, label: given.resource_label.clone() })
@@ -148,7 +156,9 @@ fn tracked(config: &TargetTrackingConfiguration) -> Result<Tracked, Error> {
                     unit: given.unit.clone(),
                     period: given.period,
                 }),
-                _ => Err(Error::Validation("CustomizedMetricSpecification needs Namespace, MetricName and Statistic".to_owned())),
+                _ => Err(Error::Validation(
+                    "CustomizedMetricSpecification needs Namespace, MetricName and Statistic".to_owned(),
+                )),
             }
         }
         _ => Err(Error::Validation(
@@ -167,7 +177,8 @@ fn split_label(label: &str) -> Option<(&str, &str)> {
 /// The metric of an alarm, as PutMetricAlarm takes it.
 fn metric(tracked: &Tracked, group: &str) -> Value {
     let one = |namespace: &str, name: &str, statistic: &str, dimensions: Vec<(&str, &str)>| {
-        let dimensions: Vec<Value> = dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+        let dimensions: Vec<Value> =
+            dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
         json!({ "Namespace": namespace, "MetricName": name, "Statistic": statistic, "Dimensions": dimensions, "Period": 60 })
     };
     match tracked {
@@ -210,7 +221,8 @@ fn make_alarms(tx: &mut Tx<'_>, group: &Group, policy: &mut Policy) -> Result<()
         let name = format!("TargetTracking-{}-{kind}-{}", group.name, ids::uuid(tx.chance()));
         let mut alarm = metric.clone();
         alarm["AlarmName"] = name.as_str().into();
-        alarm["AlarmDescription"] = format!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {}.", policy.arn).into();
+        alarm["AlarmDescription"] =
+            format!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {}.", policy.arn).into();
         alarm["EvaluationPeriods"] = periods.into();
         alarm["ComparisonOperator"] = operator.into();
         alarm["Threshold"] = json!(threshold);
@@ -234,9 +246,9 @@ fn shown_alarms(scope: &Scope, names: &[String]) -> Vec<Alarm> {
 
 /// The policy that a request names by name (in a group) or by ARN.
 pub fn find(view: &View<'_>, group: Option<&str>, name: &str) -> Result<Policy, Error> {
-    let found = view.list::<Policy>().find(|policy| {
-        policy.arn == name || (policy.name == name && group.is_some_and(|group| group == policy.group))
-    });
+    let found = view
+        .list::<Policy>()
+        .find(|policy| policy.arn == name || (policy.name == name && group.is_some_and(|group| group == policy.group)));
     found.cloned().ok_or_else(|| Error::Validation(format!("PolicyName not found - {name}")))
 }
 

@@ -6,10 +6,11 @@ use crate::model::{Group, Process, Transition};
 use crate::operations::active_group;
 use crate::policy::AdjustmentType;
 use crate::shapes::{
-    AdjustmentType as ShownAdjustment, DescribeAccountLimitsAnswer, DescribeAccountLimitsInput, DescribeAdjustmentTypesAnswer,
-    DescribeAdjustmentTypesInput, DescribeLifecycleHookTypesAnswer, DescribeLifecycleHookTypesInput, DescribeScalingProcessTypesInput,
-    DescribeTerminationPolicyTypesAnswer, DescribeTerminationPolicyTypesInput, ProcessType, ProcessesType, ResumeProcessesOutput,
-    ScalingProcessQuery, SuspendProcessesOutput,
+    AdjustmentType as ShownAdjustment, DescribeAccountLimitsAnswer, DescribeAccountLimitsInput,
+    DescribeAdjustmentTypesAnswer, DescribeAdjustmentTypesInput, DescribeLifecycleHookTypesAnswer,
+    DescribeLifecycleHookTypesInput, DescribeScalingProcessTypesInput, DescribeTerminationPolicyTypesAnswer,
+    DescribeTerminationPolicyTypesInput, ProcessType, ProcessesType, ResumeProcessesOutput, ScalingProcessQuery,
+    SuspendProcessesOutput,
 };
 use zonal_cloud::{Tx, View};
 use zonal_wire::AwsError;
@@ -20,7 +21,9 @@ fn parsed(names: &[String]) -> Result<Vec<Process>, Error> {
     }
     names
         .iter()
-        .map(|name| Process::parse(name).ok_or_else(|| Error::Validation(format!("Invalid scaling process name: {name}"))))
+        .map(|name| {
+            Process::parse(name).ok_or_else(|| Error::Validation(format!("Invalid scaling process name: {name}")))
+        })
         .collect()
 }
 
@@ -49,13 +52,19 @@ pub fn resume(tx: &mut Tx<'_>, input: &ScalingProcessQuery) -> Result<ResumeProc
 
 /// DescribeScalingProcessTypes.
 pub fn types(_view: &View<'_>, _input: &DescribeScalingProcessTypesInput) -> Result<ProcessesType, AwsError> {
-    Ok(ProcessesType { processes: Process::ALL.iter().map(|p| ProcessType { process_name: p.as_str().to_owned() }).collect() })
+    Ok(ProcessesType {
+        processes: Process::ALL.iter().map(|p| ProcessType { process_name: p.as_str().to_owned() }).collect(),
+    })
 }
 
 /// DescribeAdjustmentTypes.
-pub fn adjustment_types(_view: &View<'_>, _input: &DescribeAdjustmentTypesInput) -> Result<DescribeAdjustmentTypesAnswer, AwsError> {
+pub fn adjustment_types(
+    _view: &View<'_>,
+    _input: &DescribeAdjustmentTypesInput,
+) -> Result<DescribeAdjustmentTypesAnswer, AwsError> {
     let all = [AdjustmentType::Change, AdjustmentType::Exact, AdjustmentType::Percent];
-    let adjustment_types = all.iter().map(|kind| ShownAdjustment { adjustment_type: Some(kind.as_str().to_owned()) }).collect();
+    let adjustment_types =
+        all.iter().map(|kind| ShownAdjustment { adjustment_type: Some(kind.as_str().to_owned()) }).collect();
     Ok(DescribeAdjustmentTypesAnswer { adjustment_types })
 }
 
@@ -64,13 +73,20 @@ pub fn termination_policy_types(
     _view: &View<'_>,
     _input: &DescribeTerminationPolicyTypesInput,
 ) -> Result<DescribeTerminationPolicyTypesAnswer, AwsError> {
-    Ok(DescribeTerminationPolicyTypesAnswer { termination_policy_types: TERMINATION_POLICIES.map(ToOwned::to_owned).to_vec() })
+    Ok(DescribeTerminationPolicyTypesAnswer {
+        termination_policy_types: TERMINATION_POLICIES.map(ToOwned::to_owned).to_vec(),
+    })
 }
 
 /// DescribeLifecycleHookTypes.
-pub fn hook_types(_view: &View<'_>, _input: &DescribeLifecycleHookTypesInput) -> Result<DescribeLifecycleHookTypesAnswer, AwsError> {
+pub fn hook_types(
+    _view: &View<'_>,
+    _input: &DescribeLifecycleHookTypesInput,
+) -> Result<DescribeLifecycleHookTypesAnswer, AwsError> {
     let all = [Transition::Launching, Transition::Terminating];
-    Ok(DescribeLifecycleHookTypesAnswer { lifecycle_hook_types: all.iter().map(|turn| turn.as_str().to_owned()).collect() })
+    Ok(DescribeLifecycleHookTypesAnswer {
+        lifecycle_hook_types: all.iter().map(|turn| turn.as_str().to_owned()).collect(),
+    })
 }
 
 /// DescribeAccountLimits: AWS's defaults.

@@ -7,15 +7,18 @@ use crate::operations::{active_group, group, paged};
 use crate::schedule::{Cron, Schedule};
 use crate::shapes::{
     BatchDeleteScheduledActionAnswer, BatchDeleteScheduledActionType, BatchPutScheduledUpdateGroupActionAnswer,
-    BatchPutScheduledUpdateGroupActionType, DeleteScheduledActionOutput, DeleteScheduledActionType, DescribeScheduledActionsType,
-    FailedScheduledUpdateGroupActionRequest, PutScheduledUpdateGroupActionOutput, PutScheduledUpdateGroupActionType, ScheduledActionsType,
-    ScheduledUpdateGroupAction,
+    BatchPutScheduledUpdateGroupActionType, DeleteScheduledActionOutput, DeleteScheduledActionType,
+    DescribeScheduledActionsType, FailedScheduledUpdateGroupActionRequest, PutScheduledUpdateGroupActionOutput,
+    PutScheduledUpdateGroupActionType, ScheduledActionsType, ScheduledUpdateGroupAction,
 };
 use zonal_cloud::{Record, Scope, Tx, View, ids};
 use zonal_wire::AwsError;
 
 /// PutScheduledUpdateGroupAction.
-pub fn put(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result<PutScheduledUpdateGroupActionOutput, AwsError> {
+pub fn put(
+    tx: &mut Tx<'_>,
+    input: &PutScheduledUpdateGroupActionType,
+) -> Result<PutScheduledUpdateGroupActionOutput, AwsError> {
     active_group(&tx.view(), &input.auto_scaling_group_name)?;
     put_one(tx, input)?;
     Ok(PutScheduledUpdateGroupActionOutput::default())
@@ -27,7 +30,9 @@ fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result
         return Err(Error::unsupported("TimeZone"));
     }
     if input.min_size.is_none() && input.max_size.is_none() && input.desired_capacity.is_none() {
-        return Err(Error::Validation("At least one of MinSize, MaxSize and DesiredCapacity must be given.".to_owned()));
+        return Err(Error::Validation(
+            "At least one of MinSize, MaxSize and DesiredCapacity must be given.".to_owned(),
+        ));
     }
     if let (Some(min), Some(max)) = (input.min_size, input.max_size) {
         bounds(min, max)?;
@@ -41,7 +46,8 @@ fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result
     }
     let next = match &input.recurrence {
         Some(text) => {
-            let cron = Cron::parse(text).ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} is invalid")))?;
+            let cron = Cron::parse(text)
+                .ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} is invalid")))?;
             // A start that is itself one of its times counts.
             let from = start.map_or(tx.now, |start| start - std::time::Duration::from_secs(1));
             cron.after(from).ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} never comes")))?
@@ -116,7 +122,10 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteScheduledActionType) -> Result<Dele
 }
 
 /// BatchDeleteScheduledAction: each for itself.
-pub fn batch_delete(tx: &mut Tx<'_>, input: &BatchDeleteScheduledActionType) -> Result<BatchDeleteScheduledActionAnswer, AwsError> {
+pub fn batch_delete(
+    tx: &mut Tx<'_>,
+    input: &BatchDeleteScheduledActionType,
+) -> Result<BatchDeleteScheduledActionAnswer, AwsError> {
     group(&tx.view(), &input.auto_scaling_group_name)?;
     let mut failed = Vec::new();
     for name in &input.scheduled_action_names {

@@ -23,7 +23,8 @@ pub fn enter(tx: &mut Tx<'_>, input: &EnterStandbyQuery) -> Result<EnterStandbyA
             return Err(Error::Validation(format!("The instance {} is not in InService.", member.id)).into());
         }
         let description = format!("Moving EC2 instance to Standby: {}", member.id);
-        let activity = leave(tx, &mut group, &member, description, "moved to standby", input.should_decrement_desired_capacity);
+        let activity =
+            leave(tx, &mut group, &member, description, "moved to standby", input.should_decrement_desired_capacity);
         deregister(tx, &mut member)?;
         member.draining.clear();
         member.state = Lifecycle::Standby;

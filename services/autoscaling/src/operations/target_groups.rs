@@ -5,10 +5,11 @@ use crate::model::{Group, Lifecycle, Member};
 use crate::operations::groups::set_target_groups;
 use crate::operations::{active_group, group, paged};
 use crate::shapes::{
-    AttachLoadBalancerTargetGroupsResultType, AttachLoadBalancerTargetGroupsType, AttachTrafficSourcesResultType, AttachTrafficSourcesType,
-    DescribeLoadBalancerTargetGroupsRequest, DescribeLoadBalancerTargetGroupsResponse, DescribeTrafficSourcesRequest,
-    DescribeTrafficSourcesResponse, DetachLoadBalancerTargetGroupsResultType, DetachLoadBalancerTargetGroupsType,
-    DetachTrafficSourcesResultType, DetachTrafficSourcesType, LoadBalancerTargetGroupState, TrafficSourceIdentifier, TrafficSourceState,
+    AttachLoadBalancerTargetGroupsResultType, AttachLoadBalancerTargetGroupsType, AttachTrafficSourcesResultType,
+    AttachTrafficSourcesType, DescribeLoadBalancerTargetGroupsRequest, DescribeLoadBalancerTargetGroupsResponse,
+    DescribeTrafficSourcesRequest, DescribeTrafficSourcesResponse, DetachLoadBalancerTargetGroupsResultType,
+    DetachLoadBalancerTargetGroupsType, DetachTrafficSourcesResultType, DetachTrafficSourcesType,
+    LoadBalancerTargetGroupState, TrafficSourceIdentifier, TrafficSourceState,
 };
 use zonal_cloud::{Tx, View};
 use zonal_wire::AwsError;
@@ -28,20 +29,29 @@ fn detach_arns(tx: &mut Tx<'_>, name: &str, old: &[String]) -> Result<(), AwsErr
 
 fn identifiers(sources: &[TrafficSourceIdentifier]) -> Result<Vec<String>, Error> {
     match sources.iter().find(|source| source.type_.as_deref().is_some_and(|kind| kind != "elbv2")) {
-        Some(other) => Err(Error::unsupported(&format!("TrafficSources.Type = {}", other.type_.as_deref().unwrap_or_default()))),
+        Some(other) => {
+            Err(Error::unsupported(&format!("TrafficSources.Type = {}", other.type_.as_deref().unwrap_or_default())))
+        }
         None => Ok(sources.iter().map(|source| source.identifier.clone()).collect()),
     }
 }
 
 /// `InService` once every instance that serves is registered, `Adding` before.
 fn state(view: &View<'_>, group: &Group, arn: &str) -> &'static str {
-    let serving = view.list::<Member>().filter(|member| member.group == group.name && member.state == Lifecycle::InService);
+    let serving =
+        view.list::<Member>().filter(|member| member.group == group.name && member.state == Lifecycle::InService);
     let (mut all, mut registered) = (0, 0);
     for member in serving {
         all += 1;
         registered += i32::from(member.registered.contains(arn));
     }
-    if registered < all { "Adding" } else if all == 0 { "Added" } else { "InService" }
+    if registered < all {
+        "Adding"
+    } else if all == 0 {
+        "Added"
+    } else {
+        "InService"
+    }
 }
 
 /// AttachLoadBalancerTargetGroups.
@@ -70,7 +80,8 @@ pub fn describe(
     let group = group(view, &input.auto_scaling_group_name)?;
     let mut arns = group.target_groups.clone();
     arns.sort();
-    let (page, next_token) = paged(arns.into_iter().map(|arn| (arn.clone(), arn)), input.next_token.as_deref(), input.max_records)?;
+    let (page, next_token) =
+        paged(arns.into_iter().map(|arn| (arn.clone(), arn)), input.next_token.as_deref(), input.max_records)?;
     let load_balancer_target_groups = page
         .into_iter()
         .map(|arn| LoadBalancerTargetGroupState {
@@ -82,28 +93,38 @@ pub fn describe(
 }
 
 /// AttachTrafficSources.
-pub fn attach_sources(tx: &mut Tx<'_>, input: &AttachTrafficSourcesType) -> Result<AttachTrafficSourcesResultType, AwsError> {
+pub fn attach_sources(
+    tx: &mut Tx<'_>,
+    input: &AttachTrafficSourcesType,
+) -> Result<AttachTrafficSourcesResultType, AwsError> {
     let arns = identifiers(&input.traffic_sources)?;
     attach_arns(tx, &input.auto_scaling_group_name, &arns)?;
     Ok(AttachTrafficSourcesResultType::default())
 }
 
 /// DetachTrafficSources.
-pub fn detach_sources(tx: &mut Tx<'_>, input: &DetachTrafficSourcesType) -> Result<DetachTrafficSourcesResultType, AwsError> {
+pub fn detach_sources(
+    tx: &mut Tx<'_>,
+    input: &DetachTrafficSourcesType,
+) -> Result<DetachTrafficSourcesResultType, AwsError> {
     let arns = identifiers(&input.traffic_sources)?;
     detach_arns(tx, &input.auto_scaling_group_name, &arns)?;
     Ok(DetachTrafficSourcesResultType::default())
 }
 
 /// DescribeTrafficSources.
-pub fn describe_sources(view: &View<'_>, input: &DescribeTrafficSourcesRequest) -> Result<DescribeTrafficSourcesResponse, AwsError> {
+pub fn describe_sources(
+    view: &View<'_>,
+    input: &DescribeTrafficSourcesRequest,
+) -> Result<DescribeTrafficSourcesResponse, AwsError> {
     let group = group(view, &input.auto_scaling_group_name)?;
     let mut arns = group.target_groups.clone();
     if input.traffic_source_type.as_deref().is_some_and(|kind| kind != "elbv2") {
         arns.clear();
     }
     arns.sort();
-    let (page, next_token) = paged(arns.into_iter().map(|arn| (arn.clone(), arn)), input.next_token.as_deref(), input.max_records)?;
+    let (page, next_token) =
+        paged(arns.into_iter().map(|arn| (arn.clone(), arn)), input.next_token.as_deref(), input.max_records)?;
     let traffic_sources = page
         .into_iter()
         .map(|arn| TrafficSourceState {

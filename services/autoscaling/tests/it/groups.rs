@@ -9,7 +9,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn a_group_launches_what_it_desires_evenly_over_its_zones() {
     let yard = Yard::new();
-    yard.group("asg", "ab", (1, 4, 6), json!({ "Tags": [{ "Key": "Name", "Value": "web", "PropagateAtLaunch": true }] }));
+    yard.group(
+        "asg",
+        "ab",
+        (1, 4, 6),
+        json!({ "Tags": [{ "Key": "Name", "Value": "web", "PropagateAtLaunch": true }] }),
+    );
     yard.serving(MINUTE, "asg", 4);
     assert_eq!(yard.zones("asg"), "aabb");
     let group = yard.described("asg");
@@ -21,7 +26,8 @@ fn a_group_launches_what_it_desires_evenly_over_its_zones() {
     let id = group["Instances"][0]["InstanceId"].as_str().unwrap();
     let found = yard.call("ec2", "DescribeInstances", json!({ "InstanceIds": [id] }));
     let tags = found["Reservations"][0]["Instances"][0]["Tags"].as_array().unwrap();
-    for tag in [json!({ "Key": "aws:autoscaling:groupName", "Value": "asg" }), json!({ "Key": "Name", "Value": "web" })] {
+    for tag in [json!({ "Key": "aws:autoscaling:groupName", "Value": "asg" }), json!({ "Key": "Name", "Value": "web" })]
+    {
         assert!(tags.contains(&tag), "{tag} in {tags:?}");
     }
 
@@ -86,7 +92,9 @@ fn an_instance_that_somebody_terminates_is_replaced() {
     assert!(causes[..2].iter().any(|cause| cause.ends_with(
         "an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped."
     )));
-    assert!(causes[..2].iter().any(|cause| cause.ends_with("an instance was launched in response to an unhealthy instance needing to be replaced.")));
+    assert!(causes[..2].iter().any(|cause| {
+        cause.ends_with("an instance was launched in response to an unhealthy instance needing to be replaced.")
+    }));
 }
 
 #[test]
@@ -113,7 +121,11 @@ fn when_a_zone_is_cut_the_others_take_over_and_when_it_is_mended_the_group_is_ev
     yard.pass(MINUTE);
     assert_eq!(yard.zones("asg"), "bbbccc");
     let failed = yard.activities("asg").into_iter().find(|(status, ..)| status == "Failed").unwrap();
-    assert!(failed.1.contains("do not have sufficient t3.micro capacity") && failed.1.ends_with("Launching EC2 instance failed."), "{failed:?}");
+    assert!(
+        failed.1.contains("do not have sufficient t3.micro capacity")
+            && failed.1.ends_with("Launching EC2 instance failed."),
+        "{failed:?}"
+    );
     yard.cut('a', false);
     yard.pass(MINUTE * 30);
     assert_eq!(yard.zones("asg"), "aabbcc");
@@ -139,7 +151,12 @@ fn with_a_load_balancer_targets_are_registered_judged_and_drained() {
         "ModifyTargetGroupAttributes",
         json!({ "TargetGroupArn": target_group, "Attributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": "40" }] }),
     );
-    yard.group("asg", "ab", (2, 2, 3), json!({ "TargetGroupARNs": [target_group], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 60 }));
+    yard.group(
+        "asg",
+        "ab",
+        (2, 2, 3),
+        json!({ "TargetGroupARNs": [target_group], "HealthCheckType": "ELB", "HealthCheckGracePeriod": 60 }),
+    );
     yard.serving(MINUTE, "asg", 2);
     let health = |yard: &Yard| yard.call("elbv2", "DescribeTargetHealth", json!({ "TargetGroupArn": target_group }));
     let states = |health: &Value| -> Vec<String> {
@@ -148,7 +165,10 @@ fn with_a_load_balancer_targets_are_registered_judged_and_drained() {
     };
     yard.until(MINUTE * 2, "two healthy targets", |yard| states(&health(yard)) == ["healthy", "healthy"]);
 
-    yard.scaling("UpdateAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "MinSize": 1, "DesiredCapacity": 1 }));
+    yard.scaling(
+        "UpdateAutoScalingGroup",
+        json!({ "AutoScalingGroupName": "asg", "MinSize": 1, "DesiredCapacity": 1 }),
+    );
     yard.pass(Duration::from_secs(20));
     assert_eq!(yard.in_state("asg", "Terminating").len(), 1);
     let (status, description, _) = yard.activities("asg").remove(0);
@@ -165,7 +185,8 @@ fn a_forced_delete_terminates_all_and_then_the_group_is_gone() {
     yard.group("asg", "ab", (2, 2, 2), json!({}));
     yard.serving(MINUTE, "asg", 2);
     let ids = yard.in_state("asg", "InService");
-    let refused = yard.try_call("autoscaling", "DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg" })).unwrap_err();
+    let refused =
+        yard.try_call("autoscaling", "DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg" })).unwrap_err();
     assert_eq!(refused.code, "ResourceInUse");
     yard.scaling("DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "ForceDelete": true }));
     assert_eq!(yard.described("asg")["Status"], "Delete in progress");
@@ -182,9 +203,18 @@ fn a_forced_delete_terminates_all_and_then_the_group_is_gone() {
 fn a_protected_group_is_not_deleted() {
     let yard = Yard::new();
     yard.group("asg", "a", (0, 0, 1), json!({ "DeletionProtection": "prevent-force-deletion" }));
-    let delete = |force: bool| yard.try_call("autoscaling", "DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "ForceDelete": force }));
+    let delete = |force: bool| {
+        yard.try_call(
+            "autoscaling",
+            "DeleteAutoScalingGroup",
+            json!({ "AutoScalingGroupName": "asg", "ForceDelete": force }),
+        )
+    };
     assert_eq!(delete(true).unwrap_err().code, "ResourceInUse");
-    yard.scaling("UpdateAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "DeletionProtection": "prevent-all-deletion" }));
+    yard.scaling(
+        "UpdateAutoScalingGroup",
+        json!({ "AutoScalingGroupName": "asg", "DeletionProtection": "prevent-all-deletion" }),
+    );
     assert_eq!(delete(false).unwrap_err().code, "ResourceInUse");
     yard.scaling("UpdateAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "DeletionProtection": "none" }));
     delete(false).unwrap();
@@ -234,9 +264,7 @@ fn detached_and_standing_by_instances_go_on_and_are_made_up_for() {
     yard.group("asg", "ab", (1, 2, 4), json!({}));
     yard.serving(MINUTE, "asg", 2);
     let ids = yard.in_state("asg", "InService");
-    let query = |id: &str, decrement: bool| {
-        json!({ "AutoScalingGroupName": "asg", "InstanceIds": [id], "ShouldDecrementDesiredCapacity": decrement })
-    };
+    let query = |id: &str, decrement: bool| json!({ "AutoScalingGroupName": "asg", "InstanceIds": [id], "ShouldDecrementDesiredCapacity": decrement });
     yard.scaling("DetachInstances", query(&ids[0], false));
     yard.serving(MINUTE, "asg", 2);
     let found = yard.call("ec2", "DescribeInstances", json!({ "InstanceIds": [ids[0]] }));
@@ -245,7 +273,10 @@ fn detached_and_standing_by_instances_go_on_and_are_made_up_for() {
 
     yard.scaling("EnterStandby", query(&ids[1], true));
     yard.pass(MINUTE);
-    assert_eq!((yard.in_state("asg", "Standby"), yard.described("asg")["DesiredCapacity"].clone()), (vec![ids[1].clone()], json!(1)));
+    assert_eq!(
+        (yard.in_state("asg", "Standby"), yard.described("asg")["DesiredCapacity"].clone()),
+        (vec![ids[1].clone()], json!(1))
+    );
     yard.scaling("ExitStandby", json!({ "AutoScalingGroupName": "asg", "InstanceIds": [ids[1]] }));
     yard.pass(MINUTE);
     assert_eq!(yard.described("asg")["DesiredCapacity"], 2);

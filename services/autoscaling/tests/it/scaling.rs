@@ -50,8 +50,12 @@ fn target_tracking_makes_two_alarms_of_its_own_and_takes_them_along() {
     let yard = Yard::new();
     yard.group("asg", "ab", (2, 2, 10), json!({}));
     let answer = yard.scaling("PutScalingPolicy", tracking(50.0));
-    let names: Vec<&str> = answer["Alarms"].as_array().unwrap().iter().map(|alarm| alarm["AlarmName"].as_str().unwrap()).collect();
-    assert!(names[0].starts_with("TargetTracking-asg-AlarmHigh-") && names[1].starts_with("TargetTracking-asg-AlarmLow-"), "{names:?}");
+    let names: Vec<&str> =
+        answer["Alarms"].as_array().unwrap().iter().map(|alarm| alarm["AlarmName"].as_str().unwrap()).collect();
+    assert!(
+        names[0].starts_with("TargetTracking-asg-AlarmHigh-") && names[1].starts_with("TargetTracking-asg-AlarmLow-"),
+        "{names:?}"
+    );
     let alarms = yard.call("cloudwatch", "DescribeAlarms", json!({ "AlarmNames": names }));
     let facts: Vec<Value> = alarms["MetricAlarms"]
         .as_array()
@@ -82,7 +86,8 @@ fn target_tracking_grows_in_proportion_once_and_waits_for_the_new_to_warm_up() {
     assert_eq!(desired(&yard), 4, "two warm instances at 90 percent are worth four at 45");
     let (_, _, cause) = yard.activities("asg").remove(0);
     assert!(
-        cause.contains("a monitor alarm TargetTracking-asg-AlarmHigh-") && cause.contains("in state ALARM triggered policy cpu changing the desired capacity from 2 to 4."),
+        cause.contains("a monitor alarm TargetTracking-asg-AlarmHigh-")
+            && cause.contains("in state ALARM triggered policy cpu changing the desired capacity from 2 to 4."),
         "{cause}"
     );
     // The four are warm by now; they still run at 60.
@@ -142,7 +147,8 @@ fn an_alarm_of_the_users_carries_out_a_step_policy() {
     );
     minutes(&yard, 2, 85.0);
     assert_eq!(desired(&yard), 5);
-    let history = yard.call("cloudwatch", "DescribeAlarmHistory", json!({ "AlarmName": "busy", "HistoryItemType": "Action" }));
+    let history =
+        yard.call("cloudwatch", "DescribeAlarmHistory", json!({ "AlarmName": "busy", "HistoryItemType": "Action" }));
     let summary = history["AlarmHistoryItems"][0]["HistorySummary"].as_str().unwrap();
     assert!(summary.starts_with("Successfully executed action arn:aws:autoscaling:"), "{summary}");
 }

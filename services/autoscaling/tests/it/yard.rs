@@ -112,7 +112,8 @@ impl Yard {
         let all = self.call("ec2", "DescribeSubnets", json!({}));
         let of = |letter: char| {
             let zone = format!("us-east-1{letter}");
-            let found = all["Subnets"].as_array().unwrap().iter().find(|subnet| subnet["AvailabilityZone"] == zone.as_str());
+            let found =
+                all["Subnets"].as_array().unwrap().iter().find(|subnet| subnet["AvailabilityZone"] == zone.as_str());
             found.unwrap()["SubnetId"].as_str().unwrap().to_owned()
         };
         letters.chars().map(of).collect::<Vec<_>>().join(",")
@@ -134,14 +135,19 @@ impl Yard {
 
     /// A group as it is described.
     pub fn described(&self, name: &str) -> Value {
-        self.scaling("DescribeAutoScalingGroups", json!({ "AutoScalingGroupNames": [name] }))["AutoScalingGroups"][0].clone()
+        self.scaling("DescribeAutoScalingGroups", json!({ "AutoScalingGroupNames": [name] }))["AutoScalingGroups"][0]
+            .clone()
     }
 
     /// The ids of its instances in a state.
     pub fn in_state(&self, name: &str, state: &str) -> Vec<String> {
         let group = self.described(name);
         let instances = group["Instances"].as_array().cloned().unwrap_or_default();
-        instances.iter().filter(|i| i["LifecycleState"] == state).map(|i| i["InstanceId"].as_str().unwrap().to_owned()).collect()
+        instances
+            .iter()
+            .filter(|i| i["LifecycleState"] == state)
+            .map(|i| i["InstanceId"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The zones' letters of its instances in service, sorted.
@@ -157,7 +163,10 @@ impl Yard {
 
     /// Its activities, the newest first: (status, description, cause).
     pub fn activities(&self, name: &str) -> Vec<(String, String, String)> {
-        let found = self.scaling("DescribeScalingActivities", json!({ "AutoScalingGroupName": name, "IncludeDeletedGroups": true }));
+        let found = self.scaling(
+            "DescribeScalingActivities",
+            json!({ "AutoScalingGroupName": name, "IncludeDeletedGroups": true }),
+        );
         let text = |value: &Value, member: &str| value[member].as_str().unwrap_or_default().to_owned();
         let all = found["Activities"].as_array().cloned().unwrap_or_default();
         all.iter().map(|a| (text(a, "StatusCode"), text(a, "Description"), text(a, "Cause"))).collect()
@@ -189,7 +198,8 @@ impl Yard {
 
     /// Publishes a metric as the service that it belongs to.
     pub fn publish(&self, namespace: &str, name: &str, dimensions: &[(&str, &str)], value: f64) {
-        let dimensions: Vec<Value> = dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+        let dimensions: Vec<Value> =
+            dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
         let input = json!({
             "Namespace": namespace,
             "MetricData": [{ "MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": "Percent" }],

@@ -122,7 +122,14 @@ fn points(view: &View<'_>, alarm: &Alarm, boundary: i64) -> Result<Vec<Option<Po
 }
 
 /// Changes an alarm's state, says so in its history, and runs the new state's actions.
-pub fn transition(tx: &mut Tx<'_>, mut alarm: Alarm, state: AlarmState, reason: String, data: Option<String>, value: Option<f64>) {
+pub fn transition(
+    tx: &mut Tx<'_>,
+    mut alarm: Alarm,
+    state: AlarmState,
+    reason: String,
+    data: Option<String>,
+    value: Option<f64>,
+) {
     let said = |state: AlarmState, reason: &str, data: Option<&str>| {
         let mut out = json!({ "stateValue": state.as_str(), "stateReason": reason });
         if let Some(data) = data.and_then(|data| serde_json::from_str::<Value>(data).ok()) {
@@ -156,7 +163,8 @@ pub fn transition(tx: &mut Tx<'_>, mut alarm: Alarm, state: AlarmState, reason: 
             Err(error) => format!("Failed to execute action {action}. Received error: \"{}\"", error.message),
         };
         let state = if result.is_ok() { "Succeeded" } else { "Failed" };
-        let data = json!({ "actionState": state, "notificationResource": action, "stateUpdateTimestamp": tx.now.millis() });
+        let data =
+            json!({ "actionState": state, "notificationResource": action, "stateUpdateTimestamp": tx.now.millis() });
         record(tx, &alarm.name, HistoryKind::Action, cut(summary), data.to_string());
     }
 }

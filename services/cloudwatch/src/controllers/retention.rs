@@ -29,7 +29,9 @@ impl Controller for Retention {
         let now = tx.now.secs();
         for tier in Tier::ALL {
             while let Some(metric) = tx.get::<Metric>(key).cloned() {
-                let Some(oldest) = metric.oldest.get(&tier).copied().filter(|start| due(tier, *start) <= now) else { break };
+                let Some(oldest) = metric.oldest.get(&tier).copied().filter(|start| due(tier, *start) <= now) else {
+                    break;
+                };
                 for unit in &metric.units {
                     fold(tx, &metric, unit, tier, oldest);
                 }

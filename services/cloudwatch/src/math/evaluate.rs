@@ -34,9 +34,9 @@ impl Scope<'_> {
     pub fn evaluate(&self, expression: &Expression) -> Result<Value, String> {
         Ok(match expression {
             Expression::Number(number) => Value::Scalar(*number),
-            Expression::Id(id) => {
-                Value::Series(self.results.get(id).cloned().ok_or_else(|| format!("there is no query with the id {id}"))?)
-            }
+            Expression::Id(id) => Value::Series(
+                self.results.get(id).cloned().ok_or_else(|| format!("there is no query with the id {id}"))?,
+            ),
             Expression::Word(word) => return Err(format!("unexpected '{word}'")),
             Expression::Negative(inner) => map(self.evaluate(inner)?, |v| -v),
             Expression::Array(items) => {
@@ -88,7 +88,9 @@ impl Scope<'_> {
             (Function::Period, []) => Ok(Value::Scalar(self.period as f64)),
             (Function::TimeSeries, []) => Ok(Value::Series(self.series(first)?)),
             (Function::Diff, []) => Ok(Value::Series(steps(&self.series(first)?, |_, change| change))),
-            (Function::Rate, []) => Ok(Value::Series(steps(&self.series(first)?, |seconds, change| change / seconds as f64))),
+            (Function::Rate, []) => {
+                Ok(Value::Series(steps(&self.series(first)?, |seconds, change| change / seconds as f64)))
+            }
             (Function::RunningSum, []) => {
                 let mut sum = 0.0;
                 let summed = self.series(first)?.into_iter().map(|(second, value)| {
@@ -98,7 +100,9 @@ impl Scope<'_> {
                 Ok(Value::Series(summed.collect()))
             }
             (Function::Fill, [with]) => Ok(Value::Series(self.fill(self.series(first)?, with)?)),
-            (Function::If, [then, otherwise @ ..]) if otherwise.len() < 2 => self.choose(first, then, otherwise.first()),
+            (Function::If, [then, otherwise @ ..]) if otherwise.len() < 2 => {
+                self.choose(first, then, otherwise.first())
+            }
             _ => Err(wrong()),
         }
     }
@@ -130,7 +134,12 @@ impl Scope<'_> {
         Ok(series)
     }
 
-    fn choose(&self, condition: &Expression, then: &Expression, otherwise: Option<&Expression>) -> Result<Value, String> {
+    fn choose(
+        &self,
+        condition: &Expression,
+        then: &Expression,
+        otherwise: Option<&Expression>,
+    ) -> Result<Value, String> {
         let then = self.evaluate(then)?;
         let otherwise = otherwise.map(|other| self.evaluate(other)).transpose()?;
         let at = |value: &Value, second: i64| match value {
@@ -198,14 +207,21 @@ fn combine(left: Value, right: Value, of: impl Fn(f64, f64) -> f64 + Copy) -> Re
         (left, Value::Scalar(b)) => map(left, |a| of(a, b)),
         (Value::Scalar(a), right) => map(right, |b| of(a, b)),
         (Value::Series(left), Value::Series(right)) => Value::Series(both(&left, &right, of)),
-        (Value::Array(all), Value::Series(right)) => Value::Array(all.iter().map(|left| both(left, &right, of)).collect()),
-        (Value::Series(left), Value::Array(all)) => Value::Array(all.iter().map(|right| both(&left, right, of)).collect()),
+        (Value::Array(all), Value::Series(right)) => {
+            Value::Array(all.iter().map(|left| both(left, &right, of)).collect())
+        }
+        (Value::Series(left), Value::Array(all)) => {
+            Value::Array(all.iter().map(|right| both(&left, right, of)).collect())
+        }
         (Value::Array(_), Value::Array(_)) => return Err("two arrays cannot be combined".to_owned()),
     })
 }
 
 fn both(left: &Values, right: &Values, of: impl Fn(f64, f64) -> f64) -> Values {
-    left.iter().filter_map(|(second, a)| Some((*second, of(*a, *right.get(second)?)))).filter(|(_, v)| v.is_finite()).collect()
+    left.iter()
+        .filter_map(|(second, a)| Some((*second, of(*a, *right.get(second)?))))
+        .filter(|(_, v)| v.is_finite())
+        .collect()
 }
 
 fn apply(operator: Operator, a: f64, b: f64) -> f64 {

@@ -38,7 +38,10 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             chars[at..].iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '_').count()
         } else if c.is_ascii_digit() || c == '.' {
             chars[at..].iter().take_while(|c| c.is_ascii_digit() || **c == '.').count()
-        } else if chars.get(at + 1).is_some_and(|next| matches!((c, next), ('=' | '!' | '<' | '>', '=') | ('&', '&') | ('|', '|'))) {
+        } else if chars
+            .get(at + 1)
+            .is_some_and(|next| matches!((c, next), ('=' | '!' | '<' | '>', '=') | ('&', '&') | ('|', '|')))
+        {
             2
         } else if "+-*/^()[],<>".contains(c) {
             1
@@ -127,7 +130,11 @@ impl Parser {
             return Ok(Expression::Call(function, self.list(")")?));
         }
         // Ids begin with a small letter; a word in capitals is an option of a function.
-        Ok(if token.starts_with(|c: char| c.is_ascii_lowercase()) { Expression::Id(token) } else { Expression::Word(token) })
+        Ok(if token.starts_with(|c: char| c.is_ascii_lowercase()) {
+            Expression::Id(token)
+        } else {
+            Expression::Word(token)
+        })
     }
 
     fn list(&mut self, end: &str) -> Result<Vec<Expression>, String> {

@@ -2,7 +2,9 @@
 
 use crate::errors::Error;
 use crate::model::{History, HistoryKind};
-use crate::shapes::{AlarmHistoryItem, AlarmType, DescribeAlarmHistoryInput, DescribeAlarmHistoryOutput, HistoryItemType, ScanBy};
+use crate::shapes::{
+    AlarmHistoryItem, AlarmType, DescribeAlarmHistoryInput, DescribeAlarmHistoryOutput, HistoryItemType, ScanBy,
+};
 use std::time::Duration;
 use zonal_cloud::{Record, Tx, View, pages};
 use zonal_wire::AwsError;
@@ -49,7 +51,8 @@ pub fn describe(view: &View<'_>, input: &DescribeAlarmHistoryInput) -> Result<De
     let mut keyed: Vec<(String, &History)> = keyed.collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     let limit = input.max_records.map_or(50, |limit| usize::try_from(limit).unwrap_or(50));
-    let (page, next_token) = pages::page(keyed, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
+    let (page, next_token) =
+        pages::page(keyed, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
     let alarm_history_items = page
         .into_iter()
         .map(|item| AlarmHistoryItem {

@@ -6,9 +6,10 @@ use crate::model::{Alarm, AlarmState, Comparison, HistoryKind, MetricId, Watched
 use crate::operations::alarm_history::record;
 use crate::query;
 use crate::shapes::{
-    AlarmType, ComparisonOperator, DeleteAlarmsInput, DeleteAlarmsOutput, DescribeAlarmsForMetricInput, DescribeAlarmsForMetricOutput,
-    DescribeAlarmsInput, DescribeAlarmsOutput, DisableAlarmActionsInput, DisableAlarmActionsOutput, EnableAlarmActionsInput,
-    EnableAlarmActionsOutput, MetricAlarm, SetAlarmStateInput, SetAlarmStateOutput, StateValue,
+    AlarmType, ComparisonOperator, DeleteAlarmsInput, DeleteAlarmsOutput, DescribeAlarmsForMetricInput,
+    DescribeAlarmsForMetricOutput, DescribeAlarmsInput, DescribeAlarmsOutput, DisableAlarmActionsInput,
+    DisableAlarmActionsOutput, EnableAlarmActionsInput, EnableAlarmActionsOutput, MetricAlarm, SetAlarmStateInput,
+    SetAlarmStateOutput, StateValue,
 };
 use crate::statistics::Statistic;
 use serde_json::json;
@@ -28,7 +29,10 @@ pub fn describe(view: &View<'_>, input: &DescribeAlarmsInput) -> Result<Describe
         return Err(Error::Validation("AlarmNamePrefix and AlarmNames are mutually exclusive.".to_owned()).into());
     }
     if input.children_of_alarm_name.is_some() || input.parents_of_alarm_name.is_some() {
-        return Err(Error::Validation("There are no composite alarms: ChildrenOfAlarmName and ParentsOfAlarmName find nothing.".to_owned()).into());
+        return Err(Error::Validation(
+            "There are no composite alarms: ChildrenOfAlarmName and ParentsOfAlarmName find nothing.".to_owned(),
+        )
+        .into());
     }
     if !input.alarm_types.is_empty() && !input.alarm_types.contains(&AlarmType::MetricAlarm) {
         return Ok(DescribeAlarmsOutput::default());
@@ -44,13 +48,17 @@ pub fn describe(view: &View<'_>, input: &DescribeAlarmsInput) -> Result<Describe
     };
     let items = view.list::<Alarm>().filter(wanted).map(|alarm| (alarm.name.clone(), alarm));
     let limit = input.max_records.map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(PAGE));
-    let (page, next_token) = pages::page(items, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
+    let (page, next_token) =
+        pages::page(items, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
     let metric_alarms = page.into_iter().map(|alarm| shape(view.scope, alarm)).collect();
     Ok(DescribeAlarmsOutput { metric_alarms, next_token, ..Default::default() })
 }
 
 /// DescribeAlarmsForMetric.
-pub fn for_metric(view: &View<'_>, input: &DescribeAlarmsForMetricInput) -> Result<DescribeAlarmsForMetricOutput, AwsError> {
+pub fn for_metric(
+    view: &View<'_>,
+    input: &DescribeAlarmsForMetricInput,
+) -> Result<DescribeAlarmsForMetricOutput, AwsError> {
     let id = MetricId {
         namespace: input.namespace.clone(),
         name: input.metric_name.clone(),
@@ -109,7 +117,10 @@ pub fn enable_actions(tx: &mut Tx<'_>, input: &EnableAlarmActionsInput) -> Resul
 }
 
 /// DisableAlarmActions.
-pub fn disable_actions(tx: &mut Tx<'_>, input: &DisableAlarmActionsInput) -> Result<DisableAlarmActionsOutput, AwsError> {
+pub fn disable_actions(
+    tx: &mut Tx<'_>,
+    input: &DisableAlarmActionsInput,
+) -> Result<DisableAlarmActionsOutput, AwsError> {
     switch(tx, &input.alarm_names, false);
     Ok(DisableAlarmActionsOutput::default())
 }

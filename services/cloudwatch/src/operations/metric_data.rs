@@ -5,8 +5,8 @@ use crate::model::{MetricId, Query, Source};
 use crate::query;
 use crate::series;
 use crate::shapes::{
-    Datapoint, GetMetricDataInput, GetMetricDataOutput, GetMetricStatisticsInput, GetMetricStatisticsOutput, MetricDataResult, ScanBy,
-    Statistic as Named, StatusCode,
+    Datapoint, GetMetricDataInput, GetMetricDataOutput, GetMetricStatisticsInput, GetMetricStatisticsOutput,
+    MetricDataResult, ScanBy, Statistic as Named, StatusCode,
 };
 use crate::statistics::{Statistic, StatisticSet};
 use zonal_cloud::View;
@@ -24,7 +24,12 @@ pub fn statistics(view: &View<'_>, input: &GetMetricStatisticsInput) -> Result<G
     }
     if input.statistics.is_empty() == input.extended_statistics.is_empty() {
         let text = "Exactly one of the parameters Statistics and ExtendedStatistics must be specified.";
-        return Err(if input.statistics.is_empty() { Error::Missing(text.to_owned()) } else { Error::Combination(text.to_owned()) }.into());
+        return Err(if input.statistics.is_empty() {
+            Error::Missing(text.to_owned())
+        } else {
+            Error::Combination(text.to_owned())
+        }
+        .into());
     }
     let range = whole_periods(input.start_time, input.end_time, period);
     let requested = (range.1 - range.0) / period;
@@ -57,7 +62,8 @@ pub fn statistics(view: &View<'_>, input: &GetMetricStatisticsInput) -> Result<G
             for statistic in &input.statistics {
                 fill(&mut point, *statistic, set);
             }
-            point.extended_statistics = extended.iter().filter_map(|(name, s)| Some((name.clone(), s.of(set)?))).collect();
+            point.extended_statistics =
+                extended.iter().filter_map(|(name, s)| Some((name.clone(), s.of(set)?))).collect();
             datapoints.push(point);
         }
     }
@@ -84,18 +90,24 @@ fn whole_periods(start: Time, end: Time, period: i64) -> (i64, i64) {
 /// GetMetricData.
 pub fn get(view: &View<'_>, input: &GetMetricDataInput) -> Result<GetMetricDataOutput, AwsError> {
     if input.start_time >= input.end_time {
-        return Err(Error::Validation("The parameter StartTime must be less than the parameter EndTime.".to_owned()).into());
+        return Err(
+            Error::Validation("The parameter StartTime must be less than the parameter EndTime.".to_owned()).into()
+        );
     }
     if input.metric_data_queries.len() > MOST_QUERIES {
-        return Err(Error::Validation(format!("The collection MetricDataQueries must not have a size greater than {MOST_QUERIES}.")).into());
+        return Err(Error::Validation(format!(
+            "The collection MetricDataQueries must not have a size greater than {MOST_QUERIES}."
+        ))
+        .into());
     }
     let queries = query::parse(&input.metric_data_queries)?;
     let limit = match input.max_datapoints {
         None => MOST_VALUES,
-        Some(given) => usize::try_from(given)
-            .ok()
-            .filter(|given| (1..=MOST_VALUES).contains(given))
-            .ok_or_else(|| Error::Validation(format!("The parameter MaxDatapoints must be between 1 and {MOST_VALUES}.")))?,
+        Some(given) => {
+            usize::try_from(given).ok().filter(|given| (1..=MOST_VALUES).contains(given)).ok_or_else(|| {
+                Error::Validation(format!("The parameter MaxDatapoints must be between 1 and {MOST_VALUES}."))
+            })?
+        }
     };
     let skip: usize = match &input.next_token {
         None => 0,

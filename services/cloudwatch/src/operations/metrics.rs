@@ -34,7 +34,7 @@ pub fn list(view: &View<'_>, input: &ListMetricsInput) -> Result<ListMetricsOutp
         };
         (metric.key().to_owned(), shown)
     });
-    let (metrics, next_token) =
-        pages::page(items, input.next_token.as_deref(), Some(PAGE)).map_err(|_| Error::Value(Error::NextToken.to_string()))?;
+    let (metrics, next_token) = pages::page(items, input.next_token.as_deref(), Some(PAGE))
+        .map_err(|_| Error::Value(Error::NextToken.to_string()))?;
     Ok(ListMetricsOutput { metrics, next_token, ..Default::default() })
 }

@@ -18,16 +18,21 @@ pub fn put(tx: &mut Tx<'_>, input: &PutMetricAlarmInput) -> Result<PutMetricAlar
         .evaluation_periods
         .ok_or_else(|| Error::Validation("The parameter EvaluationPeriods is required.".to_owned()))?;
     if input.datapoints_to_alarm.is_some_and(|needed| needed > evaluation_periods) {
-        return Err(Error::Validation("DatapointsToAlarm must be less than or equal to EvaluationPeriods.".to_owned()).into());
+        return Err(
+            Error::Validation("DatapointsToAlarm must be less than or equal to EvaluationPeriods.".to_owned()).into()
+        );
     }
-    let threshold = input.threshold.ok_or_else(|| Error::Validation("The parameter Threshold is required.".to_owned()))?;
+    let threshold =
+        input.threshold.ok_or_else(|| Error::Validation("The parameter Threshold is required.".to_owned()))?;
     if !threshold.is_finite() {
         return Err(Error::Validation(format!("The value {threshold} for parameter Threshold is invalid.")).into());
     }
     let missing = match input.treat_missing_data.as_deref() {
         None => None,
         Some(name) => Some(TreatMissing::parse(name).ok_or_else(|| {
-            Error::Validation(format!("Invalid value '{name}' for TreatMissingData: valid are breaching, notBreaching, ignore, missing."))
+            Error::Validation(format!(
+                "Invalid value '{name}' for TreatMissingData: valid are breaching, notBreaching, ignore, missing."
+            ))
         })?),
     };
     let old = tx.get::<Alarm>(&input.alarm_name).cloned();
@@ -48,13 +53,17 @@ pub fn put(tx: &mut Tx<'_>, input: &PutMetricAlarmInput) -> Result<PutMetricAlar
         evaluation_periods,
         datapoints_to_alarm: input.datapoints_to_alarm,
         threshold,
-        comparison: comparison(input.comparison_operator.ok_or_else(|| {
-            Error::Validation("The parameter ComparisonOperator is required.".to_owned())
-        })?)?,
+        comparison: comparison(
+            input
+                .comparison_operator
+                .ok_or_else(|| Error::Validation("The parameter ComparisonOperator is required.".to_owned()))?,
+        )?,
         missing,
         low_sample: input.evaluate_low_sample_count_percentile.clone(),
         state: old.as_ref().map_or(AlarmState::InsufficientData, |alarm| alarm.state),
-        reason: old.as_ref().map_or_else(|| "Unchecked: Initial alarm creation".to_owned(), |alarm| alarm.reason.clone()),
+        reason: old
+            .as_ref()
+            .map_or_else(|| "Unchecked: Initial alarm creation".to_owned(), |alarm| alarm.reason.clone()),
         reason_data: old.as_ref().and_then(|alarm| alarm.reason_data.clone()),
         configured: now,
         updated: old.as_ref().map_or(now, |alarm| alarm.updated),
@@ -89,12 +98,17 @@ fn comparison(operator: ComparisonOperator) -> Result<Comparison, Error> {
         ComparisonOperator::GreaterThanThreshold => Comparison::Greater,
         ComparisonOperator::LessThanThreshold => Comparison::Less,
         ComparisonOperator::LessThanOrEqualToThreshold => Comparison::LessOrEqual,
-        other => return Err(Error::Validation(format!("The comparison operator {other} of anomaly detection is not supported."))),
+        other => {
+            return Err(Error::Validation(format!(
+                "The comparison operator {other} of anomaly detection is not supported."
+            )));
+        }
     })
 }
 
 fn watched(input: &PutMetricAlarmInput) -> Result<Watched, Error> {
-    if input.threshold_metric_id.is_some() || input.evaluation_criteria.is_some() || input.evaluation_interval.is_some() {
+    if input.threshold_metric_id.is_some() || input.evaluation_criteria.is_some() || input.evaluation_interval.is_some()
+    {
         return Err(Error::Validation(
             "The parameters ThresholdMetricId, EvaluationCriteria and EvaluationInterval are not supported.".to_owned(),
         ));
@@ -107,7 +121,9 @@ fn watched(input: &PutMetricAlarmInput) -> Result<Watched, Error> {
             || input.extended_statistic.is_some()
             || !input.dimensions.is_empty();
         if both {
-            return Err(Error::Validation("Metrics list must not be specified together with a metric's own parameters.".to_owned()));
+            return Err(Error::Validation(
+                "Metrics list must not be specified together with a metric's own parameters.".to_owned(),
+            ));
         }
         let queries = query::parse(&input.metrics)?;
         if queries.iter().filter(|query| query.returned).count() != 1 {
@@ -121,17 +137,27 @@ fn watched(input: &PutMetricAlarmInput) -> Result<Watched, Error> {
     let statistic = match (input.statistic, &input.extended_statistic) {
         (Some(named), None) => named.as_str().to_owned(),
         (None, Some(extended)) => extended.clone(),
-        _ => return Err(Error::Validation("Exactly one of Statistic and ExtendedStatistic must be specified.".to_owned())),
+        _ => {
+            return Err(Error::Validation(
+                "Exactly one of Statistic and ExtendedStatistic must be specified.".to_owned(),
+            ));
+        }
     };
     if Statistic::parse(&statistic).is_none() {
-        return Err(Error::Validation(format!("The value {statistic} for parameter ExtendedStatistic is not supported.")));
+        return Err(Error::Validation(format!(
+            "The value {statistic} for parameter ExtendedStatistic is not supported."
+        )));
     }
     let period = input.period.ok_or_else(|| Error::Validation("The parameter Period is required.".to_owned()))?;
     let period = query::period(period).ok().filter(|period| !matches!(period, 1 | 5)).ok_or_else(|| {
         Error::Validation("Invalid metric query. Period must be 10, 20, 30 or a multiple of 60.".to_owned())
     })?;
     Ok(Watched::Metric {
-        metric: MetricId { namespace: namespace.clone(), name: name.clone(), dimensions: query::dimensions(&input.dimensions)? },
+        metric: MetricId {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            dimensions: query::dimensions(&input.dimensions)?,
+        },
         period,
         statistic,
         unit: input.unit.map(|unit| unit.as_str().to_owned()),

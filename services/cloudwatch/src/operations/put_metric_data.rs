@@ -23,13 +23,18 @@ pub fn put(tx: &mut Tx<'_>, input: &PutMetricDataInput) -> Result<PutMetricDataO
     if namespace.starts_with(':') || (namespace.starts_with("AWS/") && !tx.caller.is_service()) {
         return Err(Error::Value(format!("The value {namespace} for parameter Namespace is invalid.")).into());
     }
-    let data: Vec<&MetricDatum> =
-        input.metric_data.iter().chain(input.entity_metric_data.iter().flat_map(|entity| &entity.metric_data)).collect();
+    let data: Vec<&MetricDatum> = input
+        .metric_data
+        .iter()
+        .chain(input.entity_metric_data.iter().flat_map(|entity| &entity.metric_data))
+        .collect();
     if data.is_empty() {
         return Err(Error::Missing("The parameter MetricData is required.".to_owned()).into());
     }
     if data.len() > MOST_DATA {
-        return Err(Error::Value(format!("The collection MetricData must not have a size greater than {MOST_DATA}.")).into());
+        return Err(
+            Error::Value(format!("The collection MetricData must not have a size greater than {MOST_DATA}.")).into()
+        );
     }
     for (index, datum) in data.into_iter().enumerate() {
         let place = format!("MetricData.member.{}", index + 1);
@@ -39,7 +44,10 @@ pub fn put(tx: &mut Tx<'_>, input: &PutMetricDataInput) -> Result<PutMetricDataO
             dimensions: query::dimensions(&datum.dimensions)?,
         };
         if id.dimensions.len() > 30 {
-            return Err(Error::Value(format!("The collection {place}.Dimensions must not have a size greater than 30.")).into());
+            return Err(Error::Value(format!(
+                "The collection {place}.Dimensions must not have a size greater than 30."
+            ))
+            .into());
         }
         let text = std::iter::once(&id.name).chain(id.dimensions.iter().flat_map(|(name, value)| [name, value]));
         if text.into_iter().any(|text| text.chars().any(char::is_control)) {
@@ -63,10 +71,14 @@ pub fn put(tx: &mut Tx<'_>, input: &PutMetricDataInput) -> Result<PutMetricDataO
 
 fn within_reach(time: Time, now: Time, place: &str) -> Result<(), Error> {
     if time < now - OLDEST {
-        return Err(Error::Value(format!("The parameter {place}.Timestamp must specify a time no more than two weeks in the past.")));
+        return Err(Error::Value(format!(
+            "The parameter {place}.Timestamp must specify a time no more than two weeks in the past."
+        )));
     }
     if time > now + NEWEST {
-        return Err(Error::Value(format!("The parameter {place}.Timestamp must specify a time within two hours in the future.")));
+        return Err(Error::Value(format!(
+            "The parameter {place}.Timestamp must specify a time within two hours in the future."
+        )));
     }
     Ok(())
 }
@@ -92,11 +104,15 @@ fn values(datum: &MetricDatum, place: &str) -> Result<StatisticSet, Error> {
         return Ok(StatisticSet::of(finite(value, "Value")?, 1.0));
     }
     if let Some(set) = &datum.statistic_values {
-        for (name, value) in [("SampleCount", set.sample_count), ("Sum", set.sum), ("Minimum", set.minimum), ("Maximum", set.maximum)] {
+        for (name, value) in
+            [("SampleCount", set.sample_count), ("Sum", set.sum), ("Minimum", set.minimum), ("Maximum", set.maximum)]
+        {
             finite(value, &format!("StatisticValues.{name}"))?;
         }
         if set.sample_count <= 0.0 {
-            return Err(Error::Value(format!("The parameter {place}.StatisticValues.SampleCount must be greater than 0.")));
+            return Err(Error::Value(format!(
+                "The parameter {place}.StatisticValues.SampleCount must be greater than 0."
+            )));
         }
         if set.minimum > set.maximum {
             return Err(Error::Combination(format!(
@@ -109,10 +125,14 @@ fn values(datum: &MetricDatum, place: &str) -> Result<StatisticSet, Error> {
         return Err(Error::Missing(format!("The parameter {place}.Value is required.")));
     }
     if datum.values.len() > MOST_VALUES {
-        return Err(Error::Value(format!("The collection {place}.Values must not have a size greater than {MOST_VALUES}.")));
+        return Err(Error::Value(format!(
+            "The collection {place}.Values must not have a size greater than {MOST_VALUES}."
+        )));
     }
     if !datum.counts.is_empty() && datum.counts.len() != datum.values.len() {
-        return Err(Error::Value(format!("The parameters {place}.Values and {place}.Counts must be of the same size.")));
+        return Err(Error::Value(format!(
+            "The parameters {place}.Values and {place}.Counts must be of the same size."
+        )));
     }
     let mut set = StatisticSet::default();
     for (index, value) in datum.values.iter().enumerate() {

@@ -3,7 +3,8 @@
 use crate::errors::Error;
 use crate::model::Alarm;
 use crate::shapes::{
-    ListTagsForResourceInput, ListTagsForResourceOutput, Tag, TagResourceInput, TagResourceOutput, UntagResourceInput, UntagResourceOutput,
+    ListTagsForResourceInput, ListTagsForResourceOutput, Tag, TagResourceInput, TagResourceOutput, UntagResourceInput,
+    UntagResourceOutput,
 };
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Scope, Tx, View};

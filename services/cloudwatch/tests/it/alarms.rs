@@ -40,7 +40,10 @@ fn minutes(yard: &Yard, count: u32, value: f64) {
 fn an_alarm_goes_from_insufficient_data_over_ok_to_alarm_and_back() {
     let yard = Yard::new();
     yard.call("PutMetricAlarm", alarm(json!({})));
-    assert_eq!((state(&yard).as_str(), shown(&yard)["StateReason"].as_str()), ("INSUFFICIENT_DATA", Some("Unchecked: Initial alarm creation")));
+    assert_eq!(
+        (state(&yard).as_str(), shown(&yard)["StateReason"].as_str()),
+        ("INSUFFICIENT_DATA", Some("Unchecked: Initial alarm creation"))
+    );
     minutes(&yard, 3, 10.0);
     assert_eq!(state(&yard), "OK");
     minutes(&yard, 1, 90.0);
@@ -51,7 +54,8 @@ fn an_alarm_goes_from_insufficient_data_over_ok_to_alarm_and_back() {
     let reason = shown(&yard)["StateReason"].as_str().unwrap().to_owned();
     assert!(
         reason.starts_with("Threshold Crossed: 2 out of the last 2 datapoints [90.0 (24/11/26 16:0")
-            && reason.ends_with("were greater than the threshold (50.0) (minimum 2 datapoints for OK -> ALARM transition)."),
+            && reason
+                .ends_with("were greater than the threshold (50.0) (minimum 2 datapoints for OK -> ALARM transition)."),
         "{reason}"
     );
     let data: Value = serde_json::from_str(shown(&yard)["StateReasonData"].as_str().unwrap()).unwrap();
@@ -62,8 +66,12 @@ fn an_alarm_goes_from_insufficient_data_over_ok_to_alarm_and_back() {
     assert_eq!(state(&yard), "INSUFFICIENT_DATA");
 
     let history = yard.call("DescribeAlarmHistory", json!({ "AlarmName": "a", "HistoryItemType": "StateUpdate" }));
-    let summaries: Vec<&str> =
-        history["AlarmHistoryItems"].as_array().unwrap().iter().map(|item| item["HistorySummary"].as_str().unwrap()).collect();
+    let summaries: Vec<&str> = history["AlarmHistoryItems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["HistorySummary"].as_str().unwrap())
+        .collect();
     assert_eq!(
         summaries,
         [
@@ -77,7 +85,12 @@ fn an_alarm_goes_from_insufficient_data_over_ok_to_alarm_and_back() {
 
 #[test]
 fn missing_data_is_treated_as_the_alarm_says() {
-    for (treatment, expected) in [("breaching", "ALARM"), ("notBreaching", "OK"), ("missing", "INSUFFICIENT_DATA"), ("ignore", "INSUFFICIENT_DATA")] {
+    for (treatment, expected) in [
+        ("breaching", "ALARM"),
+        ("notBreaching", "OK"),
+        ("missing", "INSUFFICIENT_DATA"),
+        ("ignore", "INSUFFICIENT_DATA"),
+    ] {
         let yard = Yard::new();
         yard.call("PutMetricAlarm", alarm(json!({ "TreatMissingData": treatment })));
         yard.pass(MINUTE * 3);
@@ -148,6 +161,9 @@ fn alarms_are_found_by_prefix_state_metric_and_tag() {
     let arn = json!({ "ResourceARN": "arn:aws:cloudwatch:us-east-1:000000000000:alarm:db" });
     assert_eq!(yard.call("ListTagsForResource", arn)["Tags"], json!([{ "Key": "team", "Value": "db" }]));
     yard.call("DeleteAlarms", json!({ "AlarmNames": ["db"] }));
-    assert_eq!(yard.try_call("DeleteAlarms", json!({ "AlarmNames": ["web-1", "db"] })).unwrap_err().code, "ResourceNotFound");
+    assert_eq!(
+        yard.try_call("DeleteAlarms", json!({ "AlarmNames": ["web-1", "db"] })).unwrap_err().code,
+        "ResourceNotFound"
+    );
     assert_eq!(count("DescribeAlarms", json!({})), 2, "a refused call deletes none");
 }

@@ -28,11 +28,14 @@ fn single_values_value_lists_and_statistic_sets_add_up() {
             { "MetricName": "m", "StatisticValues": { "SampleCount": 2.0, "Sum": 20.0, "Minimum": 5.0, "Maximum": 15.0 }, "Unit": "Count" },
         ] }),
     );
-    let points = statistics(&yard, 60, json!({ "Statistics": ["SampleCount", "Sum", "Average", "Minimum", "Maximum"] }));
+    let points =
+        statistics(&yard, 60, json!({ "Statistics": ["SampleCount", "Sum", "Average", "Minimum", "Maximum"] }));
     assert_eq!(points.len(), 1);
     let point = &points[0];
     assert_eq!(seconds_of(&point["Timestamp"]), START);
-    for (name, expected) in [("SampleCount", 6.0), ("Sum", 31.0), ("Average", 31.0 / 6.0), ("Minimum", 1.0), ("Maximum", 15.0)] {
+    for (name, expected) in
+        [("SampleCount", 6.0), ("Sum", 31.0), ("Average", 31.0 / 6.0), ("Minimum", 1.0), ("Maximum", 15.0)]
+    {
         assert_eq!(point[name].as_f64(), Some(expected), "{name}");
     }
     assert_eq!(point["Unit"], "Count");
@@ -45,7 +48,10 @@ fn units_are_kept_apart_and_percentiles_are_read_out() {
         let datum = json!({ "MetricName": "m", "Value": f64::from(value), "Unit": "Seconds" });
         yard.call("PutMetricData", json!({ "Namespace": "N", "MetricData": [datum] }));
     }
-    yard.call("PutMetricData", json!({ "Namespace": "N", "MetricData": [{ "MetricName": "m", "Value": 7.0, "Unit": "Bytes" }] }));
+    yard.call(
+        "PutMetricData",
+        json!({ "Namespace": "N", "MetricData": [{ "MetricName": "m", "Value": 7.0, "Unit": "Bytes" }] }),
+    );
     assert_eq!(statistics(&yard, 60, json!({ "Statistics": ["Sum"] })).len(), 2);
     let points = statistics(&yard, 60, json!({ "ExtendedStatistics": ["p90"], "Unit": "Seconds" }));
     let p90 = points[0]["ExtendedStatistics"]["p90"].as_f64().unwrap();
@@ -56,7 +62,10 @@ fn units_are_kept_apart_and_percentiles_are_read_out() {
 fn high_resolution_points_can_be_read_by_the_second() {
     let yard = Yard::new();
     for _ in 0..3 {
-        yard.call("PutMetricData", json!({ "Namespace": "N", "MetricData": [{ "MetricName": "m", "Value": 1.0, "StorageResolution": 1 }] }));
+        yard.call(
+            "PutMetricData",
+            json!({ "Namespace": "N", "MetricData": [{ "MetricName": "m", "Value": 1.0, "StorageResolution": 1 }] }),
+        );
         yard.pass(Duration::from_secs(5));
     }
     assert_eq!(yard.averages(60, 1).len(), 3);
@@ -154,10 +163,15 @@ fn bad_data_is_refused_whole() {
         ("N", json!({ "MetricName": "m", "Value": 1.0, "Timestamp": old }), "InvalidParameterValue"),
         ("N", json!({ "MetricName": "m", "Value": 1.0, "StorageResolution": 5 }), "InvalidParameterValue"),
         ("N", json!({ "MetricName": "m", "Values": [1.0, 2.0], "Counts": [1.0] }), "InvalidParameterValue"),
-        ("N", json!({ "MetricName": "m", "Value": 1.0, "Dimensions": [dimension, dimension] }), "InvalidParameterValue"),
+        (
+            "N",
+            json!({ "MetricName": "m", "Value": 1.0, "Dimensions": [dimension, dimension] }),
+            "InvalidParameterValue",
+        ),
     ] {
         let good = json!({ "MetricName": "good", "Value": 1.0 });
-        let error = yard.try_call("PutMetricData", json!({ "Namespace": namespace, "MetricData": [good, datum] })).unwrap_err();
+        let error =
+            yard.try_call("PutMetricData", json!({ "Namespace": namespace, "MetricData": [good, datum] })).unwrap_err();
         assert_eq!(error.code, code, "{namespace} {datum}");
     }
     assert!(items(&yard.call("ListMetrics", json!({}))["Metrics"]).is_empty(), "the good ones are undone with the bad");

@@ -53,8 +53,12 @@ impl Yard {
     /// One whose state is kept in a file, opened at a time.
     pub fn at(second: i64, path: Option<&Path>) -> Self {
         let clock = Arc::new(Virtual(AtomicI64::new(second * 1_000_000)));
-        let config =
-            CloudConfig { path: path.map(ToOwned::to_owned), sync: Sync::Process, seed: 1, committed: Box::new(|_| {}) };
+        let config = CloudConfig {
+            path: path.map(ToOwned::to_owned),
+            sync: Sync::Process,
+            seed: 1,
+            committed: Box::new(|_| {}),
+        };
         let cloud = Cloud::open(config, vec![Box::new(CloudWatch)], Arc::new(Nothing), clock.clone()).unwrap();
         cloud.start();
         Self { cloud, clock, scope: Scope::new("000000000000", "us-east-1") }

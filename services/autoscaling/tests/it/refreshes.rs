@@ -1,0 +1,76 @@
+//! Instance refreshes replace a group's instances while enough serve.
+
+use crate::yard::Yard;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn refresh(yard: &Yard) -> Value {
+    yard.scaling("DescribeInstanceRefreshes", json!({ "AutoScalingGroupName": "asg" }))["InstanceRefreshes"][0].clone()
+}
+
+fn versions(yard: &Yard) -> Vec<String> {
+    let group = yard.described("asg");
+    let instances = crate::yard::items(&group["Instances"]);
+    let serving = instances.iter().filter(|instance| instance["LifecycleState"] == "InService");
+    serving.map(|instance| instance["LaunchTemplate"]["Version"].as_str().unwrap().to_owned()).collect()
+}
+
+fn new_version(yard: &Yard) {
+    let data = json!({ "InstanceType": "t3.small" });
+    yard.call(
+        "ec2",
+        "CreateLaunchTemplateVersion",
+        json!({ "LaunchTemplateName": "web", "SourceVersion": "1", "LaunchTemplateData": data }),
+    );
+}
+
+#[test]
+fn a_refresh_replaces_all_and_never_leaves_fewer_than_it_must() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (4, 4, 4), json!({}));
+    yard.serving(MINUTE, "asg", 4);
+    new_version(&yard);
+    yard.scaling(
+        "StartInstanceRefresh",
+        json!({ "AutoScalingGroupName": "asg", "Preferences": { "MinHealthyPercentage": 50, "InstanceWarmup": 30 } }),
+    );
+    let again =
+        yard.try_call("autoscaling", "StartInstanceRefresh", json!({ "AutoScalingGroupName": "asg" })).unwrap_err();
+    assert_eq!(again.code, "InstanceRefreshInProgress");
+    let mut fewest = usize::MAX;
+    for _ in 0..120 {
+        yard.pass(Duration::from_secs(1));
+        fewest = fewest.min(versions(&yard).len());
+    }
+    assert_eq!(
+        (refresh(&yard)["Status"].as_str(), refresh(&yard)["PercentageComplete"].as_i64()),
+        (Some("Successful"), Some(100))
+    );
+    assert_eq!(versions(&yard), ["2", "2", "2", "2"]);
+    assert!(fewest >= 2, "{fewest}");
+    assert_eq!(yard.zones("asg"), "aabb");
+}
+
+#[test]
+fn a_cancelled_refresh_stops_and_one_that_skips_what_matches_goes_on_from_there() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (4, 4, 4), json!({}));
+    yard.serving(MINUTE, "asg", 4);
+    new_version(&yard);
+    let preferences = json!({ "InstanceWarmup": 60, "SkipMatching": true });
+    let start = json!({ "AutoScalingGroupName": "asg", "Preferences": preferences });
+    yard.scaling("StartInstanceRefresh", start.clone());
+    yard.pass(Duration::from_secs(90));
+    yard.scaling("CancelInstanceRefresh", json!({ "AutoScalingGroupName": "asg" }));
+    yard.pass(MINUTE * 5);
+    assert_eq!(refresh(&yard)["Status"], "Cancelled");
+    let new = versions(&yard).iter().filter(|version| *version == "2").count();
+    assert!((1..4).contains(&new), "{new}");
+    yard.scaling("StartInstanceRefresh", start);
+    yard.pass(Duration::from_secs(1));
+    assert_eq!(refresh(&yard)["InstancesToUpdate"].as_u64(), Some(3 - new as u64), "one of the old is taken at once");
+    yard.pass(MINUTE * 10);
+    assert_eq!(versions(&yard), ["2", "2", "2", "2"]);
+}
