@@ -21,6 +21,9 @@ use zonal_wire::{Api, AwsError, Structure, Time};
 /// How often every key of every controller is looked at, whether or not anything changed.
 const FULL_PASS: Duration = Duration::from_secs(300);
 
+/// After how long something that the world could not do is asked for again.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// Tells the time: the wall's, a faster one, or a virtual one.
 pub trait Clock: Send + std::marker::Sync {
     /// Now.
@@ -262,7 +265,7 @@ impl Cloud {
     pub fn report(&self, report: &Report) {
         if let Report::Failed { id, reason } = report {
             tracing::warn!("the world could not: {id}: {reason}");
-            lock(&self.asked).retain(|(_, asked), _| asked != id);
+            self.ask_again(id);
         }
         let taken = self.write(&Scope::new("", ""), Caller::Service("world"), "report", |tx| {
             for service in &self.core.services {
@@ -273,6 +276,13 @@ impl Cloud {
         if let Err(error) = taken {
             tracing::error!("a report was lost: {error}");
         }
+    }
+
+    /// Forgets that something was asked, and has all be asked for again after a pause: what was done already is dropped on the way.
+    fn ask_again(&self, id: &str) {
+        lock(&self.asked).retain(|(_, asked), _| asked != id);
+        let mut next = lock(&self.next_pass);
+        *next = (*next).min(self.clock.now() + AGAIN);
     }
 
     /// Runs every job that is due.
