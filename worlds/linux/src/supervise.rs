@@ -3,6 +3,8 @@
 use crate::error::{Act, Error, Result};
 use crate::sandbox::cgroup::Hierarchy;
 use crate::warden::holding;
+use crate::warden::link::Link;
+use crate::warden::request::{Reply, Request};
 use crate::world::Config;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use zonal_substrate::SandboxState;
 
 /// The subcommands of the running program that start each process; [`run`] understands them.
 pub const SUBCOMMANDS: [&str; 3] = ["warden", "holder", "plane"];
@@ -41,6 +44,8 @@ pub struct Processes {
     config: Config,
     warden: Option<Child>,
     plane: Option<Child>,
+    /// The holder whose namespaces the plane's sockets are in.
+    holder: Option<i32>,
 }
 
 impl Processes {
@@ -59,7 +64,10 @@ impl Processes {
         fs::create_dir_all(&plane).act("make", plane.display())?;
         fs::set_permissions(&plane, Permissions::from_mode(0o700)).act("set mode of", plane.display())?;
         chown(&plane, Some(config.owner.0), Some(config.owner.1)).act("give away", plane.display())?;
-        let mut processes = Self { config: config.clone(), warden: None, plane: None };
+        // What an earlier supervisor, killed, left running would be in the way of its successor.
+        end(config, "warden");
+        end(config, "plane");
+        let mut processes = Self { config: config.clone(), warden: None, plane: None, holder: None };
         processes.keep()?;
         processes.await_socket(&config.warden_socket())?;
         processes.await_socket(&config.plane_socket())?;
@@ -75,6 +83,15 @@ impl Processes {
         if dead(&mut self.warden) {
             self.warden = Some(spawn(&self.config, "warden", None)?);
         }
+        let holder = holding::find(&self.config);
+        if let (Some(plane), Some(before), Some(now)) = (&mut self.plane, self.holder, holder)
+            && before != now
+        {
+            // The network is another; the plane's sockets are in the one that has gone.
+            let _ = plane.kill();
+            let _ = plane.wait();
+        }
+        self.holder = holder.or(self.holder);
         if dead(&mut self.plane) {
             self.plane = Some(spawn(&self.config, "plane", Some(self.config.owner))?);
         }
@@ -122,7 +139,42 @@ fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>) -> Result
         // The standard library leaves the supplementary groups behind too.
         command.uid(user).gid(group);
     }
-    command.spawn().act("start the", subcommand)
+    let child = command.spawn().act("start the", subcommand)?;
+    let pid = child.id().cast_signed();
+    let path = config.directory.join(format!("{subcommand}.pid"));
+    fs::write(&path, format!("{pid} {}", holding::start_time(pid).unwrap_or_default())).act("write", path.display())?;
+    Ok(child)
+}
+
+/// Ends a warden or plane that nobody keeps any more.
+fn end(config: &Config, subcommand: &str) {
+    let path = config.directory.join(format!("{subcommand}.pid"));
+    let Some(pid) = holding::read_pid(&path) else { return };
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while holding::read_pid(&path).is_some() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = fs::remove_file(&path);
+}
+
+/// Has every instance shut down in its own way, for as long as that may take; who does not is killed with the rest.
+fn stop_instances(config: &Config) {
+    let link = Link::new(&config.warden_socket(), Duration::ZERO);
+    let running = || match link.ask(&Request::Inventory, &[]) {
+        Ok((Reply::Inventory(inventory), _)) => {
+            let up = inventory.sandboxes.into_iter().filter(|(_, (_, state))| !matches!(state, SandboxState::Stopped(_)));
+            up.map(|(id, (generation, _))| (id, generation)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (id, generation) in running() {
+        let _ = link.ask(&Request::StopSandbox { id, generation, force: false }, &[]);
+    }
+    let deadline = Instant::now() + Duration::from_secs(7);
+    while !running().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Ends a world: every instance is stopped, network and processes go; disks and images stay. Works whatever was killed before.
@@ -130,6 +182,14 @@ fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>) -> Result
 /// # Errors
 /// When something of it can't be ended.
 pub fn down(config: &Config) -> Result<()> {
+    stop_instances(config);
+    end_at_once(config)
+}
+
+/// Ends whatever there is of a world, now.
+fn end_at_once(config: &Config) -> Result<()> {
+    end(config, "warden");
+    end(config, "plane");
     if let Some(pid) = holding::find(config) {
         // Its sandboxes die with it, and the mount namespace that pins everything.
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -159,7 +219,7 @@ pub fn down(config: &Config) -> Result<()> {
 /// # Errors
 /// When something of it can't be ended or removed.
 pub fn purge(config: &Config) -> Result<()> {
-    down(config)?;
+    end_at_once(config)?;
     match fs::remove_dir_all(&config.directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("remove", config.directory.display()),
         _ => Ok(()),

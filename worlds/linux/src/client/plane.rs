@@ -42,7 +42,7 @@ fn run(socket: &Path, changes: &Receiver<(String, Option<Duty>)>, tell: &Arc<Lis
     // When everything is to be said at once, so that the plane drops the rest.
     let mut whole = Some(Instant::now() + GRACE);
     loop {
-        let change = match changes.recv_timeout(Duration::from_millis(50)) {
+        let change = match changes.recv_timeout(Duration::from_millis(if stream.is_some() { 200 } else { 50 })) {
             Ok(change) => Some(change),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,

@@ -53,8 +53,15 @@ fn prepare(config: &Config) -> Result<()> {
     mount(nothing, &run, nothing, MsFlags::MS_PRIVATE, nothing).act("make private", run.display())?;
     // A copy of our own, so that a program built anew or removed does not change what sandboxes run.
     let (program, guest) = (std::env::current_exe().act("find", "our own program")?, config.directory.join("guest"));
-    let _ = fs::remove_file(&guest);
-    fs::copy(&program, &guest).act("copy", program.display())?;
+    let look = |path: &std::path::Path| fs::metadata(path).and_then(|m| Ok((m.len(), m.modified()?)));
+    if look(&guest).ok() != look(&program).ok() {
+        let _ = fs::remove_file(&guest);
+        fs::copy(&program, &guest).act("copy", program.display())?;
+        // The same time marks the same program.
+        let made = look(&program).act("look at", program.display())?.1;
+        let copy = fs::File::options().write(true).open(&guest).act("open", guest.display())?;
+        copy.set_times(fs::FileTimes::new().set_modified(made)).act("set time of", guest.display())?;
+    }
     for directory in [config.namespaces(), config.facts(), config.mounts()] {
         fs::create_dir_all(&directory).act("make", directory.display())?;
     }

@@ -20,9 +20,14 @@ use zonal_dns::shell::{DnsServer, Options, ZoneStore};
 use zonal_metadata::shell::MetadataServer;
 use zonal_metadata::token::Secret;
 
+/// How often a duty is tried again before it is left at that.
+const MOST_TRIES: u32 = 600;
+
 /// Everything that runs.
 pub(super) struct Duties {
     told: BTreeMap<String, Duty>,
+    /// Those of them that could not be taken up: what they need may come.
+    failing: BTreeMap<String, u32>,
     doors: BTreeMap<String, Opened>,
     resolvers: BTreeMap<String, DnsServer>,
     metadata: BTreeMap<String, MetadataServer>,
@@ -69,6 +74,7 @@ impl Duties {
         });
         Ok(Self {
             told: BTreeMap::new(),
+            failing: BTreeMap::new(),
             doors: BTreeMap::new(),
             resolvers: BTreeMap::new(),
             metadata: BTreeMap::new(),
@@ -100,6 +106,7 @@ impl Duties {
     /// Takes up all of these and drops all else.
     pub(super) async fn all(&mut self, all: Vec<(String, Duty)>) {
         let all: BTreeMap<String, Duty> = all.into_iter().collect();
+        self.failing.clear();
         let over: Vec<String> = self.told.keys().filter(|key| !all.contains_key(*key)).cloned().collect();
         for key in over {
             self.drop_one(&key);
@@ -114,11 +121,47 @@ impl Duties {
         if self.told.get(&key) == Some(&duty) && !matches!(duty, Duty::Door(_)) {
             return;
         }
-        if let Err(reason) = self.take_up(&key, &duty).await {
-            tracing::warn!(key, reason, "a duty could not be taken up");
-            let _ = self.reports.send(Hear::Failed { key: key.clone(), reason });
+        match self.take_up(&key, &duty).await {
+            Ok(()) => drop(self.failing.remove(&key)),
+            Err(reason) => {
+                tracing::warn!(key, reason, "a duty could not be taken up");
+                self.failing.insert(key.clone(), 0);
+                let _ = self.reports.send(Hear::Failed { key: key.clone(), reason });
+            }
         }
         self.told.insert(key, duty);
+    }
+
+    /// A balancer could not listen somewhere.
+    pub(super) fn has_failed(&mut self, balancer: &str) {
+        self.failing.entry(format!("balancer:{balancer}")).or_default();
+    }
+
+    /// Tries once more what could not be taken up.
+    pub(super) async fn again(&mut self) {
+        for (key, tried) in std::mem::take(&mut self.failing) {
+            let Some(duty) = self.told.get(&key).cloned() else { continue };
+            if let Duty::Balancer(config) = &duty {
+                if !self.has_places(&config.nodes).await {
+                    self.failing.insert(key, tried);
+                    continue;
+                }
+                // It would refuse the same revision.
+                self.balancer.remove(&config.id);
+            }
+            if self.take_up(&key, &duty).await.is_err() && tried < MOST_TRIES {
+                self.failing.insert(key, tried + 1);
+            }
+        }
+    }
+
+    /// Whether all nodes of a balancer have their interfaces: until then, starting it anew would only disturb the others.
+    async fn has_places(&self, nodes: &[Node]) -> bool {
+        let (link, nodes) = (Arc::clone(self.stocks.link()), nodes.to_vec());
+        let looked = tokio::task::spawn_blocking(move || {
+            nodes.iter().all(|node| link.sockets(&Place::Interface(node.interface.clone()), Kind::Tcp, 0).is_ok())
+        });
+        looked.await.unwrap_or(false)
     }
 
     async fn take_up(&mut self, key: &str, duty: &Duty) -> std::result::Result<(), String> {
@@ -183,6 +226,7 @@ impl Duties {
 
     /// Ends a duty.
     pub(super) fn drop_one(&mut self, key: &str) {
+        self.failing.remove(key);
         match self.told.remove(key) {
             Some(Duty::Balancer(config)) => {
                 self.balancer.remove(&config.id);

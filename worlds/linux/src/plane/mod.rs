@@ -23,6 +23,8 @@ use tokio::sync::{Mutex, broadcast};
 
 /// How often balancers' counts are told.
 const METRICS_EVERY: Duration = Duration::from_millis(500);
+/// How often is tried again what could not be taken up.
+const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// The longest message.
 const LONGEST: usize = 64 << 20;
 
@@ -49,13 +51,27 @@ async fn run(config: &Config) -> Result<()> {
     duties.all(read(&kept)).await;
     egress::start(config, duties.stocks());
     let duties = Arc::new(Mutex::new(duties));
+    let retried = Arc::clone(&duties);
+    let mut failures = reports.subscribe();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RETRY_EVERY).await;
+            let mut duties = retried.lock().await;
+            while let Ok(heard) = failures.try_recv() {
+                if let Hear::Failed { key, .. } = heard {
+                    duties.has_failed(&key);
+                }
+            }
+            duties.again().await;
+        }
+    });
     let metrics = Arc::clone(&duties);
     let counted = reports.clone();
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(METRICS_EVERY).await;
-            // Counts are kept until somebody hears them.
-            if counted.receiver_count() > 0 {
+            // Counts are kept until somebody hears them: one who always does is the retrying above.
+            if counted.receiver_count() > 1 {
                 let reports = metrics.lock().await.metrics();
                 if !reports.is_empty() {
                     let _ = counted.send(Hear::Metrics(reports));

@@ -20,7 +20,12 @@ pub(super) struct HolderLink(UnixStream);
 
 /// The holder of a world, if it lives: its process id.
 pub(crate) fn find(config: &Config) -> Option<i32> {
-    let text = fs::read_to_string(config.directory.join("holder.pid")).ok()?;
+    read_pid(&config.directory.join("holder.pid"))
+}
+
+/// The process that a file names by number and start time, if it still lives.
+pub(crate) fn read_pid(path: &std::path::Path) -> Option<i32> {
+    let text = fs::read_to_string(path).ok()?;
     let (pid, started) = text.trim().split_once(' ')?;
     let pid = pid.parse().ok()?;
     (start_time(pid)? == started).then_some(pid)

@@ -9,6 +9,8 @@ use zonal_substrate::*;
 pub const TESTS: &[Test] = &[
     ("instances_outlive_warden_plane_and_daemon", instances_outlive_warden_plane_and_daemon),
     ("a_world_whose_holder_was_killed_comes_up_again_from_its_disks", a_world_whose_holder_was_killed_comes_up_again),
+    ("what_a_killed_supervisor_left_running_is_replaced", what_a_killed_supervisor_left_running_is_replaced),
+    ("down_ends_the_world_and_keeps_its_disks", down_ends_the_world_and_keeps_its_disks),
     ("a_purge_leaves_nothing_even_after_everything_was_killed", a_purge_leaves_nothing_even_after_everything_was_killed),
 ];
 
@@ -83,6 +85,55 @@ fn a_world_whose_holder_was_killed_comes_up_again() {
         matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
     });
     assert_eq!(world.run("a", "cat /srv/kept; ls /srv"), "kept\nindex.html\nkept\n");
+    world.run("a", "cd /srv; nohup python3 -m http.server 80 >/dev/null 2>&1 &");
+    until("the door into the new network", || {
+        world.processes.as_mut().unwrap().keep().unwrap();
+        answers(world.public(10), 80)
+    });
+}
+
+fn what_a_killed_supervisor_left_running_is_replaced() {
+    let mut world = Fixture::new();
+    world.ask(simple());
+    world.instance(&web(&world));
+    until("an answer", || answers(world.public(10), 80));
+    // As if killed: nobody ends its children.
+    let old = world.processes.take().unwrap();
+    let ids = old.ids();
+    std::mem::forget(old);
+    world.processes = Some(supervise::Processes::start(&world.config).unwrap());
+    for pid in ids.into_iter().flatten() {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+    until("an answer again", || answers(world.public(10), 80));
+    assert_eq!(world.world().inventory().sandboxes["i-a"].0, 1);
+}
+
+fn down_ends_the_world_and_keeps_its_disks() {
+    let mut world = Fixture::new();
+    world.ask(simple());
+    let a = web(&world);
+    world.instance(&a);
+    world.run("a", "trap : TERM; echo kept >/srv/kept");
+    world.world = None;
+    supervise::down(&world.config).unwrap();
+    world.processes.take().unwrap().stop();
+    assert!(answers(world.public(10), 80).is_none());
+    assert!(world.config.directory.join("disks/i-a/record.json").exists());
+    world.processes = Some(supervise::Processes::start(&world.config).unwrap());
+    world.connect();
+    let inventory = world.world().inventory();
+    assert!(matches!(inventory.sandboxes["i-a"], (1, SandboxState::Stopped(StopCause::Died(_)))), "{inventory:?}");
+    world.ask(simple());
+    world.ask(vec![
+        Ask::PutInterface(a.interface()),
+        Ask::StartSandbox(Box::new(Instance { generation: 2, ..a }.sandbox())),
+    ]);
+    world.hear("the second start", |report| {
+        matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
+    });
+    assert_eq!(world.run("a", "cat /srv/kept"), "kept\n");
 }
 
 /// All that a world could leave behind, found by its directory's path or its control group.
