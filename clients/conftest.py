@@ -76,7 +76,7 @@ class World:
             raise
 
     def answers(self):
-        if self.process.poll() is not None:
+        if self.process.poll():
             self.log.seek(0)
             raise AssertionError(f"zonal up ended with {self.process.returncode}: {self.log.read()}")
         try:

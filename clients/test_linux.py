@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 
 import pytest
 
-from conftest import ROOT, Account, World, wait_for
+from conftest import ROOT, Account, World, program, wait_for
+from test_survival import processes
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the real world needs root")
 
@@ -162,3 +164,24 @@ def test_nothing_is_left_of_a_purged_world():
     assert world.home not in mounts
     running = subprocess.run(["pgrep", "--full", world.home], capture_output=True, text=True).stdout
     assert running == ""
+
+
+def test_traffic_goes_on_while_the_control_plane_is_dead():
+    with a_world("--range", "19", "--detach") as world:
+        account = Account(world)
+        vpc, _ = account.default_subnets()
+        (instance,) = account.launch(UserData=SERVER, SecurityGroupIds=[open_group(account, vpc)])
+        shown = account.instance(instance)
+        url = f"http://{shown['PublicIpAddress']}/"
+        answers(url)
+        running = processes(world.home)
+        for role in ("supervise", "daemon"):
+            os.kill(running[role], signal.SIGKILL)
+        wait_for("no API", lambda: curl(world.endpoint + "/_zonal/health", seconds=1)[0] == 0)
+        assert {curl(url)[0] for _ in range(50)} == {200}
+        done = subprocess.run([program(), "up", "--detach", "--home", world.home, "--world", "linux", "--range", "19", "--port",
+                               str(world.port), "--dns-port", str(world.dns_port)], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        adopted = account.instance(instance)
+        assert adopted["State"]["Name"] == "running" and adopted["LaunchTime"] == shown["LaunchTime"]
+        answers(url)
