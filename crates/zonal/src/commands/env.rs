@@ -37,7 +37,7 @@ pub fn run(arguments: &EnvArguments) -> Result<(), CommandError> {
 }
 
 /// The `bin` of the Python environment that set-up made beside the program's source.
-fn venv() -> Option<std::path::PathBuf> {
+pub(super) fn venv() -> Option<std::path::PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().map(|directory| directory.join(".venv/bin")).find(|bin| bin.join("aws").exists())
 }

@@ -3,10 +3,13 @@
 pub mod api;
 mod break_;
 mod coverage;
+mod deploy;
+mod doctor;
 pub mod down;
 mod env;
 mod inspect;
 mod run_daemon;
+mod ssh;
 mod status;
 pub mod up;
 
@@ -49,6 +52,11 @@ enum Command {
     /// Print the environment that AWS clients need
     #[command(after_help = "Example:\n  eval \"$(zonal env)\" && aws ec2 describe-instances")]
     Env(env::EnvArguments),
+    /// What this machine can run, and what to do where it can't
+    Doctor(doctor::DoctorArguments),
+    /// Create or update a stack from a template, and watch it
+    #[command(after_help = "Examples:\n  zonal deploy cases/whatsthetime/phase-5.yaml\n  zonal deploy web.yaml --stack shop --parameter Size=t3.small")]
+    Deploy(deploy::DeployArguments),
     /// Break something on purpose
     #[command(after_help = "Examples:\n  zonal break instance i-0123456789abcdef0\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a")]
     Break(break_::BreakArguments),
@@ -57,6 +65,9 @@ enum Command {
     Lab(crate::lab::LabArguments),
     /// An instance's console output
     Logs(inspect::LogsArguments),
+    /// A shell in an instance, or one command
+    #[command(after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh i-0123456789abcdef0 -- systemctl status")]
+    Ssh(ssh::SshArguments),
     /// Print what is implemented, as Markdown
     Coverage,
     /// Run the control plane of a world (started by `up`)
@@ -69,14 +80,25 @@ enum Command {
 
 /// Runs a command; its exit code.
 pub fn run(arguments: Arguments) -> ExitCode {
+    // Whoever reads our output may have had enough (`zonal coverage | head`): that is an end, and no failure to tell of.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout: Broken pipe")) {
+            std::process::exit(0);
+        }
+        tell(panic);
+    }));
     match arguments.command {
         Command::Up(arguments) => up::run(&arguments),
         Command::Down(arguments) => exit(down::run(&arguments)),
         Command::Status(arguments) => exit(status::run(&arguments)),
         Command::Env(arguments) => exit(env::run(&arguments)),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Deploy(arguments) => exit(deploy::run(&arguments)),
         Command::Break(arguments) => exit(break_::run(&arguments)),
         Command::Lab(arguments) => crate::lab::run(&arguments),
         Command::Logs(arguments) => exit(inspect::logs(&arguments)),
+        Command::Ssh(arguments) => ssh::run(&arguments),
         Command::Coverage => exit(coverage::run()),
         Command::Daemon(arguments) => exit(run_daemon::daemon(&arguments)),
         Command::Supervise(arguments) => exit(run_daemon::supervise(&arguments)),

@@ -1,6 +1,6 @@
 //! `zonal up`.
 
-use crate::commands::{CommandError, Where, api, run_daemon};
+use crate::commands::{CommandError, Where, api, doctor, run_daemon};
 use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::{Args, ValueEnum};
 use std::fs::File;
@@ -87,11 +87,21 @@ pub fn run(arguments: &UpArguments) -> ExitCode {
     let settings = arguments.settings();
     if settings.world == WorldKind::Linux && !settings::is_root() {
         eprintln!(
-            "zonal: the real world needs root here: run `sudo zonal up …`.\n       `zonal up --world sim` needs no privileges; all that it shows is modelled."
+            "zonal: the real world needs root here: run `sudo zonal up …`. `zonal doctor` looks at everything else that it needs.\n       `zonal up --world sim` needs no privileges; all that it shows is modelled."
         );
         return ExitCode::from(CANNOT);
     }
-    super::exit(if arguments.detach { detached(&settings) } else { foreground(&settings) })
+    let ran = if arguments.detach { detached(&settings) } else { foreground(&settings) };
+    // Looked at only now: it takes longer than a start does.
+    let missing = if ran.is_err() && settings.world == WorldKind::Linux { doctor::missing() } else { Vec::new() };
+    let code = super::exit(ran);
+    if missing.is_empty() {
+        return code;
+    }
+    eprintln!("The real world can't run here:");
+    missing.iter().for_each(|line| eprintln!("  {line}"));
+    eprintln!("`zonal up --world sim` needs none of this; all that it shows is modelled.");
+    ExitCode::from(CANNOT)
 }
 
 fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
