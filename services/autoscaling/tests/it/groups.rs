@@ -1,6 +1,6 @@
 //! Groups keep their size, heal, and are even over their zones.
 
-use crate::yard::{Yard, items};
+use crate::yard::{START, Yard, items};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -284,6 +284,63 @@ fn detached_and_standing_by_instances_go_on_and_are_made_up_for() {
     yard.scaling("AttachInstances", json!({ "AutoScalingGroupName": "asg", "InstanceIds": [ids[0]] }));
     yard.serving(MINUTE, "asg", 3);
     assert_eq!(yard.described("asg")["DesiredCapacity"], 3);
+}
+
+#[test]
+fn after_a_restart_a_group_is_as_it_was_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let described = |yard: &Yard| {
+        let name = json!({ "AutoScalingGroupName": "asg" });
+        [
+            "DescribePolicies",
+            "DescribeLifecycleHooks",
+            "DescribeScheduledActions",
+            "DescribeInstanceRefreshes",
+            "DescribeScalingActivities",
+        ]
+        .map(|operation| yard.scaling(operation, name.clone()))
+    };
+    let (group, rest) = {
+        let yard = Yard::open(START, Some(&path));
+        let image = yard.call("ec2", "DescribeImages", json!({ "Owners": ["amazon"] }))["Images"][0]["ImageId"].clone();
+        let data = json!({ "ImageId": image, "InstanceType": "t3.micro" });
+        yard.call("ec2", "CreateLaunchTemplate", json!({ "LaunchTemplateName": "web", "LaunchTemplateData": data }));
+        yard.group(
+            "asg",
+            "ab",
+            (2, 2, 4),
+            json!({ "Tags": [{ "Key": "a", "Value": "b", "PropagateAtLaunch": true }] }),
+        );
+        yard.serving(MINUTE, "asg", 2);
+        let name = |more: Value| {
+            let mut input = json!({ "AutoScalingGroupName": "asg" });
+            input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+            input
+        };
+        yard.scaling("SuspendProcesses", name(json!({ "ScalingProcesses": ["AZRebalance"] })));
+        yard.scaling("EnableMetricsCollection", name(json!({ "Granularity": "1Minute" })));
+        yard.scaling(
+            "PutScalingPolicy",
+            name(json!({ "PolicyName": "more", "AdjustmentType": "ExactCapacity", "ScalingAdjustment": 3 })),
+        );
+        yard.scaling(
+            "PutLifecycleHook",
+            name(json!({ "LifecycleHookName": "h", "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING" })),
+        );
+        yard.scaling(
+            "PutScheduledUpdateGroupAction",
+            name(json!({ "ScheduledActionName": "s", "Recurrence": "0 9 * * *", "MinSize": 3 })),
+        );
+        yard.scaling("StartInstanceRefresh", name(json!({ "Preferences": { "SkipMatching": true } })));
+        yard.pass(MINUTE);
+        (yard.described("asg"), described(&yard))
+    };
+    let again = Yard::open(START + 300, Some(&path));
+    assert_eq!(again.described("asg"), group);
+    assert_eq!(described(&again), rest);
+    again.scaling("ExecutePolicy", json!({ "AutoScalingGroupName": "asg", "PolicyName": "more" }));
+    again.serving(MINUTE, "asg", 3);
 }
 
 #[test]

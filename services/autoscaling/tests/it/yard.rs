@@ -1,6 +1,7 @@
 //! A region of its own for each test: services over a virtual world, and a clock that jumps from event to event.
 
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use zonal_sim::{Costs, Sim};
 use zonal_wire::{AwsError, Time};
 
 /// 2026-11-24T16:00:00Z
-const START: i64 = 1_795_536_000;
+pub const START: i64 = 1_795_536_000;
 
 struct Virtual(AtomicI64);
 
@@ -30,26 +31,28 @@ pub struct Yard {
 impl Yard {
     /// An empty region, with a template `web` to launch from.
     pub fn new() -> Self {
-        let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
-        let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
+        let yard = Self::open(START, None);
+        let image = yard.call("ec2", "DescribeImages", json!({ "Owners": ["amazon"] }));
+        let data = json!({ "ImageId": image["Images"][0]["ImageId"], "InstanceType": "t3.micro" });
+        yard.call("ec2", "CreateLaunchTemplate", json!({ "LaunchTemplateName": "web", "LaunchTemplateData": data }));
+        yard
+    }
+
+    /// The region whose state is in a file, or an empty one; in a world where nothing runs yet.
+    pub fn open(second: i64, path: Option<&Path>) -> Self {
+        let clock = Arc::new(Virtual(AtomicI64::new(second * 1_000_000)));
+        let sim = Arc::new(Sim::new(second * 1_000_000, Costs::default()));
         let services: Vec<Box<dyn Service>> = vec![
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
             Box::new(zonal_elbv2::Elbv2),
             Box::new(zonal_cloudwatch::CloudWatch),
             Box::new(zonal_autoscaling::AutoScaling),
         ];
-        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let path = path.map(ToOwned::to_owned);
+        let config = CloudConfig { path, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
         let cloud = Cloud::open(config, services, sim.clone(), clock.clone()).unwrap();
         cloud.start();
-        let yard = Self { cloud, sim, clock, scope: Scope::new("000000000000", "us-east-1") };
-        let data = json!({ "ImageId": "ami-0000000000000a123", "InstanceType": "t3.micro" });
-        let image = yard.call("ec2", "DescribeImages", json!({ "Owners": ["amazon"] }));
-        let data = match image["Images"][0]["ImageId"].as_str() {
-            Some(id) => json!({ "ImageId": id, "InstanceType": "t3.micro" }),
-            None => data,
-        };
-        yard.call("ec2", "CreateLaunchTemplate", json!({ "LaunchTemplateName": "web", "LaunchTemplateData": data }));
-        yard
+        Self { cloud, sim, clock, scope: Scope::new("000000000000", "us-east-1") }
     }
 
     pub fn now(&self) -> Time {
