@@ -1,0 +1,146 @@
+//! Lives of instances.
+
+use crate::yard::{Yard, text};
+use serde_json::json;
+use std::time::Duration;
+use zonal_cloud::Scope;
+
+#[test]
+fn an_instance_is_pending_then_running_and_keeps_address_and_disk_over_stop_and_start() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    assert_eq!(yard.state(&id), "pending");
+    yard.settle();
+    assert_eq!(yard.state(&id), "running");
+    let before = yard.instance(&id);
+    yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
+    assert_eq!(yard.state(&id), "stopping");
+    yard.settle();
+    let stopped = yard.instance(&id);
+    assert_eq!(text(&stopped["State"]["Name"]), "stopped");
+    assert!(stopped.get("PublicIpAddress").is_none(), "an address given at launch goes with the stop");
+    yard.ok("ModifyInstanceAttribute", json!({ "InstanceId": id, "InstanceType": { "Value": "m5.large" } }));
+    yard.ok("StartInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    let after = yard.instance(&id);
+    assert_eq!(text(&after["State"]["Name"]), "running");
+    assert_eq!(text(&after["InstanceType"]), "m5.large");
+    assert_eq!(after["PrivateIpAddress"], before["PrivateIpAddress"]);
+    assert_eq!(after["BlockDeviceMappings"], before["BlockDeviceMappings"]);
+    assert_ne!(after["PublicIpAddress"], before["PublicIpAddress"], "the new launch address is another");
+}
+
+#[test]
+fn a_terminated_instance_is_shown_for_an_hour_and_its_interface_and_volume_are_gone() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let interface = text(&yard.instance(&id)["NetworkInterfaces"][0]["NetworkInterfaceId"]);
+    yard.ok("TerminateInstances", json!({ "InstanceIds": [id] }));
+    assert_eq!(yard.state(&id), "shutting-down");
+    yard.settle();
+    assert_eq!(yard.state(&id), "terminated");
+    yard.refused("DescribeNetworkInterfaces", json!({ "NetworkInterfaceIds": [interface] }), "InvalidNetworkInterfaceID.NotFound");
+    assert!(yard.ok("DescribeVolumes", json!({})).get("Volumes").is_none());
+    yard.pass(Duration::from_secs(3700));
+    yard.refused("DescribeInstances", json!({ "InstanceIds": [id] }), "InvalidInstanceID.NotFound");
+}
+
+#[test]
+fn the_type_of_a_running_instance_cannot_be_changed() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let input = json!({ "InstanceId": id, "InstanceType": { "Value": "m5.large" } });
+    yard.refused("ModifyInstanceAttribute", input, "IncorrectInstanceState");
+}
+
+#[test]
+fn a_crash_leaves_the_state_and_fails_the_checks_until_stop_and_start() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let anywhere = Scope::new("", "");
+    yard.cloud.act(&anywhere, "break", |tx| zonal_ec2::faults::crash_instance(tx, &id)).unwrap();
+    yard.settle();
+    assert_eq!(yard.state(&id), "running");
+    let status = |yard: &Yard| yard.ok("DescribeInstanceStatus", json!({ "InstanceIds": [id] }))["InstanceStatuses"][0].clone();
+    assert_eq!(status(&yard)["InstanceStatus"]["Status"], "impaired");
+    assert_eq!(status(&yard)["SystemStatus"]["Status"], "ok");
+    yard.pass(Duration::from_secs(600));
+    assert_eq!(status(&yard)["InstanceStatus"]["Status"], "impaired", "nobody mends it");
+    yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    yard.ok("StartInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    assert_eq!(status(&yard)["InstanceStatus"]["Status"], "ok");
+}
+
+#[test]
+fn a_cut_zone_kills_what_is_in_it_takes_nothing_new_and_comes_back_by_itself() {
+    let yard = Yard::new();
+    let inside = yard.run(json!({ "Placement": { "AvailabilityZone": "us-east-1a" } }));
+    let outside = yard.run(json!({ "Placement": { "AvailabilityZone": "us-east-1b" } }));
+    yard.settle();
+    let place = Scope::new("", "");
+    yard.cloud
+        .act(&place, "break", |tx| {
+            let until = tx.now + Duration::from_secs(60);
+            zonal_ec2::faults::set_zone(tx, "us-east-1a", true, Some(until));
+            Ok(())
+        })
+        .unwrap();
+    yard.settle();
+    let all = yard.ok("DescribeInstanceStatus", json!({}));
+    let system = |id: &str| {
+        let found = all["InstanceStatuses"].as_array().unwrap().iter().find(|status| status["InstanceId"] == id).unwrap();
+        text(&found["SystemStatus"]["Status"])
+    };
+    assert_eq!((system(&inside), system(&outside)), ("impaired".to_owned(), "ok".to_owned()));
+    let there = json!({
+        "ImageId": yard.image(), "InstanceType": "t2.micro", "MinCount": 1, "MaxCount": 1,
+        "Placement": { "AvailabilityZone": "us-east-1a" },
+    });
+    yard.refused("RunInstances", there.clone(), "InsufficientInstanceCapacity");
+    yard.pass(Duration::from_secs(61));
+    yard.ok("RunInstances", there);
+}
+
+#[test]
+fn a_protected_instance_is_not_terminated() {
+    let yard = Yard::new();
+    let id = yard.run(json!({ "DisableApiTermination": true }));
+    yard.refused("TerminateInstances", json!({ "InstanceIds": [id] }), "OperationNotPermitted");
+}
+
+#[test]
+fn a_template_fills_in_what_the_request_leaves_out() {
+    let yard = Yard::new();
+    let data = json!({
+        "ImageId": yard.image(), "InstanceType": "t3.micro",
+        "TagSpecifications": [{ "ResourceType": "instance", "Tags": [{ "Key": "from", "Value": "template" }] }],
+        "MetadataOptions": { "HttpTokens": "optional" },
+    });
+    yard.ok("CreateLaunchTemplate", json!({ "LaunchTemplateName": "web", "LaunchTemplateData": data }));
+    let ran = yard.ok(
+        "RunInstances",
+        json!({ "LaunchTemplate": { "LaunchTemplateName": "web" }, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1 }),
+    );
+    let instance = &ran["Instances"][0];
+    assert_eq!(instance["InstanceType"], "t3.small");
+    assert_eq!(instance["Tags"], json!([{ "Key": "from", "Value": "template" }]));
+    assert_eq!(instance["MetadataOptions"]["HttpTokens"], "optional");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_awss_words() {
+    let yard = Yard::new();
+    let said = yard.refused("DescribeInstances", json!({ "InstanceIds": ["i-0123456789abcdef0"] }), "InvalidInstanceID.NotFound");
+    assert_eq!(said, "The instance ID 'i-0123456789abcdef0' does not exist");
+    yard.refused("DescribeInstances", json!({ "InstanceIds": ["web"] }), "InvalidInstanceID.Malformed");
+    let wrong = json!({ "ImageId": yard.image(), "InstanceType": "t4g.micro", "MinCount": 1, "MaxCount": 1 });
+    yard.refused("RunInstances", wrong, "InvalidParameterValue");
+    yard.refused("RunInstances", json!({ "ImageId": "ami-1", "MinCount": 1, "MaxCount": 1 }), "InvalidAMIID.NotFound");
+    yard.run(json!({}));
+    yard.refused("DescribeInstances", json!({ "Filters": [{ "Name": "colour", "Values": ["red"] }] }), "InvalidParameterValue");
+}

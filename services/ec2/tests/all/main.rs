@@ -1,0 +1,6 @@
+//! EC2 over a virtual world: whole lives of networks and instances, and what the state promises.
+
+mod instances;
+mod networks;
+mod state;
+mod yard;

@@ -1,0 +1,116 @@
+//! VPCs and what is in them.
+
+use crate::yard::{Yard, text};
+use serde_json::json;
+use zonal_substrate::Ask;
+
+#[test]
+fn a_region_has_a_default_vpc_from_the_first_call_on() {
+    let yard = Yard::new();
+    let vpc = yard.ok("DescribeVpcs", json!({}))["Vpcs"][0].clone();
+    assert_eq!((text(&vpc["CidrBlock"]), &vpc["IsDefault"]), ("172.31.0.0/16".to_owned(), &json!(true)));
+    let subnets = yard.ok("DescribeSubnets", json!({}))["Subnets"].as_array().unwrap().len();
+    assert_eq!(subnets, 6, "one for each zone of us-east-1");
+    yard.refused("CreateDefaultVpc", json!({}), "DefaultVpcAlreadyExists");
+}
+
+#[test]
+fn a_vpc_that_holds_something_is_not_deleted_and_an_empty_one_is_with_all_it_came_with() {
+    let yard = Yard::new();
+    let vpc = text(&yard.ok("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16" }))["Vpc"]["VpcId"]);
+    let subnet = yard.ok("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.1.0/24" }));
+    yard.refused("DeleteVpc", json!({ "VpcId": vpc }), "DependencyViolation");
+    yard.ok("DeleteSubnet", json!({ "SubnetId": subnet["Subnet"]["SubnetId"] }));
+    yard.ok("DeleteVpc", json!({ "VpcId": vpc }));
+    yard.settle();
+    yard.refused("DescribeVpcs", json!({ "VpcIds": [vpc] }), "InvalidVpcID.NotFound");
+    let left = yard.ok("DescribeSecurityGroups", json!({ "Filters": [{ "Name": "vpc-id", "Values": [vpc] }] }));
+    assert!(left.get("SecurityGroups").is_none(), "{left}");
+}
+
+#[test]
+fn subnets_lie_inside_their_vpc_and_beside_each_other() {
+    let yard = Yard::new();
+    let vpc = text(&yard.ok("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16" }))["Vpc"]["VpcId"]);
+    yard.refused("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.1.0.0/24" }), "InvalidSubnet.Range");
+    let made = yard.ok("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.0/24", "AvailabilityZoneId": "use1-az3" }));
+    assert_eq!(made["Subnet"]["AvailabilityZone"], "us-east-1c");
+    assert_eq!(made["Subnet"]["AvailableIpAddressCount"], 251);
+    yard.refused("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.128/25" }), "InvalidSubnet.Conflict");
+}
+
+#[test]
+fn a_group_lets_everything_out_and_a_rule_is_given_once() {
+    let yard = Yard::new();
+    let group = text(&yard.ok("CreateSecurityGroup", json!({ "GroupName": "web", "Description": "d" }))["GroupId"]);
+    let web = json!({ "GroupId": group, "IpPermissions": [{
+        "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{ "CidrIp": "0.0.0.0/0" }] }] });
+    yard.ok("AuthorizeSecurityGroupIngress", web.clone());
+    let said = yard.refused("AuthorizeSecurityGroupIngress", web.clone(), "InvalidPermission.Duplicate");
+    assert_eq!(said, "the specified rule \"peer: 0.0.0.0/0, TCP, from port: 80, to port: 80, ALLOW\" already exists");
+    let shown = yard.ok("DescribeSecurityGroups", json!({ "GroupIds": [group] }))["SecurityGroups"][0].clone();
+    assert_eq!(shown["IpPermissionsEgress"][0]["IpProtocol"], "-1");
+    yard.ok("RevokeSecurityGroupIngress", web.clone());
+    yard.refused("RevokeSecurityGroupIngress", web, "InvalidPermission.NotFound");
+}
+
+#[test]
+fn a_group_in_use_is_not_deleted() {
+    let yard = Yard::new();
+    let group = text(&yard.ok("CreateSecurityGroup", json!({ "GroupName": "web", "Description": "d" }))["GroupId"]);
+    yard.run(json!({ "SecurityGroupIds": [group] }));
+    yard.refused("DeleteSecurityGroup", json!({ "GroupId": group }), "DependencyViolation");
+}
+
+#[test]
+fn a_route_through_a_detached_gateway_is_a_black_hole() {
+    let yard = Yard::new();
+    let vpc = text(&yard.ok("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16" }))["Vpc"]["VpcId"]);
+    let gateway = text(&yard.ok("CreateInternetGateway", json!({}))["InternetGateway"]["InternetGatewayId"]);
+    let table = text(&yard.ok("CreateRouteTable", json!({ "VpcId": vpc }))["RouteTable"]["RouteTableId"]);
+    let route = json!({ "RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway });
+    yard.refused("CreateRoute", route.clone(), "InvalidParameterValue");
+    yard.ok("AttachInternetGateway", json!({ "VpcId": vpc, "InternetGatewayId": gateway }));
+    yard.ok("CreateRoute", route);
+    let states = |yard: &Yard| {
+        let shown = yard.ok("DescribeRouteTables", json!({ "RouteTableIds": [table] }));
+        text(&shown["RouteTables"][0]["Routes"][1]["State"])
+    };
+    assert_eq!(states(&yard), "active");
+    yard.ok("DetachInternetGateway", json!({ "VpcId": vpc, "InternetGatewayId": gateway }));
+    assert_eq!(states(&yard), "blackhole");
+}
+
+#[test]
+fn an_elastic_address_moves_only_when_that_is_allowed() {
+    let yard = Yard::new();
+    let (one, two) = (yard.run(json!({})), yard.run(json!({})));
+    yard.settle();
+    let made = yard.ok("AllocateAddress", json!({ "Domain": "vpc" }));
+    let (allocation, ip) = (text(&made["AllocationId"]), text(&made["PublicIp"]));
+    assert!(ip.starts_with("127.100."), "{ip}");
+    yard.ok("AssociateAddress", json!({ "AllocationId": allocation, "InstanceId": one }));
+    assert_eq!(yard.instance(&one)["PublicIpAddress"], json!(ip));
+    let again = json!({ "AllocationId": allocation, "InstanceId": two });
+    yard.refused("AssociateAddress", again, "Resource.AlreadyAssociated");
+    yard.ok("AssociateAddress", json!({ "AllocationId": allocation, "InstanceId": two, "AllowReassociation": true }));
+    assert_eq!(yard.instance(&two)["PublicIpAddress"], json!(ip));
+    assert!(yard.instance(&one).get("PublicIpAddress").is_none());
+    yard.refused("ReleaseAddress", json!({ "AllocationId": allocation }), "InvalidIPAddress.InUse");
+    yard.ok("StopInstances", json!({ "InstanceIds": [two] }));
+    yard.settle();
+    assert_eq!(yard.instance(&two)["PublicIpAddress"], json!(ip), "an Elastic IP stays over a stop");
+}
+
+#[test]
+fn the_world_is_asked_for_a_group_once_however_often_it_is_looked_at() {
+    let yard = Yard::new();
+    yard.default_vpc();
+    yard.settle();
+    let asks = |yard: &Yard| yard.world.asks.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::PutGroup(_))).count();
+    let first = asks(&yard);
+    assert_eq!(first, 1);
+    yard.cloud.full_pass();
+    yard.settle();
+    assert_eq!(asks(&yard), first);
+}

@@ -1,0 +1,104 @@
+//! What the state promises: all or nothing, kept, once per token.
+
+use crate::yard::{Yard, text};
+use serde_json::json;
+use zonal_substrate::{Ask, Report};
+
+#[test]
+fn what_was_acknowledged_is_there_after_the_daemon_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.sqlite");
+    let yard = Yard::at(Some(path.clone()));
+    let id = yard.run(json!({}));
+    yard.ok("CreateTags", json!({ "Resources": [id], "Tags": [{ "Key": "Name", "Value": "kept" }] }));
+    // Nothing is closed in order: the process just ends.
+    std::mem::forget(yard);
+    let next = Yard::at(Some(path));
+    assert_eq!(next.instance(&id)["Tags"], json!([{ "Key": "Name", "Value": "kept" }]));
+    assert_eq!(next.state(&id), "pending");
+    next.settle();
+    assert_eq!(next.state(&id), "running", "what was not yet asked of the world is asked after the start");
+}
+
+#[test]
+fn a_refused_call_leaves_nothing() {
+    let yard = Yard::new();
+    let vpc = yard.default_vpc();
+    let revision = yard.cloud.revision();
+    // The second range is malformed: the first rule must not stay.
+    let group = yard.ok("DescribeSecurityGroups", json!({}))["SecurityGroups"][0]["GroupId"].clone();
+    let permissions = json!([{ "IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{ "CidrIp": "10.0.0.0/8" }, { "CidrIp": "x" }] }]);
+    yard.refused("AuthorizeSecurityGroupIngress", json!({ "GroupId": group, "IpPermissions": permissions }), "InvalidParameterValue");
+    yard.refused("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.0/24" }), "InvalidSubnet.Range");
+    assert_eq!(yard.cloud.revision(), revision);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_and_makes_nothing() {
+    let yard = Yard::new();
+    yard.default_vpc();
+    yard.refused("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16", "DryRun": true }), "DryRunOperation");
+    yard.refused("CreateVpc", json!({ "CidrBlock": "10.0.0.0/8", "DryRun": true }), "InvalidVpc.Range");
+    assert_eq!(yard.ok("DescribeVpcs", json!({}))["Vpcs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_token_makes_a_call_once_and_another_call_with_it_is_refused() {
+    let yard = Yard::new();
+    let input = json!({ "ImageId": yard.image(), "InstanceType": "t2.micro", "MinCount": 2, "MaxCount": 2, "ClientToken": "t" });
+    let first = yard.ok("RunInstances", input.clone());
+    let second = yard.ok("RunInstances", input.clone());
+    assert_eq!(first["ReservationId"], second["ReservationId"]);
+    let mut other = input;
+    other["MaxCount"] = json!(1);
+    other["MinCount"] = json!(1);
+    yard.refused("RunInstances", other, "IdempotentParameterMismatch");
+    let all = yard.ok("DescribeInstances", json!({}));
+    assert_eq!(all["Reservations"][0]["Instances"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn pages_put_together_are_the_whole() {
+    let yard = Yard::new();
+    for _ in 0..7 {
+        yard.run(json!({}));
+    }
+    let (mut seen, mut token) = (Vec::new(), None);
+    loop {
+        let mut input = json!({ "MaxResults": 5 });
+        if let Some(token) = token {
+            input["NextToken"] = token;
+        }
+        let page = yard.ok("DescribeInstances", input);
+        for reservation in page["Reservations"].as_array().unwrap() {
+            seen.push(text(&reservation["Instances"][0]["InstanceId"]));
+        }
+        match page.get("NextToken") {
+            Some(next) => token = Some(next.clone()),
+            None => break,
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 7);
+}
+
+#[test]
+fn what_the_world_could_not_do_is_asked_for_again() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let starts = |yard: &Yard| yard.world.asks.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::StartSandbox(_))).count();
+    assert_eq!(starts(&yard), 1);
+    yard.cloud.report(&Report::Failed { id, reason: "no room".into() });
+    yard.pass(std::time::Duration::from_secs(3));
+    assert_eq!(starts(&yard), 2);
+}
+
+#[test]
+fn tags_of_awss_own_are_refused() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.refused("CreateTags", json!({ "Resources": [id], "Tags": [{ "Key": "aws:x", "Value": "" }] }), "InvalidParameterValue");
+    yard.refused("CreateTags", json!({ "Resources": ["i-0123456789abcdef0"], "Tags": [] }), "InvalidInstanceID.NotFound");
+}
