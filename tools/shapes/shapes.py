@@ -36,6 +36,9 @@ LARGEST_ENUM = 64
 UNDOCUMENTED = {
     "AttachmentStatus": ["available"],  # of an internet gateway
     "NetworkInterfaceStatus": ["pending"],
+    # What a stack goes through, in its events.
+    "ResourceStatus": ["REVIEW_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+                       "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"],
 }
 
 

@@ -1,14 +1,11 @@
 //! Deletion: what is no longer wanted goes, each before what it needed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::Run;
+use super::run::{HELD, PATIENCE};
 use crate::model::{OperationKind, ResourceStatus, StackResource, StackStatus, Thing};
-use crate::types::Progress;
-
-/// How long a thing that something else holds is tried again.
-const HELD: Duration = Duration::from_secs(300);
+use crate::types::{Failure, Progress};
 
 /// Something to be deleted.
 struct Candidate {
@@ -112,7 +109,8 @@ impl Run<'_, '_> {
                 self.note(candidate, ResourceStatus::DeleteComplete, None);
                 return self.gone(candidate, ResourceStatus::DeleteComplete);
             }
-            Ok(Progress::Waiting) => return,
+            Ok(Progress::Waiting) if self.tx.now < began + PATIENCE => return,
+            Ok(Progress::Waiting) => Failure::overdue(),
             Ok(Progress::Held(_)) if self.tx.now < began + HELD => return,
             Ok(Progress::Held(failure)) | Err(failure) => failure,
         };

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use zonal_wire::Time;
 
 use super::Run;
+use super::run::PATIENCE;
 use crate::model::{OperationKind, Phase, ResourceStatus, Retain, StackResource, StackStatus, Thing, Work};
 use crate::template::{Policy, Resource, Template, TemplateError, graph};
 use crate::types::{self, Progress, schema};
@@ -80,7 +82,7 @@ impl Run<'_, '_> {
                 });
                 match result {
                     Ok(Progress::Done) => self.complete(logical_id, thing.id, thing.properties, thing.needs),
-                    Ok(Progress::Waiting | Progress::Held(_)) => {}
+                    Ok(Progress::Waiting | Progress::Held(_)) => self.wait(logical_id, resource.since),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
             }
@@ -93,10 +95,17 @@ impl Run<'_, '_> {
                 });
                 match result {
                     Ok((Progress::Done, id)) => self.complete(logical_id, id, to, needs),
-                    Ok((Progress::Waiting | Progress::Held(_), _)) => {}
+                    Ok((Progress::Waiting | Progress::Held(_), _)) => self.wait(logical_id, resource.since),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
             }
+        }
+    }
+
+    /// Waits on, unless it has taken too long.
+    fn wait(&mut self, logical_id: &str, since: Time) {
+        if self.tx.now >= since + PATIENCE {
+            self.fail(logical_id, &types::Failure::overdue());
         }
     }
 

@@ -16,6 +16,11 @@ use crate::model::{
 use crate::template::{Template, TemplateError};
 use crate::types::{self, Context, Failure};
 
+/// How long a resource may take to become ready, changed or gone.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1800);
+/// How long a thing that something else holds is tried to be deleted.
+pub(super) const HELD: Duration = Duration::from_secs(300);
+
 /// An operation under way, in memory for one pass.
 pub struct Run<'a, 't> {
     pub(super) tx: &'a mut Tx<'t>,
@@ -79,20 +84,21 @@ impl<'a, 't> Run<'a, 't> {
         }
     }
 
-    /// When a creation has taken too long, if that was asked for; else when a deletion held up is given up or tried again.
+    /// When patience ends with something that is waited for, if nothing changes before.
     fn deadline_of(&self) -> Option<Time> {
-        match self.operation.phase {
-            Phase::Forward => self.creation_deadline(),
-            Phase::Restore => None,
-            // What holds a thing may be something whose end no record tells.
-            Phase::Cleanup { .. } => Some(self.tx.now + Duration::from_secs(5)),
-        }
+        let working = self.resources.values().filter(|resource| resource.work != Work::Idle);
+        let working = working.map(|resource| resource.since + PATIENCE);
+        let things = self.resources.values().flat_map(|resource| {
+            resource.thing.iter().chain(&resource.before).chain(&resource.old).filter_map(|thing| thing.deleting)
+        });
+        let deleting = things.flat_map(|began| [began + HELD, began + PATIENCE]);
+        working.chain(deleting).chain(self.creation_deadline()).filter(|at| *at > self.tx.now).min()
     }
 
     /// When the creation has taken too long, if that was asked for.
     pub(super) fn creation_deadline(&self) -> Option<Time> {
         let minutes = u64::try_from(self.stack.timeout_minutes?).ok()?;
-        (self.operation.kind == OperationKind::Create)
+        (self.operation.kind == OperationKind::Create && self.operation.phase == Phase::Forward)
             .then(|| self.operation.started + Duration::from_secs(60 * minutes))
     }
 

@@ -56,8 +56,14 @@ pub fn create(
             (stack, false)
         }
     };
-    if tx.list::<ChangeSet>().any(|set| set.stack == stack.id && set.name == input.change_set_name) {
-        return Err(Error::AlreadyExists(format!("ChangeSet {} already exists", input.change_set_name)).into());
+    let same = tx.list::<ChangeSet>().find(|set| set.stack == stack.id && set.name == input.change_set_name).cloned();
+    if let Some(same) = same {
+        // One that has brought the stack where it is has done its work. `aws cloudformation deploy` names its change sets by
+        // the second, and a stack can be deployed twice in one here.
+        if stack.change_set.as_ref() != Some(&same.id) {
+            return Err(Error::AlreadyExists(format!("ChangeSet {} already exists", input.change_set_name)).into());
+        }
+        forget(tx, &same, true);
     }
     let request = Request {
         body: input.template_body.as_deref(),

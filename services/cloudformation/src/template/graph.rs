@@ -30,7 +30,7 @@ pub fn dependencies(
         let mut needed: BTreeSet<String> =
             resource.depends_on.iter().map(|(name, _)| name.clone()).filter(|name| exists(name)).collect();
         let values = resource.properties.iter().map(|(_, _, value)| value);
-        for value in values.chain(&resource.creation_policy).chain(&resource.update_policy) {
+        for value in values {
             collect(value, conditions, &mut |name, value| {
                 if !template.resources.contains_key(name) {
                     return Ok(());

@@ -49,10 +49,6 @@ pub struct Resource {
     pub deletion_policy: Policy,
     /// What a replacement does to the old one.
     pub update_replace_policy: Policy,
-    /// `CreationPolicy`.
-    pub creation_policy: Option<Expr>,
-    /// `UpdatePolicy`.
-    pub update_policy: Option<Expr>,
     /// `Metadata`, as written.
     pub metadata: Option<serde_json::Value>,
 }
@@ -288,8 +284,6 @@ impl Resource {
             condition: condition(node)?,
             deletion_policy: Policy::Delete,
             update_replace_policy: Policy::Delete,
-            creation_policy: None,
-            update_policy: None,
             metadata: node.get("Metadata").map(Node::to_json),
         };
         for member in members {
@@ -299,8 +293,11 @@ impl Resource {
                 "DependsOn" => resource.depends_on = depends_on(&member.value)?,
                 "DeletionPolicy" => resource.deletion_policy = policy(member)?,
                 "UpdateReplacePolicy" => resource.update_replace_policy = policy(member)?,
-                "CreationPolicy" => resource.creation_policy = Some(expr::value(&member.value)?),
-                "UpdatePolicy" => resource.update_policy = Some(expr::value(&member.value)?),
+                // Signals and rolling updates change what a step means: they are refused until they are done.
+                "CreationPolicy" | "UpdatePolicy" => {
+                    let message = format!("Template error: the resource attribute {} is not supported", member.key);
+                    return Err(TemplateError::at(member.at, message));
+                }
                 other => {
                     return Err(TemplateError::at(member.at, format!("Invalid template resource property '{other}'")));
                 }
@@ -309,10 +306,9 @@ impl Resource {
         Ok(resource)
     }
 
-    /// Calls `visit` with every value of its properties and policies, inner ones too.
+    /// Calls `visit` with every value of its properties, inner ones too.
     pub fn walk(&self, visit: &mut dyn FnMut(&Expr)) {
         self.properties.iter().for_each(|(_, _, value)| value.walk(visit));
-        self.creation_policy.iter().chain(&self.update_policy).for_each(|value| value.walk(visit));
     }
 }
 

@@ -39,6 +39,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// It took too long.
+    pub fn overdue() -> Self {
+        Failure::Unfit("Exceeded attempts to wait".to_owned())
+    }
+
     /// Whether the thing is not there.
     pub fn is_absence(&self) -> bool {
         match self {

@@ -97,6 +97,7 @@ fn an_update_that_needs_it_replaces_a_thing_and_deletes_the_old_one_last() {
             "Group UPDATE_IN_PROGRESS Requested update requires the creation of a new physical resource; hence creating one.",
             "Group UPDATE_IN_PROGRESS Resource creation Initiated",
             "Group UPDATE_COMPLETE",
+            "s UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
             "Group DELETE_IN_PROGRESS",
             "Group DELETE_COMPLETE",
             "s UPDATE_COMPLETE",

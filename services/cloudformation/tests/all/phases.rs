@@ -98,6 +98,7 @@ fn phase_2_is_an_update_of_phase_1_in_which_the_instance_keeps_itself_and_its_ad
             "case UPDATE_IN_PROGRESS User Initiated",
             "Instance UPDATE_IN_PROGRESS",
             "Instance UPDATE_COMPLETE",
+            "case UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
             "case UPDATE_COMPLETE",
         ]
     );

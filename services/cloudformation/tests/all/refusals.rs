@@ -95,3 +95,107 @@ fn a_secret_is_not_shown() {
     yard.until("s", "CREATE_COMPLETE");
     assert_eq!(yard.stack("s")["Parameters"][0]["ParameterValue"], "****");
 }
+
+/// A template of few and cheap things, to be spoilt.
+const WHOLE: &str = "
+Parameters:
+  Cidr: {Type: String, Default: 10.4.0.0/16}
+Conditions:
+  Small: !Equals [!Ref Cidr, 10.4.0.0/16]
+Resources:
+  Vpc:
+    Type: AWS::EC2::VPC
+    Properties:
+      CidrBlock: !Ref Cidr
+      Tags: [{Key: Name, Value: !Sub '${AWS::StackName}-vpc'}]
+  Subnet:
+    Type: AWS::EC2::Subnet
+    Properties:
+      VpcId: !Ref Vpc
+      CidrBlock: !Select [1, !Cidr [!GetAtt Vpc.CidrBlock, 4, 8]]
+      AvailabilityZone: !Select [0, !GetAZs '']
+  Web:
+    Type: AWS::EC2::SecurityGroup
+    Condition: Small
+    DependsOn: Subnet
+    Properties:
+      GroupDescription: web
+      VpcId: !Ref Vpc
+      SecurityGroupIngress:
+        - {IpProtocol: tcp, FromPort: 80, ToPort: 80, CidrIp: 0.0.0.0/0}
+  Table:
+    Type: AWS::EC2::RouteTable
+    Properties: {VpcId: !Ref Vpc}
+Outputs:
+  Vpc: {Value: !Ref Vpc, Export: {Name: !Join ['-', [a, !Ref AWS::StackName]]}}
+";
+
+/// One change to a text, by the numbers that chance gives: a character changed or dropped, a line dropped, doubled or moved in.
+fn spoilt(mut next: impl FnMut(usize) -> usize) -> String {
+    let mut text = WHOLE.to_owned();
+    for _ in 0..=next(2) {
+        let lines: Vec<&str> = text.lines().collect();
+        let line = next(lines.len());
+        let mut changed: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        match next(5) {
+            0 => drop(changed.remove(line)),
+            1 => changed.insert(line, lines[next(lines.len())].to_owned()),
+            2 => changed[line].insert(0, ' '),
+            kind => {
+                let chars: Vec<char> = lines[line].chars().collect();
+                if chars.is_empty() {
+                    continue;
+                }
+                let at = next(chars.len());
+                let with = ['x', ':', '!', '[', '}', '\'', '-', '0'][next(8)];
+                let own = |(index, c): (usize, &char)| match (index == at, kind) {
+                    (true, 3) => Some(with),
+                    (true, _) => None,
+                    (false, _) => Some(*c),
+                };
+                changed[line] = chars.iter().enumerate().filter_map(own).collect();
+            }
+        }
+        text = changed.join("\n");
+    }
+    text
+}
+
+#[test]
+fn a_thousand_spoilt_templates_are_refused_with_a_place_or_deployed_and_none_leaves_anything() {
+    let yard = Yard::new();
+    yard.call("ec2", "DescribeVpcs", json!({}));
+    let nothing = yard.belongings();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let (mut refused, mut placed, mut deployed) = (0, 0, 0);
+    for number in 0..1000 {
+        let template = spoilt(&mut next);
+        match yard.try_call("cloudformation", "CreateStack", json!({"StackName": "s", "TemplateBody": template})) {
+            Err(error) => {
+                assert_eq!((error.code.as_ref(), error.status), ("ValidationError", 400), "{error}\n{template}");
+                refused += 1;
+                placed += u32::from(error.message.contains("line "));
+            }
+            Ok(_) => {
+                while yard.status("s").ends_with("IN_PROGRESS") {
+                    yard.tick(yard.now() + std::time::Duration::from_secs(60));
+                }
+                let status = yard.status("s");
+                assert!(["CREATE_COMPLETE", "ROLLBACK_COMPLETE"].contains(&status.as_str()), "{status}\n{template}");
+                deployed += u32::from(status == "CREATE_COMPLETE");
+                yard.stacks("DeleteStack", json!({"StackName": "s"}));
+                yard.until("s", "");
+            }
+        }
+        assert_eq!(yard.belongings(), nothing, "template {number} left something behind:\n{template}");
+    }
+    assert!(
+        refused > 300 && deployed > 50,
+        "{refused} refused, {deployed} deployed: the spoiling no longer tells anything"
+    );
+    assert!(placed * 100 >= refused * 95, "only {placed} of {refused} refusals say where");
+}
