@@ -18,6 +18,8 @@ pub struct HostedZone {
     pub caller_reference: String,
     /// A comment.
     pub comment: Option<String>,
+    /// When it was made.
+    pub created: Time,
     /// Who sees it.
     pub audience: Audience,
     /// Its four name servers.

@@ -1,7 +1,7 @@
 //! Zones: each view of the DNS plane has the zones that it is to have, whole.
 //!
-//! Two public zones may have one name; only one can be the one that the domain is delegated to, and here that is the one whose id
-//! comes first. The key is a view and a name, as that is what the plane has one zone for.
+//! Two public zones may have one name; only one can be the one that the domain is delegated to, and here that is the older one, as
+//! where a domain's registration made its zone. The key is a view and a name, as that is what the plane has one zone for.
 
 use crate::model::{Change, ChangeStatus, Content, HostedZone, Policy, RecordSet, ZoneState};
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Controller for Zones {
             .filter(named)
             .map(|(scope, zone)| (scope.clone(), zone.clone()))
             .collect();
-        zones.sort_by(|a, b| a.1.id.cmp(&b.1.id));
+        zones.sort_by(|a, b| (a.1.created, &a.1.id).cmp(&(b.1.created, &b.1.id)));
 
         match zones.iter().find(|(_, zone)| zone.is_seen_in(view)) {
             Some((scope, zone)) => {

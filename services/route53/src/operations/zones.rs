@@ -49,6 +49,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateHostedZoneRequest) -> Result<Create
             name,
             caller_reference: input.caller_reference.clone(),
             comment: config.comment.clone(),
+            created: tx.now,
             audience,
             state: ZoneState::Live,
             served: BTreeSet::new(),

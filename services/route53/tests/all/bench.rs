@@ -1,6 +1,7 @@
 //! What stands around the service in these tests: an EC2 that knows two VPCs, and a world that keeps the zones it is asked for.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, read};
 use zonal_dns::config::Zone;
@@ -64,11 +65,13 @@ impl World for Names {
     }
 }
 
-struct Still;
+/// A second passes from each look to the next.
+#[derive(Default)]
+struct Ticks(AtomicI64);
 
-impl Clock for Still {
+impl Clock for Ticks {
     fn now(&self) -> Time {
-        Time::from_secs(1_000_000)
+        Time::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -83,7 +86,7 @@ impl Bench {
         let names = Arc::new(Names::default());
         let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
         let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Route53)];
-        let cloud = Cloud::open(config, services, names.clone(), Arc::new(Still)).unwrap();
+        let cloud = Cloud::open(config, services, names.clone(), Arc::new(Ticks::default())).unwrap();
         cloud.start();
         Self { cloud, names }
     }

@@ -2,7 +2,7 @@
 
 use crate::shapes::{Credentials, GetSessionTokenRequest, GetSessionTokenResponse};
 use std::time::Duration;
-use zonal_cloud::{Tx, ids};
+use zonal_cloud::{Caller, Tx, ids};
 use zonal_wire::AwsError;
 
 /// The root user's sessions last an hour at most.
@@ -20,6 +20,14 @@ pub fn session_token(tx: &mut Tx<'_>, input: &GetSessionTokenRequest) -> Result<
     let expiration = tx.now + Duration::from_secs(u64::from(asked.min(LONGEST)));
     let suffix = ids::alphanumeric(4, tx.chance());
     let access_key_id = format!("ASIA{}{suffix}", tx.scope.account);
+    if *Caller::account_of(&access_key_id) != *tx.scope.account {
+        // A key that stood for another account's resources would be worse than none.
+        let text = format!(
+            "Zonal issues no temporary keys for the account {}: use the account's id as the key",
+            tx.scope.account
+        );
+        return Err(AwsError::client("AccessDenied", text).status(403));
+    }
     Ok(GetSessionTokenResponse {
         credentials: Some(Credentials {
             access_key_id,

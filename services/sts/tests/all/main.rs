@@ -1,0 +1,83 @@
+//! Who callers are, as they see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
+use zonal_sts::Sts;
+use zonal_sts::shapes::*;
+use zonal_substrate::{Ask, Inventory, World};
+use zonal_wire::{AwsError, Operation, Time};
+
+struct Nothing;
+
+impl World for Nothing {
+    fn ask(&self, _: Vec<Ask>) {}
+
+    fn inventory(&self) -> Inventory {
+        Inventory::default()
+    }
+
+    fn console(&self, _: &str) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn describe(&self) -> &'static str {
+        "nothing"
+    }
+}
+
+const NOW: Time = Time::from_secs(1_000_000);
+
+impl Clock for Nothing {
+    fn now(&self) -> Time {
+        NOW
+    }
+}
+
+fn call<O: Operation>(access_key: &str, input: O::Input) -> Result<O::Output, AwsError> {
+    let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+    let services: Vec<Box<dyn Service>> = vec![Box::new(Sts)];
+    let cloud = Cloud::open(config, services, Arc::new(Nothing), Arc::new(Nothing)).unwrap();
+    let prepared = Prepared {
+        service: "sts",
+        operation: O::facts().name,
+        scope: Scope::new(Caller::account_of(access_key), "us-east-1"),
+        caller: Caller::User { access_key: access_key.into() },
+        input: Box::new(input),
+    };
+    let output = cloud.request(&prepared)?;
+    Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+}
+
+#[test]
+fn a_caller_is_the_root_user_of_the_account_that_the_key_names() {
+    for (key, account) in [("123456789012", "123456789012"), ("AKIAIOSFODNN7EXAMPLE", "000000000000")] {
+        let identity = call::<ops::GetCallerIdentity>(key, Default::default()).unwrap();
+        assert_eq!(identity.arn, Some(format!("arn:aws:iam::{account}:root")));
+        assert_eq!((identity.user_id.as_deref(), identity.account.as_deref()), (Some(account), Some(account)));
+    }
+}
+
+#[test]
+fn a_session_key_names_its_callers_account_or_is_not_issued() {
+    for key in ["test", "123456789012"] {
+        match call::<ops::GetSessionToken>(key, Default::default()) {
+            Ok(output) => {
+                let made = output.credentials.unwrap();
+                assert!(made.access_key_id.starts_with("ASIA") && made.access_key_id.len() == 20, "{made:?}");
+                assert_eq!(Caller::account_of(&made.access_key_id), Caller::account_of(key));
+                assert_eq!(made.expiration, NOW + Duration::from_secs(3600));
+                let input = GetAccessKeyInfoRequest { access_key_id: made.access_key_id };
+                let account = call::<ops::GetAccessKeyInfo>(key, input).unwrap().account;
+                assert_eq!(account.as_deref(), Some(Caller::account_of(key)));
+            }
+            Err(error) => assert_eq!((&*error.code, key), ("AccessDenied", "123456789012")),
+        }
+    }
+}
+
+#[test]
+fn roles_cannot_be_assumed_as_there_are_none() {
+    let error = call::<ops::AssumeRole>("test", Default::default()).unwrap_err();
+    assert_eq!(error.code, "InvalidAction");
+}
