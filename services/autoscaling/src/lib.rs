@@ -20,8 +20,8 @@ pub mod shapes;
 pub use errors::Error;
 
 use operations::{
-    activities as scaling_activities, capacity, create_group, execute, groups, hooks, instances, metrics, policies,
-    processes, refreshes, schedules, standby, tags, target_groups,
+    absent, activities as scaling_activities, capacity, create_group, execute, groups, hooks, instances, metrics,
+    policies, processes, refreshes, schedules, standby, tags, target_groups,
 };
 use shapes::ops;
 use std::time::Duration;
@@ -89,6 +89,10 @@ impl Service for AutoScaling {
             write::<ops::DeleteScheduledAction>(schedules::delete),
             write::<ops::BatchDeleteScheduledAction>(schedules::batch_delete),
             read::<ops::DescribeScheduledActions>(schedules::describe),
+            read::<ops::DescribeLaunchConfigurations>(absent::launch_configurations),
+            read::<ops::DescribeLoadBalancers>(absent::load_balancers),
+            read::<ops::DescribeWarmPool>(absent::warm_pool),
+            read::<ops::DescribeNotificationConfigurations>(absent::notifications),
             write::<ops::StartInstanceRefresh>(refreshes::start),
             write::<ops::CancelInstanceRefresh>(refreshes::cancel),
             read::<ops::DescribeInstanceRefreshes>(refreshes::describe),

@@ -32,10 +32,10 @@ pub fn describe(view: &View<'_>, input: &DescribeScalingActivitiesType) -> Resul
     Ok(ActivitiesType { activities: page.into_iter().map(|activity| shape(activity, deleted)).collect(), next_token })
 }
 
-/// Whether an activity of the group that the request names is under way.
+/// Whether the group that the request names launches something: what drains takes minutes and is not waited for.
 pub fn unsettled(view: &View<'_>, input: &DescribeScalingActivitiesType) -> bool {
     let Some(name) = &input.auto_scaling_group_name else { return false };
-    view.list::<Activity>().any(|activity| activity.group == *name && activity.end.is_none())
+    view.list::<Activity>().any(|activity| activity.group == *name && activity.status == ActivityStatus::PreInService)
 }
 
 /// As the API shows it.

@@ -1,7 +1,9 @@
 //! Groups: update, delete, describe.
 
 use crate::errors::Error;
-use crate::model::{Activity, ActivityStatus, Group, GroupState, Health, Lifecycle, Member, Protection, Template};
+use crate::model::{
+    Activity, ActivityStatus, Group, GroupState, Health, Lifecycle, Member, Process, Protection, Template,
+};
 use crate::neighbours;
 use crate::operations::create_group::{
     bounds, health_check, places, protection, refuse, template_of, termination_policies, within,
@@ -175,16 +177,17 @@ pub fn describe(view: &View<'_>, input: &AutoScalingGroupNamesType) -> Result<Au
     Ok(AutoScalingGroupsType { auto_scaling_groups, next_token })
 }
 
-/// Whether a group that the request names is on its way to what is desired of it.
+/// Whether a group that the request names is on its way to what is desired of it, and soon there: what drains, or waits for a zone to
+/// have room again, is not waited for.
 pub fn unsettled(view: &View<'_>, input: &AutoScalingGroupNamesType) -> bool {
     input.auto_scaling_group_names.iter().filter_map(|name| view.get::<Group>(name)).any(|group| {
-        let own = view.list::<Member>().filter(|member| member.group == group.name);
-        let (mut serving, mut moving) = (0, group.state == GroupState::Deleting);
-        for member in own {
-            serving += i32::from(member.state == Lifecycle::InService && member.health == Health::Healthy);
-            moving |= member.state.is_pending();
+        let (mut counted, mut pending) = (0, false);
+        for member in view.list::<Member>().filter(|member| member.group == group.name) {
+            counted += i32::from(member.state.counts());
+            pending |= member.state == Lifecycle::Pending;
         }
-        moving || serving != group.desired
+        let launches = group.does(Process::Launch) && group.zone_failures.is_empty();
+        pending || (counted < group.desired && launches)
     })
 }
 

@@ -1,5 +1,6 @@
 //! The operations, one file per noun.
 
+pub mod absent;
 pub mod activities;
 pub mod capacity;
 pub mod create_group;
