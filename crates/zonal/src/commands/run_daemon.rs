@@ -23,6 +23,9 @@ use zonal_substrate::World;
 /// How often the supervisor looks after its children.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// The longest that it waits before it starts again what keeps ending.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Options of the hidden processes.
 #[derive(Args)]
 pub struct DaemonArguments {
@@ -137,6 +140,7 @@ async fn asked_to_end() {
 /// A process does not come up.
 pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let settings = load(arguments)?;
+    log();
     let config = linux_config(&settings);
     let pid = settings.directory.join("supervisor.pid");
     fs::write(&pid, std::process::id().to_string()).map_err(|error| CommandError::file(&pid, error))?;
@@ -152,17 +156,27 @@ pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
     runtime.block_on(async {
         let end = asked_to_end();
         tokio::pin!(end);
+        let mut pause = LOOK;
         loop {
             tokio::select! {
-                () = &mut end => return Ok::<(), CommandError>(()),
-                () = tokio::time::sleep(LOOK) => {}
+                () = &mut end => return,
+                () = tokio::time::sleep(pause) => {}
             }
-            processes.keep()?;
-            if !matches!(daemon.try_wait(), Ok(None)) {
-                daemon = spawn_daemon(&settings, config.owner)?;
+            // One that ends again and again is started less and less often; whatever goes wrong here, the rest is looked after.
+            let ended = !matches!(daemon.try_wait(), Ok(None));
+            pause = if ended { (pause * 2).min(LONGEST_PAUSE) } else { LOOK };
+            if let Err(error) = processes.keep() {
+                tracing::error!("{error}");
+                pause = LONGEST_PAUSE;
+            }
+            if ended {
+                match spawn_daemon(&settings, config.owner) {
+                    Ok(child) => daemon = child,
+                    Err(error) => tracing::error!("{error}"),
+                }
             }
         }
-    })?;
+    });
     let _ = daemon.kill();
     let _ = daemon.wait();
     processes.stop();

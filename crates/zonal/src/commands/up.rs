@@ -178,5 +178,9 @@ fn greet(settings: &Settings) {
         WorldKind::Sim => "virtual",
     };
     println!("Zonal is up ({world} world, speed {}). API: {}   DNS: {}", settings.speed, settings.endpoint(), settings.dns());
+    if settings.pace == Pace::Aws {
+        let delays: Vec<String> = pace::TABLE.iter().map(|(what, span)| format!("{what} {} s", span.as_secs())).collect();
+        println!("Pace aws adds, on the world's clock: {}.", delays.join(", "));
+    }
     println!("Next: eval \"$(zonal env)\" && aws ec2 describe-instances");
 }
