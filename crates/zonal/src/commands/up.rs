@@ -1,6 +1,7 @@
 //! `zonal up`.
 
 use crate::commands::{CommandError, Where, api, doctor, run_daemon};
+use crate::daemon::pace;
 use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::{Args, ValueEnum};
 use std::fs::File;
