@@ -5,4 +5,5 @@ mod failures;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod types;
 mod yard;

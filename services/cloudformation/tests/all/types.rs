@@ -1,0 +1,182 @@
+//! Every resource type made, changed in place and deleted, by its real service.
+
+use serde_json::{Value, json};
+
+use crate::yard::Yard;
+
+/// All types. Values in `<…>` are what the change changes.
+const ALL: &str = r#"
+Parameters:
+  Image: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64}
+Resources:
+  Vpc: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.5.0.0/16, EnableDnsHostnames: <true|false>, Tags: [{Key: k, Value: <a|b>}, {Key: <old|new>, Value: x}]}}
+  Gateway: {Type: 'AWS::EC2::InternetGateway', Properties: {Tags: [{Key: k, Value: <a|b>}]}}
+  Attachment: {Type: 'AWS::EC2::VPCGatewayAttachment', Properties: {VpcId: !Ref Vpc, InternetGatewayId: !Ref Gateway}}
+  Table: {Type: 'AWS::EC2::RouteTable', Properties: {VpcId: !Ref Vpc, Tags: [{Key: k, Value: <a|b>}]}}
+  Other: {Type: 'AWS::EC2::RouteTable', Properties: {VpcId: !Ref Vpc}}
+  Route: {Type: 'AWS::EC2::Route', DependsOn: Attachment, Properties: {RouteTableId: !Ref Table, DestinationCidrBlock: 0.0.0.0/0, GatewayId: !Ref Gateway}}
+  A: {Type: 'AWS::EC2::Subnet', Properties: {VpcId: !Ref Vpc, CidrBlock: 10.5.0.0/24, AvailabilityZone: us-east-1a, MapPublicIpOnLaunch: <true|false>, Tags: [{Key: k, Value: <a|b>}]}}
+  B: {Type: 'AWS::EC2::Subnet', Properties: {VpcId: !Ref Vpc, CidrBlock: 10.5.1.0/24, AvailabilityZone: us-east-1b}}
+  Routes: {Type: 'AWS::EC2::SubnetRouteTableAssociation', Properties: {SubnetId: !Ref A, RouteTableId: !Ref <Table|Other>}}
+  Web:
+    Type: AWS::EC2::SecurityGroup
+    Properties:
+      GroupDescription: web
+      VpcId: !Ref Vpc
+      SecurityGroupIngress: [{IpProtocol: tcp, FromPort: <80|81>, ToPort: 81, CidrIp: 0.0.0.0/0}]
+      SecurityGroupEgress: [{IpProtocol: tcp, FromPort: 1, ToPort: <1000|2000>, CidrIp: 0.0.0.0/0}]
+  In: {Type: 'AWS::EC2::SecurityGroupIngress', Properties: {GroupId: !Ref Web, IpProtocol: tcp, FromPort: 22, ToPort: 22, SourceSecurityGroupId: !Ref Web}}
+  Out: {Type: 'AWS::EC2::SecurityGroupEgress', Properties: {GroupId: !Ref Web, IpProtocol: udp, FromPort: 53, ToPort: 53, CidrIp: 10.0.0.0/8}}
+  Key: {Type: 'AWS::EC2::KeyPair', Properties: {KeyName: cfn-key, PublicKeyMaterial: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHrxDg+RdLbfO73YvKZDSPPKI2YtBLKqvu/CDbxrHixK}}
+  Instance:
+    Type: AWS::EC2::Instance
+    Properties:
+      ImageId: !Ref Image
+      InstanceType: t3.micro
+      KeyName: !Ref Key
+      SubnetId: !Ref B
+      SecurityGroupIds: [!Ref Web]
+      SourceDestCheck: <false|true>
+      UserData: !Base64 'echo <one|two>'
+      Tags: [{Key: Name, Value: <a|b>}]
+  Address: {Type: 'AWS::EC2::EIP', DependsOn: Attachment, Properties: {Domain: vpc, Tags: [{Key: k, Value: <a|b>}]}}
+  Held: {Type: 'AWS::EC2::EIPAssociation', Properties: {AllocationId: !GetAtt Address.AllocationId, InstanceId: !Ref Instance}}
+  Template: {Type: 'AWS::EC2::LaunchTemplate', Properties: {LaunchTemplateData: {ImageId: !Ref Image, InstanceType: <t3.micro|t3.small>, SecurityGroupIds: [!Ref Web]}}}
+  Balancer:
+    Type: AWS::ElasticLoadBalancingV2::LoadBalancer
+    DependsOn: Route
+    Properties: {Subnets: [!Ref A, !Ref B], SecurityGroups: [!Ref Web], LoadBalancerAttributes: [{Key: idle_timeout.timeout_seconds, Value: '<30|40>'}], Tags: [{Key: k, Value: <a|b>}]}
+  Targets:
+    Type: AWS::ElasticLoadBalancingV2::TargetGroup
+    Properties:
+      VpcId: !Ref Vpc
+      Protocol: HTTP
+      Port: 80
+      HealthCheckPath: /<one|two>
+      Matcher: {HttpCode: '<200|200-299>'}
+      TargetGroupAttributes: [{Key: deregistration_delay.timeout_seconds, Value: '<0|1>'}]
+      Targets: [{Id: !Ref Instance, Port: <80|8080>}]
+      Tags: [{Key: k, Value: <a|b>}]
+  Listener: {Type: 'AWS::ElasticLoadBalancingV2::Listener', Properties: {LoadBalancerArn: !Ref Balancer, Protocol: HTTP, Port: <80|8080>, DefaultActions: [{Type: forward, TargetGroupArn: !Ref Targets}]}}
+  Group:
+    Type: AWS::AutoScaling::AutoScalingGroup
+    Properties:
+      MinSize: '1'
+      MaxSize: '<2|3>'
+      VPCZoneIdentifier: [!Ref A, !Ref B]
+      LaunchTemplate: {LaunchTemplateId: !Ref Template, Version: !GetAtt Template.LatestVersionNumber}
+      HealthCheckGracePeriod: <10|20>
+      Tags: [{Key: Name, Value: <a|b>, PropagateAtLaunch: true}]
+  Policy:
+    Type: AWS::AutoScaling::ScalingPolicy
+    Properties:
+      AutoScalingGroupName: !Ref Group
+      PolicyType: TargetTrackingScaling
+      TargetTrackingConfiguration: {PredefinedMetricSpecification: {PredefinedMetricType: ASGAverageCPUUtilization}, TargetValue: <50|60>}
+  Alarm: {Type: 'AWS::CloudWatch::Alarm', Properties: {ComparisonOperator: GreaterThanThreshold, Namespace: AWS/EC2, MetricName: CPUUtilization, Statistic: Average, Period: 60, EvaluationPeriods: 1, Threshold: <90|80>, Tags: [{Key: k, Value: <a|b>}]}}
+  Zone: {Type: 'AWS::Route53::HostedZone', Properties: {Name: types.example, HostedZoneConfig: {Comment: <one|two>}, HostedZoneTags: [{Key: k, Value: <a|b>}]}}
+  Record: {Type: 'AWS::Route53::RecordSet', Properties: {HostedZoneId: !Ref Zone, Name: www.types.example, Type: A, TTL: '<60|30>', ResourceRecords: [192.0.2.1]}}
+  Records:
+    Type: AWS::Route53::RecordSetGroup
+    Properties:
+      HostedZoneName: types.example.
+      RecordSets:
+        - {Name: a.types.example, Type: TXT, TTL: 60, ResourceRecords: ['"<one|two>"']}
+        - {Name: <b|c>.types.example, Type: A, AliasTarget: {DNSName: !GetAtt Balancer.DNSName, HostedZoneId: !GetAtt Balancer.CanonicalHostedZoneID}}
+    DependsOn: Zone
+  Stored: {Type: 'AWS::SSM::Parameter', Properties: {Type: String, Value: <one|two>, Description: <one|two>, Tags: {k: v}}}
+Outputs:
+  All: {Value: !Join [' ', [!GetAtt Vpc.DefaultSecurityGroup, !GetAtt A.AvailabilityZone, !GetAtt Instance.PrivateIp, !GetAtt Key.KeyPairId, !GetAtt Balancer.LoadBalancerFullName, !GetAtt Targets.TargetGroupFullName, !GetAtt Policy.PolicyName, !GetAtt Alarm.Arn, !GetAtt Stored.Value, !Select [0, !GetAtt Zone.NameServers], !GetAtt Template.LatestVersionNumber]]}
+"#;
+
+/// The template with the first or the second of each choice.
+fn version(second: bool) -> String {
+    let mut out = String::new();
+    for (number, part) in ALL.split(['<', '>']).enumerate() {
+        match part.split_once('|') {
+            Some((first, other)) if number % 2 == 1 => out.push_str(if second { other } else { first }),
+            // `Value<AWS::…>` is a type, no choice.
+            _ if number % 2 == 1 => out.push_str(&format!("<{part}>")),
+            _ => out.push_str(part),
+        }
+    }
+    out
+}
+
+fn things(yard: &Yard) -> Vec<(String, String)> {
+    let found = yard.stacks("ListStackResources", json!({"StackName": "s"}));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = found["StackResourceSummaries"].as_array().unwrap();
+    all.iter().map(|one| (text(&one["LogicalResourceId"]), text(&one["PhysicalResourceId"]))).collect()
+}
+
+#[test]
+fn every_type_is_made_changed_in_place_and_deleted() {
+    let yard = Yard::new();
+    yard.call("ec2", "DescribeVpcs", json!({}));
+    let nothing = yard.belongings();
+    let used = |name: &str| ALL.contains(name);
+    let missing: Vec<&str> =
+        zonal_cloudformation::types::all().iter().map(|one| one.name).filter(|name| !used(name)).collect();
+    assert!(missing.is_empty(), "types that this test leaves out: {missing:?}");
+
+    yard.stacks("CreateStack", json!({"StackName": "s", "TemplateBody": version(false)}));
+    yard.until("s", "CREATE_COMPLETE");
+    let first = things(&yard);
+    assert_eq!(
+        yard.output("s", "All").split(' ').filter(|part| !part.is_empty()).count(),
+        11,
+        "{}",
+        yard.output("s", "All")
+    );
+
+    yard.stacks("UpdateStack", json!({"StackName": "s", "TemplateBody": version(true)}));
+    yard.until("s", "UPDATE_COMPLETE");
+    let moved: Vec<String> =
+        things(&yard).into_iter().filter(|thing| !first.contains(thing)).map(|(logical, _)| logical).collect();
+    // An association with another table is another association, by EC2's own operation.
+    assert_eq!(moved, ["Routes"], "{:#?}", yard.events("s"));
+
+    let at = |value: &Value, path: &str| value.pointer(path).cloned().unwrap_or(Value::Null);
+    let id = |logical: &str| yard.physical("s", logical);
+    let groups = yard.call("ec2", "DescribeSecurityGroups", json!({"GroupIds": [id("Web")]}));
+    let ports: Vec<i64> = at(&groups, "/SecurityGroups/0/IpPermissions")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["FromPort"].as_i64().unwrap())
+        .collect();
+    assert!(ports.contains(&81) && ports.contains(&22) && !ports.contains(&80), "{groups:#}");
+    let data =
+        yard.call("ec2", "DescribeInstanceAttribute", json!({"InstanceId": id("Instance"), "Attribute": "userData"}));
+    assert_eq!(at(&data, "/UserData/Value"), "ZWNobyB0d28=");
+    let group = yard.call("autoscaling", "DescribeAutoScalingGroups", json!({"AutoScalingGroupNames": [id("Group")]}));
+    assert_eq!(at(&group, "/AutoScalingGroups/0/MaxSize"), 3);
+    assert_eq!(at(&group, "/AutoScalingGroups/0/LaunchTemplate/Version"), "2");
+    let target_groups = yard.call("elbv2", "DescribeTargetGroups", json!({"TargetGroupArns": [id("Targets")]}));
+    assert_eq!(at(&target_groups, "/TargetGroups/0/HealthCheckPath"), "/two");
+    let listeners = yard.call("elbv2", "DescribeListeners", json!({"ListenerArns": [id("Listener")]}));
+    assert_eq!(at(&listeners, "/Listeners/0/Port"), 8080);
+    let records = yard.call("route53", "ListResourceRecordSets", json!({"HostedZoneId": id("Zone")}));
+    let names: Vec<String> = records["ResourceRecordSets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| format!("{} {}", record["Name"], record["TTL"]))
+        .collect();
+    assert!(names.iter().any(|name| name == r#""www.types.example." 30"#), "{names:?}");
+    assert!(
+        names.iter().any(|name| name.starts_with(r#""c.types"#))
+            && !names.iter().any(|name| name.starts_with(r#""b.types"#)),
+        "{names:?}"
+    );
+    let stored = yard.call("ssm", "GetParameter", json!({"Name": id("Stored")}));
+    assert_eq!(at(&stored, "/Parameter/Value"), "two");
+
+    yard.stacks("DeleteStack", json!({"StackName": "s"}));
+    yard.until("s", "");
+    assert_eq!(yard.belongings(), nothing);
+    assert_eq!(yard.call("ec2", "DescribeKeyPairs", json!({}))["KeyPairs"].as_array().map_or(0, Vec::len), 0);
+    let parameters = yard.call("ssm", "DescribeParameters", json!({}));
+    assert_eq!(parameters["Parameters"].as_array().map_or(0, Vec::len), 0, "{parameters:#}");
+}
