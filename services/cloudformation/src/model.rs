@@ -229,6 +229,9 @@ pub struct Thing {
     pub properties: Value,
     /// The logical ids that it needs.
     pub needs: BTreeSet<String>,
+    /// The stack's tags that it has.
+    #[serde(default)]
+    pub stack_tags: BTreeMap<String, String>,
     /// Whether it is kept when no longer wanted.
     pub retain: Retain,
     /// When its deletion began.
@@ -253,10 +256,12 @@ pub enum Work {
     Idle,
     /// It was created and is not ready yet.
     Creating,
-    /// It is being brought to these properties, with these needs.
+    /// It is being brought to these properties, with these needs and tags of the stack's.
     Updating {
         /// The properties.
         to: Value,
+        /// The stack's tags.
+        tags: BTreeMap<String, String>,
         /// The needs.
         needs: BTreeSet<String>,
     },

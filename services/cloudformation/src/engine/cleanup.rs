@@ -103,7 +103,7 @@ impl Run<'_, '_> {
             }
         };
         let result =
-            self.with_handler(id, &thing.type_name, |handler, cx| handler.delete(cx, &thing.id, &thing.properties));
+            self.with_type(id, &thing.type_name, |known, cx| known.handler.delete(cx, &thing.id, &thing.properties));
         let failure = match result {
             Ok(Progress::Done) => {
                 self.note(candidate, ResourceStatus::DeleteComplete, None);

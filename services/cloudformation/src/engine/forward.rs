@@ -77,24 +77,28 @@ impl Run<'_, '_> {
         match resource.work.clone() {
             Work::Idle => {}
             Work::Creating => {
-                let result = self.with_handler(logical_id, &thing.type_name, |handler, cx| {
-                    handler.settle(cx, &thing.id, &thing.properties)
+                let result = self.with_type(logical_id, &thing.type_name, |known, cx| {
+                    known.handler.settle(cx, &thing.id, &thing.properties)
                 });
                 match result {
-                    Ok(Progress::Done) => self.complete(logical_id, thing.id, thing.properties, thing.needs),
+                    Ok(Progress::Done) => {
+                        self.complete(logical_id, (thing.id, thing.properties), thing.needs, thing.stack_tags)
+                    }
                     Ok(Progress::Waiting | Progress::Held(_)) => self.wait(logical_id, resource.since),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
             }
-            Work::Updating { to, needs } => {
+            Work::Updating { to, needs, tags } => {
                 let mut id = thing.id.clone();
                 let old = resource.attempted.clone().unwrap_or(thing.properties);
-                let result = self.with_handler(logical_id, &thing.type_name, |handler, cx| {
-                    let progress = handler.update(cx, &mut id, &old, &to)?;
+                let result = self.with_type(logical_id, &thing.type_name, |known, cx| {
+                    let (old, new) =
+                        (known.with_stack_tags(&old, &thing.stack_tags), known.with_stack_tags(&to, &tags));
+                    let progress = known.handler.update(cx, &mut id, &old, &new)?;
                     Ok((progress, id))
                 });
                 match result {
-                    Ok((Progress::Done, id)) => self.complete(logical_id, id, to, needs),
+                    Ok((Progress::Done, id)) => self.complete(logical_id, (id, to), needs, tags),
                     Ok((Progress::Waiting | Progress::Held(_), _)) => self.wait(logical_id, resource.since),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
@@ -109,9 +113,21 @@ impl Run<'_, '_> {
         }
     }
 
-    fn complete(&mut self, logical_id: &str, id: String, properties: Value, needs: BTreeSet<String>) {
+    fn complete(
+        &mut self,
+        logical_id: &str,
+        (id, properties): (String, Value),
+        needs: BTreeSet<String>,
+        stack_tags: BTreeMap<String, String>,
+    ) {
         let was = self.resources.get(logical_id).map(|resource| resource.status);
-        self.settle_thing(logical_id, id, properties, needs);
+        if let Some(resource) = self.resources.get_mut(logical_id) {
+            resource.work = Work::Idle;
+            resource.attempted = None;
+            if let Some(thing) = resource.thing.take() {
+                resource.thing = Some(Thing { id, properties, needs, stack_tags, ..thing });
+            }
+        }
         self.operation.done.insert(logical_id.to_owned());
         let status = match was {
             Some(ResourceStatus::CreateInProgress) => ResourceStatus::CreateComplete,
@@ -172,7 +188,7 @@ impl Run<'_, '_> {
             self.resources.insert(id.to_owned(), StackResource::new(&stack, id, &declared.type_name, now));
         }
         let action = match &evaluated {
-            Ok(properties) => self.action(id, declared, properties),
+            Ok(properties) => self.action(id, declared, properties, &target.deployment.tags),
             Err(_) if fresh => Action::Create,
             Err(_) => Action::Update,
         };
@@ -205,7 +221,7 @@ impl Run<'_, '_> {
                     if let Some(thing) = &mut resource.thing {
                         thing.retain = retain(declared);
                     }
-                    resource.work = Work::Updating { to: properties, needs };
+                    resource.work = Work::Updating { to: properties, needs, tags: target.deployment.tags.clone() };
                 }
                 self.mark(id, ResourceStatus::UpdateInProgress, None);
                 self.advance(id);
@@ -219,16 +235,16 @@ impl Run<'_, '_> {
         }
     }
 
-    fn action(&self, id: &str, declared: &Resource, properties: &Value) -> Action {
+    fn action(&self, id: &str, declared: &Resource, properties: &Value, tags: &BTreeMap<String, String>) -> Action {
         let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
         match thing {
             None => Action::Create,
-            Some(thing) => change_of(&declared.type_name, thing, properties),
+            Some(thing) => change_of(&declared.type_name, thing, properties, tags),
         }
     }
 
     fn create(&mut self, id: &str, declared: &Resource, properties: Value, needs: BTreeSet<String>) {
-        let made = self.with_handler(id, &declared.type_name, |handler, cx| handler.create(cx, &properties));
+        let made = self.with_type(id, &declared.type_name, |known, cx| known.handler.create(cx, &properties));
         let physical = match made {
             Ok(physical) => physical,
             Err(failure) => return self.fail(id, &failure),
@@ -239,6 +255,7 @@ impl Run<'_, '_> {
                 type_name: declared.type_name.clone(),
                 properties,
                 needs,
+                stack_tags: self.operation.target.as_ref().map(|target| target.tags.clone()).unwrap_or_default(),
                 retain: retain(declared),
                 deleting: None,
             };
@@ -283,9 +300,10 @@ impl Run<'_, '_> {
 }
 
 /// What an existing thing must go through to have these properties.
-fn change_of(type_name: &str, thing: &Thing, properties: &Value) -> Action {
+fn change_of(type_name: &str, thing: &Thing, properties: &Value, tags: &BTreeMap<String, String>) -> Action {
     let Some(known) = types::named(type_name) else { return Action::Keep };
-    let changed = schema::changed(known.properties, &thing.properties, properties);
+    let was = known.with_stack_tags(&thing.properties, &thing.stack_tags);
+    let changed = schema::changed(known.properties, &was, &known.with_stack_tags(properties, tags));
     if changed.is_empty() {
         return Action::Keep;
     }

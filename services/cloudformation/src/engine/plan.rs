@@ -52,7 +52,7 @@ pub fn plan(
         let thing = resources.get(&id).and_then(|resource| resource.thing.as_ref());
         let action = match thing {
             None => Some(PlannedAction::Add),
-            Some(thing) => modification(thing, &properties),
+            Some(thing) => modification(thing, &properties, &target.tags),
         };
         let replaced = |action: &PlannedAction| match action {
             PlannedAction::Add => true,
@@ -112,9 +112,11 @@ fn retyped(template: &Template, resources: &BTreeMap<String, StackResource>) -> 
     }
 }
 
-fn modification(thing: &Thing, properties: &Value) -> Option<PlannedAction> {
+fn modification(thing: &Thing, properties: &Value, tags: &BTreeMap<String, String>) -> Option<PlannedAction> {
     let known = types::named(&thing.type_name)?;
-    let changed = schema::changed(known.properties, &thing.properties, properties);
+    let was = known.with_stack_tags(&thing.properties, &thing.stack_tags);
+    let properties = &known.with_stack_tags(properties, tags);
+    let changed = schema::changed(known.properties, &was, properties);
     if changed.is_empty() {
         return None;
     }
@@ -123,7 +125,7 @@ fn modification(thing: &Thing, properties: &Value) -> Option<PlannedAction> {
     let planned: Vec<PlannedProperty> = changed
         .iter()
         .map(|property| {
-            let (before, after) = (text(thing.properties.get(property.name)), text(properties.get(property.name)));
+            let (before, after) = (text(was.get(property.name)), text(properties.get(property.name)));
             let is_known = after.as_ref().is_none_or(|after| !after.contains(KNOWN_AFTER_APPLY));
             let replacement = match (property.update, is_known) {
                 (schema::Update::InPlace, _) => PlannedReplacement::Never,

@@ -111,7 +111,10 @@ impl Run<'_, '_> {
             return;
         }
         if let Some(resource) = self.resources.get_mut(id) {
-            resource.work = Work::Updating { to: before.properties, needs: before.needs };
+            if let Some(thing) = &mut resource.thing {
+                thing.retain = before.retain;
+            }
+            resource.work = Work::Updating { to: before.properties, needs: before.needs, tags: before.stack_tags };
         }
         self.mark(id, ResourceStatus::UpdateInProgress, None);
         self.advance(id);

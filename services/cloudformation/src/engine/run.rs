@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
 use zonal_cloud::{Tx, Wake, ids};
 use zonal_wire::{AwsError, Time};
 
@@ -124,12 +123,12 @@ impl<'a, 't> Run<'a, 't> {
         result
     }
 
-    /// Does something for a resource with its handler; undone where it fails.
-    pub(super) fn with_handler<R>(
+    /// Does something for a resource by its type; undone where it fails.
+    pub(super) fn with_type<R>(
         &mut self,
         logical_id: &str,
         type_name: &str,
-        act: impl FnOnce(&'static dyn types::Handler, &mut Context<'_, '_>) -> Result<R, Failure>,
+        act: impl FnOnce(&'static types::ResourceType, &mut Context<'_, '_>) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         let known =
             types::named(type_name).ok_or_else(|| Failure::Unfit(format!("Unrecognized resource type {type_name}")))?;
@@ -141,7 +140,7 @@ impl<'a, 't> Run<'a, 't> {
         self.tx.attempt(|tx| {
             let mut cx =
                 Context { tx, stack_name: &stack.name, stack_id: &stack.id, logical_id, stack_tags, token, interrupt };
-            act(known.handler, &mut cx)
+            act(known, &mut cx)
         })
     }
 
@@ -193,19 +192,6 @@ impl<'a, 't> Run<'a, 't> {
     pub(super) fn failed_reason(&self, what: &str) -> String {
         let names: Vec<&str> = self.operation.failed.iter().map(String::as_str).collect();
         format!("The following resource(s) failed to {what}: [{}]. ", names.join(", "))
-    }
-
-    /// A resource's thing is as it was wanted: work ends, with these properties.
-    pub(super) fn settle_thing(&mut self, logical_id: &str, id: String, properties: Value, needs: BTreeSet<String>) {
-        if let Some(resource) = self.resources.get_mut(logical_id) {
-            resource.work = Work::Idle;
-            resource.attempted = None;
-            if let Some(thing) = &mut resource.thing {
-                thing.id = id;
-                thing.properties = properties;
-                thing.needs = needs;
-            }
-        }
     }
 }
 

@@ -27,6 +27,8 @@ mod zones;
 
 pub use context::{Context, Failure};
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::template::{Catalog, Resource, TemplateError};
@@ -106,6 +108,30 @@ pub trait Handler: Sync {
     /// Whether properties that can usually be changed in place need a replacement this time.
     fn replaces(&self, _old: &Value, _new: &Value) -> bool {
         false
+    }
+}
+
+impl ResourceType {
+    /// Properties with the stack's tags among their own, for types whose tags can be changed in place: what an update of a
+    /// thing is planned and made from, so that a change of the stack's tags reaches its things.
+    pub fn with_stack_tags(&self, properties: &Value, tags: &BTreeMap<String, String>) -> Value {
+        let takes = |property: &&Property| {
+            property.name == "Tags"
+                && property.update == schema::Update::InPlace
+                && matches!(property.kind, schema::Kind::List(_))
+        };
+        let mut merged = properties.clone();
+        if !self.properties.iter().any(|property| takes(&property)) {
+            return merged;
+        }
+        let mut own = properties.get("Tags").and_then(Value::as_array).cloned().unwrap_or_default();
+        let missing = tags.iter().filter(|(key, _)| !own.iter().any(|tag| tag["Key"] == key.as_str()));
+        let missing: Vec<Value> = missing.map(|(key, value)| serde_json::json!({"Key": key, "Value": value})).collect();
+        own.extend(missing);
+        if !own.is_empty() {
+            merged["Tags"] = own.into();
+        }
+        merged
     }
 }
 

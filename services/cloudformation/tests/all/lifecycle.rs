@@ -232,3 +232,27 @@ fn an_update_under_way_can_be_cancelled() {
         &yard.call("ec2", "DescribeInstances", json!({"InstanceIds": [id]}))["Reservations"][0]["Instances"][0];
     assert_eq!((&instance["InstanceType"], &instance["State"]["Name"]), (&json!("t2.micro"), &json!("running")));
 }
+
+#[test]
+fn a_change_of_the_stacks_tags_reaches_its_things_and_is_undone_with_the_update() {
+    let yard = small();
+    let team = |yard: &Yard| {
+        let vpc = yard.call("ec2", "DescribeVpcs", json!({"VpcIds": [yard.physical("s", "Vpc")]}));
+        let tags = vpc["Vpcs"][0]["Tags"].as_array().unwrap().clone();
+        tags.iter()
+            .filter(|tag| !tag["Key"].as_str().unwrap().starts_with("aws:"))
+            .map(|tag| format!("{}={}", tag["Key"], tag["Value"]))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(team(&yard), [r#""team"="blue""#]);
+    let update =
+        |value: &str| json!({"StackName": "s", "UsePreviousTemplate": true, "Tags": [{"Key": "crew", "Value": value}]});
+    yard.stacks("UpdateStack", update("red"));
+    yard.until("s", "UPDATE_COMPLETE");
+    assert_eq!(team(&yard), [r#""crew"="red""#]);
+    // The table's new tag fails after the network's has been set.
+    yard.faults.fail_nth(Some(2));
+    yard.stacks("UpdateStack", update("green"));
+    yard.until("s", "UPDATE_ROLLBACK_COMPLETE");
+    assert_eq!(team(&yard), [r#""crew"="red""#]);
+}
