@@ -38,11 +38,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let (sender, reports) = channel();
-    let world = LinuxWorld::connect(config.clone(), Box::new(move |report| drop(sender.send((Instant::now(), report)))))?;
-    let all = || Rule { protocol: Protocol::All, ports: PortRange::ALL, peer: PeerMatch::Cidr("0.0.0.0/0".parse().unwrap()) };
-    let entry = || AclEntry { allow: true, protocol: Protocol::All, ports: PortRange::ALL, cidr: "0.0.0.0/0".parse().unwrap() };
+    let world =
+        LinuxWorld::connect(config.clone(), Box::new(move |report| drop(sender.send((Instant::now(), report)))))?;
+    let all =
+        || Rule { protocol: Protocol::All, ports: PortRange::ALL, peer: PeerMatch::Cidr("0.0.0.0/0".parse().unwrap()) };
+    let entry =
+        || AclEntry { allow: true, protocol: Protocol::All, ports: PortRange::ALL, cidr: "0.0.0.0/0".parse().unwrap() };
     world.ask(vec![
-        Ask::PutNetwork(Network { id: "vpc-1".into(), cidrs: vec!["10.0.0.0/16".parse()?], internet: true, resolver: true }),
+        Ask::PutNetwork(Network {
+            id: "vpc-1".into(),
+            cidrs: vec!["10.0.0.0/16".parse()?],
+            internet: true,
+            resolver: true,
+        }),
         Ask::PutSubnet(Subnet {
             id: "subnet-1".into(),
             network: "vpc-1".into(),
@@ -69,7 +77,10 @@ fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
                 subnet: "subnet-1".into(),
                 zone: "us-east-1a".into(),
                 mac: format!("0a:00:00:00:00:{number:02x}"),
-                addresses: vec![Address { private: std::net::Ipv4Addr::new(10, 0, 1, 9 + number), public: Some(public) }],
+                addresses: vec![Address {
+                    private: std::net::Ipv4Addr::new(10, 0, 1, 9 + number),
+                    public: Some(public),
+                }],
                 groups: vec!["sg-1".into()],
                 source_check: true,
             }),
@@ -83,9 +94,10 @@ fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
                 disk_gib: 8,
                 vcpus: 10,
                 memory_mib: 512,
-                user_data: b"#!/bin/bash\necho first line; date +%s.%N\nhostname -f; id; cd /tmp; echo hello > index.html\n\
+                user_data:
+                    b"#!/bin/bash\necho first line; date +%s.%N\nhostname -f; id; cd /tmp; echo hello > index.html\n\
                     nohup python3 -m http.server 80 >/dev/null 2>&1 &\n"
-                    .to_vec(),
+                        .to_vec(),
                 authorized_keys: vec![],
                 image_kind: "amazon-linux-2023".into(),
             })),

@@ -14,7 +14,12 @@ const LONGEST: usize = 64 << 20;
 pub(crate) const MOST_FDS: usize = 64;
 
 /// Sends a message and the descriptors that belong to it.
-pub(crate) fn send(stream: &UnixStream, peer: &'static str, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
+pub(crate) fn send(
+    stream: &UnixStream,
+    peer: &'static str,
+    message: &impl Serialize,
+    fds: &[BorrowedFd<'_>],
+) -> Result<()> {
     let failed = |message: String| Error::Protocol { peer, message };
     let body = serde_json::to_vec(message).map_err(|e| failed(e.to_string()))?;
     let length = u32::try_from(body.len()).map_err(|_| failed("message too long".into()))?;
@@ -34,7 +39,10 @@ pub(crate) fn send(stream: &UnixStream, peer: &'static str, message: &impl Seria
 }
 
 /// Receives a message; `None` when the other side has hung up between messages.
-pub(crate) fn receive<T: DeserializeOwned>(stream: &UnixStream, peer: &'static str) -> Result<Option<(T, Vec<OwnedFd>)>> {
+pub(crate) fn receive<T: DeserializeOwned>(
+    stream: &UnixStream,
+    peer: &'static str,
+) -> Result<Option<(T, Vec<OwnedFd>)>> {
     let failed = |message: String| Error::Protocol { peer, message };
     let mut header = [0_u8; 4];
     let mut fds = Vec::new();

@@ -42,6 +42,6 @@ mod sys;
 pub mod warden;
 mod world;
 
-pub use client::{Listener, LinuxWorld, shell};
+pub use client::{LinuxWorld, Listener, shell};
 pub use error::{Error, Result};
 pub use world::Config;

@@ -163,7 +163,8 @@ fn stop_instances(config: &Config) {
     let link = Link::new(&config.warden_socket(), Duration::ZERO);
     let running = || match link.ask(&Request::Inventory, &[]) {
         Ok((Reply::Inventory(inventory), _)) => {
-            let up = inventory.sandboxes.into_iter().filter(|(_, (_, state))| !matches!(state, SandboxState::Stopped(_)));
+            let up =
+                inventory.sandboxes.into_iter().filter(|(_, (_, state))| !matches!(state, SandboxState::Stopped(_)));
             up.map(|(id, (generation, _))| (id, generation)).collect()
         }
         _ => Vec::new(),
@@ -221,7 +222,9 @@ fn end_at_once(config: &Config) -> Result<()> {
 pub fn purge(config: &Config) -> Result<()> {
     end_at_once(config)?;
     match fs::remove_dir_all(&config.directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("remove", config.directory.display()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).act("remove", config.directory.display())
+        }
         _ => Ok(()),
     }
 }

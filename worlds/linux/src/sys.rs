@@ -192,7 +192,8 @@ pub(crate) fn is_opaque(path: &Path) -> bool {
 pub(crate) fn set_opaque(path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
     // SAFETY: both names are live C strings, and the value's size is given.
-    check(libc::c_long::from(unsafe { libc::lsetxattr(path.as_ptr(), OPAQUE.as_ptr(), c"y".as_ptr().cast(), 1, 0) })).map(drop)
+    check(libc::c_long::from(unsafe { libc::lsetxattr(path.as_ptr(), OPAQUE.as_ptr(), c"y".as_ptr().cast(), 1, 0) }))
+        .map(drop)
 }
 
 /// Has a descriptor closed on exec.
@@ -210,7 +211,12 @@ pub(crate) fn socket(family: libc::c_int, kind: libc::c_int, protocol: libc::c_i
 }
 
 /// Sets an integer socket option.
-pub(crate) fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the value outlives the call, and its size is given.
     check(libc::c_long::from(unsafe {
         libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size_of::<libc::c_int>() as u32)
@@ -221,22 +227,12 @@ pub(crate) fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc:
 /// Where a redirected connection wanted to go (`SO_ORIGINAL_DST`).
 pub(crate) fn original_destination(socket: BorrowedFd<'_>) -> io::Result<std::net::SocketAddrV4> {
     const SO_ORIGINAL_DST: libc::c_int = 80;
-    let mut address = libc::sockaddr_in {
-        sin_family: 0,
-        sin_port: 0,
-        sin_addr: libc::in_addr { s_addr: 0 },
-        sin_zero: [0; 8],
-    };
+    let mut address =
+        libc::sockaddr_in { sin_family: 0, sin_port: 0, sin_addr: libc::in_addr { s_addr: 0 }, sin_zero: [0; 8] };
     let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
     // SAFETY: address and length are live and of the sizes given.
     check(libc::c_long::from(unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_IP,
-            SO_ORIGINAL_DST,
-            (&raw mut address).cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_IP, SO_ORIGINAL_DST, (&raw mut address).cast(), &raw mut length)
     }))?;
     Ok(std::net::SocketAddrV4::new(u32::from_be(address.sin_addr.s_addr).into(), u16::from_be(address.sin_port)))
 }

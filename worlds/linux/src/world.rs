@@ -34,7 +34,16 @@ impl Config {
     pub fn new(directory: PathBuf, owner: (u32, u32)) -> Self {
         let public = crate::network::namespace::net(Ipv4Addr::new(127, 100, 0, 0), 16);
         let base = directory.join("images").join(crate::sandbox::disk::BASE);
-        Self { directory, base, public, owner, vcpu_share: 0.1, speed: 1.0, figures_every: std::time::Duration::from_secs(1), dns_port: 4553 }
+        Self {
+            directory,
+            base,
+            public,
+            owner,
+            vcpu_share: 0.1,
+            speed: 1.0,
+            figures_every: std::time::Duration::from_secs(1),
+            dns_port: 4553,
+        }
     }
 
     /// The host's own address in the public range.

@@ -57,8 +57,13 @@ impl Doors {
     }
 
     fn door(&self, interface: &Interface, public: Ipv4Addr) -> Door {
-        let mut door =
-            Door { public, interface: interface.id.clone(), tcp: BTreeSet::new(), udp: BTreeSet::new(), wide: Vec::new() };
+        let mut door = Door {
+            public,
+            interface: interface.id.clone(),
+            tcp: BTreeSet::new(),
+            udp: BTreeSet::new(),
+            wide: Vec::new(),
+        };
         let rules = interface.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.ingress);
         for rule in rules {
             let open = matches!(rule.peer, PeerMatch::Cidr(cidr) if cidr.contains(&self.host));

@@ -161,7 +161,14 @@ impl Performer {
             })
             .collect();
         let doors = Doors::new(config.host());
-        Self { link: Link::new(&config.warden_socket(), PATIENCE), tell, plane, workers, standing: BTreeMap::new(), doors }
+        Self {
+            link: Link::new(&config.warden_socket(), PATIENCE),
+            tell,
+            plane,
+            workers,
+            standing: BTreeMap::new(),
+            doors,
+        }
     }
 
     fn run(mut self, asks: &Receiver<Vec<Ask>>) {
@@ -185,7 +192,8 @@ impl Performer {
                 let id = network.id.clone();
                 let key = format!("resolver:{id}");
                 let mut addresses = vec![crate::network::RESOLVER];
-                addresses.extend(network.cidrs.iter().filter_map(|cidr| crate::network::router::resolver_address(*cidr)));
+                addresses
+                    .extend(network.cidrs.iter().filter_map(|cidr| crate::network::router::resolver_address(*cidr)));
                 let duty = network.resolver.then(|| Duty::Resolver { network: id.clone(), addresses });
                 let done = self.ask(&id, Request::PutNetwork(network));
                 if done {
@@ -195,7 +203,7 @@ impl Performer {
             }
             Ask::RemoveNetwork(id) => {
                 self.plane.set(format!("resolver:{id}"), None);
-                self.ask(&id, Request::RemoveNetwork(id.clone())).then(|| Report::NetworkRemoved(id))
+                self.ask(&id, Request::RemoveNetwork(id.clone())).then_some(Report::NetworkRemoved(id))
             }
             Ask::PutSubnet(subnet) => {
                 self.ask(&subnet.id.clone(), Request::PutSubnet(subnet));
@@ -222,7 +230,7 @@ impl Performer {
             Ask::RemoveInterface(id) => {
                 self.doors.remove_interface(&id);
                 self.plane.set(format!("metadata:{id}"), None);
-                self.ask(&id, Request::RemoveInterface(id.clone())).then(|| Report::InterfaceRemoved(id))
+                self.ask(&id, Request::RemoveInterface(id.clone())).then_some(Report::InterfaceRemoved(id))
             }
             Ask::StartSandbox(sandbox) => return self.hand_on(Request::StartSandbox(sandbox)),
             Ask::StopSandbox { id, generation, force } => {
@@ -232,7 +240,9 @@ impl Performer {
             Ask::RemoveSandbox(id) => return self.hand_on(Request::RemoveSandbox(id)),
             Ask::PutImage { id, sandbox } => return self.hand_on(Request::PutImage { id, sandbox }),
             Ask::RemoveImage(id) => return self.hand_on(Request::RemoveImage(id)),
-            Ask::PutBalancer(config) => return self.plane.set(format!("balancer:{}", config.id), Some(Duty::Balancer(config))),
+            Ask::PutBalancer(config) => {
+                return self.plane.set(format!("balancer:{}", config.id), Some(Duty::Balancer(config)));
+            }
             Ask::RemoveBalancer(id) => return self.plane.set(format!("balancer:{id}"), None),
             Ask::PutZone { view, zone } => {
                 return self.plane.set(format!("zone:{view}:{}", zone.name), Some(Duty::Zone { view, zone }));
@@ -269,7 +279,8 @@ impl Performer {
     /// Hands what concerns a sandbox to the one that works on it.
     fn hand_on(&self, request: Request) {
         let id = subject(&request);
-        let number = id.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % self.workers.len();
+        let number =
+            id.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % self.workers.len();
         let _ = self.workers[number].send(request);
     }
 

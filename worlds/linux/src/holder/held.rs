@@ -215,8 +215,7 @@ impl Held {
                 }
                 Notice::Ending { reboot } => {
                     if self.course == Course::Up {
-                        self.course =
-                            if reboot { Course::Again(Box::new(self.spec.clone())) } else { Course::Itself };
+                        self.course = if reboot { Course::Again(Box::new(self.spec.clone())) } else { Course::Itself };
                     }
                     continue;
                 }

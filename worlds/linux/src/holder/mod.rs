@@ -32,8 +32,14 @@ pub fn main(config: &Config) -> Result<()> {
     crate::warden::announce(config)?;
     // The sandboxes' file-creation masks are their own; PID 1 begins with this one.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    let mut holder =
-        Holder { config: config.clone(), listener, callers: Vec::new(), watchers: Vec::new(), held: BTreeMap::new(), ended: false };
+    let mut holder = Holder {
+        config: config.clone(),
+        listener,
+        callers: Vec::new(),
+        watchers: Vec::new(),
+        held: BTreeMap::new(),
+        ended: false,
+    };
     while !holder.ended {
         holder.turn()?;
     }
@@ -49,7 +55,8 @@ fn prepare(config: &Config) -> Result<()> {
     // What the machine unmounts is unmounted here too; what is mounted here, the machine never sees.
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing).act("detach", "/")?;
     let options = Some("size=64m,mode=700");
-    mount(Some("zonal"), &run, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, options).act("mount", run.display())?;
+    mount(Some("zonal"), &run, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, options)
+        .act("mount", run.display())?;
     mount(nothing, &run, nothing, MsFlags::MS_PRIVATE, nothing).act("make private", run.display())?;
     // A copy of our own, so that a program built anew or removed does not change what sandboxes run.
     let (program, guest) = (std::env::current_exe().act("find", "our own program")?, config.directory.join("guest"));
@@ -148,7 +155,8 @@ impl Holder {
             if let Ok(watcher) = self.callers[number].try_clone() {
                 self.watchers.push(watcher);
             }
-            for event in self.list().into_iter().map(|(id, (generation, state))| HolderEvent { id, generation, state }) {
+            for event in self.list().into_iter().map(|(id, (generation, state))| HolderEvent { id, generation, state })
+            {
                 if frame::send(&self.callers[number], "warden", &event, &[]).is_err() {
                     return false;
                 }
@@ -205,7 +213,10 @@ impl Holder {
                 return Ok(HolderReply::Running(running));
             }
             HolderRequest::Cut(interfaces) => {
-                self.held.values_mut().filter(|held| interfaces.contains(&held.summary().1)).for_each(|held| held.crash("its zone was cut off"));
+                self.held
+                    .values_mut()
+                    .filter(|held| interfaces.contains(&held.summary().1))
+                    .for_each(|held| held.crash("its zone was cut off"));
             }
             HolderRequest::List => return Ok(HolderReply::List(self.list())),
             HolderRequest::Shell(id) => {
@@ -240,7 +251,8 @@ impl Holder {
                     self.held.insert(id.to_owned(), held);
                 }
                 Err(error) => {
-                    let state = zonal_substrate::SandboxState::Stopped(zonal_substrate::StopCause::Died(error.to_string()));
+                    let state =
+                        zonal_substrate::SandboxState::Stopped(zonal_substrate::StopCause::Died(error.to_string()));
                     all.push(HolderEvent { id: id.to_owned(), generation: spec.sandbox.generation, state });
                 }
             }

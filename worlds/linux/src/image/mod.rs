@@ -15,18 +15,74 @@ use std::process::Command;
 
 /// What an instance has from the start; what of these the machine lacks is left out.
 const WANTED: &[&str] = &[
-    "apt", "base-files", "base-passwd", "bash", "bind9-dnsutils", "bsdutils", "bzip2", "ca-certificates", "coreutils", "curl", "dash",
-    "debianutils", "diffutils", "dnsutils", "dpkg", "findutils", "gawk", "grep", "gzip", "hostname", "iproute2", "iputils-ping",
-    "jq", "less", "libc-bin", "libnss-myhostname", "login", "mawk", "mount", "ncurses-base", "ncurses-bin", "netbase", "openssh-server",
-    "openssl", "passwd", "procps", "psmisc", "python3", "python3-minimal", "sed", "sudo", "sysvinit-utils", "tar", "tzdata",
-    "util-linux", "util-linux-extra", "vim-tiny", "wget", "xz-utils",
+    "apt",
+    "base-files",
+    "base-passwd",
+    "bash",
+    "bind9-dnsutils",
+    "bsdutils",
+    "bzip2",
+    "ca-certificates",
+    "coreutils",
+    "curl",
+    "dash",
+    "debianutils",
+    "diffutils",
+    "dnsutils",
+    "dpkg",
+    "findutils",
+    "gawk",
+    "grep",
+    "gzip",
+    "hostname",
+    "iproute2",
+    "iputils-ping",
+    "jq",
+    "less",
+    "libc-bin",
+    "libnss-myhostname",
+    "login",
+    "mawk",
+    "mount",
+    "ncurses-base",
+    "ncurses-bin",
+    "netbase",
+    "openssh-server",
+    "openssl",
+    "passwd",
+    "procps",
+    "psmisc",
+    "python3",
+    "python3-minimal",
+    "sed",
+    "sudo",
+    "sysvinit-utils",
+    "tar",
+    "tzdata",
+    "util-linux",
+    "util-linux-extra",
+    "vim-tiny",
+    "wget",
+    "xz-utils",
 ];
 /// What nothing pulls in: our own PID 1 stands in for it, or an instance has no use for it.
-const UNWANTED: &[&str] = &["systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "init", "init-system-helpers", "python3-dev"];
+const UNWANTED: &[&str] =
+    &["systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "init", "init-system-helpers", "python3-dev"];
 /// Documentation stays outside.
 const SKIPPED: &[&str] = &[
-    "/usr/share/doc", "/usr/share/man", "/usr/share/info", "/usr/share/locale", "/usr/share/lintian", "/usr/share/bug", "/run", "/proc",
-    "/sys", "/dev", "/etc/systemd", "/etc/init.d", "/etc/cron.daily",
+    "/usr/share/doc",
+    "/usr/share/man",
+    "/usr/share/info",
+    "/usr/share/locale",
+    "/usr/share/lintian",
+    "/usr/share/bug",
+    "/run",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc/systemd",
+    "/etc/init.d",
+    "/etc/cron.daily",
 ];
 
 /// Makes the base image at `image` unless it is there.
@@ -42,7 +98,9 @@ pub(crate) fn make_base(image: &Path) -> Result<()> {
     let packages = Packages::parse(&status);
     let chosen = packages.closure(WANTED, UNWANTED);
     if !chosen.iter().any(|package| package.name == "bash") {
-        return Err(Error::Refused("this machine's dpkg database knows no bash: no base image can be made of it".into()));
+        return Err(Error::Refused(
+            "this machine's dpkg database knows no bash: no base image can be made of it".into(),
+        ));
     }
     let pending = image.with_extension(format!("new-{}", std::process::id()));
     let _ = fs::remove_dir_all(&pending);
@@ -56,9 +114,7 @@ pub(crate) fn make_base(image: &Path) -> Result<()> {
         tree.package(database, package, &changed)?;
     }
     tree.settings(database, &chosen)?;
-    for (name, text) in [("layers.json", "[\"base\"]")] {
-        fs::write(pending.join(name), text).act("write", name)?;
-    }
+    fs::write(pending.join("layers.json"), "[\"base\"]").act("write", "layers.json")?;
     match fs::rename(&pending, image) {
         // Another world that shares it was faster.
         Err(_) if image.join("root").is_dir() => fs::remove_dir_all(&pending).act("remove", pending.display()),
@@ -72,7 +128,8 @@ fn changed_settings(packages: &[&Package]) -> BTreeSet<PathBuf> {
     let paths: Vec<&str> = settings.iter().map(|(path, _)| *path).collect();
     let output = Command::new("md5sum").args(&paths).stderr(std::process::Stdio::null()).output();
     let sums = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let same: BTreeSet<(&str, &str)> = sums.lines().filter_map(|line| line.split_once("  ").map(|(sum, path)| (path, sum))).collect();
+    let same: BTreeSet<(&str, &str)> =
+        sums.lines().filter_map(|line| line.split_once("  ").map(|(sum, path)| (path, sum))).collect();
     settings.iter().filter(|setting| !same.contains(*setting)).map(|(path, _)| PathBuf::from(path)).collect()
 }
 
@@ -105,10 +162,32 @@ impl Tree {
 
     /// The directories of every system, and the links of a merged /usr.
     fn skeleton(&self) -> Result<()> {
-        for path in ["/usr/bin", "/usr/sbin", "/usr/lib", "/etc/alternatives", "/var/lib/dpkg/info", "/var/log", "/var/cache", "/home", "/mnt"] {
+        for path in [
+            "/usr/bin",
+            "/usr/sbin",
+            "/usr/lib",
+            "/etc/alternatives",
+            "/var/lib/dpkg/info",
+            "/var/log",
+            "/var/cache",
+            "/home",
+            "/mnt",
+        ] {
             self.directory(path, 0o755)?;
         }
-        for path in ["/dev", "/proc", "/sys", "/run", "/opt", "/srv", "/media", "/usr/lib/zonal", "/var/lib/cloud", "/var/spool", "/boot"] {
+        for path in [
+            "/dev",
+            "/proc",
+            "/sys",
+            "/run",
+            "/opt",
+            "/srv",
+            "/media",
+            "/usr/lib/zonal",
+            "/var/lib/cloud",
+            "/var/spool",
+            "/boot",
+        ] {
             self.directory(path, 0o755)?;
         }
         for path in ["/tmp", "/var/tmp"] {
@@ -128,7 +207,9 @@ impl Tree {
     fn package(&mut self, database: &Path, package: &Package, changed: &BTreeSet<PathBuf>) -> Result<()> {
         let info = database.join("info");
         let names = [format!("{}.", package.name), format!("{}:{}.", package.name, package.architecture)];
-        let Some(prefix) = names.iter().find(|prefix| info.join(format!("{prefix}list")).exists()) else { return Ok(()) };
+        let Some(prefix) = names.iter().find(|prefix| info.join(format!("{prefix}list")).exists()) else {
+            return Ok(());
+        };
         let list = fs::read_to_string(info.join(format!("{prefix}list"))).act("read file list of", &package.name)?;
         for line in list.lines() {
             let path = Path::new(line);
@@ -136,7 +217,20 @@ impl Tree {
                 self.copy(path)?;
             }
         }
-        for kind in ["list", "md5sums", "conffiles", "postinst", "preinst", "prerm", "postrm", "triggers", "shlibs", "symbols", "templates", "config"] {
+        for kind in [
+            "list",
+            "md5sums",
+            "conffiles",
+            "postinst",
+            "preinst",
+            "prerm",
+            "postrm",
+            "triggers",
+            "shlibs",
+            "symbols",
+            "templates",
+            "config",
+        ] {
             let from = info.join(format!("{prefix}{kind}"));
             if from.exists() {
                 let to = self.at("/var/lib/dpkg/info").join(format!("{prefix}{kind}"));
@@ -155,11 +249,17 @@ impl Tree {
             if !to.is_dir() {
                 fs::create_dir_all(&to).act("make", to.display())?;
                 chown(&to, Some(found.uid()), Some(found.gid())).act("give away", to.display())?;
-                fs::set_permissions(&to, Permissions::from_mode(found.mode() & 0o7777)).act("set mode of", to.display())?;
+                fs::set_permissions(&to, Permissions::from_mode(found.mode() & 0o7777))
+                    .act("set mode of", to.display())?;
             }
             return Ok(());
         }
-        if kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device() || to.symlink_metadata().is_ok() {
+        if kind.is_fifo()
+            || kind.is_socket()
+            || kind.is_block_device()
+            || kind.is_char_device()
+            || to.symlink_metadata().is_ok()
+        {
             return Ok(());
         }
         if let Some(parent) = to.parent() {
@@ -192,10 +292,12 @@ impl Tree {
         }
         self.write("/etc/ssl/certs/ca-certificates.crt", &bundle, 0o644)?;
         // The system's own accounts are the same on every Debian; base-passwd brings their list.
-        let masters = |name: &str| fs::read_to_string(format!("/usr/share/base-passwd/{name}.master")).unwrap_or_default();
+        let masters =
+            |name: &str| fs::read_to_string(format!("/usr/share/base-passwd/{name}.master")).unwrap_or_default();
         let mut users = masters("passwd").replace(":*:", ":x:");
         if users.is_empty() {
-            users = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n".into();
+            users =
+                "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n".into();
         }
         let mut groups = masters("group").replace(":*:", ":x:");
         if groups.is_empty() {
@@ -203,12 +305,19 @@ impl Tree {
         }
         users += "sshd:x:105:65534::/run/sshd:/usr/sbin/nologin\nec2-user:x:1000:1000:EC2 Default User:/home/ec2-user:/bin/bash\n";
         groups += "ec2-user:x:1000:\nwheel:x:10000:ec2-user\n";
-        let shadow: String =
-            users.lines().filter_map(|line| line.split(':').next()).map(|name| format!("{name}:*:19000:0:99999:7:::\n")).collect();
+        let shadow: String = users
+            .lines()
+            .filter_map(|line| line.split(':').next())
+            .map(|name| format!("{name}:*:19000:0:99999:7:::\n"))
+            .collect();
         self.write("/etc/passwd", &users, 0o644)?;
         self.write("/etc/group", &groups, 0o644)?;
         self.write("/etc/shadow", &shadow, 0o640)?;
-        self.write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n", 0o644)?;
+        self.write(
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+            0o644,
+        )?;
         self.write("/etc/hosts", "127.0.0.1 localhost\n", 0o644)?;
         self.write("/etc/fstab", "", 0o644)?;
         self.write("/etc/resolv.conf", "nameserver 169.254.169.253\n", 0o644)?;
@@ -216,7 +325,10 @@ impl Tree {
         self.write("/etc/sudoers.d/90-cloud-init-users", "ec2-user ALL=(ALL) NOPASSWD:ALL\n", 0o440)?;
         // What pam-auth-update makes of the module that every system has.
         for (kind, module) in [
-            ("auth", "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n"),
+            (
+                "auth",
+                "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+            ),
             ("account", "account required pam_unix.so\n"),
             ("password", "password required pam_unix.so obscure yescrypt\n"),
             ("session", "session required pam_unix.so\n"),
@@ -239,7 +351,8 @@ impl Tree {
             let _ = fs::remove_file(&at);
             symlink("/usr/lib/zonal/guest", &at).act("link", name)?;
         }
-        let status = Command::new("ldconfig").env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").arg("-r").arg(&self.root).status();
+        let status =
+            Command::new("ldconfig").env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").arg("-r").arg(&self.root).status();
         match status.act("run", "ldconfig")? {
             status if status.success() => Ok(()),
             status => Err(Error::Refused(format!("ldconfig ended with {status}"))),
@@ -281,7 +394,9 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
 
 /// Takes along what Python made of a source file, if it says that it was made of this very one.
 fn copy_compiled(from: &Path, to: &Path, source: &fs::Metadata) -> Result<()> {
-    let (Some(stem), Some(directory), Some(target)) = (from.file_stem(), from.parent(), to.parent()) else { return Ok(()) };
+    let (Some(stem), Some(directory), Some(target)) = (from.file_stem(), from.parent(), to.parent()) else {
+        return Ok(());
+    };
     let Ok(entries) = fs::read_dir(directory.join("__pycache__")) else { return Ok(()) };
     let prefix = format!("{}.cpython-", stem.to_string_lossy());
     for entry in entries.flatten() {

@@ -38,7 +38,10 @@ impl Package {
     pub(super) fn settings(&self) -> Vec<(&str, &str)> {
         let Some((_, after)) = self.text.split_once("\nConffiles:") else { return Vec::new() };
         let lines = after.lines().skip(1).take_while(|line| line.starts_with(' '));
-        lines.filter_map(|line| line.trim().split_once(' ')).map(|(path, sum)| (path, sum.split(' ').next().unwrap_or(sum))).collect()
+        lines
+            .filter_map(|line| line.trim().split_once(' '))
+            .map(|(path, sum)| (path, sum.split(' ').next().unwrap_or(sum)))
+            .collect()
     }
 }
 

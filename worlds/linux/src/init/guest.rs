@@ -71,7 +71,8 @@ pub(super) fn read_request(stream: &Stream) -> Result<Asked, String> {
     let asked: Asked = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
     let harmless = matches!(&asked, Asked::Service(verb)
         if matches!(verb.name.as_str(), "status" | "show" | "is-active" | "is-enabled" | "is-failed"));
-    let who = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials).map_err(|e| e.to_string())?;
+    let who =
+        nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials).map_err(|e| e.to_string())?;
     if who.uid() == 0 || harmless { Ok(asked) } else { Err("Access denied".to_owned()) }
 }
 
@@ -117,7 +118,11 @@ pub fn main(name: &str, arguments: &[String]) -> ExitCode {
     };
     match done {
         Ok(Answer { code, output }) => {
-            if code == 0 { print!("{output}") } else { eprint!("{output}") }
+            if code == 0 {
+                print!("{output}")
+            } else {
+                eprint!("{output}")
+            }
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
         Err(error) => {
@@ -174,7 +179,9 @@ fn settle(verb: &Verb, started: Answer) -> io::Result<Answer> {
                 "activating" | "deactivating" if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                "failed" if verb.name != "stop" => return Ok(Answer::failed(&format!("Job for {unit} failed. See \"journalctl -u {unit}\"."))),
+                "failed" if verb.name != "stop" => {
+                    return Ok(Answer::failed(&format!("Job for {unit} failed. See \"journalctl -u {unit}\".")));
+                }
                 _ => break,
             }
         }

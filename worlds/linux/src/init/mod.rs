@@ -10,7 +10,7 @@ mod userdata;
 use crate::holder::{CONSOLE_FD, CONTROL_FD};
 use crate::sandbox::{Notice, Order, Spec};
 use crate::sys;
-use guest::{Asked, Answer};
+use guest::{Answer, Asked};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -58,7 +58,10 @@ fn notify(notice: &Notice) {
 enum Course {
     Up,
     /// Everything has been told to end; what has not by then is killed.
-    Down { reboot: bool, by: Instant },
+    Down {
+        reboot: bool,
+        by: Instant,
+    },
 }
 
 struct Init {
@@ -367,12 +370,12 @@ impl Init {
         match kill(Pid::from_raw(-1), None) {
             Err(nix::Error::ESRCH) => {
                 self.say("zonal: down\n");
-                return false;
+                false
             }
             _ if Instant::now() >= by => {
                 let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
                 self.say("zonal: down; some had to be killed\n");
-                return false;
+                false
             }
             _ => true,
         }
@@ -397,7 +400,10 @@ fn prepare_files(spec: &Spec) -> std::io::Result<()> {
     fs::write("/etc/hostname", format!("{name}\n"))?;
     fs::write("/etc/hosts", format!("127.0.0.1 localhost\n127.0.1.1 {name} {short}\n"))?;
     let domain = name.split_once('.').map_or("ec2.internal", |(_, domain)| domain);
-    fs::write("/etc/resolv.conf", format!("nameserver 169.254.169.253\nsearch {domain}\noptions timeout:2 attempts:3\n"))?;
+    fs::write(
+        "/etc/resolv.conf",
+        format!("nameserver 169.254.169.253\nsearch {domain}\noptions timeout:2 attempts:3\n"),
+    )?;
     fs::write("/var/lib/cloud/data-instance-id", format!("{}\n", spec.sandbox.id))?;
     if !spec.sandbox.authorized_keys.is_empty() {
         for home in ["/root", "/home/ec2-user"] {

@@ -23,14 +23,25 @@ pub(super) const LOGS: &str = "/var/log/services";
 enum State {
     Inactive,
     /// Its command with this number runs.
-    Running { pid: Pid, command: usize },
+    Running {
+        pid: Pid,
+        command: usize,
+    },
     /// Its commands have ended and it counts as active.
     Active,
-    Failed { exit: i32 },
+    Failed {
+        exit: i32,
+    },
     /// It starts again then.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     /// It was told to end; after that it is killed.
-    Stopping { pid: Pid, by: Instant, again: bool },
+    Stopping {
+        pid: Pid,
+        by: Instant,
+        again: bool,
+    },
 }
 
 struct Service {
@@ -194,7 +205,11 @@ impl Services {
                 Answer::fine("")
             }
             "restart" | "reload" | "reload-or-restart" | "try-restart" => {
-                match self.known.get_mut(name).filter(|service| service.pid().is_some() || service.state == State::Active) {
+                match self
+                    .known
+                    .get_mut(name)
+                    .filter(|service| service.pid().is_some() || service.state == State::Active)
+                {
                     Some(service) => {
                         service.stop(now, true);
                         if service.state == State::Inactive { start(self) } else { Answer::fine("") }

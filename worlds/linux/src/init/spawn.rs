@@ -50,11 +50,7 @@ pub(super) fn script(path: &Path) -> io::Result<(Pid, File)> {
     let (output, writer) = io::pipe()?;
     let program = path.to_string_lossy();
     let start = |mut command: Command| -> io::Result<Pid> {
-        let child = command
-            .env("HOME", "/root")
-            .stdout(writer.try_clone()?)
-            .stderr(writer.try_clone()?)
-            .spawn()?;
+        let child = command.env("HOME", "/root").stdout(writer.try_clone()?).stderr(writer.try_clone()?).spawn()?;
         Ok(Pid::from_raw(child.id().cast_signed()))
     };
     let pid = match start(command(&program)) {

@@ -17,7 +17,8 @@ pub(super) fn unpack(data: &[u8]) -> Result<Vec<PathBuf>, String> {
     for (number, script) in scripts.iter().enumerate() {
         let path = PathBuf::from(format!("{SCRIPTS}/part-{:03}", number + 1));
         fs::write(&path, script).map_err(|e| format!("{}: {e}", path.display()))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(|e| format!("{}: {e}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+            .map_err(|e| format!("{}: {e}", path.display()))?;
         paths.push(path);
     }
     Ok(paths)

@@ -176,10 +176,10 @@ impl Netlink {
                 m.text(libc::IFLA_INFO_KIND, "veth").nested(libc::IFLA_INFO_DATA, |m| {
                     m.nested(VETH_INFO_PEER, |m| {
                         let index = if there.name == "eth0" { OWN_INDEX } else { 0 };
-                        let m = m.link_header(index, false).text(libc::IFLA_IFNAME, there.name).attribute(
-                            libc::IFLA_NET_NS_FD,
-                            &namespace.as_raw_fd().to_ne_bytes(),
-                        );
+                        let m = m
+                            .link_header(index, false)
+                            .text(libc::IFLA_IFNAME, there.name)
+                            .attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
                         match there.mac {
                             Some(mac) => m.attribute(libc::IFLA_ADDRESS, &mac),
                             None => m,
@@ -254,9 +254,19 @@ impl Netlink {
     /// Removes the route to a range through a device.
     pub(crate) fn unroute(&self, index: u32, to: Ipv4Net) -> Result<()> {
         let mut message = Message::new(libc::RTM_DELROUTE, 0);
-        message.0.extend([libc::AF_INET as u8, to.prefix_len(), 0, 0, libc::RT_TABLE_MAIN, 0, libc::RT_SCOPE_NOWHERE, 0]);
+        message.0.extend([
+            libc::AF_INET as u8,
+            to.prefix_len(),
+            0,
+            0,
+            libc::RT_TABLE_MAIN,
+            0,
+            libc::RT_SCOPE_NOWHERE,
+            0,
+        ]);
         message.0.extend([0; 4]);
-        let message = message.attribute(libc::RTA_OIF, &index.to_ne_bytes()).attribute(libc::RTA_DST, &to.addr().octets());
+        let message =
+            message.attribute(libc::RTA_OIF, &index.to_ne_bytes()).attribute(libc::RTA_DST, &to.addr().octets());
         self.ask("remove a route in", message).map(drop)
     }
 

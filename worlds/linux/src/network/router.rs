@@ -163,10 +163,18 @@ impl Routers {
 
     /// Cuts a zone off, or joins it again.
     pub(crate) fn set_zone(&mut self, zone: &str, cut: bool) -> Result<()> {
-        if cut { self.cut.insert(zone.to_owned()) } else { self.cut.remove(zone) };
+        if cut {
+            self.cut.insert(zone.to_owned())
+        } else {
+            self.cut.remove(zone)
+        };
         for id in self.vpcs.keys().cloned().collect::<Vec<_>>() {
             if let Some(kept) = self.vpcs.get_mut(&id) {
-                if cut { kept.vpc.cut.insert(zone.to_owned()) } else { kept.vpc.cut.remove(zone) };
+                if cut {
+                    kept.vpc.cut.insert(zone.to_owned())
+                } else {
+                    kept.vpc.cut.remove(zone)
+                };
             }
             self.apply(&id)?;
         }

@@ -206,7 +206,9 @@ async fn follow(mut doors: watch::Receiver<Door>, stocks: Arc<Stocks>, limit: Ar
         if let Ok(Ok((Reply::Ports(ports), _))) = asked {
             let wanted: BTreeSet<u16> = ports
                 .into_iter()
-                .filter(|port| !door.tcp.contains(port) && door.wide.iter().any(|(from, to)| from <= port && port <= to))
+                .filter(|port| {
+                    !door.tcp.contains(port) && door.wide.iter().any(|(from, to)| from <= port && port <= to)
+                })
                 .collect();
             tasks.retain(|port, task| {
                 let keep = wanted.contains(port);

@@ -62,7 +62,8 @@ impl Duties {
             }
         });
         let mut random = [0; 40];
-        let source = std::fs::File::open("/dev/urandom").and_then(|mut file| io::Read::read_exact(&mut file, &mut random));
+        let source =
+            std::fs::File::open("/dev/urandom").and_then(|mut file| io::Read::read_exact(&mut file, &mut random));
         source.map_err(|source| Error::Os { act: "read", what: "/dev/urandom".into(), source })?;
         let (mut secret, mut seed) = ([0; 32], [0; 8]);
         secret.copy_from_slice(&random[..32]);
@@ -183,7 +184,8 @@ impl Duties {
                     return Ok(());
                 }
                 let place = Place::Metadata(interface.clone());
-                let socket = self.bind(place, Kind::Tcp, crate::network::METADATA, 80).await.map_err(|e| e.to_string())?;
+                let socket =
+                    self.bind(place, Kind::Tcp, crate::network::METADATA, 80).await.map_err(|e| e.to_string())?;
                 let server =
                     MetadataServer::start(TcpListener::from(socket), (**document).clone(), Secret::new(&self.secret));
                 self.metadata.insert(key.to_owned(), server.map_err(|e| e.to_string())?);

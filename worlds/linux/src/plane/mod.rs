@@ -91,7 +91,12 @@ async fn run(config: &Config) -> Result<()> {
 }
 
 /// Serves one daemon for as long as it stays.
-async fn converse(stream: UnixStream, duties: Arc<Mutex<Duties>>, mut reports: broadcast::Receiver<Hear>, kept: std::path::PathBuf) {
+async fn converse(
+    stream: UnixStream,
+    duties: Arc<Mutex<Duties>>,
+    mut reports: broadcast::Receiver<Hear>,
+    kept: std::path::PathBuf,
+) {
     let (mut reading, mut writing) = stream.into_split();
     let telling = tokio::spawn(async move {
         loop {

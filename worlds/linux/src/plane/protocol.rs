@@ -10,20 +10,11 @@ pub(crate) enum Duty {
     /// Balance.
     Balancer(Box<zonal_balancer::config::BalancerConfig>),
     /// Answer for a zone in a view.
-    Zone {
-        view: String,
-        zone: Box<zonal_dns::config::Zone>,
-    },
+    Zone { view: String, zone: Box<zonal_dns::config::Zone> },
     /// Answer a VPC's names at these addresses of its router.
-    Resolver {
-        network: String,
-        addresses: Vec<Ipv4Addr>,
-    },
+    Resolver { network: String, addresses: Vec<Ipv4Addr> },
     /// Tell the instance behind an interface about itself.
-    Metadata {
-        interface: String,
-        document: Box<zonal_metadata::config::InstanceMetadata>,
-    },
+    Metadata { interface: String, document: Box<zonal_metadata::config::InstanceMetadata> },
     /// Let what comes to a public address on the host in.
     Door(Door),
     /// Have virtual time pass so many times faster than real time.

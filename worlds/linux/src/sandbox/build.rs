@@ -68,7 +68,8 @@ pub(crate) fn enter(config: &Config, spec: &Spec, opened: Opened) -> Result<()> 
         group.write_all(b"0").act("join control group of", &spec.sandbox.id)?;
     }
     setns(&opened.user, CloneFlags::CLONE_NEWUSER).act("enter user namespace of", &spec.sandbox.id)?;
-    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWCGROUP;
+    let own =
+        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWCGROUP;
     unshare(own).act("make namespaces of", &spec.sandbox.id)?;
     let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
     setresgid(group, group, group).act("become group 0 in", &spec.sandbox.id)?;
@@ -88,7 +89,8 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>).act("make private", "/")?;
     let base = config.mounts();
-    mount(Some("zonal"), &base, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=700")).act("mount", base.display())?;
+    mount(Some("zonal"), &base, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=700"))
+        .act("mount", base.display())?;
     let mut lower = Vec::new();
     for (number, layer) in spec.layers.iter().enumerate() {
         let at = base.join(format!("l{number}"));
@@ -114,7 +116,8 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     let guest = root.join(&GUEST[1..]);
     if guest.exists() {
         bind(&config.directory.join("guest"), &guest)?;
-        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+        let flags =
+            MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
         mount(None::<&str>, &guest, None::<&str>, flags, None::<&str>).act("make read-only", guest.display())?;
     }
     Ok(root)
@@ -135,7 +138,9 @@ fn kernel_files(root: &Path, owner: u32) -> Result<()> {
     let proc = root.join("proc");
     mount(Some("proc"), &proc, Some("proc"), quiet, None::<&str>).act("mount", proc.display())?;
     let null = Path::new("/dev/null");
-    for hidden in ["kcore", "keys", "key-users", "timer_list", "sysrq-trigger", "kallsyms", "kmsg", "sched_debug", "cmdline"] {
+    for hidden in
+        ["kcore", "keys", "key-users", "timer_list", "sysrq-trigger", "kallsyms", "kmsg", "sched_debug", "cmdline"]
+    {
         let path = proc.join(hidden);
         if path.exists() {
             bind(null, &path)?;
@@ -179,7 +184,8 @@ fn devices(dev: &Path, owner: u32) -> Result<()> {
     }
     let terminals = format!("newinstance,ptmxmode=0666,mode=620,gid={}", owner + 5);
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(Some("devpts"), &dev.join("pts"), Some("devpts"), quiet, Some(terminals.as_str())).act("mount", "/dev/pts")?;
+    mount(Some("devpts"), &dev.join("pts"), Some("devpts"), quiet, Some(terminals.as_str()))
+        .act("mount", "/dev/pts")?;
     temporary(&dev.join("shm"), owner, "size=64m,mode=1777", MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
     // What is written here goes to the instance's console log; PID 1 reads it.
     let console = dev.join("console");

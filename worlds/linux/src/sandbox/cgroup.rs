@@ -71,7 +71,9 @@ impl Hierarchy {
     fn roots(&self) -> Vec<&PathBuf> {
         match self {
             Self::Unified(path) => vec![path],
-            Self::Separate { cpu, cpuacct, memory, pids } => [cpu, cpuacct, memory, pids].into_iter().flatten().collect(),
+            Self::Separate { cpu, cpuacct, memory, pids } => {
+                [cpu, cpuacct, memory, pids].into_iter().flatten().collect()
+            }
         }
     }
 

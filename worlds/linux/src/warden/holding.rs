@@ -71,7 +71,14 @@ fn start(config: &Config) -> Result<i32> {
     let log = log.map_or_else(|_| Stdio::null(), Stdio::from);
     let mut command = Command::new(program);
     // Those inside see the command line of their PID 1, which is the holder's: it names no path of the machine.
-    command.arg0("zonal").arg("holder").arg(".").current_dir(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+        .arg0("zonal")
+        .arg("holder")
+        .arg(".")
+        .current_dir(&config.directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
     // SAFETY: between fork and exec; one system call.
     unsafe {
         command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?));

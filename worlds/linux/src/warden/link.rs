@@ -40,7 +40,12 @@ impl Link {
         }
     }
 
-    fn once(&self, kept: &mut Option<UnixStream>, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(Reply, Vec<OwnedFd>)> {
+    fn once(
+        &self,
+        kept: &mut Option<UnixStream>,
+        request: &Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(Reply, Vec<OwnedFd>)> {
         let stream = match kept {
             Some(stream) => stream,
             None => kept.insert(UnixStream::connect(&self.socket).act("connect to", self.socket.display())?),

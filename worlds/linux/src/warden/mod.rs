@@ -13,8 +13,8 @@ use crate::network::router::Routers;
 use crate::sandbox::cgroup::Hierarchy;
 use crate::sandbox::disk;
 use crate::world::Config;
-pub(crate) use holding::announce;
 use holding::HolderLink;
+pub(crate) use holding::announce;
 use request::{Event, Reply, Request};
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
@@ -153,7 +153,9 @@ impl Warden {
             Request::RemoveNetwork(id) => lock(&self.routers).remove_network(&id).map(done),
             Request::PutSubnet(subnet) => {
                 let (home, id) = (subnet.network.clone(), subnet.id.clone());
-                lock(&self.routers).change(&home, &id, |vpc| drop(vpc.subnets.insert(subnet.id.clone(), subnet))).map(done)
+                lock(&self.routers)
+                    .change(&home, &id, |vpc| drop(vpc.subnets.insert(subnet.id.clone(), subnet)))
+                    .map(done)
             }
             Request::PutGroup(group) => {
                 let (home, id) = (group.network.clone(), group.id.clone());
@@ -164,9 +166,7 @@ impl Warden {
             Request::Forget(id) => lock(&self.routers).forget(&id).map(done),
             Request::SetZone { zone, cut } => self.set_zone(&zone, cut).map(done),
             Request::StartSandbox(sandbox) => self.start(*sandbox).map(done),
-            Request::StopSandbox { id, generation, force } => {
-                lock(&self.holder).stop(&id, generation, force).map(done)
-            }
+            Request::StopSandbox { id, generation, force } => lock(&self.holder).stop(&id, generation, force).map(done),
             Request::CrashSandbox { id, generation } => lock(&self.holder).crash(&id, generation).map(done),
             Request::RemoveSandbox(id) => self.remove(&id).map(done),
             Request::PutImage { id, sandbox } => self.put_image(&id, &sandbox).map(done),

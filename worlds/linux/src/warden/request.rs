@@ -124,7 +124,9 @@ impl Request {
                 bounded("address ranges", network.cidrs.len(), 16)?;
                 check_id(&network.id)
             }
-            Self::RemoveNetwork(id) | Self::RemoveInterface(id) | Self::Forget(id) | Self::RemoveSandbox(id) => check_id(id),
+            Self::RemoveNetwork(id) | Self::RemoveInterface(id) | Self::Forget(id) | Self::RemoveSandbox(id) => {
+                check_id(id)
+            }
             Self::RemoveImage(id) | Self::Console(id) | Self::Shell(id) | Self::Listening(id) => check_id(id),
             Self::StopSandbox { id, .. } | Self::CrashSandbox { id, .. } => check_id(id),
             Self::PutImage { id, sandbox } => check_id(id).and_then(|()| check_id(sandbox)),
@@ -156,7 +158,9 @@ impl Request {
                     private_address(address.private)?;
                 }
                 interface.groups.iter().try_for_each(|id| check_id(id))?;
-                [&interface.id, &interface.network, &interface.subnet, &interface.zone].into_iter().try_for_each(|id| check_id(id))
+                [&interface.id, &interface.network, &interface.subnet, &interface.zone]
+                    .into_iter()
+                    .try_for_each(|id| check_id(id))
             }
             Self::StartSandbox(sandbox) => {
                 bounded("bytes of user data", sandbox.user_data.len(), 64 << 10)?;
@@ -207,7 +211,12 @@ fn public_address(config: &Config, address: Ipv4Addr) -> Result<()> {
 
 /// What an interface may have as its own: not what means something else in a router.
 fn private_address(address: Ipv4Addr) -> Result<()> {
-    if address.is_loopback() || address.is_link_local() || address.is_multicast() || address.is_unspecified() || address.is_broadcast() {
+    if address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_unspecified()
+        || address.is_broadcast()
+    {
         return Err(Error::Refused(format!("{address} can't be an interface's own")));
     }
     Ok(())

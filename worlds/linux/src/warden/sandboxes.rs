@@ -109,7 +109,8 @@ impl Warden {
                 let fields: Vec<&str> = line.split_whitespace().collect();
                 let (address, port) = fields.get(1)?.split_once(':')?;
                 // State 0A is listening; 127.0.0.0/8 in the file's byte order ends with 7F.
-                (fields.get(3) == Some(&"0A") && !address.ends_with("7F")).then(|| u16::from_str_radix(port, 16).ok())?
+                (fields.get(3) == Some(&"0A") && !address.ends_with("7F"))
+                    .then(|| u16::from_str_radix(port, 16).ok())?
             })
             .collect();
         ports.sort_unstable();

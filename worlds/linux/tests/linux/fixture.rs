@@ -80,11 +80,14 @@ impl Fixture {
     pub fn await_state(&self, id: &str, wanted: impl Fn(&SandboxState) -> bool) -> SandboxState {
         until(&format!("state of {id}"), || {
             let reports = self.reports.lock().unwrap();
-            reports.iter().rev().find_map(|report| match report {
-                Report::Sandbox { id: of, state, .. } if of == id => Some(state.clone()),
-                _ => None,
-            })
-            .filter(|state| wanted(state))
+            reports
+                .iter()
+                .rev()
+                .find_map(|report| match report {
+                    Report::Sandbox { id: of, state, .. } if of == id => Some(state.clone()),
+                    _ => None,
+                })
+                .filter(|state| wanted(state))
         })
     }
 

@@ -3,8 +3,8 @@
 use crate::fixture::*;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use zonal_substrate::*;
 
 pub const TESTS: &[Test] = &[
@@ -34,7 +34,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("send a kernel command", "echo b >/proc/sysrq-trigger"),
     ("read kernel memory", "dd if=/proc/kcore bs=1 count=1 | grep -a ."),
     ("read the kernel's log", "dmesg"),
-    ("load a module", "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None, use_errno=True).syscall(313, 0, b\"\", 0) == -1)'"),
+    (
+        "load a module",
+        "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None, use_errno=True).syscall(313, 0, b\"\", 0) == -1)'",
+    ),
     ("make a user namespace", "unshare -U true"),
     ("make a user namespace by clone", "unshare -Ur true"),
     ("enter the host's namespaces", "nsenter -t 1 -n true"),
@@ -50,7 +53,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("see the world's directory", "ls -d /tmp/zonal-test*"),
     ("find the warden's socket", "find / -xdev -name 'warden.sock' | grep ."),
     ("find an abstract socket of the host's", "grep -a '@' /proc/net/unix"),
-    ("open a file by handle", "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(304, 0, 0, 0) == -1)'"),
+    (
+        "open a file by handle",
+        "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(304, 0, 0, 0) == -1)'",
+    ),
     ("use bpf", "python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(321, 0, 0, 0) == -1)'"),
     ("see the host's control groups", "ls /sys/fs/cgroup | grep ."),
     ("see other instances' names", "grep -r i-other /proc/mounts /proc/self/mountinfo"),
@@ -63,7 +69,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ("have other users", "su nobody -s /bin/sh -c 'test $(id -u) = 65534'"),
     ("change owners", "touch /root/f && chown 1000:1000 /root/f && test $(stat -c %u /root/f) = 1000"),
     ("ping", "! command -v ping || ping -c 1 -W 2 10.0.1.10"),
-    ("bind low ports as anybody", "su nobody -s /bin/sh -c \"python3 -c 'import socket; socket.create_server((\\\"0.0.0.0\\\", 81))'\""),
+    (
+        "bind low ports as anybody",
+        "su nobody -s /bin/sh -c \"python3 -c 'import socket; socket.create_server((\\\"0.0.0.0\\\", 81))'\"",
+    ),
     ("use a terminal", "python3 -c 'import pty; pty.openpty()'"),
     ("write to the console", "echo hello-console >/dev/console"),
     ("log", "test -S /dev/log"),
@@ -109,10 +118,19 @@ fn no_service_of_the_host_is_in_reach_from_inside() {
             let _ = stream.read(&mut [0; 10]);
         }
     });
-    let mut near: Vec<String> = ["127.0.0.1", "127.0.0.2", "127.128.0.1", "169.254.0.1", "169.254.1.1", "169.254.1.2", "169.254.169.254", "0.0.0.0"]
-        .iter()
-        .map(|address| (*address).to_owned())
-        .collect();
+    let mut near: Vec<String> = [
+        "127.0.0.1",
+        "127.0.0.2",
+        "127.128.0.1",
+        "169.254.0.1",
+        "169.254.1.1",
+        "169.254.1.2",
+        "169.254.169.254",
+        "0.0.0.0",
+    ]
+    .iter()
+    .map(|address| (*address).to_owned())
+    .collect();
     near.extend([world.config.host().to_string(), world.public(200).to_string(), "10.0.0.1".into(), "10.0.0.2".into()]);
     near.extend(["127.100.0.1".to_owned(), "192.168.0.1".into(), "172.17.0.1".into(), "100.100.100.200".into()]);
     for interface in nix::ifaddrs::getifaddrs().unwrap() {
@@ -134,7 +152,12 @@ fn nobody_borrows_an_address() {
     let world = Fixture::new();
     world.ask(simple());
     world.instance(&Instance::new("a", "10.0.1.10"));
-    world.instance(&Instance { user_data: "#!/bin/sh\npython3 -m http.server 80 >/dev/null 2>&1 &\nuntil curl -s 127.0.0.1 >/dev/null; do :; done\n".into(), ..Instance::new("b", "10.0.1.11") });
+    world.instance(&Instance {
+        user_data:
+            "#!/bin/sh\npython3 -m http.server 80 >/dev/null 2>&1 &\nuntil curl -s 127.0.0.1 >/dev/null; do :; done\n"
+                .into(),
+        ..Instance::new("b", "10.0.1.11")
+    });
     let pid = std::fs::read_to_string(world.config.directory.join("holder.pid")).unwrap();
     let pid = pid.split(' ').next().unwrap();
     // Done from outside, with the right that those inside lack.
@@ -172,7 +195,8 @@ fn limits_hold() {
     drop(busy);
     let forks = "import os, sys\nn = 0\ntry:\n    while n < 6000:\n        if os.fork() == 0:\n            import time; time.sleep(5); os._exit(0)\n        n += 1\nexcept OSError:\n    pass\nprint(n)\n";
     world.instance(&Instance { memory_mib: 2048, ..Instance::new("b", "10.0.1.12") });
-    let made: u32 = world.run("b", &format!("python3 -c '{forks}'; kill -9 -1")).lines().next().unwrap_or("0").parse().unwrap_or(0);
+    let made: u32 =
+        world.run("b", &format!("python3 -c '{forks}'; kill -9 -1")).lines().next().unwrap_or("0").parse().unwrap_or(0);
     assert!(made < 4200, "{made} processes");
 }
 
@@ -193,7 +217,12 @@ fn the_warden_refuses_whom_it_does_not_know() {
     assert!(say(65533, "\"Inventory\"").contains("may not"));
     assert!(say(65534, "\"Inventory\"").contains("Inventory"));
     for wrong in [
-        "{}", "\"Format\"", "{\"RemoveSandbox\":\"../../etc\"}", "{\"RemoveImage\":\"/\"}", "{\"Console\":\"\"}", "nonsense",
+        "{}",
+        "\"Format\"",
+        "{\"RemoveSandbox\":\"../../etc\"}",
+        "{\"RemoveImage\":\"/\"}",
+        "{\"Console\":\"\"}",
+        "nonsense",
         "{\"Bind\":{\"place\":\"Host\",\"kind\":\"Tcp\",\"address\":\"0.0.0.0\",\"port\":22}}",
         "{\"Bind\":{\"place\":\"Host\",\"kind\":\"Tcp\",\"address\":\"127.0.0.1\",\"port\":80}}",
         "{\"Sockets\":{\"place\":{\"Interface\":\"inet\"},\"kind\":\"Tcp\",\"count\":1}}",

@@ -21,7 +21,10 @@ fn again(instance: &Instance, generation: u64) -> Ask {
 fn user_data_runs_once_and_its_output_is_kept() {
     let world = Fixture::new();
     world.ask(simple());
-    let a = Instance { user_data: "#!/bin/bash\necho to-output; echo to-errors >&2; echo run >>/root/runs; exit 3\n".into(), ..Instance::new("a", "10.0.1.10") };
+    let a = Instance {
+        user_data: "#!/bin/bash\necho to-output; echo to-errors >&2; echo run >>/root/runs; exit 3\n".into(),
+        ..Instance::new("a", "10.0.1.10")
+    };
     world.ask(vec![Ask::PutInterface(a.interface()), again(&a, 1)]);
     world.await_state("i-a", |state| *state == SandboxState::UserDataDone { exit: 3 });
     let console = world.console("i-a");
@@ -29,14 +32,18 @@ fn user_data_runs_once_and_its_output_is_kept() {
     assert!(world.run("a", "cat /var/log/cloud-init-output.log").contains("to-errors"));
     // The same start asked again is nothing; a later one is a reboot.
     world.ask(vec![again(&a, 1), again(&a, 2)]);
-    world.hear("the second start", |report| matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. }));
+    world.hear("the second start", |report| {
+        matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
+    });
     assert_eq!(world.run("a", "cat /root/runs; hostname"), "run\nip-10-0-1-10.ec2.internal\n");
     world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 1, force: true }]);
     world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 2, force: false }]);
     world.await_state("i-a", |state| *state == SandboxState::Stopped(StopCause::Asked));
     assert_eq!(world.world().inventory().sandboxes["i-a"], (2, SandboxState::Stopped(StopCause::Asked)));
     world.ask(vec![again(&a, 3)]);
-    world.hear("the third start", |report| matches!(report, Report::Sandbox { generation: 3, state: SandboxState::Running, .. }));
+    world.hear("the third start", |report| {
+        matches!(report, Report::Sandbox { generation: 3, state: SandboxState::Running, .. })
+    });
     assert_eq!(world.run("a", "cat /root/runs"), "run\n");
     world.ask(vec![Ask::CrashSandbox { id: "i-a".into(), generation: 3 }]);
     world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(StopCause::Died(_))));
@@ -52,7 +59,9 @@ fn an_instance_that_powers_off_is_stopped_by_itself() {
     world.instance(&Instance::new("a", "10.0.1.10"));
     world.run("a", "touch /root/kept; reboot");
     until("the reboot", || world.console("i-a").matches("boots").nth(1).map(drop));
-    until("a shell after the reboot", || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run("a", "ls /root/kept"))).ok());
+    until("a shell after the reboot", || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run("a", "ls /root/kept"))).ok()
+    });
     world.run("a", "shutdown -h now");
     world.await_state("i-a", |state| *state == SandboxState::Stopped(StopCause::Itself));
 }
@@ -140,9 +149,10 @@ fn a_cut_zone_is_dead_and_silent_until_it_is_joined() {
     world.ask(vec![again(&b, 2)]);
     world.hear("a refusal", |report| matches!(report, Report::Failed { id, .. } if id == "i-b"));
     world.ask(vec![Ask::SetZone { zone: "us-east-1b".into(), cut: false }, again(&b, 2)]);
-    world.hear("b again", |report| {
-        matches!(report, Report::Sandbox { id, generation: 2, state: SandboxState::Running } if id == "i-b")
-    });
+    world.hear(
+        "b again",
+        |report| matches!(report, Report::Sandbox { id, generation: 2, state: SandboxState::Running } if id == "i-b"),
+    );
     assert_eq!(world.run("b", "curl -s -m 2 -o /dev/null -w %{http_code} http://10.0.1.10/"), "200");
 }
 

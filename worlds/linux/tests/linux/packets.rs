@@ -12,7 +12,10 @@ pub const TESTS: &[Test] = &[
     ("names_are_answered_inside_the_vpc", names_are_answered_inside_the_vpc),
     ("metadata_tells_each_instance_of_itself", metadata_tells_each_instance_of_itself),
     ("a_balancer_node_serves_from_its_own_interface", a_balancer_node_serves_from_its_own_interface),
-    ("an_instance_behind_a_nat_gateway_goes_out_by_its_address", an_instance_behind_a_nat_gateway_goes_out_by_its_address),
+    (
+        "an_instance_behind_a_nat_gateway_goes_out_by_its_address",
+        an_instance_behind_a_nat_gateway_goes_out_by_its_address,
+    ),
 ];
 
 const PORTS: [u16; 4] = [80, 3306, 6379, 8080];
@@ -52,7 +55,12 @@ fn between_instances_exactly_what_groups_allow_passes() {
     let range = |cidr: &str| PeerMatch::Cidr(cidr.parse().unwrap());
     let groups: Vec<(&str, &str, Vec<Rule>, Vec<Rule>)> = vec![
         ("sg-web", "vpc-1", vec![tcp(80, anyone())], vec![all(anyone())]),
-        ("sg-app", "vpc-1", vec![tcp(8080, of("sg-web")), tcp(80, range("10.0.2.0/24"))], vec![tcp(3306, of("sg-db")), tcp(6379, anyone())]),
+        (
+            "sg-app",
+            "vpc-1",
+            vec![tcp(8080, of("sg-web")), tcp(80, range("10.0.2.0/24"))],
+            vec![tcp(3306, of("sg-db")), tcp(6379, anyone())],
+        ),
         ("sg-db", "vpc-1", vec![tcp(3306, of("sg-app"))], vec![]),
         ("sg-extra", "vpc-1", vec![tcp(6379, of("sg-app"))], vec![]),
         ("sg-far", "vpc-2", vec![all(anyone())], vec![all(anyone())]),
@@ -70,8 +78,19 @@ fn between_instances_exactly_what_groups_allow_passes() {
         Instance { public: Some(world.public(10)), groups: vec!["sg-web"], ..Instance::new("web1", "10.0.1.10") },
         Instance { groups: vec!["sg-web"], ..Instance::new("web2", "10.0.1.11") },
         Instance { groups: vec!["sg-app"], subnet: "subnet-2", ..Instance::new("app", "10.0.2.10") },
-        Instance { groups: vec!["sg-db", "sg-extra"], subnet: "subnet-2", public: Some(world.public(12)), ..Instance::new("db", "10.0.2.11") },
-        Instance { groups: vec!["sg-far"], subnet: "subnet-3", network: "vpc-2", public: Some(world.public(13)), ..Instance::new("far", "10.0.1.10") },
+        Instance {
+            groups: vec!["sg-db", "sg-extra"],
+            subnet: "subnet-2",
+            public: Some(world.public(12)),
+            ..Instance::new("db", "10.0.2.11")
+        },
+        Instance {
+            groups: vec!["sg-far"],
+            subnet: "subnet-3",
+            network: "vpc-2",
+            public: Some(world.public(13)),
+            ..Instance::new("far", "10.0.1.10")
+        },
     ];
     let instances = instances.map(|instance| Instance { user_data: servers(), ..instance });
     for instance in &instances {
@@ -109,8 +128,10 @@ fn between_instances_exactly_what_groups_allow_passes() {
             for port in PORTS {
                 targets.push((public, port));
                 // By public addresses: out by the gateway, in by it, each as its public self; group references do not hold.
-                let goes = from.subnet != "subnet-2" && from.public.is_some() && lets(&rules(from, false), port, public, &[]);
-                let comes = to.subnet != "subnet-2" && from.public.is_some_and(|from| lets(&rules(to, true), port, from, &[]));
+                let goes =
+                    from.subnet != "subnet-2" && from.public.is_some() && lets(&rules(from, false), port, public, &[]);
+                let comes =
+                    to.subnet != "subnet-2" && from.public.is_some_and(|from| lets(&rules(to, true), port, from, &[]));
                 if goes && comes {
                     expected.insert((public, port, from.public.unwrap()));
                 }
@@ -140,7 +161,12 @@ fn between_instances_exactly_what_groups_allow_passes() {
 fn a_changed_group_holds_at_once_and_answers_still_pass() {
     let world = Fixture::new();
     world.ask(simple());
-    let web = Instance { groups: vec!["sg-web"], user_data: servers(), public: Some(world.public(10)), ..Instance::new("web", "10.0.1.10") };
+    let web = Instance {
+        groups: vec!["sg-web"],
+        user_data: servers(),
+        public: Some(world.public(10)),
+        ..Instance::new("web", "10.0.1.10")
+    };
     world.instance(&web);
     world.instance(&Instance::new("client", "10.0.1.11"));
     let seen = |port| tries(&world, "client", &[(web.private, port)]).len();
@@ -191,7 +217,8 @@ fn names_are_answered_inside_the_vpc() {
         values: vec![value.into()],
         ..RecordSet::default()
     };
-    let zone = |value: &str| Box::new(Zone { name: "corp.example".into(), overlay: false, records: vec![record(value)] });
+    let zone =
+        |value: &str| Box::new(Zone { name: "corp.example".into(), overlay: false, records: vec![record(value)] });
     world.ask(simple());
     world.ask(vec![
         Ask::PutZone { view: "vpc-1".into(), zone: zone("10.0.1.99") },
@@ -271,15 +298,18 @@ fn a_balancer_node_serves_from_its_own_interface() {
     let world = Fixture::new();
     world.ask(simple());
     let web = Instance { user_data: servers(), groups: vec!["sg-app"], ..Instance::new("web", "10.0.1.10") };
-    world.ask(vec![
-        group("sg-app", "vpc-1", vec![tcp(8080, PeerMatch::Group("sg-web".into()))], vec![]),
-    ]);
+    world.ask(vec![group("sg-app", "vpc-1", vec![tcp(8080, PeerMatch::Group("sg-web".into()))], vec![])]);
     world.instance(&web);
-    let node = Instance { groups: vec!["sg-web"], public: Some(world.public(20)), ..Instance::new("node", "10.0.1.20") };
+    let node =
+        Instance { groups: vec!["sg-web"], public: Some(world.public(20)), ..Instance::new("node", "10.0.1.20") };
     world.ask(vec![Ask::PutInterface(node.interface()), Ask::PutBalancer(Box::new(balancer(&node, &web)))]);
-    let text = until("an answer through the balancer", || answers(world.public(20), 80).filter(|text| text.contains(" 200 ")));
+    let text =
+        until("an answer through the balancer", || answers(world.public(20), 80).filter(|text| text.contains(" 200 ")));
     assert!(text.ends_with("10.0.1.20"), "the target sees the node: {text}");
-    world.hear("the target's health", |report| matches!(report, Report::TargetHealth(health) if health.target == "i-web"));
+    world.hear(
+        "the target's health",
+        |report| matches!(report, Report::TargetHealth(health) if health.target == "i-web"),
+    );
     world.hear("the balancer's counts", |report| matches!(report, Report::BalancerMetrics(_)));
 }
 
@@ -328,9 +358,15 @@ fn an_instance_behind_a_nat_gateway_goes_out_by_its_address() {
         Ask::PutInterface(Instance { public: Some(world.public(30)), ..Instance::new("nat", "10.0.1.30") }.interface()),
         Ask::PutSubnet(private),
     ]);
-    let web = Instance { user_data: servers(), public: Some(world.public(10)), groups: vec!["sg-web"], ..Instance::new("web", "10.0.1.10") };
+    let web = Instance {
+        user_data: servers(),
+        public: Some(world.public(10)),
+        groups: vec!["sg-web"],
+        ..Instance::new("web", "10.0.1.10")
+    };
     world.instance(&web);
     world.instance(&Instance { subnet: "subnet-2", ..Instance::new("hidden", "10.0.2.10") });
-    let seen = until("the way through the gateway", || tries(&world, "hidden", &[(world.public(10), 80)]).into_iter().next());
+    let seen =
+        until("the way through the gateway", || tries(&world, "hidden", &[(world.public(10), 80)]).into_iter().next());
     assert_eq!(seen.2, world.public(30));
 }

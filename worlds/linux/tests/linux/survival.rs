@@ -11,7 +11,10 @@ pub const TESTS: &[Test] = &[
     ("a_world_whose_holder_was_killed_comes_up_again_from_its_disks", a_world_whose_holder_was_killed_comes_up_again),
     ("what_a_killed_supervisor_left_running_is_replaced", what_a_killed_supervisor_left_running_is_replaced),
     ("down_ends_the_world_and_keeps_its_disks", down_ends_the_world_and_keeps_its_disks),
-    ("a_purge_leaves_nothing_even_after_everything_was_killed", a_purge_leaves_nothing_even_after_everything_was_killed),
+    (
+        "a_purge_leaves_nothing_even_after_everything_was_killed",
+        a_purge_leaves_nothing_even_after_everything_was_killed,
+    ),
 ];
 
 fn kill(pid: u32) {
