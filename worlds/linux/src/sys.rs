@@ -180,11 +180,10 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
 const OPAQUE: &std::ffi::CStr = c"trusted.overlay.opaque";
 
 /// Whether a directory of an overlay's layer hides what is below it.
-pub(crate) fn is_opaque(path: &Path) -> bool {
-    let Ok(path) = c_path(path) else { return false };
+pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> bool {
     let mut value = [0_u8; 1];
-    // SAFETY: both names are live C strings, and the buffer's size is given.
-    let got = unsafe { libc::lgetxattr(path.as_ptr(), OPAQUE.as_ptr(), value.as_mut_ptr().cast(), 1) };
+    // SAFETY: the name is a live C string, and the buffer's size is given.
+    let got = unsafe { libc::fgetxattr(directory.as_raw_fd(), OPAQUE.as_ptr(), value.as_mut_ptr().cast(), 1) };
     got == 1 && value[0] == b'y'
 }
 

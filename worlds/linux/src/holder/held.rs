@@ -205,7 +205,9 @@ impl Held {
     pub(super) fn tend(&mut self) -> (Vec<(u64, SandboxState)>, Turn) {
         self.drain();
         let mut events = Vec::new();
-        while let Some(notice) = self.notice() {
+        // Bounded, as the console is: the next turn goes on.
+        for _ in 0..64 {
+            let Some(notice) = self.notice() else { break };
             match notice {
                 Notice::Started => self.state = SandboxState::Running,
                 Notice::UserDataDone(exit) => self.state = SandboxState::UserDataDone { exit },

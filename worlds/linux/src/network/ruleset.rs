@@ -297,3 +297,159 @@ fn protocol_match(protocol: Protocol, ports: PortRange) -> String {
 
 /// The devices that lead out have this name in every router; the skeleton counts on it.
 const _: () = assert!(matches!(UPLINK.as_bytes(), b"uplink"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::namespace::net;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    use zonal_substrate::{Address, Interface, Network, Route};
+
+    /// A little generator of our own, so that a failure can be had again by its seed.
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, most: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % most
+        }
+
+        fn rules(&mut self) -> Vec<Rule> {
+            let count = self.below(4);
+            (0..count)
+                .map(|_| {
+                    let protocols = [Protocol::All, Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Other(47)];
+                    let from = self.below(3) as u16 * 1000;
+                    let width = [0, 10, 65535 - from][self.below(3) as usize];
+                    let peer = match self.below(3) {
+                        0 => PeerMatch::Cidr(net([0, 0, 0, 0].into(), 0)),
+                        1 => PeerMatch::Cidr(net([10, 0, self.below(3) as u8, 0].into(), 24)),
+                        _ => PeerMatch::Group(format!("sg-{}", self.below(4))),
+                    };
+                    let protocol = protocols[self.below(5) as usize];
+                    Rule { protocol, ports: PortRange { from, to: from + width }, peer }
+                })
+                .collect()
+        }
+
+        fn entries(&mut self) -> Vec<AclEntry> {
+            let rules = self.rules();
+            let entry = |rule: Rule, allow| match rule.peer {
+                PeerMatch::Cidr(cidr) => Some(AclEntry { allow, protocol: rule.protocol, ports: rule.ports, cidr }),
+                PeerMatch::Group(_) => None,
+            };
+            rules.into_iter().filter_map(|rule| entry(rule, self.below(2) == 0)).collect()
+        }
+
+        /// Changes something about a VPC.
+        fn step(&mut self, vpc: &mut Vpc) {
+            let number = self.below(4);
+            match self.below(7) {
+                0 => drop(vpc.groups.remove(&format!("sg-{number}"))),
+                1 => {
+                    let id = format!("sg-{number}");
+                    let group =
+                        Group { id: id.clone(), network: "vpc".into(), ingress: self.rules(), egress: self.rules() };
+                    vpc.groups.insert(id, group);
+                }
+                2 => {
+                    let targets =
+                        [RouteTarget::InternetGateway, RouteTarget::Nat("eni-1".into()), RouteTarget::Blackhole];
+                    let target = targets[self.below(3) as usize].clone();
+                    let id = format!("subnet-{}", number % 2);
+                    let subnet = Subnet {
+                        id: id.clone(),
+                        network: "vpc".into(),
+                        cidr: net([10, 0, number as u8 % 2, 0].into(), 24),
+                        zone: "a".into(),
+                        routes: vec![Route { destination: net([0, 0, 0, 0].into(), 0), target }],
+                        ingress: self.entries(),
+                        egress: self.entries(),
+                    };
+                    vpc.subnets.insert(id, subnet);
+                }
+                3 => drop(vpc.interfaces.remove(&format!("eni-{number}"))),
+                4 => vpc.network.internet = self.below(2) == 0,
+                5 => {
+                    if !vpc.cut.remove("a") {
+                        vpc.cut.insert("a".into());
+                    }
+                }
+                _ => {
+                    let id = format!("eni-{number}");
+                    let public = (self.below(2) == 0).then(|| [127, 100, 0, number as u8].into());
+                    let interface = Interface {
+                        id: id.clone(),
+                        network: "vpc".into(),
+                        subnet: format!("subnet-{}", self.below(2)),
+                        zone: ["a", "b"][self.below(2) as usize].into(),
+                        mac: "0a:00:00:00:00:01".into(),
+                        addresses: vec![Address { private: [10, 0, 0, 10 + number as u8].into(), public }],
+                        groups: (0..self.below(4)).map(|group| format!("sg-{group}")).collect(),
+                        source_check: self.below(2) == 0,
+                    };
+                    vpc.interfaces.insert(id, interface);
+                }
+            }
+        }
+    }
+
+    fn nft(script: &str, arguments: &[&str]) -> Result<String, String> {
+        let mut child = Command::new("nft")
+            .args(arguments)
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        child.stdin.take().ok_or("no input")?.write_all(script.as_bytes()).map_err(|e| e.to_string())?;
+        let output = child.wait_with_output().map_err(|e| e.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// What nft lists, with the elements of sets, which have no order, sorted.
+    fn listed() -> Vec<String> {
+        let text = nft("", &["list", "ruleset"]).unwrap();
+        let mut pieces: Vec<String> = text.split([',', '\n', '{', '}']).map(|piece| piece.trim().to_owned()).collect();
+        pieces.sort();
+        pieces
+    }
+
+    #[test]
+    fn changes_one_by_one_lead_to_the_same_rules_as_all_at_once() {
+        if !nix::unistd::Uid::effective().is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        for seed in 0..4 {
+            // A thread, which ends with its namespace.
+            let run = move || {
+                nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                let mut chance = Chance(seed);
+                let network = Network {
+                    id: "vpc".into(),
+                    cidrs: vec![net([10, 0, 0, 0].into(), 16)],
+                    internet: true,
+                    resolver: true,
+                };
+                let mut vpc = Vpc::new(network);
+                let mut applied = Ruleset::default();
+                nft(&applied.whole(), &["-f", "-"]).unwrap();
+                for step in 0..60 {
+                    chance.step(&mut vpc);
+                    let next = Ruleset::of(&vpc);
+                    let changes = applied.changes(&next);
+                    nft(&changes, &["-f", "-"]).unwrap_or_else(|e| panic!("seed {seed} step {step}: {e}\n{changes}"));
+                    applied = next;
+                }
+                let by_steps = listed();
+                nft(&applied.whole(), &["-f", "-"]).unwrap();
+                assert_eq!(by_steps, listed(), "seed {seed}");
+            };
+            std::thread::spawn(run).join().unwrap();
+        }
+    }
+}

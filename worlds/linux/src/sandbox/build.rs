@@ -111,16 +111,30 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     let options = format!("lowerdir={},upperdir=d/upper,workdir=d/work,redirect_dir=off,metacopy=off", lower.join(":"));
     mount(Some("zonal"), "r", Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
         .act("mount the disk of", &spec.sandbox.id)?;
+    for name in ["proc", "sys", "dev", "run"] {
+        mount_point(&root.join(name))?;
+    }
     kernel_files(&root, spec.root_id())?;
     devices(&root.join("dev"), spec.root_id())?;
     let guest = root.join(&GUEST[1..]);
-    if guest.exists() {
+    // Only where it lies where it should: those inside may have put links in its way.
+    if guest.canonicalize().is_ok_and(|found| found == guest) {
         bind(&config.directory.join("guest"), &guest)?;
         let flags =
             MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
         mount(None::<&str>, &guest, None::<&str>, flags, None::<&str>).act("make read-only", guest.display())?;
     }
     Ok(root)
+}
+
+/// Sees to it that there is a directory, and no link that those inside left in its place.
+fn mount_point(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => fs::remove_file(path).act("remove", path.display())?,
+        Err(_) => {}
+    }
+    fs::create_dir(path).act("make", path.display())
 }
 
 fn bind(from: &Path, to: &Path) -> Result<()> {

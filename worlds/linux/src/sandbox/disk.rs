@@ -1,14 +1,12 @@
 //! Disks: a sandbox's own layer over its image, with the range of ids that its files belong to.
 
-use super::{FIRST_ID, IDS, SLOTS};
+use super::{FIRST_ID, IDS, SLOTS, layer};
 use crate::error::{Act, Error, Result};
-use crate::sys;
 use crate::world::Config;
-use nix::sys::stat::{Mode, SFlag, mknod};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, lchown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use zonal_substrate::{DiskSource, Sandbox};
 
@@ -111,49 +109,12 @@ pub(crate) fn make_image(config: &Config, id: &str, sandbox: &str, record: &Reco
     let pending = image.with_extension("new");
     remove_tree(&pending)?;
     fs::create_dir_all(&pending).act("make", pending.display())?;
-    copy_tree(&config.disk(sandbox).join("upper"), &pending.join("root"), FIRST_ID + record.slot * IDS)?;
+    layer::copy(&config.disk(sandbox).join("upper"), &pending.join("root"), FIRST_ID + record.slot * IDS)?;
     let mut layers = vec![id.to_owned()];
     layers.extend(record.layers.iter().cloned());
     let text = serde_json::to_vec(&layers).map_err(|e| Error::Refused(e.to_string()))?;
     fs::write(pending.join("layers.json"), text).act("write layers of", id)?;
     fs::rename(&pending, &image).act("put in place", image.display())
-}
-
-/// Copies a layer as it is: with the marks that overlayfs keeps in it for what is deleted or replaced.
-fn copy_tree(from: &Path, to: &Path, shift: u32) -> Result<()> {
-    let found = from.symlink_metadata().act("look at", from.display())?;
-    let kind = found.file_type();
-    if kind.is_symlink() {
-        let target = fs::read_link(from).act("read link", from.display())?;
-        std::os::unix::fs::symlink(target, to).act("link", to.display())?;
-    } else if kind.is_dir() {
-        fs::create_dir(to).act("make", to.display())?;
-        for entry in fs::read_dir(from).act("read", from.display())? {
-            let name = entry.act("read", from.display())?.file_name();
-            copy_tree(&from.join(&name), &to.join(&name), shift)?;
-        }
-    } else if kind.is_file() {
-        let mut source = fs::File::open(from).act("open", from.display())?;
-        let mut copy = fs::File::create(to).act("create", to.display())?;
-        std::io::copy(&mut source, &mut copy).act("copy", from.display())?;
-    } else if kind.is_char_device() && found.rdev() == 0 {
-        // A deleted file.
-        mknod(to, SFlag::S_IFCHR, Mode::empty(), 0).act("make", to.display())?;
-        return Ok(());
-    } else {
-        // Sockets and pipes are nothing without their processes.
-        return Ok(());
-    }
-    let back = |id: u32| id.checked_sub(shift).filter(|id| *id < IDS).unwrap_or(0);
-    lchown(to, Some(back(found.uid())), Some(back(found.gid()))).act("give away", to.display())?;
-    if kind.is_symlink() {
-        return Ok(());
-    }
-    fs::set_permissions(to, fs::Permissions::from_mode(found.mode() & 0o7777)).act("set mode of", to.display())?;
-    if kind.is_dir() && sys::is_opaque(from) {
-        sys::set_opaque(to).act("mark", to.display())?;
-    }
-    Ok(())
 }
 
 /// Removes a disk.

@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod cgroup;
 pub(crate) mod confine;
 pub(crate) mod disk;
+mod layer;
 
 use serde::{Deserialize, Serialize};
 use zonal_substrate::Sandbox;

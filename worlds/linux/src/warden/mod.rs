@@ -62,7 +62,11 @@ pub fn main(config: &Config) -> Result<()> {
     loop {
         let (stream, _) = listener.accept().act("accept on", socket.display())?;
         let warden = Arc::clone(&warden);
-        std::thread::spawn(move || warden.converse(&stream));
+        // Deep directories are walked on this stack; what is not used costs nothing.
+        let builder = std::thread::Builder::new().stack_size(16 << 20);
+        if let Err(error) = builder.spawn(move || warden.converse(&stream)) {
+            tracing::error!(%error, "no thread for a caller");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("nothing_of_the_host_is_in_reach_from_inside", nothing_of_the_host_is_in_reach_from_inside),
     ("no_service_of_the_host_is_in_reach_from_inside", no_service_of_the_host_is_in_reach_from_inside),
     ("nobody_borrows_an_address", nobody_borrows_an_address),
+    ("links_left_in_the_way_lead_nowhere", links_left_in_the_way_lead_nowhere),
     ("limits_hold", limits_hold),
     ("the_warden_refuses_what_it_does_not_know_and_whom_it_does_not_know", the_warden_refuses_whom_it_does_not_know),
 ];
@@ -101,6 +102,36 @@ fn nothing_of_the_host_is_in_reach_from_inside() {
     let upper = world.config.directory.join("disks/i-a/upper/root/f");
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(upper).unwrap());
     assert!(owner > 0x7000_0000, "{owner}");
+}
+
+fn links_left_in_the_way_lead_nowhere() {
+    let world = Fixture::new();
+    world.ask(simple());
+    let a = Instance::new("a", "10.0.1.10");
+    world.instance(&a);
+    let traps = "mkdir /root/t; ln -s /etc/shadow /root/t/file; ln -s / /root/t/dir; rm -rf /usr/lib/zonal 2>/dev/null; mkdir -p /root/x/y; mknod /root/p p; \
+                 rm -rf /mnt && ln -s /etc /mnt; echo done";
+    assert!(world.run("a", traps).ends_with("done\n"));
+    // Below what is mounted now: seen by the next boot only, so put there from outside.
+    world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 1, force: true }]);
+    world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(_)));
+    let upper = world.config.directory.join("disks/i-a/upper");
+    for name in ["proc", "dev", "run", "sys"] {
+        let _ = std::fs::remove_dir_all(upper.join(name));
+        std::os::unix::fs::symlink("/etc", upper.join(name)).unwrap();
+    }
+    world.ask(vec![Ask::PutImage { id: "ami-1".into(), sandbox: "i-a".into() }]);
+    world.hear("the image", |report| *report == Report::ImageReady("ami-1".into()));
+    let copied = world.config.directory.join("images/ami-1/root/root/t/file");
+    assert!(copied.symlink_metadata().unwrap().file_type().is_symlink(), "a link is copied as one");
+    world.ask(vec![Ask::StartSandbox(Box::new(Instance { generation: 2, ..a }.sandbox()))]);
+    world.hear("the second start", |report| {
+        matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
+    });
+    assert_eq!(
+        world.run("a", "test -d /proc/1 && test -c /dev/null && ls -d /proc/self/fd/0 && ls /sys"),
+        "/proc/self/fd/0\n"
+    );
 }
 
 fn no_service_of_the_host_is_in_reach_from_inside() {

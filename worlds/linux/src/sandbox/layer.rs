@@ -1,0 +1,78 @@
+//! Copying an overlay's layer while those inside may be changing it: they can't lead the copy astray.
+//!
+//! Every directory is opened without following links and its entries are looked up through that very descriptor, so that a directory
+//! exchanged for a link at the wrong moment is refused, not followed to a file of the machine.
+
+use super::IDS;
+use crate::error::{Act, Result};
+use crate::sys;
+use nix::sys::stat::{Mode, SFlag, mknod};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
+use std::path::Path;
+
+/// Copies the layer at `from` to `to`, its owners shifted down by `shift`, with the marks that overlayfs keeps in it for what is deleted
+/// or replaced.
+pub(super) fn copy(from: &Path, to: &Path, shift: u32) -> Result<()> {
+    let directory = open(from, libc::O_DIRECTORY)?;
+    copy_directory(&directory, to, shift)
+}
+
+fn open(path: &Path, flags: i32) -> Result<File> {
+    let flags = flags | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags).open(path).act("open", path.display())
+}
+
+fn copy_directory(from: &File, to: &Path, shift: u32) -> Result<()> {
+    fs::create_dir(to).act("make", to.display())?;
+    // The kernel's name for this very directory, wherever it is by now.
+    let here = Path::new("/proc/self/fd").join(from.as_raw_fd().to_string());
+    for entry in fs::read_dir(&here).act("read", to.display())? {
+        let name = entry.act("read", to.display())?.file_name();
+        copy_entry(&here.join(&name), &to.join(&name), shift)?;
+    }
+    let found = from.metadata().act("look at", to.display())?;
+    finish(&found, to, shift)?;
+    if sys::is_opaque(from.as_fd()) {
+        sys::set_opaque(to).act("mark", to.display())?;
+    }
+    Ok(())
+}
+
+fn copy_entry(from: &Path, to: &Path, shift: u32) -> Result<()> {
+    let found = from.symlink_metadata().act("look at", to.display())?;
+    let kind = found.file_type();
+    if kind.is_symlink() {
+        let target = fs::read_link(from).act("read link", to.display())?;
+        std::os::unix::fs::symlink(target, to).act("link", to.display())?;
+        give(&found, to, shift)
+    } else if kind.is_dir() {
+        copy_directory(&open(from, libc::O_DIRECTORY)?, to, shift)
+    } else if kind.is_file() {
+        let mut source = open(from, 0)?;
+        let found = source.metadata().act("look at", to.display())?;
+        if !found.is_file() {
+            return Ok(());
+        }
+        let mut copy = File::create(to).act("create", to.display())?;
+        std::io::copy(&mut source, &mut copy).act("copy", to.display())?;
+        finish(&found, to, shift)
+    } else if kind.is_char_device() && found.rdev() == 0 {
+        // A deleted file.
+        mknod(to, SFlag::S_IFCHR, Mode::empty(), 0).act("make", to.display())
+    } else {
+        // Sockets and pipes are nothing without their processes.
+        Ok(())
+    }
+}
+
+fn finish(found: &Metadata, to: &Path, shift: u32) -> Result<()> {
+    give(found, to, shift)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(found.mode() & 0o7777)).act("set mode of", to.display())
+}
+
+fn give(found: &Metadata, to: &Path, shift: u32) -> Result<()> {
+    let back = |id: u32| id.checked_sub(shift).filter(|id| *id < IDS).unwrap_or(0);
+    lchown(to, Some(back(found.uid())), Some(back(found.gid()))).act("give away", to.display())
+}
