@@ -27,6 +27,9 @@ pub const SUBCOMMANDS: [&str; 3] = ["warden", "holder", "plane"];
 /// When the process can't do its work any more.
 pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
     let config = Config::load(directory)?;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ZONAL_LOG").unwrap_or_else(|_| "warn".into());
+    // Whoever runs this in a process that logs already keeps its own way.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
     // Descriptors are what these processes are made of.
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);

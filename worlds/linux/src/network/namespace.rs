@@ -130,8 +130,13 @@ fn settings(kind: Kind) -> Result<()> {
     // A kernel without IPv6 has nothing to turn off.
     let _ = fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
     let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    // Balancers and doors open thousands of connections to one place: a port is used again a second after, not a minute.
+    let _ = fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
     match kind {
         Kind::Router => {
+            let _ = fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535");
+            // A closed connection is remembered for two minutes otherwise, and the memory for all worlds is one.
+            let _ = fs::write("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait", "5");
             write("/proc/sys/net/ipv4/ip_forward", "1")?;
             for scope in ["all", "default"] {
                 write(&format!("{conf}/{scope}/send_redirects"), "0")?;

@@ -145,9 +145,13 @@ pub(super) fn reset(stream: &TcpStream) {
 
 /// A socket of the world's internet.
 async fn take(stocks: &Arc<Stocks>) -> io::Result<TcpSocket> {
-    let stocks = Arc::clone(stocks);
-    let socket: OwnedFd =
-        tokio::task::spawn_blocking(move || stocks.take(&Place::Internet)).await.map_err(io::Error::other)??;
+    let socket: OwnedFd = match stocks.take_kept(&Place::Internet) {
+        Some(kept) => kept,
+        None => {
+            let stocks = Arc::clone(stocks);
+            tokio::task::spawn_blocking(move || stocks.take(&Place::Internet)).await.map_err(io::Error::other)??
+        }
+    };
     // SAFETY: the descriptor is an unconnected TCP socket that is handed over whole.
     Ok(unsafe { TcpSocket::from_raw_fd(socket.into_raw_fd()) })
 }

@@ -33,8 +33,8 @@ impl Stocks {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A socket of a place; from the stock, or, where that is empty, fetched now.
-    pub(crate) fn take(self: &Arc<Self>, place: &Place) -> io::Result<OwnedFd> {
+    /// A socket of a place, if one is in stock. Never waits.
+    pub(crate) fn take_kept(self: &Arc<Self>, place: &Place) -> Option<OwnedFd> {
         let (taken, fetch) = {
             let mut shelves = self.shelves();
             let shelf = shelves.entry(place.clone()).or_default();
@@ -43,27 +43,28 @@ impl Stocks {
             shelf.fetching |= fetch && taken.is_some();
             (taken, fetch)
         };
-        match taken {
-            Some(socket) => {
-                if fetch {
-                    let (stocks, place) = (Arc::clone(self), place.clone());
-                    std::thread::spawn(move || {
-                        let fetched = stocks.link.sockets(&place, Kind::Tcp, BATCH);
-                        let mut shelves = stocks.shelves();
-                        let shelf = shelves.entry(place).or_default();
-                        shelf.fetching = false;
-                        shelf.sockets.extend(fetched.unwrap_or_default());
-                    });
-                }
-                Ok(socket)
-            }
-            None => {
-                let mut fetched = self.link.sockets(place, Kind::Tcp, BATCH).map_err(io::Error::other)?;
-                let first = fetched.pop().ok_or_else(|| io::Error::other("no socket came"))?;
-                self.shelves().entry(place.clone()).or_default().sockets.append(&mut fetched);
-                Ok(first)
-            }
+        if taken.is_some() && fetch {
+            let (stocks, place) = (Arc::clone(self), place.clone());
+            std::thread::spawn(move || {
+                let fetched = stocks.link.sockets(&place, Kind::Tcp, BATCH);
+                let mut shelves = stocks.shelves();
+                let shelf = shelves.entry(place).or_default();
+                shelf.fetching = false;
+                shelf.sockets.extend(fetched.unwrap_or_default());
+            });
         }
+        taken
+    }
+
+    /// A socket of a place; from the stock, or, where that is empty, fetched now.
+    pub(crate) fn take(self: &Arc<Self>, place: &Place) -> io::Result<OwnedFd> {
+        if let Some(kept) = self.take_kept(place) {
+            return Ok(kept);
+        }
+        let mut fetched = self.link.sockets(place, Kind::Tcp, BATCH).map_err(io::Error::other)?;
+        let first = fetched.pop().ok_or_else(|| io::Error::other("no socket came"))?;
+        self.shelves().entry(place.clone()).or_default().sockets.append(&mut fetched);
+        Ok(first)
     }
 
     /// Throws away what is kept for a place: its namespace may be another by now.
