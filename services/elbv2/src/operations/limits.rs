@@ -5,7 +5,7 @@ use super::page;
 use crate::errors::Error;
 use crate::shapes::{
     Cipher, DescribeAccountLimitsInput, DescribeAccountLimitsOutput, DescribeSSLPoliciesInput,
-    DescribeSSLPoliciesOutput, Limit, SslPolicy,
+    DescribeSSLPoliciesOutput, Limit, LoadBalancerTypeEnum, SslPolicy,
 };
 use zonal_cloud::View;
 use zonal_wire::AwsError;
@@ -68,8 +68,11 @@ pub fn ssl_policies(_: &View<'_>, input: &DescribeSSLPoliciesInput) -> Result<De
     if !unknown.is_empty() {
         return Err(Error::SslPolicyNotFound(unknown.join(", ")).into());
     }
-    let wanted =
-        POLICIES.iter().filter(|(name, ..)| input.names.is_empty() || input.names.iter().any(|asked| asked == name));
+    // A gateway load balancer speaks no TLS.
+    let none = input.load_balancer_type == Some(LoadBalancerTypeEnum::Gateway);
+    let wanted = POLICIES
+        .iter()
+        .filter(|(name, ..)| !none && (input.names.is_empty() || input.names.iter().any(|asked| asked == name)));
     let items = wanted.map(|policy| (policy.0.to_owned(), shown(policy)));
     let (ssl_policies, next_marker) = page(items, input.marker.as_deref(), input.page_size)?;
     Ok(DescribeSSLPoliciesOutput { ssl_policies, next_marker })

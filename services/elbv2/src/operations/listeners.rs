@@ -26,9 +26,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
         return Err(invalid("A protocol must be specified").into());
     }
     refuse_unsupported(input.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
-    if input.mutual_authentication.is_some() || !input.alpn_policy.is_empty() {
-        return Err(invalid("Mutual authentication and ALPN policies are only for listeners that terminate TLS").into());
-    }
+    refuse_tls(input.mutual_authentication.is_some() || !input.alpn_policy.is_empty())?;
     let port = port_of(input.port)?.ok_or_else(|| invalid("A port must be specified"))?;
     check_port(&tx.view(), &balancer_arn, port, None)?;
     let count = tx.list::<Listener>().filter(|other| other.balancer == balancer_arn).count();
@@ -61,6 +59,14 @@ fn refuse_unsupported(protocol: Option<ProtocolEnum>, policy: Option<&str>, cert
         Some(other) => Err(Error::UnsupportedProtocol(format!(
             "Listener protocol '{other}' is not supported with a load balancer of type 'application'"
         ))),
+    }
+}
+
+fn refuse_tls(asked: bool) -> Result<(), Error> {
+    if asked {
+        Err(invalid("Mutual authentication and ALPN policies are only for listeners that terminate TLS"))
+    } else {
+        Ok(())
     }
 }
 
@@ -98,6 +104,7 @@ pub(super) fn check_groups(view: &View<'_>, balancer_arn: &str, action: &Action)
 /// `ModifyListener`
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
     let mut changed = listener(&tx.view(), &input.listener_arn)?.clone();
+    refuse_tls(input.mutual_authentication.is_some() || !input.alpn_policy.is_empty())?;
     refuse_unsupported(input.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
     if let Some(port) = port_of(input.port)? {
         check_port(&tx.view(), &changed.balancer, port, Some(&changed.arn))?;

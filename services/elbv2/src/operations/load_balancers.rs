@@ -9,8 +9,8 @@ use crate::shapes::{
     AvailabilityZone, CreateLoadBalancerInput, CreateLoadBalancerOutput, DeleteLoadBalancerInput,
     DeleteLoadBalancerOutput, DescribeCapacityReservationInput, DescribeCapacityReservationOutput,
     DescribeLoadBalancerAttributesInput, DescribeLoadBalancerAttributesOutput, DescribeLoadBalancersInput,
-    DescribeLoadBalancersOutput, IpAddressType, LoadBalancer as WireBalancer, LoadBalancerAttribute,
-    LoadBalancerSchemeEnum, LoadBalancerState, LoadBalancerStateEnum, LoadBalancerTypeEnum,
+    DescribeLoadBalancersOutput, EnablePrefixForIpv6SourceNatEnum, IpAddressType, LoadBalancer as WireBalancer,
+    LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerState, LoadBalancerStateEnum, LoadBalancerTypeEnum,
     ModifyLoadBalancerAttributesInput, ModifyLoadBalancerAttributesOutput, SetIpAddressTypeInput,
     SetIpAddressTypeOutput, SetSecurityGroupsInput, SetSecurityGroupsOutput, SetSubnetsInput, SetSubnetsOutput,
     SubnetMapping,
@@ -92,10 +92,20 @@ fn refuse_unsupported(input: &CreateLoadBalancerInput) -> Result<(), Error> {
     if let Some(other) = input.ip_address_type.filter(|kind| *kind != IpAddressType::Ipv4) {
         return Err(Error::Unsupported(format!("the IP address type '{other}'; only 'ipv4'")));
     }
+    refuse_source_nat(input.enable_prefix_for_ipv6_source_nat)?;
     if input.customer_owned_ipv4_pool.is_some() || input.ipam_pools.is_some() {
         return Err(Error::Unsupported("address pools".into()));
     }
     Ok(())
+}
+
+fn refuse_source_nat(given: Option<EnablePrefixForIpv6SourceNatEnum>) -> Result<(), Error> {
+    match given {
+        Some(EnablePrefixForIpv6SourceNatEnum::On) => {
+            Err(Error::InvalidConfiguration("Source NAT prefixes are only for load balancers of type 'network'".into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The subnets that a request names, in one way or the other.
@@ -281,6 +291,10 @@ pub fn set_security_groups(
     if input.security_groups.is_empty() {
         return Err(invalid("At least one security group must be specified").into());
     }
+    if input.enforce_security_group_inbound_rules_on_private_link_traffic.is_some() {
+        let text = "Rules on PrivateLink traffic are only for load balancers of type 'network'";
+        return Err(Error::InvalidConfiguration(text.into()).into());
+    }
     let groups = security_groups(tx, &vpc, &input.security_groups)?;
     tx.update(&input.load_balancer_arn, |balancer: &mut LoadBalancer| balancer.security_groups.clone_from(&groups));
     Ok(SetSecurityGroupsOutput { security_group_ids: groups, ..Default::default() })
@@ -290,6 +304,7 @@ pub fn set_security_groups(
 pub fn set_subnets(tx: &mut Tx<'_>, input: &SetSubnetsInput) -> Result<SetSubnetsOutput, AwsError> {
     let found = balancer(&tx.view(), &input.load_balancer_arn)?;
     let (vpc, scheme) = (found.vpc.clone(), found.scheme);
+    refuse_source_nat(input.enable_prefix_for_ipv6_source_nat)?;
     if let Some(other) = input.ip_address_type.filter(|kind| *kind != IpAddressType::Ipv4) {
         return Err(Error::Unsupported(format!("the IP address type '{other}'; only 'ipv4'")).into());
     }

@@ -43,6 +43,9 @@ pub fn register(tx: &mut Tx<'_>, input: &RegisterTargetsInput) -> Result<Registe
 }
 
 fn target_of(tx: &mut Tx<'_>, group: &TargetGroup, wire: &TargetDescription) -> Result<Target, AwsError> {
+    if wire.quic_server_id.is_some() {
+        return Err(invalid("A QUIC server ID can be specified only for target groups of protocol 'QUIC'").into());
+    }
     let port = port_of(group, wire)?;
     let key = Target::key_of(&group.arn, &wire.id, port);
     let (address, zone) = match group.target_type {

@@ -98,6 +98,9 @@ pub fn by_path(tx: &mut Tx<'_>, input: &GetParametersByPathRequest) -> Result<Ge
         if !matches!(filter.key.as_str(), "Type" | "KeyId" | "Label" | "DataType") {
             return Err(Error::FilterKey(filter.key.clone()).into());
         }
+        if let Some(option) = filter.option.as_deref().filter(|option| !matches!(*option, "Equals" | "BeginsWith")) {
+            return Err(Error::FilterOption(option.to_owned()).into());
+        }
     }
     let recursive = input.recursive == Some(true);
     let path = format!("{}/", input.path.trim_end_matches('/'));
@@ -114,7 +117,10 @@ pub fn by_path(tx: &mut Tx<'_>, input: &GetParametersByPathRequest) -> Result<Ge
                 // There are no keys and no labels.
                 _ => None,
             };
-            own.is_some_and(|own| filter.values.contains(&own))
+            let begins = filter.option.as_deref() == Some("BeginsWith");
+            let fits =
+                |own: String| filter.values.iter().any(|value| own == *value || begins && own.starts_with(value));
+            own.is_some_and(fits)
         })
     });
     let items = found.into_iter().map(|parameter| (parameter.name.clone().unwrap_or_default(), parameter));
