@@ -155,7 +155,8 @@ pub fn answer(view: &View<'_>, queries: &[Query], range: (i64, i64)) -> Result<B
     // An expression may use others: take those whose ids are known until none is left, or none can be.
     let mut waiting: Vec<(&Query, math::Expression)> = Vec::new();
     for query in queries {
-        if let Source::Expression { text, .. } = &query.source {
+        if let Source::Expression { text, period } = &query.source {
+            common = common.max(period.unwrap_or(1));
             waiting.push((query, math::parse(text).map_err(|reason| expression_error(&query.id, &reason))?));
         }
     }

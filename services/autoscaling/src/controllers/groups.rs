@@ -290,6 +290,11 @@ fn delete(tx: &mut Tx<'_>, group: &Group) -> Result<Wake, AwsError> {
         activities::begin_termination(tx, group, member, cause);
     }
     if !members.is_empty() {
+        // Those that wait, for draining or a hook, need not any more.
+        let now = tx.now;
+        for member in members.iter().filter(|member| member.state != Lifecycle::TerminatingProceed) {
+            tx.wake(super::instances::NAME, &member.id, Wake::At(now));
+        }
         return Ok(Wake::OnChange);
     }
     remove_whats_of(tx, &group.name)?;

@@ -2,7 +2,7 @@
 
 use crate::activities;
 use crate::controllers::groups;
-use crate::model::{ActivityStatus, Group, Health, Hook, Lifecycle, Member, Process, Transition, Waiting};
+use crate::model::{ActivityStatus, Group, GroupState, Health, Hook, Lifecycle, Member, Process, Transition, Waiting};
 use crate::neighbours::{self, Instance, Standing};
 use std::time::Duration;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake, ids};
@@ -194,8 +194,9 @@ fn go_out(tx: &mut Tx<'_>, group: &Group, mut member: Member, seen: Option<&Inst
     if member.state == Lifecycle::Terminating {
         deregister(tx, &mut member)?;
         let lost = seen.is_some_and(Instance::is_lost);
-        // Nothing in flight is left on an instance that does not run: it is not waited for.
-        if !lost && still_draining(tx, &mut member)? {
+        // Nothing in flight is left on an instance that does not run, and a group that is deleted by force does not care.
+        let hurried = lost || group.state == GroupState::Deleting;
+        if !hurried && still_draining(tx, &mut member)? {
             activities::progress(tx, member.activity.as_deref(), ActivityStatus::WaitingForELBConnectionDraining, 40);
             tx.put(member);
             return Ok(Wake::At(tx.now + DRAIN_POLL));
@@ -235,8 +236,11 @@ fn still_draining(tx: &mut Tx<'_>, member: &mut Member) -> Result<bool, AwsError
     Ok(!member.draining.is_empty())
 }
 
-/// The wait for a group's hooks of that turn; `None` where it has none.
+/// The wait for a group's hooks of that turn; `None` where it has none, or is being deleted: its lifecycle actions are deleted with it.
 fn wait_for(tx: &mut Tx<'_>, group: &Group, transition: Transition) -> Option<Waiting> {
+    if group.state == GroupState::Deleting {
+        return None;
+    }
     let hooks: Vec<Hook> =
         tx.list::<Hook>().filter(|hook| hook.group == group.name && hook.transition == transition).cloned().collect();
     let first = hooks.first()?;
@@ -253,7 +257,7 @@ fn wait_for(tx: &mut Tx<'_>, group: &Group, transition: Transition) -> Option<Wa
 /// At a hook: when its time is over, its default result is taken.
 fn waited(tx: &mut Tx<'_>, group: &Group, member: Member) -> Wake {
     let Some(waiting) = &member.waiting else { return Wake::OnChange };
-    if waiting.deadline > tx.now {
+    if waiting.deadline > tx.now && group.state == GroupState::Active {
         return Wake::At(waiting.deadline);
     }
     let hook = waiting.hooks.first().and_then(|name| tx.get::<Hook>(&crate::model::pair(&group.name, name)));

@@ -184,6 +184,10 @@ fn a_forced_delete_terminates_all_and_then_the_group_is_gone() {
     let yard = Yard::new();
     yard.group("asg", "ab", (2, 2, 2), json!({}));
     yard.serving(MINUTE, "asg", 2);
+    yard.scaling(
+        "PutLifecycleHook",
+        json!({ "AutoScalingGroupName": "asg", "LifecycleHookName": "h", "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING" }),
+    );
     let ids = yard.in_state("asg", "InService");
     let refused =
         yard.try_call("autoscaling", "DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg" })).unwrap_err();
