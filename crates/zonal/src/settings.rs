@@ -119,13 +119,24 @@ pub fn public_range(world: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(127, 100 + world % 27, 0, 0), 16)
 }
 
+/// Where root's usual world is.
+const ROOTS_DIRECTORY: &str = "/var/lib/zonal";
+
+/// The directory of the world that runs: the usual one; where an ordinary user has none, the one that root started (`sudo zonal up`).
+pub fn existing_directory() -> PathBuf {
+    let own = default_directory();
+    let roots = PathBuf::from(ROOTS_DIRECTORY);
+    let there = |directory: &Path| directory.join("zonal.json").exists();
+    if std::env::var_os("ZONAL_HOME").is_none() && !there(&own) && there(&roots) { roots } else { own }
+}
+
 /// The directory of the usual world: `ZONAL_HOME`, or /var/lib/zonal for root, or the user's own state directory.
 pub fn default_directory() -> PathBuf {
     if let Some(home) = std::env::var_os("ZONAL_HOME") {
         return home.into();
     }
     if is_root() {
-        return "/var/lib/zonal".into();
+        return ROOTS_DIRECTORY.into();
     }
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));

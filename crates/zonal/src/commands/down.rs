@@ -23,7 +23,7 @@ pub struct DownArguments {
 /// # Errors
 /// There is none, or something of it does not end.
 pub fn run(arguments: &DownArguments) -> Result<(), CommandError> {
-    let directory = arguments.place.directory();
+    let directory = arguments.place.existing();
     let settings = match Settings::load(&directory) {
         Ok(settings) => settings,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -38,6 +38,11 @@ impl Where {
     fn directory(&self) -> PathBuf {
         self.home.clone().unwrap_or_else(crate::settings::default_directory)
     }
+
+    /// The directory of a world that is there already.
+    fn existing(&self) -> PathBuf {
+        self.home.clone().unwrap_or_else(crate::settings::existing_directory)
+    }
 }
 
 #[derive(Subcommand)]

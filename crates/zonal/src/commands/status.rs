@@ -20,7 +20,7 @@ pub struct StatusArguments {
 /// # Errors
 /// There is none.
 pub fn settings(place: &Where) -> Result<Settings, CommandError> {
-    let directory = place.directory();
+    let directory = place.existing();
     Settings::load(&directory).map_err(|_| {
         CommandError::said(format!("there is no world in {}: start one with `zonal up --detach`", directory.display()))
     })
