@@ -45,6 +45,8 @@ impl Namespace {
         }
         let path = directory.join(name);
         let pending = directory.join(format!(".{name}"));
+        // One that a killed warden left half made.
+        while umount2(&pending, MntFlags::MNT_DETACH).is_ok() {}
         make(&pending, name, kind)?;
         // A half-made namespace never shows under its name: the pin moves when all is set.
         File::create(&path).act("create", path.display())?;

@@ -297,12 +297,23 @@ impl Routers {
         self.vpcs.contains_key(id)
     }
 
-    /// What an interface has received and sent: bytes, packets.
-    pub(crate) fn counters(&self, id: &str, device: &str) -> Option<Counters> {
-        let router = self.namespace(self.homes.get(id)?).ok()?;
-        // Seen from the router: what it received, the interface sent.
-        let ((in_bytes, in_packets), (out_bytes, out_packets)) = router.netlink().ok()?.counters(device).ok()?;
-        Some(((out_bytes, in_bytes), (out_packets, in_packets)))
+    /// What these interfaces have received and sent: bytes, packets. One socket per router serves them all.
+    pub(crate) fn counters(&self, interfaces: &BTreeSet<&str>) -> BTreeMap<String, Counters> {
+        let mut all = BTreeMap::new();
+        for (home, kept) in &self.vpcs {
+            let mut wanted = kept.vpc.interfaces.keys().filter(|id| interfaces.contains(id.as_str())).peekable();
+            if wanted.peek().is_none() {
+                continue;
+            }
+            let Ok(netlink) = self.namespace(home).and_then(|router| router.netlink()) else { continue };
+            for id in wanted {
+                // Seen from the router: what it received, the interface sent.
+                if let Ok(((in_bytes, in_packets), (out_bytes, out_packets))) = netlink.counters(&device(id)) {
+                    all.insert(id.clone(), ((out_bytes, in_bytes), (out_packets, in_packets)));
+                }
+            }
+        }
+        all
     }
 
     /// The namespace of an interface or a router.

@@ -3,7 +3,6 @@
 use super::request::Usage;
 use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
-use crate::network::model::device;
 use crate::sandbox::{Spec, disk};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -87,12 +86,12 @@ impl Warden {
     /// What the running sandboxes have used so far.
     pub(super) fn figures(&self) -> Result<Vec<Usage>> {
         let specs = lock(&self.holder).running()?;
+        let interfaces = specs.iter().map(|(_, interface, _)| interface.as_str()).collect();
+        let counters = lock(&self.routers).counters(&interfaces);
         let mut all = Vec::new();
         for (id, interface, vcpus) in specs {
             let Some(cpu) = self.hierarchy.cpu_used(&self.config.cgroup(), &id) else { continue };
-            // One lock per sandbox: figures wait for nobody, and keep nobody waiting.
-            let counters = lock(&self.routers).counters(&interface, &device(&interface));
-            let (bytes, packets) = counters.unwrap_or_default();
+            let (bytes, packets) = counters.get(&interface).copied().unwrap_or_default();
             all.push(Usage { id, cpu, quota: f64::from(vcpus) * self.config.vcpu_share * 1e9, bytes, packets });
         }
         Ok(all)

@@ -7,6 +7,7 @@ use zonal_linux::supervise;
 use zonal_substrate::*;
 
 pub const TESTS: &[Test] = &[
+    ("kills_at_random_instants_lose_no_ask", kills_at_random_instants_lose_no_ask),
     ("instances_outlive_warden_plane_and_daemon", instances_outlive_warden_plane_and_daemon),
     ("a_world_whose_holder_was_killed_comes_up_again_from_its_disks", a_world_whose_holder_was_killed_comes_up_again),
     ("what_a_killed_supervisor_left_running_is_replaced", what_a_killed_supervisor_left_running_is_replaced),
@@ -137,6 +138,70 @@ fn down_ends_the_world_and_keeps_its_disks() {
         matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
     });
     assert_eq!(world.run("a", "cat /srv/kept"), "kept\n");
+}
+
+fn kills_at_random_instants_lose_no_ask() {
+    const COUNT: u8 = 20;
+    let mut world = Fixture::new();
+    world.ask(simple());
+    let mut chance: u32 = std::process::id();
+    println!("seed {chance}");
+    let mut below = move |most: u32| {
+        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (chance >> 16) % most
+    };
+    for number in 0..COUNT {
+        let name: &'static str = Box::leak(format!("r{number}").into_boxed_str());
+        let instance = Instance {
+            user_data: format!("#!/bin/sh\necho run >>/root/runs\necho {number} >/root/number\n"),
+            public: Some(world.public(100 + number)),
+            groups: vec!["sg-web"],
+            ..Instance::new(name, &format!("10.0.1.{}", 100 + number))
+        };
+        world.ask(vec![Ask::PutInterface(instance.interface()), Ask::StartSandbox(Box::new(instance.sandbox()))]);
+        if number > 2 && below(3) == 0 {
+            world.ask(vec![
+                Ask::RemoveSandbox(format!("i-r{}", number - 2)),
+                Ask::RemoveInterface(format!("eni-r{}", number - 2)),
+            ]);
+        }
+        // The very purpose: an instant that nothing waits for.
+        std::thread::sleep(std::time::Duration::from_micros(u64::from(below(40_000))));
+        let [warden, plane] = world.processes.as_ref().unwrap().ids();
+        let which = below(3);
+        for (pid, hit) in [(warden, which != 1), (plane, which != 0)] {
+            if hit {
+                kill(pid.unwrap());
+            }
+        }
+        until("processes anew", || {
+            world.processes.as_mut().unwrap().keep().unwrap();
+            let now = world.processes.as_ref().unwrap().ids();
+            ((which == 1 || now[0] != warden) && (which == 0 || now[1] != plane)).then_some(())
+        });
+    }
+    until("everything that should stand", || {
+        world.processes.as_mut().unwrap().keep().unwrap();
+        let inventory = world.world().inventory();
+        let settled = inventory.sandboxes.values().all(|(_, state)| *state == SandboxState::UserDataDone { exit: 0 });
+        (settled
+            && inventory.sandboxes.len() == inventory.interfaces.len()
+            && inventory.sandboxes.contains_key("i-r19"))
+        .then_some(())
+    });
+    let inventory = world.world().inventory();
+    assert!(inventory.sandboxes.len() > 5, "{inventory:?}");
+    for id in inventory.sandboxes.keys() {
+        let name: &'static str = Box::leak(id.trim_start_matches("i-").to_owned().into_boxed_str());
+        assert_eq!(world.run(name, "cat /root/runs"), "run\n", "{id}");
+    }
+    // A start asked once more may come after its own removal. The plane may say that a door could not be opened while the warden was
+    // away; it tries again by itself.
+    for report in world.reports.lock().unwrap().iter() {
+        if let Report::Failed { id, .. } = report {
+            assert!(id.starts_with("127.") || !inventory.sandboxes.contains_key(id), "{report:?}");
+        }
+    }
 }
 
 /// All that a world could leave behind, found by its directory's path or its control group.
