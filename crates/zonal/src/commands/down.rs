@@ -69,9 +69,9 @@ fn ours(directory: &Path) -> Vec<(String, u32)> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words: Vec<String> = line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        if let [program, role, of, ..] = words.as_slice() {
-            let ours = program.ends_with("zonal") && *of == wanted;
-            if ours && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane") {
+        // Whatever the program is called: it may be a copy, or a link.
+        if let [_, role, of, ..] = words.as_slice() {
+            if *of == wanted && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane") {
                 found.push((role.clone(), pid));
             }
         }

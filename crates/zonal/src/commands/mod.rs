@@ -36,7 +36,9 @@ pub struct Where {
 
 impl Where {
     fn directory(&self) -> PathBuf {
-        self.home.clone().unwrap_or_else(crate::settings::default_directory)
+        let directory = self.home.clone().unwrap_or_else(crate::settings::default_directory);
+        // The world's processes are told it, and do not run where this one does.
+        std::path::absolute(&directory).unwrap_or(directory)
     }
 
     /// The directory of a world that is there already.
