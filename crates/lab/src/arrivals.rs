@@ -20,13 +20,7 @@ impl Arrivals {
     pub fn new(seed: u64, rate: f64, start: At, end: At) -> Arrivals {
         let mut rng = Rng::new(seed, 0);
         let next = start.plus(rng.gap(rate));
-        Arrivals {
-            rng,
-            rate,
-            factor: 1.0,
-            next,
-            end,
-        }
+        Arrivals { rng, rate, factor: 1.0, next, end }
     }
 
     /// When the next one comes; `None` when there are no more.
@@ -65,14 +59,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_arrivals() {
-        let make = |seed| {
-            all(Arrivals::new(
-                seed,
-                10.0,
-                At(0),
-                At(0).plus(Duration::from_secs(60)),
-            ))
-        };
+        let make = |seed| all(Arrivals::new(seed, 10.0, At(0), At(0).plus(Duration::from_secs(60))));
         assert_eq!(make(5), make(5));
         assert_ne!(make(5), make(6));
     }

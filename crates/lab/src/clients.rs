@@ -293,11 +293,7 @@ impl Load {
                 }
             }
             Input::Resolved { lookup, answer } => self.resolved(now, lookup, answer, out),
-            Input::Finished {
-                request,
-                outcome,
-                reusable,
-            } => self.finished(now, request, outcome, reusable, out),
+            Input::Finished { request, outcome, reusable } => self.finished(now, request, outcome, reusable, out),
         }
     }
 
@@ -308,14 +304,7 @@ impl Load {
 
     fn arrive(&mut self, now: At, intended: At, out: &mut Vec<Output>) {
         let (request, index) = (self.id(), self.choice.below(self.clients.len()));
-        self.flying.insert(
-            request,
-            Flight {
-                client: index,
-                intended,
-                sent: None,
-            },
-        );
+        self.flying.insert(request, Flight { client: index, intended, sent: None });
         let client = &mut self.clients[index];
         client.history.push_back((request, None));
         match &mut client.place {
@@ -329,17 +318,11 @@ impl Load {
             }
             Place::Asking { waiting } => waiting.push(request),
             Place::Cached { .. } | Place::Unknown => {
-                client.place = Place::Asking {
-                    waiting: vec![request],
-                };
+                client.place = Place::Asking { waiting: vec![request] };
                 let lookup = self.id();
                 self.lookups.insert(lookup, index);
                 let name = self.host(None);
-                out.push(Output::Resolve {
-                    lookup,
-                    name,
-                    deadline: now.plus(RESOLVE_TIMEOUT.max(self.plan.timeout)),
-                });
+                out.push(Output::Resolve { lookup, name, deadline: now.plus(RESOLVE_TIMEOUT.max(self.plan.timeout)) });
             }
         }
     }
@@ -357,17 +340,10 @@ impl Load {
                 // Sorted, so that a client's choice is its own, and not the order that a server rotates.
                 addresses.sort_unstable();
                 let address = addresses[client.rng.below(addresses.len())];
-                client.place = Place::Cached {
-                    address,
-                    until: now.plus(ttl),
-                };
-                waiting
-                    .into_iter()
-                    .for_each(|request| self.send(now, request, address, out));
+                client.place = Place::Cached { address, until: now.plus(ttl) };
+                waiting.into_iter().for_each(|request| self.send(now, request, address, out));
             }
-            _ => waiting
-                .into_iter()
-                .for_each(|request| self.finished(now, request, Outcome::NoName, false, out)),
+            _ => waiting.into_iter().for_each(|request| self.finished(now, request, Outcome::NoName, false, out)),
         }
     }
 
@@ -394,45 +370,21 @@ impl Load {
         flight.sent = Some((to, number));
         let (host, path) = (self.host(Some(to)), self.plan.path.clone());
         let deadline = now.plus(self.plan.timeout);
-        out.push(Output::Send(Request {
-            id: request,
-            to,
-            port: self.plan.port,
-            host,
-            path,
-            connection,
-            deadline,
-        }));
+        out.push(Output::Send(Request { id: request, to, port: self.plan.port, host, path, connection, deadline }));
     }
 
-    fn finished(
-        &mut self,
-        now: At,
-        request: u64,
-        outcome: Outcome,
-        reusable: bool,
-        out: &mut Vec<Output>,
-    ) {
+    fn finished(&mut self, now: At, request: u64, outcome: Outcome, reusable: bool, out: &mut Vec<Output>) {
         let Some(flight) = self.flying.remove(&request) else {
             return;
         };
         let client = &mut self.clients[flight.client];
         if let (Some((to, connection)), true) = (flight.sent, reusable) {
             match self.plan.idle {
-                Some(_) => client.idle.push(Idle {
-                    connection,
-                    to,
-                    since: now,
-                }),
+                Some(_) => client.idle.push(Idle { connection, to, since: now }),
                 None => out.push(Output::Close(connection)),
             }
         }
-        let sample = Sample {
-            client: flight.client as u32,
-            intended: flight.intended,
-            finished: now,
-            outcome,
-        };
+        let sample = Sample { client: flight.client as u32, intended: flight.intended, finished: now, outcome };
         if let Some(slot) = client.history.iter_mut().find(|(id, _)| *id == request) {
             slot.1 = Some(sample);
         }

@@ -24,10 +24,7 @@ pub struct Agreement {
 /// Compares the phases that both results have.
 pub fn compare(real: &LabResult, modelled: &LabResult) -> Vec<Agreement> {
     let pairs = real.phases.iter().filter_map(|one| {
-        let other = modelled
-            .phases
-            .iter()
-            .find(|other| other.number == one.number)?;
+        let other = modelled.phases.iter().find(|other| other.number == one.number)?;
         Some(agreement(one, other))
     });
     pairs.collect()
@@ -39,20 +36,11 @@ fn agreement(real: &PhaseResult, modelled: &PhaseResult) -> Agreement {
     let (rule, agrees) = match real.interval {
         Some(interval) => {
             let allowed = interval.max(a.max(b).mul_f64(0.1));
-            (
-                format!("outages within {}", human(allowed)),
-                same_verdict && difference(a, b) <= allowed,
-            )
+            (format!("outages within {}", human(allowed)), same_verdict && difference(a, b) <= allowed)
         }
         None => ("same verdict".into(), same_verdict),
     };
-    Agreement {
-        phase: real.number,
-        real: real.sentence.clone(),
-        modelled: modelled.sentence.clone(),
-        rule,
-        agrees,
-    }
+    Agreement { phase: real.number, real: real.sentence.clone(), modelled: modelled.sentence.clone(), rule, agrees }
 }
 
 fn difference(a: Duration, b: Duration) -> Duration {

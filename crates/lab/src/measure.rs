@@ -141,11 +141,7 @@ impl Measure {
 
     /// Something was broken at `at`: healing is timed from here. Faults come in order of time.
     pub fn broke(&mut self, at: At, what: String) {
-        self.breaks.push(Break {
-            at,
-            what,
-            last_lost: None,
-        });
+        self.breaks.push(Break { at, what, last_lost: None });
     }
 
     /// A request is over. Each client's come in the order in which it wanted them.
@@ -163,12 +159,7 @@ impl Measure {
             self.latencies.record(sample.latency());
             self.seconds[second].ok += 1;
             if let Some(from) = track.down_since.take() {
-                self.remember(Outage {
-                    client: sample.client,
-                    from,
-                    to: sample.finished,
-                    ended: true,
-                });
+                self.remember(Outage { client: sample.client, from, to: sample.finished, ended: true });
             }
             return;
         }
@@ -176,12 +167,7 @@ impl Measure {
         self.seconds[second].failed += 1;
         track.down_since.get_or_insert(sample.intended);
         // The fault that this loss is put down to is the last one before it was wanted.
-        if let Some(fault) = self
-            .breaks
-            .iter_mut()
-            .rev()
-            .find(|fault| fault.at <= sample.intended)
-        {
+        if let Some(fault) = self.breaks.iter_mut().rev().find(|fault| fault.at <= sample.intended) {
             fault.last_lost = fault.last_lost.max(Some(sample.intended));
         }
     }
@@ -203,23 +189,12 @@ impl Measure {
     pub fn finish(mut self, end: At) -> Measured {
         for client in 0..self.clients.len() {
             if let Some(from) = self.clients[client].down_since {
-                self.remember(Outage {
-                    client: client as u32,
-                    from,
-                    to: end,
-                    ended: false,
-                });
+                self.remember(Outage { client: client as u32, from, to: end, ended: false });
             }
         }
-        self.outages
-            .sort_by_key(|outage| (outage.from, outage.client));
+        self.outages.sort_by_key(|outage| (outage.from, outage.client));
         let ends = self.breaks.iter().skip(1).map(|next| next.at).chain([end]);
-        let recoveries = self
-            .breaks
-            .iter()
-            .zip(ends)
-            .map(|(fault, until)| self.recovery(fault, until))
-            .collect();
+        let recoveries = self.breaks.iter().zip(ends).map(|(fault, until)| self.recovery(fault, until)).collect();
         Measured {
             recoveries,
             ok: self.ok,
@@ -236,40 +211,27 @@ impl Measure {
 
     /// How a fault was survived, watched until the next one or the end.
     fn recovery(&self, fault: &Break, until: At) -> Recovery {
-        let down_at_the_end =
-            |outage: &Outage| outage.from < until && (outage.to > until || !outage.ended);
+        let down_at_the_end = |outage: &Outage| outage.from < until && (outage.to > until || !outage.ended);
         let healing = match fault.last_lost {
             None => Healing::Unharmed,
-            Some(_) if self.outages.iter().any(down_at_the_end) => Healing::Down {
-                watched: until.since(fault.at),
-            },
-            Some(last) => Healing::Healed {
-                after: last.since(fault.at),
-            },
+            Some(_) if self.outages.iter().any(down_at_the_end) => Healing::Down { watched: until.since(fault.at) },
+            Some(last) => Healing::Healed { after: last.since(fault.at) },
         };
-        Recovery {
-            what: fault.what.clone(),
-            at: fault.at.since(self.start),
-            healing,
-        }
+        Recovery { what: fault.what.clone(), at: fault.at.since(self.start), healing }
     }
 }
 
 impl Measured {
     /// The longest outage that a client saw, if any did.
     pub fn longest_outage(&self) -> Option<Outage> {
-        self.outages
-            .iter()
-            .copied()
-            .max_by_key(|outage| outage.to.since(outage.from))
+        self.outages.iter().copied().max_by_key(|outage| outage.to.since(outage.from))
     }
 
     /// How many clients were down in each of `buckets` equal parts of the load, at its middle.
     pub fn down(&self, buckets: usize) -> Vec<u32> {
         let width = self.end.since(self.start).as_secs_f64() / buckets.max(1) as f64;
         let mut change = vec![0i64; buckets + 1];
-        let index =
-            |at: At| ((at.since(self.start).as_secs_f64() / width + 0.5) as usize).min(buckets);
+        let index = |at: At| ((at.since(self.start).as_secs_f64() / width + 0.5) as usize).min(buckets);
         for (from, to) in self.times_down() {
             change[index(from)] += 1;
             change[index(to)] -= 1;
@@ -284,10 +246,7 @@ impl Measured {
     /// The most clients that were down at one moment.
     pub fn peak_down(&self) -> u32 {
         // An outage that ends when another begins does not overlap it: ends sort first.
-        let mut steps: Vec<(At, i64)> = self
-            .times_down()
-            .flat_map(|(from, to)| [(from, 1), (to, -1)])
-            .collect();
+        let mut steps: Vec<(At, i64)> = self.times_down().flat_map(|(from, to)| [(from, 1), (to, -1)]).collect();
         steps.sort_unstable();
         let (mut sum, mut peak) = (0i64, 0i64);
         for (_, step) in steps {
@@ -303,10 +262,7 @@ impl Measured {
         let mut next: BTreeMap<u32, At> = BTreeMap::new();
         self.outages.iter().rev().map(move |outage| {
             let following = next.insert(outage.client, outage.from);
-            (
-                outage.from,
-                following.map_or(outage.to, |from| outage.to.min(from)),
-            )
+            (outage.from, following.map_or(outage.to, |from| outage.to.min(from)))
         })
     }
 }

@@ -10,9 +10,7 @@ use crate::time::At;
 use crate::timeline::Timeline;
 use crate::verdict::Figures;
 use crate::watch::{Mode, Watch};
-use crate::world::{
-    Breakage, Event, EventKind, LabWorld, Observation, StackChange, StackState, WorldError,
-};
+use crate::world::{Breakage, Event, EventKind, LabWorld, Observation, StackChange, StackState, WorldError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -53,10 +51,11 @@ impl PhaseRun<'_> {
         let measured = self.load(&route, &mut deployed)?;
         let capacity = self.watch.capacity(measured.start);
         let figures = Figures::new(&measured, deployed.took, first.since(asked), &capacity);
-        let expectations = self.phase.expect.iter().map(|expectation| Judged {
-            met: figures.meets(expectation),
-            expectation: expectation.clone(),
-        });
+        let expectations = self
+            .phase
+            .expect
+            .iter()
+            .map(|expectation| Judged { met: figures.meets(expectation), expectation: expectation.clone() });
         Ok(PhaseResult {
             number: self.phase.number,
             title: self.phase.title.clone(),
@@ -75,17 +74,10 @@ impl PhaseRun<'_> {
 
     fn deploy(&mut self) -> Result<Completed, LabError> {
         self.watch.progress.notice(Notice::Deploying);
-        self.world
-            .set_speed(self.lab.deploy_speed)
-            .map_err(|e| self.fail(e))?;
+        self.world.set_speed(self.lab.deploy_speed).map_err(|e| self.fail(e))?;
         let change = StackChange::Create {
             stack: self.phase.stack.clone(),
-            template: self
-                .phase
-                .update_of
-                .as_ref()
-                .unwrap_or(&self.phase.template)
-                .clone(),
+            template: self.phase.update_of.as_ref().unwrap_or(&self.phase.template).clone(),
             parameters: self.phase.parameters.clone(),
         };
         self.world.submit(&change).map_err(|e| self.fail(e))?;
@@ -96,22 +88,9 @@ impl PhaseRun<'_> {
     fn completed(&mut self, speed: u32) -> Result<Completed, LabError> {
         let limit = self.world.now().plus(STACK_LIMIT);
         loop {
-            match self
-                .world
-                .stack(&self.phase.stack)
-                .map_err(|e| self.fail(e))?
-            {
-                StackState::Settled {
-                    ok: true,
-                    started,
-                    finished,
-                    outputs,
-                    ..
-                } => {
-                    return Ok(Completed {
-                        took: finished.since(started),
-                        outputs,
-                    });
+            match self.world.stack(&self.phase.stack).map_err(|e| self.fail(e))? {
+                StackState::Settled { ok: true, started, finished, outputs, .. } => {
+                    return Ok(Completed { took: finished.since(started), outputs });
                 }
                 StackState::Settled { status, reason, .. } => {
                     return Err(self.stack_failed(status, reason));
@@ -168,24 +147,12 @@ impl PhaseRun<'_> {
             Route::Name(_) => PROBES,
             Route::Addresses(all) => all.len() as u32,
         };
-        let plan = LoadPlan {
-            clients,
-            idle: None,
-            ..self.plan(route, self.lab.deploy_speed, now, At(u64::MAX))
-        };
-        self.watch.mode = Mode::Probing {
-            in_a_row: vec![0; clients as usize],
-            first: None,
-        };
-        self.world
-            .start_load(Load::new(plan))
-            .map_err(|e| self.fail(e))?;
+        let plan = LoadPlan { clients, idle: None, ..self.plan(route, self.lab.deploy_speed, now, At(u64::MAX)) };
+        self.watch.mode = Mode::Probing { in_a_row: vec![0; clients as usize], first: None };
+        self.world.start_load(Load::new(plan)).map_err(|e| self.fail(e))?;
         let limit = now.plus(READY_LIMIT);
         let first = loop {
-            if let Mode::Probing {
-                in_a_row,
-                first: Some(first),
-            } = &self.watch.mode
+            if let Mode::Probing { in_a_row, first: Some(first) } = &self.watch.mode
                 && in_a_row.iter().all(|&n| n >= READY_ANSWERS)
             {
                 break *first;
@@ -208,12 +175,8 @@ impl PhaseRun<'_> {
         let end = start.plus(self.phase.duration);
         let plan = self.plan(route, speed, start, end);
         let drained = end.plus(plan.timeout);
-        self.watch.mode = Mode::Measuring {
-            measure: Measure::new(start, plan.clients),
-        };
-        self.world
-            .start_load(Load::new(plan))
-            .map_err(|e| self.fail(e))?;
+        self.watch.mode = Mode::Measuring { measure: Measure::new(start, plan.clients) };
+        self.world.start_load(Load::new(plan)).map_err(|e| self.fail(e))?;
         let phase = self.phase;
         let mut updating = false;
         for fault in &phase.faults {
@@ -245,16 +208,8 @@ impl PhaseRun<'_> {
             self.until(step.min(until))?;
             if let Mode::Measuring { measure } = &self.watch.mode {
                 let (ok, lost) = measure.counts();
-                let (elapsed, of) = (
-                    self.world.now().since(start).min(self.phase.duration),
-                    self.phase.duration,
-                );
-                self.watch.progress.notice(Notice::Loading {
-                    elapsed,
-                    of,
-                    ok,
-                    lost,
-                });
+                let (elapsed, of) = (self.world.now().since(start).min(self.phase.duration), self.phase.duration);
+                self.watch.progress.notice(Notice::Loading { elapsed, of, ok, lost });
             }
         }
         Ok(())
@@ -270,16 +225,9 @@ impl PhaseRun<'_> {
                 what = format!("{broken} dies");
             }
             FaultKind::CutZone { zone, span } => {
-                self.inject(&Breakage::Zone {
-                    zone: zone.clone(),
-                    span: *span,
-                })?;
+                self.inject(&Breakage::Zone { zone: zone.clone(), span: *span })?;
             }
-            FaultKind::Update {
-                template,
-                parameters,
-                ..
-            } => {
+            FaultKind::Update { template, parameters, .. } => {
                 let change = StackChange::Update {
                     stack: self.phase.stack.clone(),
                     template: template.clone(),
@@ -292,20 +240,13 @@ impl PhaseRun<'_> {
         if let (Mode::Measuring { measure }, true) = (&mut self.watch.mode, kind.breaks()) {
             measure.broke(at, what.clone());
         }
-        let event = Event {
-            at,
-            kind: EventKind::Fault,
-            resource: "lab".into(),
-            text: what,
-        };
+        let event = Event { at, kind: EventKind::Fault, resource: "lab".into(), text: what };
         self.watch.see(Observation::Event(event));
         Ok(matches!(kind, FaultKind::Update { .. }))
     }
 
     fn inject(&mut self, breakage: &Breakage) -> Result<String, LabError> {
-        self.world
-            .inject(&self.phase.stack, breakage)
-            .map_err(|e| self.fail(e))
+        self.world.inject(&self.phase.stack, breakage).map_err(|e| self.fail(e))
     }
 
     fn plan(&self, route: &Route, speed: u32, start: At, end: At) -> LoadPlan {
@@ -329,30 +270,19 @@ impl PhaseRun<'_> {
         self.watch.progress.notice(Notice::Deleting);
         self.watch.mode = Mode::Idle;
         self.world.stop_load();
-        self.world
-            .set_speed(self.lab.teardown_speed)
-            .map_err(|e| self.fail(e))?;
+        self.world.set_speed(self.lab.teardown_speed).map_err(|e| self.fail(e))?;
         let stack = self.phase.stack.clone();
         let limit = self.world.now().plus(STACK_LIMIT);
         let mut asked = false;
         loop {
             match self.world.stack(&stack).map_err(|e| self.fail(e))? {
                 StackState::Absent => return Ok(()),
-                StackState::Settled {
-                    ok: false,
-                    status,
-                    reason,
-                    ..
-                } if asked => {
+                StackState::Settled { ok: false, status, reason, .. } if asked => {
                     return Err(self.stack_failed(status, reason));
                 }
                 // A change that is still under way, of a phase that was cut short, ends first.
                 StackState::Settled { .. } if !asked => {
-                    self.world
-                        .submit(&StackChange::Delete {
-                            stack: stack.clone(),
-                        })
-                        .map_err(|e| self.fail(e))?;
+                    self.world.submit(&StackChange::Delete { stack: stack.clone() }).map_err(|e| self.fail(e))?;
                     asked = true;
                 }
                 _ if self.world.now() >= limit => {
@@ -360,10 +290,7 @@ impl PhaseRun<'_> {
                 }
                 _ => {
                     // Not `look`: a user who stopped the lab waits for this.
-                    let (until, watch) = (
-                        self.world.now().plus(LOOK * self.lab.teardown_speed),
-                        &mut self.watch,
-                    );
+                    let (until, watch) = (self.world.now().plus(LOOK * self.lab.teardown_speed), &mut self.watch);
                     let passed = self.world.advance(until, &mut |seen| watch.see(seen));
                     passed.map_err(|e| self.fail(e))?;
                 }
@@ -372,26 +299,14 @@ impl PhaseRun<'_> {
     }
 
     fn fail(&self, source: WorldError) -> LabError {
-        LabError::World {
-            phase: self.phase.number,
-            source,
-        }
+        LabError::World { phase: self.phase.number, source }
     }
 
     fn late(&self, what: &str, waited: Duration) -> LabError {
-        LabError::Late {
-            phase: self.phase.number,
-            what: what.into(),
-            waited,
-        }
+        LabError::Late { phase: self.phase.number, what: what.into(), waited }
     }
 
     fn stack_failed(&self, status: String, reason: String) -> LabError {
-        LabError::Stack {
-            phase: self.phase.number,
-            stack: self.phase.stack.clone(),
-            status,
-            reason,
-        }
+        LabError::Stack { phase: self.phase.number, stack: self.phase.stack.clone(), status, reason }
     }
 }

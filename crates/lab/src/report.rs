@@ -71,9 +71,11 @@ pub fn html(result: &LabResult, agreements: &[Agreement]) -> String {
     for one in &result.phases {
         phase(&mut out, one);
     }
-    out.push_str("</main>\n<footer>Times are virtual. An outage lasts from the moment when a client wanted what it did \
+    out.push_str(
+        "</main>\n<footer>Times are virtual. An outage lasts from the moment when a client wanted what it did \
         not get to its next answer. A service has healed from the moment on from which every request was answered. \
-        Latencies count from when a request was wanted, not from when it was sent.</footer>\n</body>\n</html>\n");
+        Latencies count from when a request was wanted, not from when it was sent.</footer>\n</body>\n</html>\n",
+    );
     out
 }
 
@@ -83,11 +85,7 @@ pub fn circumstances(result: &LabResult) -> String {
         WorldKind::Real => "real processes and packets",
         WorldKind::Virtual => "virtual: modelled, not run",
     };
-    let speeds: Vec<String> = result
-        .phases
-        .iter()
-        .map(|p| format!("{}×", p.speed))
-        .collect();
+    let speeds: Vec<String> = result.phases.iter().map(|p| format!("{}×", p.speed)).collect();
     format!(
         "{kind} · pace {} · seed {} · speed {}× while deploying, {} under load",
         result.pace,
@@ -103,13 +101,7 @@ fn summary(out: &mut String, result: &LabResult) {
          <th>Availability</th><th>Longest outage</th><th>Lost, by code</th><th>Healed after</th><th>As AWS?</th></tr></thead><tbody>\n",
     );
     for phase in &result.phases {
-        let columns = [
-            Figure::Deploy,
-            Figure::Availability,
-            Figure::Outage,
-            Figure::Lost,
-            Figure::Heal,
-        ];
+        let columns = [Figure::Deploy, Figure::Availability, Figure::Outage, Figure::Lost, Figure::Heal];
         let cells: String = columns.map(|of| cell(phase, of)).concat();
         let as_aws = match phase.verdict == phase.expected {
             true => "<span class=\"yes\">as documented</span>",
@@ -157,11 +149,7 @@ pub(crate) fn say(phase: &PhaseResult, figure: Figure) -> String {
         Figure::Outage => human(figures.outage),
         Figure::Lost if figures.lost == 0 => "none".into(),
         Figure::Lost => {
-            let each: Vec<String> = figures
-                .lost_by
-                .iter()
-                .map(|(how, n)| format!("{n} × {how}"))
-                .collect();
+            let each: Vec<String> = figures.lost_by.iter().map(|(how, n)| format!("{n} × {how}")).collect();
             format!("{} of {}", each.join(", "), figures.requests)
         }
         Figure::Heal => match figures.worst().map(|recovery| recovery.healing) {
@@ -215,11 +203,7 @@ fn comparison(out: &mut String, agreements: &[Agreement]) {
          <th>Agree?</th></tr></thead><tbody>\n",
     );
     for one in agreements {
-        let (class, word) = if one.agrees {
-            ("yes", "they agree")
-        } else {
-            ("no", "they differ")
-        };
+        let (class, word) = if one.agrees { ("yes", "they agree") } else { ("no", "they differ") };
         let _ = writeln!(
             out,
             "<tr><td><b>{}</b></td><td>{}</td><td>{}</td><td><span class=\"{class}\">{word}</span> <small>{}</small></td></tr>",
@@ -233,11 +217,7 @@ fn comparison(out: &mut String, agreements: &[Agreement]) {
 }
 
 fn phase(out: &mut String, phase: &PhaseResult) {
-    let differs = if phase.verdict == phase.expected {
-        ""
-    } else {
-        " differs"
-    };
+    let differs = if phase.verdict == phase.expected { "" } else { " differs" };
     let _ = write!(
         out,
         "<section>\n<h2><b>Phase {}</b> {}</h2>\n<p class=\"limit\">{}</p>\n<p class=\"verdict{differs}\">{}</p>\n",
@@ -246,17 +226,9 @@ fn phase(out: &mut String, phase: &PhaseResult) {
         escape(&phase.limit),
         escape(&phase.sentence)
     );
-    let label = format!(
-        "Phase {}: requests and clients over {}. {}",
-        phase.number,
-        human(phase.duration),
-        phase.sentence
-    );
-    out.push_str(&svg::timeline(
-        &phase.timeline,
-        phase.figures.clients,
-        &label,
-    ));
+    let label =
+        format!("Phase {}: requests and clients over {}. {}", phase.number, human(phase.duration), phase.sentence);
+    out.push_str(&svg::timeline(&phase.timeline, phase.figures.clients, &label));
     out.push_str(
         "<p class=\"key\"><span style=\"--c:#4B92DB\">answered, or a stack event (square)</span>\
          <span style=\"--c:#FF9900\">lost, down, or a change of health (dot)</span>\

@@ -56,11 +56,7 @@ mod tests {
     fn gaps_have_the_mean_of_their_rate() {
         let mut rng = Rng::new(1, 0);
         let total: f64 = (0..20_000).map(|_| rng.gap(4.0).as_secs_f64()).sum();
-        assert!(
-            (total / 20_000.0 - 0.25).abs() < 0.01,
-            "{}",
-            total / 20_000.0
-        );
+        assert!((total / 20_000.0 - 0.25).abs() < 0.01, "{}", total / 20_000.0);
     }
 
     #[test]

@@ -153,33 +153,16 @@ pub fn run(
     world: &mut dyn LabWorld,
     progress: &mut dyn Progress,
 ) -> Result<LabResult, LabError> {
-    let chosen: Vec<&PhaseSpec> = spec
-        .phases
-        .iter()
-        .filter(|phase| options.phase.is_none_or(|number| number == phase.number))
-        .collect();
+    let chosen: Vec<&PhaseSpec> =
+        spec.phases.iter().filter(|phase| options.phase.is_none_or(|number| number == phase.number)).collect();
     if let (Some(wanted), true) = (options.phase, chosen.is_empty()) {
-        let have = spec
-            .phases
-            .iter()
-            .map(|phase| phase.number.to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
+        let have = spec.phases.iter().map(|phase| phase.number.to_string()).collect::<Vec<_>>().join(", ");
         return Err(LabError::NoPhase { wanted, have });
     }
     let mut phases = Vec::new();
     for (index, phase) in chosen.iter().enumerate() {
-        progress.notice(Notice::Phase {
-            phase,
-            index: index + 1,
-            of: chosen.len(),
-        });
-        let mut run = PhaseRun {
-            lab: spec,
-            phase,
-            world,
-            watch: Watch::new(progress),
-        };
+        progress.notice(Notice::Phase { phase, index: index + 1, of: chosen.len() });
+        let mut run = PhaseRun { lab: spec, phase, world, watch: Watch::new(progress) };
         let outcome = run.run();
         let keep = options.keep && index + 1 == chosen.len() && outcome.is_ok();
         let down = if keep { Ok(()) } else { run.take_down() };

@@ -145,11 +145,7 @@ impl FaultKind {
             FaultKind::KillInstance(Victim::Logical(name)) => format!("{name} dies"),
             FaultKind::KillInstance(Victim::Number(n)) => format!("instance number {n} dies"),
             FaultKind::CutZone { zone, span } => format!("{zone} is cut off for {}", human(*span)),
-            FaultKind::Update {
-                template,
-                parameters,
-                ..
-            } if parameters.is_empty() => {
+            FaultKind::Update { template, parameters, .. } if parameters.is_empty() => {
                 format!("the stack is updated to {}", file_name(template))
             }
             FaultKind::Update { parameters, .. } => {
@@ -197,8 +193,5 @@ pub struct Expectation {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -2,9 +2,7 @@
 //! words are read first, with their places, and then made into a [`LabSpec`].
 
 use crate::error::LabError;
-use crate::spec::{
-    Expectation, Fault, FaultKind, Figure, LabSpec, LoadSpec, PhaseSpec, Target, Victim,
-};
+use crate::spec::{Expectation, Fault, FaultKind, Figure, LabSpec, LoadSpec, PhaseSpec, Target, Victim};
 use crate::time::{human, parse_span};
 use crate::verdict::Verdict;
 use serde::Deserialize;
@@ -19,10 +17,7 @@ impl LabSpec {
     /// # Errors
     /// [`LabError::Read`], or [`LabError::Spec`] with the line.
     pub fn load(path: &Path) -> Result<LabSpec, LabError> {
-        let text = std::fs::read_to_string(path).map_err(|source| LabError::Read {
-            path: path.into(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(|source| LabError::Read { path: path.into(), source })?;
         LabSpec::parse(&text, path)
     }
 
@@ -36,12 +31,8 @@ impl LabSpec {
             line: text.get(..offset).unwrap_or(text).matches('\n').count() + 1,
             message,
         };
-        let raw: RawLab = toml::from_str(text).map_err(|e| {
-            fail(
-                e.span().map_or(0, |span| span.start),
-                e.message().to_owned(),
-            )
-        })?;
+        let raw: RawLab =
+            toml::from_str(text).map_err(|e| fail(e.span().map_or(0, |span| span.start), e.message().to_owned()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut phases: Vec<PhaseSpec> = Vec::new();
         for phase in raw.phase {
@@ -49,12 +40,7 @@ impl LabSpec {
             if phases.iter().any(|p| p.number == number) {
                 return Err(fail(start, format!("phase {number} is there twice")));
             }
-            phases.push(
-                phase
-                    .into_inner()
-                    .check(folder)
-                    .map_err(|(at, message)| fail(at.unwrap_or(start), message))?,
-            );
+            phases.push(phase.into_inner().check(folder).map_err(|(at, message)| fail(at.unwrap_or(start), message))?);
         }
         if phases.is_empty() {
             return Err(fail(0, "a lab needs a [[phase]]".into()));
@@ -63,10 +49,8 @@ impl LabSpec {
             name: raw.name,
             title: raw.title,
             seed: raw.seed,
-            deploy_speed: check_speed(&raw.deploy_speed)
-                .map_err(|(at, m)| fail(at.unwrap_or(0), m))?,
-            teardown_speed: check_speed(&raw.teardown_speed)
-                .map_err(|(at, m)| fail(at.unwrap_or(0), m))?,
+            deploy_speed: check_speed(&raw.deploy_speed).map_err(|(at, m)| fail(at.unwrap_or(0), m))?,
+            teardown_speed: check_speed(&raw.teardown_speed).map_err(|(at, m)| fail(at.unwrap_or(0), m))?,
             phases,
         })
     }
@@ -171,23 +155,14 @@ fn root_path() -> String {
 
 fn span(text: &Spanned<String>) -> Result<Duration, Mistake> {
     parse_span(text.get_ref()).ok_or_else(|| {
-        (
-            Some(text.span().start),
-            format!(
-                "{:?} is no span of time; write 90s, 5m or 1h",
-                text.get_ref()
-            ),
-        )
+        (Some(text.span().start), format!("{:?} is no span of time; write 90s, 5m or 1h", text.get_ref()))
     })
 }
 
 fn check_speed(speed: &Spanned<u32>) -> Result<u32, Mistake> {
     match *speed.get_ref() {
         speed @ 1..=10_000 => Ok(speed),
-        _ => Err((
-            Some(speed.span().start),
-            "a speed is from 1 to 10000".into(),
-        )),
+        _ => Err((Some(speed.span().start), "a speed is from 1 to 10000".into())),
     }
 }
 
@@ -198,15 +173,9 @@ impl RawPhase {
         let mut faults = Vec::new();
         for fault in self.fault {
             let at = fault.span().start;
-            let fault = fault
-                .into_inner()
-                .check(folder, &template)
-                .map_err(|(inner, m)| (inner.or(Some(at)), m))?;
+            let fault = fault.into_inner().check(folder, &template).map_err(|(inner, m)| (inner.or(Some(at)), m))?;
             if fault.at >= duration {
-                return Err((
-                    Some(at),
-                    format!("at {} the load is already over", human(fault.at)),
-                ));
+                return Err((Some(at), format!("at {} the load is already over", human(fault.at))));
             }
             faults.push(fault);
         }
@@ -221,17 +190,9 @@ impl RawPhase {
             parameters: self.parameters,
             speed: check_speed(&self.speed)?,
             duration,
-            load: self
-                .load
-                .into_inner()
-                .check()
-                .map_err(|(inner, m)| (inner.or(Some(load_at)), m))?,
+            load: self.load.into_inner().check().map_err(|(inner, m)| (inner.or(Some(load_at)), m))?,
             faults,
-            expect: self
-                .expect
-                .into_iter()
-                .map(check_expect)
-                .collect::<Result<_, _>>()?,
+            expect: self.expect.into_iter().map(check_expect).collect::<Result<_, _>>()?,
             shows: self.shows,
             interval: self.interval.as_ref().map(span).transpose()?,
             template,
@@ -247,20 +208,13 @@ impl RawLoad {
             _ => return Err((None, "a load needs either a name or outputs".into())),
         };
         if !(self.rate > 0.0 && self.rate <= 100_000.0) {
-            return Err((
-                None,
-                "rate must be more than 0 requests a second, and at most 100000".into(),
-            ));
+            return Err((None, "rate must be more than 0 requests a second, and at most 100000".into()));
         }
         if !(1..=100_000).contains(&self.clients) {
             return Err((None, "clients must be from 1 to 100000".into()));
         }
         // The path becomes part of a request line.
-        if !self.path.starts_with('/')
-            || self
-                .path
-                .contains(|c: char| c.is_whitespace() || c.is_control())
-        {
+        if !self.path.starts_with('/') || self.path.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err((None, format!("{:?} is no path", self.path)));
         }
         Ok(LoadSpec {
@@ -289,9 +243,7 @@ impl RawFault {
                 span: span(&self.span.ok_or_else(|| missing("a span"))?)?,
             },
             RawKind::Update | RawKind::Repair => FaultKind::Update {
-                template: self
-                    .template
-                    .map_or_else(|| phase_template.into(), |path| folder.join(path)),
+                template: self.template.map_or_else(|| phase_template.into(), |path| folder.join(path)),
                 parameters: self.parameters,
                 mends: matches!(self.kind, RawKind::Repair),
             },
@@ -300,10 +252,7 @@ impl RawFault {
                 _ => return Err(missing("a factor above 0, and at most 1000")),
             },
         };
-        Ok(Fault {
-            at: span(&self.at)?,
-            kind,
-        })
+        Ok(Fault { at: span(&self.at)?, kind })
     }
 }
 
@@ -312,26 +261,12 @@ fn check_expect(raw: Spanned<RawExpect>) -> Result<Expectation, Mistake> {
     let bound = |text: Option<String>| {
         let Some(text) = text else { return Ok(None) };
         let value = match raw.figure {
-            Figure::Deploy | Figure::Outage | Figure::Heal => {
-                parse_span(&text).map(|span| span.as_secs_f64())
-            }
-            Figure::Availability => text
-                .strip_suffix('%')
-                .and_then(|n| n.parse::<f64>().ok())
-                .map(|n| n / 100.0),
+            Figure::Deploy | Figure::Outage | Figure::Heal => parse_span(&text).map(|span| span.as_secs_f64()),
+            Figure::Availability => text.strip_suffix('%').and_then(|n| n.parse::<f64>().ok()).map(|n| n / 100.0),
             Figure::Lost | Figure::Capacity => text.parse::<u32>().ok().map(f64::from),
         };
-        value
-            .map(Some)
-            .ok_or_else(|| (Some(at), format!("{text:?} is no bound for this figure")))
+        value.map(Some).ok_or_else(|| (Some(at), format!("{text:?} is no bound for this figure")))
     };
     let (at_least, at_most) = (bound(raw.at_least)?, bound(raw.at_most)?);
-    Ok(Expectation {
-        figure: raw.figure,
-        text: raw.text,
-        short: raw.short,
-        source: raw.source,
-        at_least,
-        at_most,
-    })
+    Ok(Expectation { figure: raw.figure, text: raw.text, short: raw.short, source: raw.source, at_least, at_most })
 }

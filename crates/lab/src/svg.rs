@@ -50,12 +50,7 @@ fn x(timeline: &Timeline, at: f64) -> f64 {
 
 /// Writing to a string cannot fail, so the results of `write!` here mean nothing.
 fn requests(out: &mut String, timeline: &Timeline, y: f64) {
-    let all: Vec<u32> = timeline
-        .ok
-        .iter()
-        .zip(&timeline.lost)
-        .map(|(ok, lost)| ok + lost)
-        .collect();
+    let all: Vec<u32> = timeline.ok.iter().zip(&timeline.lost).map(|(ok, lost)| ok + lost).collect();
     let most = all.iter().copied().max().unwrap_or(0).max(1);
     let per_second = f64::from(most) / f64::from(timeline.part.max(1));
     scale(out, y, REQUESTS, "requests/s", &format!("{per_second:.1}"));
@@ -65,76 +60,31 @@ fn requests(out: &mut String, timeline: &Timeline, y: f64) {
 
 fn down(out: &mut String, timeline: &Timeline, clients: u32, y: f64) {
     scale(out, y, BAND, "clients down", &format!("{clients}"));
-    bars(
-        out,
-        timeline,
-        &timeline.down,
-        clients.max(1),
-        (y, BAND),
-        "lost",
-    );
+    bars(out, timeline, &timeline.down, clients.max(1), (y, BAND), "lost");
 }
 
 /// One path for a whole band: a step for each part.
-fn bars(
-    out: &mut String,
-    timeline: &Timeline,
-    values: &[u32],
-    most: u32,
-    (y, height): (f64, f64),
-    class: &str,
-) {
+fn bars(out: &mut String, timeline: &Timeline, values: &[u32], most: u32, (y, height): (f64, f64), class: &str) {
     let base = y + height;
     let mut path = format!("M{LEFT:.1} {base:.1}");
     for (index, &value) in values.iter().enumerate() {
         let top = base - height * f64::from(value.min(most)) / f64::from(most);
-        let (from, to) = (
-            index as f64 * f64::from(timeline.part),
-            (index + 1) as f64 * f64::from(timeline.part),
-        );
-        let _ = write!(
-            path,
-            "L{:.1} {top:.1}L{:.1} {top:.1}",
-            x(timeline, from),
-            x(timeline, to)
-        );
+        let (from, to) = (index as f64 * f64::from(timeline.part), (index + 1) as f64 * f64::from(timeline.part));
+        let _ = write!(path, "L{:.1} {top:.1}L{:.1} {top:.1}", x(timeline, from), x(timeline, to));
     }
-    let _ = writeln!(
-        out,
-        "<path class=\"{class}\" d=\"{path}L{:.1} {base:.1}Z\"/>",
-        x(timeline, timeline.length())
-    );
+    let _ = writeln!(out, "<path class=\"{class}\" d=\"{path}L{:.1} {base:.1}Z\"/>", x(timeline, timeline.length()));
 }
 
 fn in_service(out: &mut String, timeline: &Timeline, y: f64) {
-    let most = timeline
-        .in_service
-        .iter()
-        .map(|&(_, n)| n)
-        .max()
-        .unwrap_or(0)
-        .max(1);
+    let most = timeline.in_service.iter().map(|&(_, n)| n).max().unwrap_or(0).max(1);
     scale(out, y, BAND, "in service", &format!("{most}"));
     let level = |n: u32| y + BAND - BAND * f64::from(n) / f64::from(most);
-    let before = timeline
-        .in_service
-        .iter()
-        .rev()
-        .find(|&&(at, _)| at <= 0.0)
-        .map_or(0, |&(_, n)| n);
+    let before = timeline.in_service.iter().rev().find(|&&(at, _)| at <= 0.0).map_or(0, |&(_, n)| n);
     let mut path = format!("M{LEFT:.1} {:.1}", level(before));
-    for &(at, n) in timeline
-        .in_service
-        .iter()
-        .filter(|&&(at, _)| at > 0.0 && at <= timeline.length())
-    {
+    for &(at, n) in timeline.in_service.iter().filter(|&&(at, _)| at > 0.0 && at <= timeline.length()) {
         let _ = write!(path, "H{:.1}V{:.1}", x(timeline, at), level(n));
     }
-    let _ = writeln!(
-        out,
-        "<path class=\"line\" d=\"{path}H{:.1}\"/>",
-        x(timeline, timeline.length())
-    );
+    let _ = writeln!(out, "<path class=\"line\" d=\"{path}H{:.1}\"/>", x(timeline, timeline.length()));
 }
 
 fn scale(out: &mut String, y: f64, height: f64, name: &str, most: &str) {
@@ -155,21 +105,13 @@ fn scale(out: &mut String, y: f64, height: f64, name: &str, most: &str) {
 }
 
 fn marks(out: &mut String, timeline: &Timeline, y: f64) {
-    let inside = timeline
-        .marks
-        .iter()
-        .filter(|mark| mark.at >= 0.0 && mark.at <= timeline.length());
-    let (faults, others): (Vec<&Mark>, Vec<&Mark>) =
-        inside.partition(|mark| mark.kind == EventKind::Fault);
+    let inside = timeline.marks.iter().filter(|mark| mark.at >= 0.0 && mark.at <= timeline.length());
+    let (faults, others): (Vec<&Mark>, Vec<&Mark>) = inside.partition(|mark| mark.kind == EventKind::Fault);
     for (index, mark) in faults.iter().enumerate() {
         let at = x(timeline, mark.at);
         // Labels alternate between two rows, and turn round before the right edge.
         let row = 12.0 + 14.0 * (index % 2) as f64;
-        let (dx, anchor) = if at > WIDTH * 0.6 {
-            (-4.0, "end")
-        } else {
-            (4.0, "start")
-        };
+        let (dx, anchor) = if at > WIDTH * 0.6 { (-4.0, "end") } else { (4.0, "start") };
         let _ = writeln!(
             out,
             "<g><title>{} {}</title><line class=\"fault\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{y:.1}\"/>\
@@ -188,10 +130,7 @@ fn marks(out: &mut String, timeline: &Timeline, y: f64) {
             EventKind::Health => {
                 format!("<circle class=\"health\" cx=\"{at:.1}\" cy=\"{middle:.1}\" r=\"4\"/>")
             }
-            EventKind::Scaling => format!(
-                "<path class=\"scaling\" d=\"M{at:.1} {:.1}l5 9h-10z\"/>",
-                middle - 5.0
-            ),
+            EventKind::Scaling => format!("<path class=\"scaling\" d=\"M{at:.1} {:.1}l5 9h-10z\"/>", middle - 5.0),
             EventKind::Stack | EventKind::Fault | EventKind::InService(_) => {
                 format!(
                     "<rect class=\"stack\" x=\"{:.1}\" y=\"{:.1}\" width=\"6\" height=\"6\"/>",
@@ -212,27 +151,16 @@ fn marks(out: &mut String, timeline: &Timeline, y: f64) {
 
 fn axis(out: &mut String, timeline: &Timeline, y: f64) {
     let length = timeline.length();
-    let step = [
-        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0,
-        21_600.0,
-    ]
-    .into_iter()
-    .find(|step| length / step <= 10.0)
-    .unwrap_or(length);
+    let step = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0]
+        .into_iter()
+        .find(|step| length / step <= 10.0)
+        .unwrap_or(length);
     let mut at = 0.0;
     while at <= length {
         let place = x(timeline, at);
-        let anchor = if at + step > length && place > WIDTH - 40.0 {
-            "end"
-        } else {
-            "middle"
-        };
-        let _ = writeln!(
-            out,
-            "<text x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
-            y + 15.0,
-            clock(at)
-        );
+        let anchor = if at + step > length && place > WIDTH - 40.0 { "end" } else { "middle" };
+        let _ =
+            writeln!(out, "<text x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>", y + 15.0, clock(at));
         at += step;
     }
 }

@@ -25,33 +25,21 @@ pub fn text(result: &LabResult, agreements: &[Agreement]) -> String {
         row.extend(COLUMNS.iter().map(|&(_, figure)| say(phase, figure)));
         rows.push(row);
         let mut aws = vec!["  AWS".to_owned()];
-        aws.extend(
-            COLUMNS
-                .iter()
-                .map(|&(_, figure)| match expected(phase, figure) {
-                    (text, Some(false)) => format!("{text} (!)"),
-                    (text, _) => text,
-                }),
-        );
+        aws.extend(COLUMNS.iter().map(|&(_, figure)| match expected(phase, figure) {
+            (text, Some(false)) => format!("{text} (!)"),
+            (text, _) => text,
+        }));
         rows.push(aws);
     }
     let mut out = format!("{}\n{}\n\n", result.title, circumstances(result));
     align(&mut out, &rows);
     // Writing to a string cannot fail, so the results of `writeln!` here mean nothing.
     for phase in &result.phases {
-        let _ = writeln!(
-            out,
-            "\n{} {}\n  {}",
-            phase.number, phase.title, phase.sentence
-        );
+        let _ = writeln!(out, "\n{} {}\n  {}", phase.number, phase.title, phase.sentence);
         expectations(&mut out, phase);
         if let Some(one) = agreements.iter().find(|one| one.phase == phase.number) {
             let word = if one.agrees { "agree" } else { "DIFFER" };
-            let _ = writeln!(
-                out,
-                "  real and virtual {word} ({})\n    virtual: {}",
-                one.rule, one.modelled
-            );
+            let _ = writeln!(out, "  real and virtual {word} ({})\n    virtual: {}", one.rule, one.modelled);
         }
     }
     out
@@ -59,11 +47,7 @@ pub fn text(result: &LabResult, agreements: &[Agreement]) -> String {
 
 fn expectations(out: &mut String, phase: &PhaseResult) {
     if phase.verdict != phase.expected {
-        let _ = writeln!(
-            out,
-            "  NOT AS DOCUMENTED: {:?} here, {:?} on AWS",
-            phase.verdict, phase.expected
-        );
+        let _ = writeln!(out, "  NOT AS DOCUMENTED: {:?} here, {:?} on AWS", phase.verdict, phase.expected);
     }
     for judged in &phase.expectations {
         let sign = match judged.met {
@@ -72,24 +56,13 @@ fn expectations(out: &mut String, phase: &PhaseResult) {
             None => "  ",
         };
         let expectation = &judged.expectation;
-        let _ = writeln!(
-            out,
-            "  {sign} {}: {} [{}]",
-            name(expectation.figure),
-            expectation.text,
-            expectation.source
-        );
+        let _ = writeln!(out, "  {sign} {}: {} [{}]", name(expectation.figure), expectation.text, expectation.source);
     }
 }
 
 fn align(out: &mut String, rows: &[Vec<String>]) {
     let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
         let mut line = String::new();

@@ -5,9 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A moment of a world's virtual clock: microseconds since its origin.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct At(pub u64);
 
 impl At {
@@ -35,9 +33,7 @@ pub(crate) fn micros(span: Duration) -> u64 {
 
 /// Reads `250ms`, `5s`, `1.5m`, `1h`; `None` for anything else, negative and zero included.
 pub fn parse_span(text: &str) -> Option<Duration> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = match unit {
         "ms" => 0.001,
@@ -102,9 +98,7 @@ pub(crate) mod maybe_seconds {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         let seconds = Option::<f64>::deserialize(from)?;
-        seconds
-            .map(|s| Duration::try_from_secs_f64(s).map_err(serde::de::Error::custom))
-            .transpose()
+        seconds.map(|s| Duration::try_from_secs_f64(s).map_err(serde::de::Error::custom)).transpose()
     }
 }
 
@@ -114,9 +108,7 @@ mod tests {
 
     #[test]
     fn spans_are_read_in_every_unit() {
-        let check = |text: &str, ms: Option<u64>| {
-            assert_eq!(parse_span(text), ms.map(Duration::from_millis), "{text}")
-        };
+        let check = |text: &str, ms: Option<u64>| assert_eq!(parse_span(text), ms.map(Duration::from_millis), "{text}");
         check("250ms", Some(250));
         check("5s", Some(5000));
         check("1.5m", Some(90_000));

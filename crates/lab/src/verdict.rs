@@ -83,19 +83,10 @@ pub enum Verdict {
 
 impl Figures {
     /// The figures of a measured load; `capacity` lists the instances in service as they changed.
-    pub fn new(
-        measured: &Measured,
-        deploy: Duration,
-        first_answer: Duration,
-        capacity: &[u32],
-    ) -> Figures {
+    pub fn new(measured: &Measured, deploy: Duration, first_answer: Duration, capacity: &[u32]) -> Figures {
         let lost: u64 = measured.lost.values().sum();
         let longest = measured.longest_outage();
-        let mut hit: Vec<u32> = measured
-            .outages
-            .iter()
-            .map(|outage| outage.client)
-            .collect();
+        let mut hit: Vec<u32> = measured.outages.iter().map(|outage| outage.client).collect();
         hit.sort_unstable();
         hit.dedup();
         let quantile = |q| Histogram::quantile(&measured.latencies, q);
@@ -104,11 +95,7 @@ impl Figures {
             first_answer,
             requests: measured.ok + lost,
             lost,
-            lost_by: measured
-                .lost
-                .iter()
-                .map(|(outcome, n)| (outcome.label(), *n))
-                .collect(),
+            lost_by: measured.lost.iter().map(|(outcome, n)| (outcome.label(), *n)).collect(),
             clients: measured.clients,
             clients_hit: hit.len() as u32,
             clients_down: measured.peak_down(),
@@ -132,13 +119,11 @@ impl Figures {
 
     /// The worst of the faults, by how it was survived.
     pub fn worst(&self) -> Option<&Recovery> {
-        self.recoveries
-            .iter()
-            .max_by_key(|recovery| match recovery.healing {
-                Healing::Unharmed => (0, Duration::ZERO),
-                Healing::Healed { after } => (1, after),
-                Healing::Down { watched } => (2, watched),
-            })
+        self.recoveries.iter().max_by_key(|recovery| match recovery.healing {
+            Healing::Unharmed => (0, Duration::ZERO),
+            Healing::Healed { after } => (1, after),
+            Healing::Down { watched } => (2, watched),
+        })
     }
 
     /// A figure as a number to compare with a bound: seconds, a share, a count. What never healed took forever.
@@ -188,15 +173,8 @@ impl Figures {
 
     /// The same as a sentence with its figures.
     pub fn sentence(&self) -> String {
-        let share = |n: u32| {
-            format!(
-                "{:.0} %",
-                100.0 * f64::from(n) / f64::from(self.clients.max(1))
-            )
-        };
-        let what = self
-            .worst()
-            .map_or("all along", |recovery| recovery.what.as_str());
+        let share = |n: u32| format!("{:.0} %", 100.0 * f64::from(n) / f64::from(self.clients.max(1)));
+        let what = self.worst().map_or("all along", |recovery| recovery.what.as_str());
         let mut text = match self.verdict() {
             Verdict::Unharmed => format!("No request was lost ({what})."),
             Verdict::AllDownForGood => format!(
@@ -221,13 +199,7 @@ impl Figures {
                 self.healed()
             ),
         };
-        if let Some(Capacity {
-            first,
-            least,
-            most,
-            last,
-        }) = self.capacity
-        {
+        if let Some(Capacity { first, least, most, last }) = self.capacity {
             text += &format!(
                 " Instances in service: {first} at first, {least} at least, {most} at most, {last} at the end."
             );

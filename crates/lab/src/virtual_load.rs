@@ -39,11 +39,7 @@ pub struct VirtualLoad {
 impl VirtualLoad {
     /// The clients of `load`.
     pub fn new(load: Load) -> VirtualLoad {
-        VirtualLoad {
-            load,
-            pending: BTreeMap::new(),
-            order: 0,
-        }
+        VirtualLoad { load, pending: BTreeMap::new(), order: 0 }
     }
 
     /// When the clients do something next.
@@ -65,53 +61,28 @@ impl VirtualLoad {
     /// Does what is due at `now`, the time of [`VirtualLoad::due`].
     pub fn fire(&mut self, now: At, network: &mut dyn Network, done: &mut dyn FnMut(Sample)) {
         let mut out = Vec::new();
-        while let Some(entry) = self
-            .pending
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)
-        {
+        while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= now) {
             self.load.handle(now, entry.remove(), &mut out);
         }
         self.load.handle(now, Input::Tick, &mut out);
         for output in out {
             match output {
-                Output::Resolve {
-                    lookup,
-                    name,
-                    deadline,
-                } => {
+                Output::Resolve { lookup, name, deadline } => {
                     let (mut answer, after) = network.resolve(now, &name);
                     if now.plus(after) > deadline {
                         answer = Answer::Failed;
                     }
-                    self.later(
-                        now.plus(after).min(deadline),
-                        Input::Resolved { lookup, answer },
-                    );
+                    self.later(now.plus(after).min(deadline), Input::Resolved { lookup, answer });
                 }
                 Output::Send(request) => {
                     let mut reply = network.send(now, &request);
                     let end = now.plus(reply.after);
                     if reply.outcome == Outcome::Timeout || end > request.deadline {
-                        reply = Reply {
-                            after: request.deadline.since(now),
-                            outcome: Outcome::Timeout,
-                            reusable: false,
-                        };
+                        reply =
+                            Reply { after: request.deadline.since(now), outcome: Outcome::Timeout, reusable: false };
                     }
-                    let Reply {
-                        after,
-                        outcome,
-                        reusable,
-                    } = reply;
-                    self.later(
-                        now.plus(after),
-                        Input::Finished {
-                            request: request.id,
-                            outcome,
-                            reusable,
-                        },
-                    );
+                    let Reply { after, outcome, reusable } = reply;
+                    self.later(now.plus(after), Input::Finished { request: request.id, outcome, reusable });
                 }
                 Output::Done(sample) => done(sample),
                 // A virtual connection is nothing but its number.

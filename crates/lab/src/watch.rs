@@ -21,22 +21,13 @@ pub(crate) struct Watch<'a> {
 /// What samples are for.
 pub(crate) enum Mode {
     Idle,
-    Probing {
-        in_a_row: Vec<u32>,
-        first: Option<At>,
-    },
-    Measuring {
-        measure: Measure,
-    },
+    Probing { in_a_row: Vec<u32>, first: Option<At> },
+    Measuring { measure: Measure },
 }
 
 impl<'a> Watch<'a> {
     pub fn new(progress: &'a mut dyn Progress) -> Watch<'a> {
-        Watch {
-            progress,
-            mode: Mode::Idle,
-            events: Vec::new(),
-        }
+        Watch { progress, mode: Mode::Idle, events: Vec::new() }
     }
 
     pub fn see(&mut self, seen: Observation) {
@@ -78,19 +69,7 @@ impl<'a> Watch<'a> {
             })
             .collect();
         counts.sort_by_key(|&(at, _)| at);
-        let before = counts
-            .iter()
-            .rev()
-            .find(|&&(at, _)| at <= start)
-            .map(|&(_, n)| n);
-        before
-            .into_iter()
-            .chain(
-                counts
-                    .iter()
-                    .filter(|&&(at, _)| at > start)
-                    .map(|&(_, n)| n),
-            )
-            .collect()
+        let before = counts.iter().rev().find(|&&(at, _)| at <= start).map(|&(_, n)| n);
+        before.into_iter().chain(counts.iter().filter(|&&(at, _)| at > start).map(|&(_, n)| n)).collect()
     }
 }

@@ -71,11 +71,7 @@ pub trait LabWorld {
     ///
     /// # Errors
     /// The world has broken down: its daemon is gone, say.
-    fn advance(
-        &mut self,
-        until: At,
-        observe: &mut dyn FnMut(Observation),
-    ) -> Result<(), WorldError>;
+    fn advance(&mut self, until: At, observe: &mut dyn FnMut(Observation)) -> Result<(), WorldError>;
 }
 
 /// A change of a stack.
@@ -194,13 +190,7 @@ pub struct WorldError {
 
 impl WorldError {
     /// An act that failed for a reason.
-    pub fn new(
-        act: impl Into<String>,
-        source: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> WorldError {
-        WorldError {
-            act: act.into(),
-            source: Some(source.into()),
-        }
+    pub fn new(act: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> WorldError {
+        WorldError { act: act.into(), source: Some(source.into()) }
     }
 }

@@ -42,9 +42,7 @@ fn question(id: u16, name: &str) -> Option<Vec<u8>> {
         message.extend(word.to_be_bytes());
     }
     for label in name.trim_end_matches('.').split('.') {
-        let length = u8::try_from(label.len())
-            .ok()
-            .filter(|length| (1..=63).contains(length))?;
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
         message.push(length);
         message.extend(label.as_bytes());
     }
@@ -56,11 +54,7 @@ fn question(id: u16, name: &str) -> Option<Vec<u8>> {
 
 /// Reads an answer; `None` if it is not the one to the question numbered `id`.
 fn read(message: &[u8], id: u16) -> Option<Answer> {
-    let word = |at: usize| {
-        Some(u16::from_be_bytes(
-            message.get(at..at + 2)?.try_into().ok()?,
-        ))
-    };
+    let word = |at: usize| Some(u16::from_be_bytes(message.get(at..at + 2)?.try_into().ok()?));
     let flags = word(2)?;
     if word(0)? != id || flags & IS_ANSWER == 0 {
         return None;
@@ -81,18 +75,7 @@ fn records(message: &[u8], questions: u16, answers: u16) -> Option<Answer> {
     for _ in 0..answers {
         at = skip_name(message, at)?;
         let fixed: &[u8; 10] = message.get(at..at + 10)?.try_into().ok()?;
-        let [
-            kind_high,
-            kind_low,
-            class_high,
-            class_low,
-            t0,
-            t1,
-            t2,
-            t3,
-            length_high,
-            length_low,
-        ] = *fixed;
+        let [kind_high, kind_low, class_high, class_low, t0, t1, t2, t3, length_high, length_low] = *fixed;
         let length = usize::from(u16::from_be_bytes([length_high, length_low]));
         let data = message.get(at + 10..at + 10 + length)?;
         at += 10 + length;
@@ -104,10 +87,7 @@ fn records(message: &[u8], questions: u16, answers: u16) -> Option<Answer> {
             addresses.push(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?));
         }
     }
-    Some(Answer::Addresses {
-        addresses,
-        ttl: Duration::from_secs(ttl.into()),
-    })
+    Some(Answer::Addresses { addresses, ttl: Duration::from_secs(ttl.into()) })
 }
 
 /// Where the name at `at` ends; it may end in a pointer, which need not be followed.
@@ -141,10 +121,7 @@ mod tests {
     #[test]
     fn an_answer_is_good_for_the_smallest_ttl_on_the_way() {
         let addresses = vec![Ipv4Addr::new(127, 100, 0, 1), Ipv4Addr::new(127, 100, 0, 2)];
-        let expected = Answer::Addresses {
-            addresses,
-            ttl: Duration::from_secs(60),
-        };
+        let expected = Answer::Addresses { addresses, ttl: Duration::from_secs(60) };
         assert_eq!(read(&answer(7, IS_ANSWER, &[1, 2]), 7), Some(expected));
     }
 
@@ -152,14 +129,8 @@ mod tests {
     fn answers_to_other_questions_are_passed_over_and_errors_are_not() {
         assert_eq!(read(&answer(7, IS_ANSWER, &[1]), 8), None);
         assert_eq!(read(&answer(7, 0, &[1]), 7), None);
-        assert_eq!(
-            read(&answer(7, IS_ANSWER | 3, &[]), 7),
-            Some(Answer::Failed)
-        );
-        assert_eq!(
-            read(&answer(7, IS_ANSWER | TRUNCATED, &[1]), 7),
-            Some(Answer::Failed)
-        );
+        assert_eq!(read(&answer(7, IS_ANSWER | 3, &[]), 7), Some(Answer::Failed));
+        assert_eq!(read(&answer(7, IS_ANSWER | TRUNCATED, &[1]), 7), Some(Answer::Failed));
         let whole = answer(7, IS_ANSWER, &[1]);
         assert_eq!(read(&whole[..whole.len() - 1], 7), Some(Answer::Failed));
     }

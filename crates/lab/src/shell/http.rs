@@ -30,22 +30,15 @@ pub(super) async fn exchange(request: &Request, stream: Option<TcpStream>) -> En
         None => match connect(request).await {
             Ok(stream) => stream,
             Err(outcome) => {
-                return Ended {
-                    outcome,
-                    stream: None,
-                };
+                return Ended { outcome, stream: None };
             }
         },
     };
     match converse(request, &mut stream).await {
-        Ok(Answer { status, reusable }) => Ended {
-            outcome: Outcome::Status(status),
-            stream: reusable.then_some(stream),
-        },
-        Err(outcome) => Ended {
-            outcome,
-            stream: None,
-        },
+        Ok(Answer { status, reusable }) => {
+            Ended { outcome: Outcome::Status(status), stream: reusable.then_some(stream) }
+        }
+        Err(outcome) => Ended { outcome, stream: None },
     }
 }
 
@@ -54,12 +47,10 @@ async fn connect(request: &Request) -> Result<TcpStream, Outcome> {
     if !request.to.is_loopback() {
         return Err(Outcome::Refused);
     }
-    let stream = TcpStream::connect(SocketAddrV4::new(request.to, request.port))
-        .await
-        .map_err(|e| match e.kind() {
-            io::ErrorKind::TimedOut => Outcome::Timeout,
-            _ => Outcome::Refused,
-        })?;
+    let stream = TcpStream::connect(SocketAddrV4::new(request.to, request.port)).await.map_err(|e| match e.kind() {
+        io::ErrorKind::TimedOut => Outcome::Timeout,
+        _ => Outcome::Refused,
+    })?;
     // Without it small requests would wait for acknowledgements; if it cannot be set, they do.
     let _ = stream.set_nodelay(true);
     Ok(stream)
@@ -90,10 +81,7 @@ async fn converse(request: &Request, stream: &mut TcpStream) -> Result<Answer, O
         request.path,
         host(request)
     );
-    stream
-        .write_all(text.as_bytes())
-        .await
-        .map_err(|_| Outcome::Broken)?;
+    stream.write_all(text.as_bytes()).await.map_err(|_| Outcome::Broken)?;
     let mut buffer = Vec::with_capacity(1024);
     let head = loop {
         match parse(&buffer)? {
@@ -112,10 +100,7 @@ async fn converse(request: &Request, stream: &mut TcpStream) -> Result<Answer, O
     };
     whole?;
     // Bytes after the answer belong to no request of ours.
-    Ok(Answer {
-        status: head.status,
-        reusable: head.keep && buffer.is_empty(),
-    })
+    Ok(Answer { status: head.status, reusable: head.keep && buffer.is_empty() })
 }
 
 fn host(request: &Request) -> String {
@@ -139,9 +124,7 @@ fn parse(buffer: &[u8]) -> Result<Option<Head>, Outcome> {
     };
     let (mut body, mut keep) = (Body::UntilClose, version == 1);
     for header in response.headers.iter() {
-        let value = String::from_utf8_lossy(header.value)
-            .trim()
-            .to_ascii_lowercase();
+        let value = String::from_utf8_lossy(header.value).trim().to_ascii_lowercase();
         match header.name.to_ascii_lowercase().as_str() {
             // Chunked wins over a length (RFC 9112, 6.3).
             "content-length" if !matches!(body, Body::Chunked) => {
@@ -156,12 +139,7 @@ fn parse(buffer: &[u8]) -> Result<Option<Head>, Outcome> {
         body = Body::Length(0);
     }
     keep &= !matches!(body, Body::UntilClose);
-    Ok(Some(Head {
-        status,
-        body,
-        keep,
-        length,
-    }))
+    Ok(Some(Head { status, body, keep, length }))
 }
 
 /// Reads some more; the end of the connection is not expected here.
@@ -172,15 +150,9 @@ async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Outcom
     }
 }
 
-async fn skip(
-    stream: &mut TcpStream,
-    buffer: &mut Vec<u8>,
-    mut length: u64,
-) -> Result<(), Outcome> {
+async fn skip(stream: &mut TcpStream, buffer: &mut Vec<u8>, mut length: u64) -> Result<(), Outcome> {
     loop {
-        let here = buffer
-            .len()
-            .min(usize::try_from(length).unwrap_or(usize::MAX));
+        let here = buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX));
         buffer.drain(..here);
         length -= here as u64;
         if length == 0 {

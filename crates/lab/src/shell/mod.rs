@@ -58,19 +58,13 @@ impl RunningLoad {
     /// # Errors
     /// The thread or its runtime cannot be made.
     pub fn start(load: Load, dns: SocketAddr, clock: Arc<dyn Clock>) -> io::Result<RunningLoad> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let (outbox, samples) = sync::channel();
         let shell = Shell::new(load, dns, clock, outbox);
         let clients = std::thread::Builder::new().name("lab-clients".into());
         let thread = clients.spawn(move || runtime.block_on(shell.run(inbox)))?;
-        Ok(RunningLoad {
-            commands,
-            samples,
-            thread: Some(thread),
-        })
+        Ok(RunningLoad { commands, samples, thread: Some(thread) })
     }
 
     /// From now on, `factor` times the planned rate.
@@ -119,22 +113,9 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(
-        load: Load,
-        dns: SocketAddr,
-        clock: Arc<dyn Clock>,
-        samples: sync::Sender<Sample>,
-    ) -> Shell {
+    fn new(load: Load, dns: SocketAddr, clock: Arc<dyn Clock>, samples: sync::Sender<Sample>) -> Shell {
         let (reports, reported) = mpsc::unbounded_channel();
-        Shell {
-            load,
-            dns,
-            clock,
-            idle: BTreeMap::new(),
-            reports,
-            reported,
-            samples,
-        }
+        Shell { load, dns, clock, idle: BTreeMap::new(), reports, reported, samples }
     }
 
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
@@ -164,22 +145,14 @@ impl Shell {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Send(request) => self.send(request),
-            Output::Resolve {
-                lookup,
-                name,
-                deadline,
-            } => {
+            Output::Resolve { lookup, name, deadline } => {
                 let (reports, clock, server) = (self.reports.clone(), self.clock.clone(), self.dns);
                 let limit = clock.real_until(deadline);
                 tokio::spawn(async move {
                     let answer = dns::resolve(server, lookup as u16, &name, limit).await;
                     let input = Input::Resolved { lookup, answer };
                     // Nobody listens any more once the load has ended.
-                    let _ = reports.send(Report {
-                        at: clock.now(),
-                        input,
-                        kept: None,
-                    });
+                    let _ = reports.send(Report { at: clock.now(), input, kept: None });
                 });
             }
             Output::Close(connection) => drop(self.idle.remove(&connection)),
@@ -196,25 +169,12 @@ impl Shell {
         let (reports, clock) = (self.reports.clone(), self.clock.clone());
         let limit = clock.real_until(request.deadline);
         tokio::spawn(async move {
-            let silence = Ended {
-                outcome: Outcome::Timeout,
-                stream: None,
-            };
+            let silence = Ended { outcome: Outcome::Timeout, stream: None };
             let Ended { outcome, stream } =
-                tokio::time::timeout(limit, http::exchange(&request, stream))
-                    .await
-                    .unwrap_or(silence);
-            let input = Input::Finished {
-                request: request.id,
-                outcome,
-                reusable: stream.is_some(),
-            };
+                tokio::time::timeout(limit, http::exchange(&request, stream)).await.unwrap_or(silence);
+            let input = Input::Finished { request: request.id, outcome, reusable: stream.is_some() };
             let kept = stream.map(|stream| (number, stream));
-            let _ = reports.send(Report {
-                at: clock.now(),
-                input,
-                kept,
-            });
+            let _ = reports.send(Report { at: clock.now(), input, kept });
         });
     }
 }

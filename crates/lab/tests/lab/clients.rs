@@ -6,8 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use zonal_lab::clients::Route;
 use zonal_lab::{
-    Answer, At, Connection, Input, Load, LoadPlan, Network, Outcome, Output, Reply, Request,
-    Sample, VirtualLoad,
+    Answer, At, Connection, Input, Load, LoadPlan, Network, Outcome, Output, Reply, Request, Sample, VirtualLoad,
 };
 
 fn seconds(s: u64) -> At {
@@ -40,12 +39,7 @@ struct Noting {
 impl Noting {
     fn new(ttl: u64, latency_ms: u64) -> Noting {
         let (ttl, latency) = (Duration::from_secs(ttl), Duration::from_millis(latency_ms));
-        Noting {
-            ttl,
-            latency,
-            lookups: Vec::new(),
-            requests: Vec::new(),
-        }
+        Noting { ttl, latency, lookups: Vec::new(), requests: Vec::new() }
     }
 }
 
@@ -54,22 +48,12 @@ impl Network for Noting {
         assert_eq!(name, "x.test");
         self.lookups.push(now);
         let addresses = (1..=3).map(|n| Ipv4Addr::new(127, 100, 0, n)).collect();
-        (
-            Answer::Addresses {
-                addresses,
-                ttl: self.ttl,
-            },
-            Duration::from_millis(1),
-        )
+        (Answer::Addresses { addresses, ttl: self.ttl }, Duration::from_millis(1))
     }
 
     fn send(&mut self, now: At, request: &Request) -> Reply {
         self.requests.push((now, request.clone()));
-        Reply {
-            after: self.latency,
-            outcome: Outcome::Status(200),
-            reusable: true,
-        }
+        Reply { after: self.latency, outcome: Outcome::Status(200), reusable: true }
     }
 }
 
@@ -87,15 +71,8 @@ fn drive(plan: LoadPlan, network: &mut dyn Network) -> Vec<Sample> {
 fn a_client_resolves_once_per_ttl() {
     let mut network = Noting::new(100, 2);
     drive(plan(1, 2.0, 1000), &mut network);
-    assert!(
-        (9..=10).contains(&network.lookups.len()),
-        "{:?}",
-        network.lookups
-    );
-    let gaps = network
-        .lookups
-        .windows(2)
-        .map(|pair| pair[1].since(pair[0]));
+    assert!((9..=10).contains(&network.lookups.len()), "{:?}", network.lookups);
+    let gaps = network.lookups.windows(2).map(|pair| pair[1].since(pair[0]));
     assert!(gaps.into_iter().all(|gap| gap >= network.ttl));
 }
 
@@ -105,39 +82,25 @@ fn a_client_keeps_to_one_address_for_the_ttl_and_clients_spread() {
     drive(plan(300, 30.0, 100), &mut network);
     assert!(network.lookups.len() <= 300);
     let mut counts: BTreeMap<Ipv4Addr, u32> = BTreeMap::new();
-    network
-        .requests
-        .iter()
-        .for_each(|(_, request)| *counts.entry(request.to).or_default() += 1);
+    network.requests.iter().for_each(|(_, request)| *counts.entry(request.to).or_default() += 1);
     assert_eq!(counts.len(), 3);
     assert!(counts.values().all(|&n| n > 700), "{counts:?}");
     let mut one = Noting::new(10_000, 2);
     drive(plan(1, 5.0, 100), &mut one);
-    assert!(
-        one.requests
-            .windows(2)
-            .all(|pair| pair[0].1.to == pair[1].1.to)
-    );
+    assert!(one.requests.windows(2).all(|pair| pair[0].1.to == pair[1].1.to));
 }
 
 #[test]
 fn addresses_given_by_hand_are_never_looked_up() {
     let mut network = Noting::new(1, 2);
     let given: Vec<_> = (1..=2).map(|n| Ipv4Addr::new(127, 100, 9, n)).collect();
-    drive(
-        LoadPlan {
-            route: Route::Addresses(given.clone()),
-            ..plan(2, 5.0, 50)
-        },
-        &mut network,
-    );
+    drive(LoadPlan { route: Route::Addresses(given.clone()), ..plan(2, 5.0, 50) }, &mut network);
     assert!(network.lookups.is_empty());
     assert!(
         network
             .requests
             .iter()
-            .all(|(_, request)| given.contains(&request.to)
-                && request.host == request.to.to_string())
+            .all(|(_, request)| given.contains(&request.to) && request.host == request.to.to_string())
     );
 }
 
@@ -145,63 +108,32 @@ fn addresses_given_by_hand_are_never_looked_up() {
 fn idle_connections_are_used_again_until_they_are_too_old() {
     let mut network = Noting::new(10_000, 2);
     let busy = drive(plan(1, 2.0, 200), &mut network).len();
-    let new = |network: &Noting| {
-        network
-            .requests
-            .iter()
-            .filter(|(_, r)| r.connection == Connection::New)
-            .count()
-    };
-    assert!(
-        new(&network) <= 5 && busy > 300,
-        "{} of {busy} connections were new",
-        new(&network)
-    );
+    let new = |network: &Noting| network.requests.iter().filter(|(_, r)| r.connection == Connection::New).count();
+    assert!(new(&network) <= 5 && busy > 300, "{} of {busy} connections were new", new(&network));
     let mut network = Noting::new(10_000, 2);
-    let all = drive(
-        LoadPlan {
-            idle: None,
-            ..plan(1, 2.0, 200)
-        },
-        &mut network,
-    )
-    .len();
+    let all = drive(LoadPlan { idle: None, ..plan(1, 2.0, 200) }, &mut network).len();
     assert_eq!(new(&network), all);
 }
 
 #[test]
 fn latency_counts_from_when_the_request_was_wanted() {
     // The shell comes late: a second after the first request was due.
-    let mut load = Load::new(LoadPlan {
-        route: Route::Addresses(vec![Ipv4Addr::LOCALHOST]),
-        ..plan(1, 1.0, 1000)
-    });
+    let mut load = Load::new(LoadPlan { route: Route::Addresses(vec![Ipv4Addr::LOCALHOST]), ..plan(1, 1.0, 1000) });
     let due = load.due().expect("requests come");
     let (late, mut out) = (due.plus(Duration::from_secs(1)), Vec::new());
     load.handle(late, Input::Tick, &mut out);
-    let Some(Output::Send(request)) = out.first().cloned() else {
-        panic!("{out:?}")
-    };
+    let Some(Output::Send(request)) = out.first().cloned() else { panic!("{out:?}") };
     assert_eq!(request.deadline, late.plus(Duration::from_secs(5)));
     out.clear();
     let done = late.plus(Duration::from_millis(10));
     load.handle(
         done,
-        Input::Finished {
-            request: request.id,
-            outcome: Outcome::Status(200),
-            reusable: false,
-        },
+        Input::Finished { request: request.id, outcome: Outcome::Status(200), reusable: false },
         &mut out,
     );
     // A second request of the same second may have been due as well; the first sample is what counts.
-    let Some(Output::Done(sample)) = out.first() else {
-        panic!("{out:?}")
-    };
-    assert_eq!(
-        (sample.intended, sample.latency()),
-        (due, Duration::from_millis(1010))
-    );
+    let Some(Output::Done(sample)) = out.first() else { panic!("{out:?}") };
+    assert_eq!((sample.intended, sample.latency()), (due, Duration::from_millis(1010)));
 }
 
 #[test]
@@ -220,10 +152,7 @@ fn who_gets_no_answer_from_dns_loses_the_request_and_asks_again() {
     let samples = drive(plan(1, 1.0, 100), &mut mute);
     assert!(mute.0 > 5, "{}", mute.0);
     assert!(
-        samples
-            .iter()
-            .all(|sample| sample.outcome == Outcome::NoName
-                && sample.latency() <= Duration::from_secs(5))
+        samples.iter().all(|sample| sample.outcome == Outcome::NoName && sample.latency() <= Duration::from_secs(5))
     );
 }
 
@@ -243,16 +172,8 @@ impl Network for Wild {
         match self.draw() % 4 {
             0 => (Answer::Failed, after),
             n => {
-                let addresses = (1..n)
-                    .map(|n| Ipv4Addr::new(127, 100, 0, n as u8))
-                    .collect();
-                (
-                    Answer::Addresses {
-                        addresses,
-                        ttl: Duration::from_secs(self.draw()),
-                    },
-                    after,
-                )
+                let addresses = (1..n).map(|n| Ipv4Addr::new(127, 100, 0, n as u8)).collect();
+                (Answer::Addresses { addresses, ttl: Duration::from_secs(self.draw()) }, after)
             }
         }
     }
@@ -264,11 +185,7 @@ impl Network for Wild {
             2 => Outcome::Status(502),
             _ => Outcome::Status(200),
         };
-        Reply {
-            after: Duration::from_millis(self.draw() * 40),
-            outcome,
-            reusable: self.draw().is_multiple_of(2),
-        }
+        Reply { after: Duration::from_millis(self.draw() * 40), outcome, reusable: self.draw().is_multiple_of(2) }
     }
 }
 

@@ -11,24 +11,13 @@ fn at(ms: u64) -> At {
 
 /// A request wanted at `ms` that took 100 ms.
 fn sample(client: u32, ms: u64, ok: bool) -> Sample {
-    let outcome = if ok {
-        Outcome::Status(200)
-    } else {
-        Outcome::Status(504)
-    };
-    Sample {
-        client,
-        intended: at(ms),
-        finished: at(ms + 100),
-        outcome,
-    }
+    let outcome = if ok { Outcome::Status(200) } else { Outcome::Status(504) };
+    Sample { client, intended: at(ms), finished: at(ms + 100), outcome }
 }
 
 fn measured(clients: u32, samples: &[Sample], faults: &[u64], end: u64) -> Measured {
     let mut measure = Measure::new(at(0), clients);
-    faults
-        .iter()
-        .for_each(|&ms| measure.broke(at(ms), format!("fault at {ms}")));
+    faults.iter().for_each(|&ms| measure.broke(at(ms), format!("fault at {ms}")));
     samples.iter().for_each(|sample| measure.record(sample));
     measure.finish(at(end))
 }
@@ -39,20 +28,11 @@ fn figures(measured: &Measured) -> Figures {
 
 #[test]
 fn an_outage_lasts_from_the_first_loss_to_the_next_answer() {
-    let samples = [
-        (0, true),
-        (1000, false),
-        (2000, false),
-        (5000, true),
-        (6000, true),
-    ]
-    .map(|(ms, ok)| sample(0, ms, ok));
+    let samples =
+        [(0, true), (1000, false), (2000, false), (5000, true), (6000, true)].map(|(ms, ok)| sample(0, ms, ok));
     let m = measured(1, &samples, &[], 10_000);
     let outage = m.longest_outage().expect("there is one");
-    assert_eq!(
-        (outage.from, outage.to, outage.ended),
-        (at(1000), at(5100), true)
-    );
+    assert_eq!((outage.from, outage.to, outage.ended), (at(1000), at(5100), true));
     assert_eq!(m.outages.len(), 1);
     assert_eq!((m.seconds[1].failed, m.seconds[5].ok), (1, 1));
 }
@@ -75,60 +55,27 @@ fn outages_are_a_clients_own() {
 
 #[test]
 fn who_never_gets_an_answer_again_is_down_to_the_end() {
-    let m = measured(
-        1,
-        &[sample(0, 0, true), sample(0, 1000, false)],
-        &[500],
-        60_000,
-    );
+    let m = measured(1, &[sample(0, 0, true), sample(0, 1000, false)], &[500], 60_000);
     let outage = m.longest_outage().expect("there is one");
     assert_eq!((outage.to, outage.ended), (at(60_000), false));
-    assert_eq!(
-        m.recoveries[0].healing,
-        Healing::Down {
-            watched: Duration::from_millis(59_500)
-        }
-    );
+    assert_eq!(m.recoveries[0].healing, Healing::Down { watched: Duration::from_millis(59_500) });
     assert_eq!(figures(&m).verdict(), Verdict::AllDownForGood);
 }
 
 #[test]
 fn a_service_has_healed_from_its_last_loss_on() {
-    let samples = [
-        (0, true),
-        (11_000, false),
-        (14_000, true),
-        (17_000, false),
-        (18_000, true),
-    ]
-    .map(|(ms, ok)| sample(0, ms, ok));
+    let samples =
+        [(0, true), (11_000, false), (14_000, true), (17_000, false), (18_000, true)].map(|(ms, ok)| sample(0, ms, ok));
     let m = measured(1, &samples, &[10_000], 60_000);
-    assert_eq!(
-        m.recoveries[0].healing,
-        Healing::Healed {
-            after: Duration::from_secs(7)
-        }
-    );
+    assert_eq!(m.recoveries[0].healing, Healing::Healed { after: Duration::from_secs(7) });
 }
 
 #[test]
 fn each_loss_is_put_down_to_the_last_fault_before_it() {
     let samples = [(1500, false), (2000, true), (12_000, true)].map(|(ms, ok)| sample(0, ms, ok));
     let m = measured(1, &samples, &[1000, 10_000], 60_000);
-    let healings: Vec<_> = m
-        .recoveries
-        .iter()
-        .map(|recovery| recovery.healing)
-        .collect();
-    assert_eq!(
-        healings,
-        [
-            Healing::Healed {
-                after: Duration::from_millis(500)
-            },
-            Healing::Unharmed
-        ]
-    );
+    let healings: Vec<_> = m.recoveries.iter().map(|recovery| recovery.healing).collect();
+    assert_eq!(healings, [Healing::Healed { after: Duration::from_millis(500) }, Healing::Unharmed]);
 }
 
 #[test]
@@ -137,11 +84,7 @@ fn all_down_means_nine_of_ten_at_once() {
         let lost = (0..down).map(|client| sample(client, 1000, false));
         let back = (0..10).map(|client| sample(client, 5000, true));
         let all: Vec<_> = lost.chain(back).collect();
-        assert_eq!(
-            figures(&measured(10, &all, &[500], 10_000)).verdict(),
-            verdict,
-            "{down} of 10"
-        );
+        assert_eq!(figures(&measured(10, &all, &[500], 10_000)).verdict(), verdict, "{down} of 10");
     };
     check(0, Verdict::Unharmed);
     check(1, Verdict::PartDownThenBack);

@@ -9,12 +9,7 @@ use zonal_lab::{LabResult, report, table};
 fn sample() -> LabResult {
     let kill = "[[phase.fault]]\nat = \"1m\"\nkind = \"kill-instance\"\nnumber = 3\n";
     let spec = lab("part-down-then-back", "3m", "name = \"toy.com\"", kill);
-    result(
-        &spec,
-        Front::Balancer {
-            detect: Duration::from_secs(20),
-        },
-    )
+    result(&spec, Front::Balancer { detect: Duration::from_secs(20) })
 }
 
 #[test]
@@ -33,10 +28,7 @@ fn the_report_needs_nothing_from_elsewhere() {
     for word in ["<script", "src=", "href=", "url(", "@import", "https:"] {
         assert!(!html.contains(word), "{word}");
     }
-    assert_eq!(
-        html.matches("http://").count(),
-        html.matches("http://www.w3.org/2000/svg").count()
-    );
+    assert_eq!(html.matches("http://").count(), html.matches("http://www.w3.org/2000/svg").count());
 }
 
 #[test]
@@ -54,10 +46,7 @@ fn what_comes_from_a_world_is_escaped() {
     }
     let html = report::html(&result, &compare(&result, &result));
     assert!(!html.contains("<script") && !html.contains("alert('") && !html.contains('\u{1b}'));
-    assert_eq!(
-        html.matches("</title>").count(),
-        html.matches("<title>").count()
-    );
+    assert_eq!(html.matches("</title>").count(), html.matches("<title>").count());
 }
 
 #[test]

@@ -39,14 +39,8 @@ fn a_good_file_reads() {
     assert_eq!(phase.duration, Duration::from_secs(120));
     assert_eq!(phase.shows, Verdict::AllDownForGood);
     assert_eq!(phase.load.target, Target::Outputs(vec!["Address".into()]));
-    assert_eq!(
-        (phase.load.port, phase.load.path.as_str(), phase.load.idle),
-        (80, "/", None)
-    );
-    assert_eq!(
-        phase.faults[0].kind,
-        FaultKind::KillInstance(Victim::Number(1))
-    );
+    assert_eq!((phase.load.port, phase.load.path.as_str(), phase.load.idle), (80, "/", None));
+    assert_eq!(phase.faults[0].kind, FaultKind::KillInstance(Victim::Number(1)));
 }
 
 #[test]
@@ -54,32 +48,14 @@ fn mistakes_are_named_with_their_line() {
     let check = |from: &str, to: &str, line: usize, message: &str| {
         assert!(GOOD.contains(from), "{from}");
         let error = parse(&GOOD.replace(from, to)).expect_err(to);
-        assert!(
-            error.starts_with(&format!("cases/x/lab.toml:{line}: ")) && error.contains(message),
-            "{to}: {error}"
-        );
+        assert!(error.starts_with(&format!("cases/x/lab.toml:{line}: ")) && error.contains(message), "{to}: {error}");
     };
-    check(
-        "duration = \"2m\"",
-        "duration = \"2 minutes\"",
-        13,
-        "no span of time",
-    );
+    check("duration = \"2m\"", "duration = \"2 minutes\"", 13, "no span of time");
     check("timeout = \"5s\"", "timeout = \"\"", 15, "no span of time");
     check("speed = 20\nduration", "speed = 0\nduration", 12, "speed");
     check("deploy_speed = 20", "deploy_speed = 20000", 3, "speed");
-    check(
-        "outputs = [\"Address\"]",
-        "name = \"a\", outputs = [\"Address\"]",
-        15,
-        "either a name or outputs",
-    );
-    check(
-        "outputs = [\"Address\"]",
-        "outputs = []",
-        15,
-        "either a name or outputs",
-    );
+    check("outputs = [\"Address\"]", "name = \"a\", outputs = [\"Address\"]", 15, "either a name or outputs");
+    check("outputs = [\"Address\"]", "outputs = []", 15, "either a name or outputs");
     check("rate = 5.0", "rate = -5.0", 15, "rate");
     check("clients = 20", "clients = 0", 15, "clients");
     check("at = \"40s\"", "at = \"2m\"", 17, "already over");
@@ -89,17 +65,10 @@ fn mistakes_are_named_with_their_line() {
 fn what_a_fault_lacks_is_said_at_the_fault() {
     let check = |from: &str, to: &str, message: &str| {
         let error = parse(&GOOD.replace(from, to)).expect_err(to);
-        assert!(
-            error.starts_with("cases/x/lab.toml:17: ") && error.contains(message),
-            "{error}"
-        );
+        assert!(error.starts_with("cases/x/lab.toml:17: ") && error.contains(message), "{error}");
     };
     let kind = "kind = \"kill-instance\"\nnumber = 1";
-    check(
-        kind,
-        "kind = \"kill-instance\"",
-        "either an instance or a number",
-    );
+    check(kind, "kind = \"kill-instance\"", "either an instance or a number");
     check(kind, "kind = \"cut-zone\"", "a zone");
     check(kind, "kind = \"cut-zone\"\nzone = \"us-east-1a\"", "a span");
     check(kind, "kind = \"load\"", "a factor");
@@ -109,24 +78,13 @@ fn what_a_fault_lacks_is_said_at_the_fault() {
 fn unknown_words_and_broken_toml_are_refused() {
     let check = |text: String, line: usize| {
         let error = parse(&text).expect_err("it is broken");
-        assert!(
-            error.starts_with(&format!("cases/x/lab.toml:{line}: ")),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("cases/x/lab.toml:{line}: ")), "{error}");
     };
     check(GOOD.replace("limit = ", "limits = "), 9);
     check(GOOD.replace("\"all-down-for-good\"", "\"perfect\""), 14);
     check(GOOD.replace("stack = \"s\"", "stack = "), 11);
-    check(
-        format!(
-            "{GOOD}\n[[phase.expect]]\nfigure = \"heal\"\ntext = \"t\"\nsource = \"s\"\nat_most = \"9%\"\n"
-        ),
-        22,
-    );
-    check(
-        "name = \"x\"\ntitle = \"X\"\ndeploy_speed = 1\nteardown_speed = 1\n".into(),
-        1,
-    );
+    check(format!("{GOOD}\n[[phase.expect]]\nfigure = \"heal\"\ntext = \"t\"\nsource = \"s\"\nat_most = \"9%\"\n"), 22);
+    check("name = \"x\"\ntitle = \"X\"\ndeploy_speed = 1\nteardown_speed = 1\n".into(), 1);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use zonal_lab::spec::Victim;
 use zonal_lab::world::{Breakage, WorldKind};
 use zonal_lab::{
-    Answer, At, Event, EventKind, LabWorld, Load, Network, Observation, Outcome, Reply, Request,
-    StackChange, StackState, VirtualLoad, WorldError,
+    Answer, At, Event, EventKind, LabWorld, Load, Network, Observation, Outcome, Reply, Request, StackChange,
+    StackState, VirtualLoad, WorldError,
 };
 
 /// What stands before the instances.
@@ -68,31 +68,16 @@ fn address(index: usize) -> Ipv4Addr {
 }
 
 fn silence() -> Reply {
-    Reply {
-        after: Duration::ZERO,
-        outcome: Outcome::Timeout,
-        reusable: false,
-    }
+    Reply { after: Duration::ZERO, outcome: Outcome::Timeout, reusable: false }
 }
 
 fn answer(after: Duration, status: u16) -> Reply {
-    Reply {
-        after,
-        outcome: Outcome::Status(status),
-        reusable: true,
-    }
+    Reply { after, outcome: Outcome::Status(status), reusable: true }
 }
 
 impl Net {
     fn new(front: Front) -> Net {
-        Net {
-            front,
-            dead: BTreeMap::new(),
-            cut: None,
-            withdrawn: BTreeSet::new(),
-            back_at: At(0),
-            turn: 0,
-        }
+        Net { front, dead: BTreeMap::new(), cut: None, withdrawn: BTreeSet::new(), back_at: At(0), turn: 0 }
     }
 
     fn is_dead(&self, index: usize, now: At) -> bool {
@@ -110,9 +95,7 @@ impl Net {
             return silence();
         }
         let targets = ALL.into_iter();
-        let targets: Vec<usize> = targets
-            .filter(|&index| !self.is_noticed(index, now, detect))
-            .collect();
+        let targets: Vec<usize> = targets.filter(|&index| !self.is_noticed(index, now, detect)).collect();
         self.turn += 1;
         match targets.get(self.turn % targets.len().max(1)) {
             None => answer(Duration::from_millis(1), 503),
@@ -127,12 +110,8 @@ impl Network for Net {
         let minute = Duration::from_secs(60);
         let (numbers, ttl): (Vec<usize>, Duration) = match self.front {
             Front::Balancer { detect } => {
-                let gone = self
-                    .cut
-                    .filter(|&(_, from, to)| from.plus(detect) <= now && now < to);
-                let nodes = ALL
-                    .into_iter()
-                    .filter(|&zone| gone.is_none_or(|(cut, ..)| cut != zone));
+                let gone = self.cut.filter(|&(_, from, to)| from.plus(detect) <= now && now < to);
+                let nodes = ALL.into_iter().filter(|&zone| gone.is_none_or(|(cut, ..)| cut != zone));
                 (nodes.map(|zone| NODES + zone).collect(), minute)
             }
             Front::Record { ttl } => {
@@ -142,10 +121,7 @@ impl Network for Net {
             Front::Addresses => (Vec::new(), minute),
         };
         let addresses = numbers.into_iter().map(address).collect();
-        (
-            Answer::Addresses { addresses, ttl },
-            Duration::from_millis(1),
-        )
+        (Answer::Addresses { addresses, ttl }, Duration::from_millis(1))
     }
 
     fn send(&mut self, now: At, request: &Request) -> Reply {
@@ -175,12 +151,7 @@ impl ToyWorld {
     }
 
     fn event(&mut self, kind: EventKind, resource: &str, text: &str) {
-        self.events.push(Event {
-            at: self.now,
-            kind,
-            resource: resource.into(),
-            text: text.into(),
-        });
+        self.events.push(Event { at: self.now, kind, resource: resource.into(), text: text.into() });
     }
 
     fn create(&mut self, template: &str) {
@@ -217,11 +188,7 @@ impl LabWorld for ToyWorld {
                 self.create(&template);
                 (format!("create {template}"), false)
             }
-            StackChange::Update {
-                template,
-                parameters,
-                ..
-            } if parameters.is_empty() => {
+            StackChange::Update { template, parameters, .. } if parameters.is_empty() => {
                 self.net.back_at = self.now.plus(DEPLOY);
                 let template = name(template).unwrap_or_default();
                 (format!("update {template}"), false)
@@ -253,11 +220,7 @@ impl LabWorld for ToyWorld {
                     true => "ROLLBACK_COMPLETE".into(),
                     false => "CREATE_COMPLETE".into(),
                 },
-                reason: if self.fails {
-                    "no luck".into()
-                } else {
-                    String::new()
-                },
+                reason: if self.fails { "no luck".into() } else { String::new() },
                 started,
                 finished: started.plus(DEPLOY),
                 outputs: outputs.chain([single]).collect(),
@@ -304,11 +267,7 @@ impl LabWorld for ToyWorld {
         self.load = None;
     }
 
-    fn advance(
-        &mut self,
-        until: At,
-        observe: &mut dyn FnMut(Observation),
-    ) -> Result<(), WorldError> {
+    fn advance(&mut self, until: At, observe: &mut dyn FnMut(Observation)) -> Result<(), WorldError> {
         for event in self.events.drain(..) {
             observe(Observation::Event(event));
         }
