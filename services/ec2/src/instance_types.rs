@@ -23,11 +23,23 @@ pub struct InstanceType {
     pub interfaces: (i32, i32),
 }
 
-const fn t(name: &'static str, vcpus: u32, memory_mib: u32, network: &'static str, interfaces: (i32, i32)) -> InstanceType {
+const fn t(
+    name: &'static str,
+    vcpus: u32,
+    memory_mib: u32,
+    network: &'static str,
+    interfaces: (i32, i32),
+) -> InstanceType {
     InstanceType { name, vcpus, memory_mib, architecture: "x86_64", burstable: true, network, interfaces }
 }
 
-const fn fixed(name: &'static str, vcpus: u32, memory_mib: u32, network: &'static str, interfaces: (i32, i32)) -> InstanceType {
+const fn fixed(
+    name: &'static str,
+    vcpus: u32,
+    memory_mib: u32,
+    network: &'static str,
+    interfaces: (i32, i32),
+) -> InstanceType {
     InstanceType { name, vcpus, memory_mib, architecture: "x86_64", burstable: false, network, interfaces }
 }
 
@@ -108,8 +120,13 @@ impl InstanceType {
         let found = INSTANCE_TYPES.binary_search_by(|own| own.name.cmp(name)).ok().map(|at| &INSTANCE_TYPES[at]);
         found.ok_or_else(|| {
             let family = name.split('.').next().unwrap_or_default();
-            let near: Vec<&str> = INSTANCE_TYPES.iter().filter(|t| t.name.starts_with(family)).map(|t| t.name).collect();
-            let hint = if near.is_empty() { String::new() } else { format!(" Of this family there are: {}.", near.join(", ")) };
+            let near: Vec<&str> =
+                INSTANCE_TYPES.iter().filter(|t| t.name.starts_with(family)).map(|t| t.name).collect();
+            let hint = if near.is_empty() {
+                String::new()
+            } else {
+                format!(" Of this family there are: {}.", near.join(", "))
+            };
             Error::InvalidParameterValue(format!("Invalid value '{name}' for InstanceType.{hint}"))
         })
     }

@@ -32,7 +32,9 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
             }
         }),
         Report::SandboxRemoved(id) => on::<Instance>(tx, id, removed),
-        Report::ImageReady(id) => on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image })),
+        Report::ImageReady(id) => {
+            on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image }))
+        }
         Report::SandboxFigures(figures) => metrics::publish(tx, figures),
         Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Failed { .. } => {}
     }
@@ -63,7 +65,10 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
         }
         (SandboxState::Stopped(StopCause::Died(_)), InstanceState::Running) => {
             let cut = tx.find::<ZoneOutage>(&instance.zone).is_some();
-            tx.put(Instance { status: if cut { Status::SystemImpaired } else { Status::InstanceImpaired }, ..instance });
+            tx.put(Instance {
+                status: if cut { Status::SystemImpaired } else { Status::InstanceImpaired },
+                ..instance
+            });
         }
         (SandboxState::Stopped(StopCause::Died(why)), InstanceState::Pending) => {
             let mut reason = StateReason::new("Server.InternalError", "Internal error on launch");
@@ -85,7 +90,9 @@ fn removed(tx: &mut Tx<'_>, instance: Instance) {
     if instance.state != InstanceState::ShuttingDown {
         return;
     }
-    let goes = |interface: &Interface| interface.attachment.as_ref().is_some_and(|attachment| attachment.delete_on_termination);
+    let goes = |interface: &Interface| {
+        interface.attachment.as_ref().is_some_and(|attachment| attachment.delete_on_termination)
+    };
     if tx.get::<Interface>(&instance.interface).is_some_and(goes) {
         interfaces::begin_delete(tx, &instance.interface);
     } else {

@@ -23,7 +23,8 @@ impl Controller for Instances {
         if change.is::<Instance>() {
             wake(&change.scope, &change.key);
         } else if change.is::<Interface>() {
-            let behind = view.get::<Interface>(&change.key).and_then(|interface| interfaces::instance_of(view, interface));
+            let behind =
+                view.get::<Interface>(&change.key).and_then(|interface| interfaces::instance_of(view, interface));
             behind.into_iter().for_each(|instance| wake(&change.scope, &instance.id));
         }
     }
@@ -36,7 +37,9 @@ impl Controller for Instances {
         let Some(instance) = tx.get::<Instance>(key).cloned() else { return Ok(Wake::OnChange) };
         match instance.state {
             InstanceState::Pending | InstanceState::Running => start(tx, &instance),
-            InstanceState::Stopping => tx.ask(Ask::StopSandbox { id: instance.id, generation: instance.generation, force: false }),
+            InstanceState::Stopping => {
+                tx.ask(Ask::StopSandbox { id: instance.id, generation: instance.generation, force: false })
+            }
             InstanceState::Stopped => {}
             InstanceState::ShuttingDown => tx.ask(Ask::RemoveSandbox(instance.id)),
             InstanceState::Terminated => {
@@ -94,9 +97,8 @@ fn sandbox(view: &View<'_>, instance: &Instance, interface: &Interface) -> Sandb
 fn document(view: &View<'_>, instance: &Instance, interface: &Interface) -> InstanceMetadata {
     let public = interface.public.as_ref().map(|public| public.ip);
     let key = instance.key_name.as_ref().and_then(|name| view.get::<KeyPair>(name));
-    let named = |id: &String| {
-        (id.clone(), view.get::<SecurityGroup>(id).map(|group| group.name.clone()).unwrap_or_default())
-    };
+    let named =
+        |id: &String| (id.clone(), view.get::<SecurityGroup>(id).map(|group| group.name.clone()).unwrap_or_default());
     InstanceMetadata {
         account_id: view.scope.account.to_string(),
         instance_id: instance.id.clone(),

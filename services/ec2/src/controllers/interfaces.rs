@@ -36,7 +36,9 @@ impl Controller for Interfaces {
                 subnet: interface.subnet.clone(),
                 zone: interface.zone.clone(),
                 mac: interface.mac.clone(),
-                addresses: addresses.map(|(i, private)| Address { private: *private, public: public.filter(|_| i == 0) }).collect(),
+                addresses: addresses
+                    .map(|(i, private)| Address { private: *private, public: public.filter(|_| i == 0) })
+                    .collect(),
                 groups: interface.groups.clone(),
                 source_check: interface.source_dest_check,
             })

@@ -64,8 +64,7 @@ impl Controller for Names {
 }
 
 fn live<'a>(view: &View<'a>, vpc: Option<&'a str>) -> impl Iterator<Item = &'a Interface> + use<'a> {
-    view.list::<Interface>()
-        .filter(move |i| i.phase != InterfacePhase::Deleting && vpc.is_none_or(|vpc| i.vpc == vpc))
+    view.list::<Interface>().filter(move |i| i.phase != InterfacePhase::Deleting && vpc.is_none_or(|vpc| i.vpc == vpc))
 }
 
 fn public(view: &View<'_>, interface: &Interface, leads_to: Ipv4Addr) -> Option<RecordSet> {

@@ -84,7 +84,8 @@ fn facts(view: &View<'_>, subnet: &Subnet) -> SubnetFacts {
     });
     let acl = view.list::<Acl>().find(|acl| acl.associations.iter().any(|association| association.subnet == subnet.id));
     let entries = |egress| {
-        let mut rules: Vec<&AclRule> = acl.iter().flat_map(|acl| &acl.rules).filter(|rule| rule.egress == egress).collect();
+        let mut rules: Vec<&AclRule> =
+            acl.iter().flat_map(|acl| &acl.rules).filter(|rule| rule.egress == egress).collect();
         rules.sort_by_key(|rule| rule.number);
         rules.into_iter().map(entry).collect()
     };

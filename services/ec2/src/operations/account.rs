@@ -81,13 +81,17 @@ pub fn zones(view: &View<'_>, input: &DescribeAvailabilityZonesRequest) -> Answe
     Ok(DescribeAvailabilityZonesResult { availability_zones, ..Default::default() })
 }
 
-pub fn attributes(view: &View<'_>, input: &DescribeAccountAttributesRequest) -> Answer<DescribeAccountAttributesResult> {
+pub fn attributes(
+    view: &View<'_>,
+    input: &DescribeAccountAttributesRequest,
+) -> Answer<DescribeAccountAttributesResult> {
     let default_vpc = view.list::<Vpc>().find(|vpc| vpc.is_default && !vpc.deleting).map_or("none", |vpc| &vpc.id);
     let all = [
         (AccountAttributeName::SupportedPlatforms, "supported-platforms", "VPC"),
         (AccountAttributeName::DefaultVpc, "default-vpc", default_vpc),
     ];
-    let wanted = all.iter().filter(|(name, ..)| input.attribute_names.is_empty() || input.attribute_names.contains(name));
+    let wanted =
+        all.iter().filter(|(name, ..)| input.attribute_names.is_empty() || input.attribute_names.contains(name));
     let account_attributes = wanted.map(|(_, name, value)| AccountAttribute {
         attribute_name: text(name),
         attribute_values: vec![AccountAttributeValue { attribute_value: text(value), ..Default::default() }],

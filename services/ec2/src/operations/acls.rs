@@ -58,7 +58,14 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkAclsRequest) -> Answer<D
 }
 
 fn shape(account: &str, acl: &Acl) -> NetworkAcl {
-    let last = |egress| AclRule { egress, number: LAST, allow: false, protocol: "-1".to_owned(), ports: None, cidr: Ipv4Net::default() };
+    let last = |egress| AclRule {
+        egress,
+        number: LAST,
+        allow: false,
+        protocol: "-1".to_owned(),
+        ports: None,
+        cidr: Ipv4Net::default(),
+    };
     let mut rules: Vec<AclRule> = acl.rules.iter().cloned().chain([last(false), last(true)]).collect();
     rules.sort_by_key(|rule| (!rule.egress, rule.number));
     NetworkAcl {
@@ -88,7 +95,11 @@ fn entry(rule: &AclRule) -> NetworkAclEntry {
         rule_number: Some(rule.number),
         rule_action: Some(if rule.allow { RuleAction::Allow } else { RuleAction::Deny }),
         protocol: text(&rule.protocol),
-        port_range: rule.ports.map(|(from, to)| shapes::PortRange { from: Some(from), to: Some(to), ..Default::default() }),
+        port_range: rule.ports.map(|(from, to)| shapes::PortRange {
+            from: Some(from),
+            to: Some(to),
+            ..Default::default()
+        }),
         cidr_block: text(rule.cidr),
         ..Default::default()
     }
@@ -97,7 +108,8 @@ fn entry(rule: &AclRule) -> NetworkAclEntry {
 pub fn create_entry(tx: &mut Tx<'_>, input: &CreateNetworkAclEntryRequest) -> Answer<CreateNetworkAclEntryOutput> {
     let own = acl(&tx.view(), &input.network_acl_id)?.clone();
     if !(1..LAST).contains(&input.rule_number) {
-        let text = format!("Value ({}) for parameter ruleNumber is invalid. Valid values: 1 to 32766.", input.rule_number);
+        let text =
+            format!("Value ({}) for parameter ruleNumber is invalid. Valid values: 1 to 32766.", input.rule_number);
         return Err(Error::InvalidParameterValue(text).into());
     }
     if own.rules.iter().any(|rule| rule.number == input.rule_number && rule.egress == input.egress) {
@@ -159,7 +171,10 @@ pub fn replace_association(
 ) -> Answer<ReplaceNetworkAclAssociationResult> {
     acl(&tx.view(), &input.network_acl_id)?;
     let found = tx.list::<Acl>().find_map(|acl| {
-        acl.associations.iter().find(|association| association.id == input.association_id).map(|a| (acl.id.clone(), a.clone()))
+        acl.associations
+            .iter()
+            .find(|association| association.id == input.association_id)
+            .map(|a| (acl.id.clone(), a.clone()))
     });
     let Some((old, association)) = found else {
         let text = format!("The association ID '{}' does not exist", input.association_id);

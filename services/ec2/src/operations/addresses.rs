@@ -17,7 +17,11 @@ pub fn allocate(tx: &mut Tx<'_>, input: &AllocateAddressRequest) -> Answer<Alloc
     // Addresses of a service's own count against no quota of the user's.
     let own = |address: &&ElasticAddress| !address.tags.keys().any(|key| key.starts_with("aws:elb"));
     if !tx.caller.is_service() && tx.list::<ElasticAddress>().filter(own).count() >= MAX_ADDRESSES {
-        return Err(Error::Coded("AddressLimitExceeded", "The maximum number of addresses has been reached.".to_owned()).into());
+        return Err(Error::Coded(
+            "AddressLimitExceeded",
+            "The maximum number of addresses has been reached.".to_owned(),
+        )
+        .into());
     }
     let ip = super::interfaces::public_address(tx)?;
     let address = ElasticAddress { id: tx.id("eipalloc-"), ip, association: None, tags };
@@ -63,14 +67,17 @@ pub fn associate(tx: &mut Tx<'_>, input: &AssociateAddressRequest) -> Answer<Ass
             return Err(Error::Coded("MissingParameter", text.to_owned()).into());
         }
     };
-    let attached = view.list::<crate::model::InternetGateway>().any(|gateway| gateway.vpc.as_ref() == Some(&interface.vpc));
+    let attached =
+        view.list::<crate::model::InternetGateway>().any(|gateway| gateway.vpc.as_ref() == Some(&interface.vpc));
     if !attached {
         let text = format!("Network {} is not attached to any internet gateway", interface.vpc);
         return Err(Error::Coded("Gateway.NotAttached", text).into());
     }
     let target = interface.id.clone();
     match &own.association {
-        Some((id, at)) if *at == target => return Ok(AssociateAddressResult { association_id: text(id), ..Default::default() }),
+        Some((id, at)) if *at == target => {
+            return Ok(AssociateAddressResult { association_id: text(id), ..Default::default() });
+        }
         Some((_, at)) if input.allow_reassociation != Some(true) => {
             let text = format!("resource {} is already associated with associate-id {at}", own.id);
             return Err(Error::Coded("Resource.AlreadyAssociated", text).into());
@@ -129,7 +136,8 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
     for id in &input.allocation_ids {
         address(view, Some(id), None)?;
     }
-    let wanted = |address: &ElasticAddress| input.public_ips.is_empty() || input.public_ips.contains(&address.ip.to_string());
+    let wanted =
+        |address: &ElasticAddress| input.public_ips.is_empty() || input.public_ips.contains(&address.ip.to_string());
     let selection = Selection {
         ids: &input.allocation_ids,
         filters: &input.filters,
@@ -148,9 +156,13 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
                 "public-ip" => one(address.ip),
                 "domain" => one("vpc"),
                 "association-id" => optional(address.association.as_ref().map(|(id, _)| id.clone())),
-                "network-interface-id" => optional(address.association.as_ref().map(|(_, interface)| interface.clone())),
+                "network-interface-id" => {
+                    optional(address.association.as_ref().map(|(_, interface)| interface.clone()))
+                }
                 "instance-id" => optional(behind(view, address).map(|(_, instance)| instance)),
-                "private-ip-address" => optional(behind(view, address).map(|(interface, _)| interface.primary().to_string())),
+                "private-ip-address" => {
+                    optional(behind(view, address).map(|(interface, _)| interface.primary().to_string()))
+                }
                 "network-border-group" => one(&view.scope.region),
                 _ => None,
             }
@@ -186,7 +198,10 @@ fn shape(view: &View<'_>, address: &ElasticAddress) -> Address {
 }
 
 /// `DescribeAddressesAttribute`: reverse DNS names, of which none are set here.
-pub fn describe_attribute(view: &View<'_>, input: &DescribeAddressesAttributeRequest) -> Answer<DescribeAddressesAttributeResult> {
+pub fn describe_attribute(
+    view: &View<'_>,
+    input: &DescribeAddressesAttributeRequest,
+) -> Answer<DescribeAddressesAttributeResult> {
     let mut addresses = Vec::new();
     for id in &input.allocation_ids {
         let own = address(view, Some(id), None)?;

@@ -19,7 +19,9 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> An
         InstanceAttributeName::UserData => {
             output.user_data = Some(AttributeValue { value: instance.user_data.clone(), ..Default::default() });
         }
-        InstanceAttributeName::DisableApiTermination => output.disable_api_termination = flag(instance.termination_protection),
+        InstanceAttributeName::DisableApiTermination => {
+            output.disable_api_termination = flag(instance.termination_protection)
+        }
         InstanceAttributeName::DisableApiStop => output.disable_api_stop = flag(instance.stop_protection),
         InstanceAttributeName::InstanceInitiatedShutdownBehavior => {
             let behavior = if instance.terminate_on_shutdown { "terminate" } else { "stop" };
@@ -110,7 +112,10 @@ fn must_be_stopped(instance: &Instance, attribute: &str) -> Result<(), Error> {
     if instance.state == InstanceState::Stopped {
         return Ok(());
     }
-    let text = format!("The instance '{}' is not in the 'stopped' state: its attribute '{attribute}' cannot be changed.", instance.id);
+    let text = format!(
+        "The instance '{}' is not in the 'stopped' state: its attribute '{attribute}' cannot be changed.",
+        instance.id
+    );
     Err(Error::Coded("IncorrectInstanceState", text))
 }
 
@@ -121,19 +126,25 @@ pub fn modify_metadata(
     let mut instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
     if let Some(limit) = input.http_put_response_hop_limit {
         if !(1..=64).contains(&limit) {
-            let text = format!("Value ({limit}) for parameter httpPutResponseHopLimit is invalid. Valid values: 1 to 64.");
+            let text =
+                format!("Value ({limit}) for parameter httpPutResponseHopLimit is invalid. Valid values: 1 to 64.");
             return Err(Error::InvalidParameterValue(text).into());
         }
         instance.metadata.hop_limit = limit;
     }
     let options = &mut instance.metadata;
-    options.token_required = input.http_tokens.map_or(options.token_required, |tokens| tokens == HttpTokensState::Required);
+    options.token_required =
+        input.http_tokens.map_or(options.token_required, |tokens| tokens == HttpTokensState::Required);
     options.enabled = input.http_endpoint.map_or(options.enabled, |on| on == InstanceMetadataEndpointState::Enabled);
     options.tags = input.instance_metadata_tags.map_or(options.tags, |on| on == InstanceMetadataTagsState::Enabled);
     let shape = instances::metadata_shape(&instance);
     let instance_id = text(&instance.id);
     tx.put(instance);
-    Ok(ModifyInstanceMetadataOptionsResult { instance_id, instance_metadata_options: Some(shape), ..Default::default() })
+    Ok(ModifyInstanceMetadataOptionsResult {
+        instance_id,
+        instance_metadata_options: Some(shape),
+        ..Default::default()
+    })
 }
 
 pub fn describe_credits(

@@ -48,7 +48,11 @@ pub fn describe(view: &View<'_>, input: &DescribeInternetGatewaysRequest) -> Ans
 fn shape(account: &str, gateway: &InternetGateway) -> shapes::InternetGateway {
     // An attached gateway is "available", which the reference's list of states leaves out (it gives attached, detached, …);
     // its text and AWS's answers have it.
-    let attachment = |vpc: &String| InternetGatewayAttachment { vpc_id: text(vpc), state: Some(AttachmentStatus::Available), ..Default::default() };
+    let attachment = |vpc: &String| InternetGatewayAttachment {
+        vpc_id: text(vpc),
+        state: Some(AttachmentStatus::Available),
+        ..Default::default()
+    };
     shapes::InternetGateway {
         internet_gateway_id: text(&gateway.id),
         owner_id: text(account),
@@ -81,7 +85,10 @@ pub fn detach(tx: &mut Tx<'_>, input: &DetachInternetGatewayRequest) -> Answer<D
         return Err(Error::Coded("Gateway.NotAttached", text).into());
     }
     if tx.list::<Interface>().any(|interface| interface.vpc == input.vpc_id && interface.public.is_some()) {
-        let text = format!("Network {} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.", input.vpc_id);
+        let text = format!(
+            "Network {} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway.",
+            input.vpc_id
+        );
         return Err(Error::Coded("DependencyViolation", text).into());
     }
     tx.update::<InternetGateway, _>(id, |gateway| gateway.vpc = None);

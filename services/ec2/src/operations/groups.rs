@@ -75,7 +75,9 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateSecurityGroupRequest) -> Answer<Cre
     };
     let name = &input.group_name;
     if name.starts_with("sg-") || name.is_empty() || name.len() > 255 {
-        let text = format!("Value ({name}) for parameter GroupName is invalid. It must not be empty, longer than 255 characters, or start with sg-.");
+        let text = format!(
+            "Value ({name}) for parameter GroupName is invalid. It must not be empty, longer than 255 characters, or start with sg-."
+        );
         return Err(Error::InvalidParameterValue(text).into());
     }
     if tx.list::<SecurityGroup>().any(|group| group.vpc == vpc && group.name == *name) {
@@ -86,7 +88,14 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateSecurityGroupRequest) -> Answer<Cre
     let id = tx.id("sg-");
     let rules = vec![everything_out(tx)];
     let arn = tx.scope.arn("ec2", &format!("security-group/{id}"));
-    tx.put(SecurityGroup { id: id.clone(), vpc, name: name.clone(), description: input.description.clone(), rules, tags: tags.clone() });
+    tx.put(SecurityGroup {
+        id: id.clone(),
+        vpc,
+        name: name.clone(),
+        description: input.description.clone(),
+        rules,
+        tags: tags.clone(),
+    });
     Ok(CreateSecurityGroupResult {
         group_id: text(id),
         security_group_arn: text(arn),
@@ -127,8 +136,12 @@ pub fn describe(view: &View<'_>, input: &DescribeSecurityGroupsRequest) -> Answe
                 "description" => one(&group.description),
                 "owner-id" => one(&view.scope.account),
                 "ip-permission.protocol" => Some(rules().map(|rule| rule.protocol.clone()).collect()),
-                "ip-permission.from-port" => Some(rules().filter_map(|rule| rule.from_port).map(|p| p.to_string()).collect()),
-                "ip-permission.to-port" => Some(rules().filter_map(|rule| rule.to_port).map(|p| p.to_string()).collect()),
+                "ip-permission.from-port" => {
+                    Some(rules().filter_map(|rule| rule.from_port).map(|p| p.to_string()).collect())
+                }
+                "ip-permission.to-port" => {
+                    Some(rules().filter_map(|rule| rule.to_port).map(|p| p.to_string()).collect())
+                }
                 "ip-permission.cidr" => Some(rules().filter_map(|rule| cidr_of(&rule.peer)).collect()),
                 "ip-permission.group-id" => Some(rules().filter_map(|rule| group_of(&rule.peer)).collect()),
                 _ => None,
@@ -180,7 +193,9 @@ fn permissions(account: &str, group: &SecurityGroup, egress: bool) -> Vec<IpPerm
         });
         let (permission, description) = (&mut out[at], rule.description.clone());
         match &rule.peer {
-            Peer::Cidr(cidr) => permission.ip_ranges.push(IpRange { cidr_ip: text(cidr), description, ..Default::default() }),
+            Peer::Cidr(cidr) => {
+                permission.ip_ranges.push(IpRange { cidr_ip: text(cidr), description, ..Default::default() })
+            }
             Peer::Cidr6(cidr) => {
                 permission.ipv6_ranges.push(Ipv6Range { cidr_ipv6: text(cidr), description, ..Default::default() });
             }
@@ -201,9 +216,9 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteSecurityGroupRequest) -> Answer<Del
         let text = format!("the specified group: \"{}\" name: \"default\" cannot be deleted by a user", group.id);
         return Err(Error::Coded("CannotDelete", text).into());
     }
-    let referenced = tx.list::<SecurityGroup>().any(|other| {
-        other.id != group.id && other.rules.iter().any(|rule| rule.peer == Peer::Group(group.id.clone()))
-    });
+    let referenced = tx
+        .list::<SecurityGroup>()
+        .any(|other| other.id != group.id && other.rules.iter().any(|rule| rule.peer == Peer::Group(group.id.clone())));
     if referenced || tx.list::<Interface>().any(|interface| interface.groups.contains(&group.id)) {
         let text = format!("resource {} has a dependent object", group.id);
         return Err(Error::Coded("DependencyViolation", text).into());
@@ -304,9 +319,13 @@ fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, egress: bool)
 fn ports(protocol: &str, from: Option<i32>, to: Option<i32>) -> Result<(Option<i32>, Option<i32>), Error> {
     match protocol {
         "tcp" | "udp" => match (from, to) {
-            (Some(from), Some(to)) if (0..=65535).contains(&from) && (from..=65535).contains(&to) => Ok((Some(from), Some(to))),
+            (Some(from), Some(to)) if (0..=65535).contains(&from) && (from..=65535).contains(&to) => {
+                Ok((Some(from), Some(to)))
+            }
             (Some(-1), _) | (None, None) => Ok((Some(0), Some(65535))),
-            (Some(from), Some(to)) => Err(Error::InvalidParameterValue(format!("Invalid TCP/UDP port range ({from}:{to})"))),
+            (Some(from), Some(to)) => {
+                Err(Error::InvalidParameterValue(format!("Invalid TCP/UDP port range ({from}:{to})")))
+            }
             _ => Err(Error::InvalidParameterValue("Must specify both from and to ports with TCP/UDP.".to_owned())),
         },
         "icmp" | "icmpv6" => Ok((Some(from.unwrap_or(-1)), Some(to.unwrap_or(-1)))),
@@ -320,12 +339,16 @@ fn authorize(tx: &mut Tx<'_>, id: &str, rules: Vec<GroupRule>) -> Answer<Vec<Sec
     let mut added = Vec::new();
     for mut rule in rules {
         if group.rules.iter().any(|own| own.same_as(&rule)) {
-            let (peer, protocol) = (cidr_of(&rule.peer).or_else(|| group_of(&rule.peer)).unwrap_or_default(), &rule.protocol);
+            let (peer, protocol) =
+                (cidr_of(&rule.peer).or_else(|| group_of(&rule.peer)).unwrap_or_default(), &rule.protocol);
             let ports = match (rule.from_port, rule.to_port) {
                 (Some(from), Some(to)) => format!("from port: {from}, to port: {to}, "),
                 _ => String::new(),
             };
-            let text = format!("the specified rule \"peer: {peer}, {}, {ports}ALLOW\" already exists", protocol.to_uppercase());
+            let text = format!(
+                "the specified rule \"peer: {peer}, {}, {ports}ALLOW\" already exists",
+                protocol.to_uppercase()
+            );
             return Err(Error::Coded("InvalidPermission.Duplicate", text).into());
         }
         rule.id = tx.id("sgr-");
@@ -422,7 +445,10 @@ fn revoke(tx: &mut Tx<'_>, id: &str, ids: &[String], rules: &[GroupRule], egress
     Ok(())
 }
 
-pub fn revoke_ingress(tx: &mut Tx<'_>, input: &RevokeSecurityGroupIngressRequest) -> Answer<RevokeSecurityGroupIngressResult> {
+pub fn revoke_ingress(
+    tx: &mut Tx<'_>,
+    input: &RevokeSecurityGroupIngressRequest,
+) -> Answer<RevokeSecurityGroupIngressResult> {
     let group = named(&tx.view(), input.group_id.as_ref(), input.group_name.as_ref())?;
     let asked = Asked {
         permissions: &input.ip_permissions,
@@ -438,7 +464,10 @@ pub fn revoke_ingress(tx: &mut Tx<'_>, input: &RevokeSecurityGroupIngressRequest
     Ok(RevokeSecurityGroupIngressResult { return_: Some(true), ..Default::default() })
 }
 
-pub fn revoke_egress(tx: &mut Tx<'_>, input: &RevokeSecurityGroupEgressRequest) -> Answer<RevokeSecurityGroupEgressResult> {
+pub fn revoke_egress(
+    tx: &mut Tx<'_>,
+    input: &RevokeSecurityGroupEgressRequest,
+) -> Answer<RevokeSecurityGroupEgressResult> {
     let group = group(&tx.view(), &input.group_id)?.clone();
     let asked = Asked {
         permissions: &input.ip_permissions,
@@ -454,7 +483,10 @@ pub fn revoke_egress(tx: &mut Tx<'_>, input: &RevokeSecurityGroupEgressRequest) 
     Ok(RevokeSecurityGroupEgressResult { return_: Some(true), ..Default::default() })
 }
 
-pub fn describe_rules(view: &View<'_>, input: &DescribeSecurityGroupRulesRequest) -> Answer<DescribeSecurityGroupRulesResult> {
+pub fn describe_rules(
+    view: &View<'_>,
+    input: &DescribeSecurityGroupRulesRequest,
+) -> Answer<DescribeSecurityGroupRulesResult> {
     let filters = filters_of(&input.filters);
     let mut found = Vec::new();
     for group in view.list::<SecurityGroup>() {

@@ -163,7 +163,11 @@ pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<Descri
             }
         },
     )?;
-    Ok(DescribeImagesResult { images: images.into_iter().map(|(image, _)| image.clone()).collect(), next_token, ..Default::default() })
+    Ok(DescribeImagesResult {
+        images: images.into_iter().map(|(image, _)| image.clone()).collect(),
+        next_token,
+        ..Default::default()
+    })
 }
 
 fn common(snapshot: &str, size: i32) -> shapes::Image {

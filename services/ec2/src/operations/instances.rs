@@ -64,10 +64,10 @@ fn filter_values(view: &View<'_>, instance: &Instance, name: &str) -> Option<Vec
         "ip-address" | "network-interface.addresses.association.public-ip" => {
             optional(interface.and_then(|i| i.public.as_ref()).map(|public| public.ip.to_string()))
         }
-        "dns-name" => {
-            optional(interface.and_then(|i| interfaces::public_name(view, &i.vpc, i.public.as_ref()?.ip)))
+        "dns-name" => optional(interface.and_then(|i| interfaces::public_name(view, &i.vpc, i.public.as_ref()?.ip))),
+        "instance.group-id" | "network-interface.group-id" => {
+            Some(interface.map(|i| i.groups.clone()).unwrap_or_default())
         }
-        "instance.group-id" | "network-interface.group-id" => Some(interface.map(|i| i.groups.clone()).unwrap_or_default()),
         "instance.group-name" => {
             let groups = interface.map(|i| interfaces::group_identifiers(view, &i.groups)).unwrap_or_default();
             Some(groups.into_iter().filter_map(|group| group.group_name).collect())
@@ -174,7 +174,9 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         private_ip_address: interface.map(|i| i.primary().to_string()),
         private_dns_name: text(interface.map(|i| interfaces::private_name(view, i.primary())).unwrap_or_default()),
         public_ip_address: public.map(|public| public.ip.to_string()),
-        public_dns_name: text(public.and_then(|p| interfaces::public_name(view, &instance.vpc, p.ip)).unwrap_or_default()),
+        public_dns_name: text(
+            public.and_then(|p| interfaces::public_name(view, &instance.vpc, p.ip)).unwrap_or_default(),
+        ),
         network_interfaces: interface.iter().map(|i| interface_shape(view, i)).collect(),
         security_groups: groups,
         source_dest_check: interface.map(|i| i.source_dest_check),
@@ -353,10 +355,14 @@ pub fn stop(tx: &mut Tx<'_>, input: &StopInstancesRequest) -> Answer<StopInstanc
             return Err(wrong_state(&instance, "stopped").into());
         }
         if instance.stop_protection {
-            let text = format!("The instance '{}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.", instance.id);
+            let text = format!(
+                "The instance '{}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.",
+                instance.id
+            );
             return Err(Error::Coded("OperationNotPermitted", text).into());
         }
-        let to = if instance.state == InstanceState::Stopped { InstanceState::Stopped } else { InstanceState::Stopping };
+        let to =
+            if instance.state == InstanceState::Stopped { InstanceState::Stopped } else { InstanceState::Stopping };
         tx.update::<Instance, _>(&instance.id, |instance| {
             instance.state = to;
             instance.reason = Some(StateReason::new("Client.UserInitiatedShutdown", "User initiated shutdown"));
@@ -383,7 +389,10 @@ pub fn terminate(tx: &mut Tx<'_>, input: &TerminateInstancesRequest) -> Answer<T
     let mut terminating_instances = Vec::new();
     for instance in all(tx, &input.instance_ids)? {
         if instance.termination_protection {
-            let text = format!("The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again.", instance.id);
+            let text = format!(
+                "The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again.",
+                instance.id
+            );
             return Err(Error::Coded("OperationNotPermitted", text).into());
         }
         let to = if instance.state == InstanceState::Terminated { instance.state } else { InstanceState::ShuttingDown };

@@ -3,8 +3,8 @@
 use super::{Answer, Selection, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{
-    ElasticAddress, Instance, Interface, InterfaceAttachment, InterfacePhase, PublicAddress, SecurityGroup, Settings, Subnet,
-    Vpc,
+    ElasticAddress, Instance, Interface, InterfaceAttachment, InterfacePhase, PublicAddress, SecurityGroup, Settings,
+    Subnet, Vpc,
 };
 use crate::shapes::{self, *};
 use rand::Rng;
@@ -38,7 +38,9 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
     let subnet = super::subnets::subnet(&tx.view(), &new.subnet)?.clone();
     let mut groups = new.groups;
     if groups.is_empty() {
-        groups.extend(tx.list::<SecurityGroup>().find(|g| g.vpc == subnet.vpc && g.name == "default").map(|g| g.id.clone()));
+        groups.extend(
+            tx.list::<SecurityGroup>().find(|g| g.vpc == subnet.vpc && g.name == "default").map(|g| g.id.clone()),
+        );
     }
     for id in &groups {
         if super::groups::group(&tx.view(), id)?.vpc != subnet.vpc {
@@ -75,16 +77,21 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
 
 /// A free private address of a subnet: the one asked for, or the first. The first four and the last are AWS's.
 fn address(tx: &Tx<'_>, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, Error> {
-    let used = |address: Ipv4Addr| tx.list::<Interface>().any(|i| i.subnet == subnet.id && i.private.contains(&address));
+    let used =
+        |address: Ipv4Addr| tx.list::<Interface>().any(|i| i.subnet == subnet.id && i.private.contains(&address));
     let first = u32::from(subnet.cidr.network());
     let usable = first + 4..u32::from(subnet.cidr.broadcast());
     let Some(wanted) = wanted else {
         return usable.map(Ipv4Addr::from).find(|address| !used(*address)).ok_or_else(|| {
-            let text = format!("There are not enough free addresses in subnet '{}' to satisfy the requested number of instances.", subnet.id);
+            let text = format!(
+                "There are not enough free addresses in subnet '{}' to satisfy the requested number of instances.",
+                subnet.id
+            );
             Error::Coded("InsufficientFreeAddressesInSubnet", text)
         });
     };
-    let invalid = || Error::InvalidParameterValue(format!("Address {wanted} does not fall within the subnet's address range"));
+    let invalid =
+        || Error::InvalidParameterValue(format!("Address {wanted} does not fall within the subnet's address range"));
     let address: Ipv4Addr = wanted.parse().map_err(|_| invalid())?;
     if !subnet.cidr.contains(&address) {
         return Err(invalid());
@@ -135,7 +142,8 @@ pub(crate) fn give_public(tx: &mut Tx<'_>, id: &str) -> Answer<()> {
 pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkInterfaceRequest) -> Answer<CreateNetworkInterfaceResult> {
     let tags = specified(tx, &input.tag_specifications, "network-interface", &["network-interface"])?;
     let primary = input.private_ip_addresses.iter().find(|address| address.primary == Some(true));
-    let private_ip = input.private_ip_address.clone().or_else(|| primary.and_then(|address| address.private_ip_address.clone()));
+    let private_ip =
+        input.private_ip_address.clone().or_else(|| primary.and_then(|address| address.private_ip_address.clone()));
     let new = New {
         subnet: input.subnet_id.clone(),
         description: input.description.clone().unwrap_or_default(),
@@ -178,7 +186,9 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> An
                 "association.public-ip" | "addresses.association.public-ip" => {
                     optional(interface.public.as_ref().map(|public| public.ip.to_string()))
                 }
-                "association.allocation-id" => optional(interface.public.as_ref().and_then(|public| public.allocation.clone())),
+                "association.allocation-id" => {
+                    optional(interface.public.as_ref().and_then(|public| public.allocation.clone()))
+                }
                 "attachment.instance-id" => optional(attachment.and_then(|attachment| attachment.instance.clone())),
                 "attachment.attachment-id" => optional(attachment.map(|attachment| attachment.id.clone())),
                 "attachment.device-index" => optional(attachment.map(|attachment| attachment.index.to_string())),
@@ -260,7 +270,11 @@ pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkIn
         attachment: interface.attachment.as_ref().map(|attachment| NetworkInterfaceAttachment {
             attachment_id: text(&attachment.id),
             instance_id: attachment.instance.clone(),
-            instance_owner_id: if attachment.instance.is_some() { text(&view.scope.account) } else { text("amazon-elb") },
+            instance_owner_id: if attachment.instance.is_some() {
+                text(&view.scope.account)
+            } else {
+                text("amazon-elb")
+            },
             device_index: Some(attachment.index),
             delete_on_termination: Some(attachment.delete_on_termination),
             attach_time: Some(attachment.at),
@@ -293,7 +307,8 @@ pub(crate) fn attach_primary(tx: &mut Tx<'_>, interface: &str, instance: &str, d
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteNetworkInterfaceRequest) -> Answer<DeleteNetworkInterfaceOutput> {
     let own = interface(&tx.view(), &input.network_interface_id)?;
     if own.requester.is_some() && !tx.caller.is_service() {
-        let text = format!("You do not have permission to access the specified resource: {} is requester-managed.", own.id);
+        let text =
+            format!("You do not have permission to access the specified resource: {} is requester-managed.", own.id);
         return Err(Error::Coded("OperationNotPermitted", text).into());
     }
     if let Some(instance) = own.attachment.as_ref().and_then(|attachment| attachment.instance.as_ref()) {

@@ -76,7 +76,8 @@ impl Selection<'_> {
                 }
                 seen.push(own.to_owned());
             }
-            let pass = filters::pass(&filters, |name| tag_values(tags(resource), name).or_else(|| values(resource, name)));
+            let pass =
+                filters::pass(&filters, |name| tag_values(tags(resource), name).or_else(|| values(resource, name)));
             if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
                 found.push((own.to_owned(), resource));
             }
@@ -117,7 +118,10 @@ fn specified(tx: &Tx<'_>, specifications: &[shapes::TagSpecification], kind: &st
     for specification in specifications {
         let given = specification.resource_type.as_ref().map_or("", |kind| kind.as_str());
         if !allowed.contains(&given) {
-            return Err(Error::InvalidParameterValue(format!("'{given}' is not a valid taggable resource type for this operation.")).into());
+            return Err(Error::InvalidParameterValue(format!(
+                "'{given}' is not a valid taggable resource type for this operation."
+            ))
+            .into());
         }
         if given == kind {
             add_tags(tx, &mut tags, &specification.tags)?;
@@ -130,7 +134,8 @@ fn specified(tx: &Tx<'_>, specifications: &[shapes::TagSpecification], kind: &st
 fn add_tags(tx: &Tx<'_>, tags: &mut Tags, new: &[shapes::Tag]) -> Answer<()> {
     let new = new.iter().map(|tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default()));
     zonal_cloud::tags::merge(tags, new, tx.caller.is_service()).map_err(|error| {
-        let code = if error == zonal_cloud::tags::TagError::TooMany { "TagLimitExceeded" } else { "InvalidParameterValue" };
+        let code =
+            if error == zonal_cloud::tags::TagError::TooMany { "TagLimitExceeded" } else { "InvalidParameterValue" };
         Error::Coded(code, error.to_string()).into()
     })
 }

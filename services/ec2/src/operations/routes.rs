@@ -61,9 +61,15 @@ pub fn describe(view: &View<'_>, input: &DescribeRouteTablesRequest) -> Answer<D
             "association.main" => Some(table.associations.iter().map(|a| a.subnet.is_none().to_string()).collect()),
             "association.subnet-id" => Some(table.associations.iter().filter_map(|a| a.subnet.clone()).collect()),
             "association.route-table-association-id" => Some(table.associations.iter().map(|a| a.id.clone()).collect()),
-            "route.destination-cidr-block" => Some(table.routes.iter().map(|route| route.destination.to_string()).collect()),
-            "route.gateway-id" => Some(table.routes.iter().map(|Route { via: RouteVia::Gateway(id), .. }| id.clone()).collect()),
-            "route.state" => Some(table.routes.iter().map(|route| state(view, table, route).as_str().to_owned()).collect()),
+            "route.destination-cidr-block" => {
+                Some(table.routes.iter().map(|route| route.destination.to_string()).collect())
+            }
+            "route.gateway-id" => {
+                Some(table.routes.iter().map(|Route { via: RouteVia::Gateway(id), .. }| id.clone()).collect())
+            }
+            "route.state" => {
+                Some(table.routes.iter().map(|route| state(view, table, route).as_str().to_owned()).collect())
+            }
             "route.origin" => Some(vec!["CreateRouteTable".to_owned(), "CreateRoute".to_owned()]),
             _ => None,
         },
@@ -195,7 +201,11 @@ pub fn create_route(tx: &mut Tx<'_>, input: &CreateRouteRequest) -> Answer<Creat
 pub fn replace_route(tx: &mut Tx<'_>, input: &ReplaceRouteRequest) -> Answer<ReplaceRouteOutput> {
     table(&tx.view(), &input.route_table_id)?;
     let destination = destination(input.destination_cidr_block.as_ref())?;
-    let others = [("a NAT gateway", &input.nat_gateway_id), ("an instance", &input.instance_id), ("a network interface", &input.network_interface_id)];
+    let others = [
+        ("a NAT gateway", &input.nat_gateway_id),
+        ("an instance", &input.instance_id),
+        ("a network interface", &input.network_interface_id),
+    ];
     let via = Target { gateway: input.gateway_id.as_ref(), others: &others }.via(&tx.view())?;
     let replaced = tx.update::<RouteTable, _>(&input.route_table_id, |table| {
         table.routes.iter_mut().find(|route| route.destination == destination).map(|route| route.via = via).is_some()
@@ -235,9 +245,11 @@ pub fn associate(tx: &mut Tx<'_>, input: &AssociateRouteTableRequest) -> Answer<
     if let Some(own) = table.associations.iter().find(|association| association.subnet.as_ref() == Some(subnet)) {
         return Ok(associated(&own.id));
     }
-    let elsewhere = tx.list::<RouteTable>().any(|other| other.associations.iter().any(|a| a.subnet.as_ref() == Some(subnet)));
+    let elsewhere =
+        tx.list::<RouteTable>().any(|other| other.associations.iter().any(|a| a.subnet.as_ref() == Some(subnet)));
     if elsewhere {
-        let text = format!("the specified association for route table {} conflicts with an existing association", table.id);
+        let text =
+            format!("the specified association for route table {} conflicts with an existing association", table.id);
         return Err(Error::Coded("Resource.AlreadyAssociated", text).into());
     }
     let id = tx.id("rtbassoc-");

@@ -4,7 +4,8 @@ use super::{Answer, specified, text};
 use crate::errors::Error;
 use crate::instance_types::InstanceType;
 use crate::model::{
-    Instance, InstanceState, Interface, KeyPair, MetadataOptions, PublicAddress, Status, Subnet, Volume, Vpc, ZoneOutage,
+    Instance, InstanceState, Interface, KeyPair, MetadataOptions, PublicAddress, Status, Subnet, Volume, Vpc,
+    ZoneOutage,
 };
 use crate::operations::{images, instances, interfaces, templates};
 use crate::shapes::*;
@@ -38,7 +39,8 @@ pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> 
         made.push(start(tx, input, &plan, &reservation, index)?);
     }
     let view = tx.view();
-    let instances = made.iter().filter_map(|id| view.get::<Instance>(id)).map(|instance| instances::shape(&view, instance));
+    let instances =
+        made.iter().filter_map(|id| view.get::<Instance>(id)).map(|instance| instances::shape(&view, instance));
     Ok(Reservation {
         reservation_id: text(&reservation),
         owner_id: text(&tx.scope.account),
@@ -48,7 +50,11 @@ pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> 
 }
 
 /// The request with what its launch template says where it says nothing itself.
-fn with_template(view: &View<'_>, input: &RunInstancesRequest, template: &LaunchTemplateSpecification) -> Answer<RunInstancesRequest> {
+fn with_template(
+    view: &View<'_>,
+    input: &RunInstancesRequest,
+    template: &LaunchTemplateSpecification,
+) -> Answer<RunInstancesRequest> {
     let found = templates::named(view, template.launch_template_id.as_ref(), template.launch_template_name.as_ref())?;
     let version = template.version.as_deref().unwrap_or("$Default");
     let data = templates::version(found, version)?.data.clone();
@@ -71,7 +77,9 @@ fn with_template(view: &View<'_>, input: &RunInstancesRequest, template: &Launch
             Some(_) => {}
         }
     }
-    if let (Some(subnet), Some(Value::Array(own))) = (input.subnet_id.clone(), request_members.get_mut("NetworkInterfaces")) {
+    if let (Some(subnet), Some(Value::Array(own))) =
+        (input.subnet_id.clone(), request_members.get_mut("NetworkInterfaces"))
+    {
         if let Some(first) = own.first_mut().and_then(Value::as_object_mut) {
             // Whoever names a template with interfaces and a subnet beside it (a group, say) means the first of them.
             first.entry("SubnetId").or_insert(Value::String(subnet));
@@ -131,7 +139,9 @@ impl Plan {
     fn of(view: &View<'_>, input: &RunInstancesRequest) -> Answer<Self> {
         let (min, max) = (input.min_count, input.max_count);
         if min < 1 || max < min || max > MAX_COUNT {
-            let text = format!("Value ({max}) for parameter maxCount is invalid. Expecting 1 <= minCount <= maxCount <= {MAX_COUNT}.");
+            let text = format!(
+                "Value ({max}) for parameter maxCount is invalid. Expecting 1 <= minCount <= maxCount <= {MAX_COUNT}."
+            );
             return Err(Error::InvalidParameterValue(text).into());
         }
         if input.instance_market_options.is_some() {
@@ -170,7 +180,8 @@ impl Plan {
             groups.push(super::groups::by_name(view, name, Some(&subnet.vpc))?.id.clone());
         }
         let public_ip = interface.as_ref().and_then(|i| i.associate_public_ip_address).unwrap_or(subnet.map_public_ip);
-        let disk = input.block_device_mappings.iter().find(|mapping| mapping.device_name.as_deref() == Some("/dev/xvda"));
+        let disk =
+            input.block_device_mappings.iter().find(|mapping| mapping.device_name.as_deref() == Some("/dev/xvda"));
         let disk = disk.and_then(|mapping| mapping.ebs.clone()).unwrap_or_default();
         Ok(Self {
             count: max,
@@ -193,19 +204,28 @@ impl Plan {
 fn one_interface(input: &RunInstancesRequest) -> Result<Option<InstanceNetworkInterfaceSpecification>, Error> {
     match input.network_interfaces.as_slice() {
         [] => Ok(None),
-        [one] if input.subnet_id.is_none() && input.security_group_ids.is_empty() && input.security_groups.is_empty() => {
+        [one]
+            if input.subnet_id.is_none() && input.security_group_ids.is_empty() && input.security_groups.is_empty() =>
+        {
             Ok(Some(one.clone()))
         }
         [_] => {
             let text = "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request";
             Err(Error::InvalidParameterCombination(text.to_owned()))
         }
-        _ => Err(Error::Coded("UnsupportedOperation", "Instances with more than one network interface are not supported yet.".to_owned())),
+        _ => Err(Error::Coded(
+            "UnsupportedOperation",
+            "Instances with more than one network interface are not supported yet.".to_owned(),
+        )),
     }
 }
 
 /// The subnet that a request means: the one it names, or the default one of its zone, or of the first zone that is whole.
-fn subnet(view: &View<'_>, input: &RunInstancesRequest, interface: Option<&InstanceNetworkInterfaceSpecification>) -> Answer<Subnet> {
+fn subnet(
+    view: &View<'_>,
+    input: &RunInstancesRequest,
+    interface: Option<&InstanceNetworkInterfaceSpecification>,
+) -> Answer<Subnet> {
     let attached = interface.and_then(|i| i.network_interface_id.as_ref());
     if let Some(attached) = attached {
         let subnet = &interfaces::interface(view, attached)?.subnet;
@@ -234,7 +254,9 @@ fn subnet(view: &View<'_>, input: &RunInstancesRequest, interface: Option<&Insta
     candidates.first().map(|subnet| (*subnet).clone()).ok_or_else(|| {
         let text = match zone {
             Some(zone) => format!("No default subnet for availability zone: '{zone}'."),
-            None => "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.".to_owned(),
+            None => {
+                "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.".to_owned()
+            }
         };
         Error::Coded("MissingInput", text).into()
     })
@@ -280,7 +302,10 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
             let new = interfaces::New {
                 subnet: plan.subnet.id.clone(),
                 description: given.and_then(|i| i.description.clone()).unwrap_or_default(),
-                private_ip: input.private_ip_address.clone().or_else(|| given.and_then(|i| i.private_ip_address.clone())),
+                private_ip: input
+                    .private_ip_address
+                    .clone()
+                    .or_else(|| given.and_then(|i| i.private_ip_address.clone())),
                 groups: plan.groups.clone(),
                 tags: specified(tx, &input.tag_specifications, "network-interface", TAGGABLE)?,
             };

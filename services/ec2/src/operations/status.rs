@@ -52,7 +52,11 @@ fn summary(instance: &Instance, passed: bool) -> InstanceStatusSummary {
     };
     InstanceStatusSummary {
         status: Some(status),
-        details: vec![InstanceStatusDetails { name: Some(StatusName::Reachability), status: Some(detail), ..Default::default() }],
+        details: vec![InstanceStatusDetails {
+            name: Some(StatusName::Reachability),
+            status: Some(detail),
+            ..Default::default()
+        }],
         ..Default::default()
     }
 }

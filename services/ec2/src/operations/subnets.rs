@@ -23,7 +23,8 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateSubnetRequest) -> Answer<CreateSubn
     if !(16..=28).contains(&range.prefix_len()) || !vpc.cidr.contains(&range) {
         return Err(Error::Coded("InvalidSubnet.Range", format!("The CIDR '{range}' is invalid.")).into());
     }
-    let overlaps = |other: &&Subnet| other.vpc == vpc.id && (other.cidr.contains(&range) || range.contains(&other.cidr));
+    let overlaps =
+        |other: &&Subnet| other.vpc == vpc.id && (other.cidr.contains(&range) || range.contains(&other.cidr));
     if tx.list::<Subnet>().any(|other| overlaps(&other)) {
         let text = format!("The CIDR '{range}' conflicts with another subnet");
         return Err(Error::Coded("InvalidSubnet.Conflict", text).into());
@@ -109,8 +110,11 @@ pub(crate) fn zone_id(zone: &str) -> String {
 /// Free addresses: all but the first four, the last, and those in use.
 fn available(view: &View<'_>, subnet: &Subnet) -> i32 {
     let size = 1i32 << (32 - subnet.cidr.prefix_len());
-    let used: usize =
-        view.list::<Interface>().filter(|interface| interface.subnet == subnet.id).map(|interface| interface.private.len()).sum();
+    let used: usize = view
+        .list::<Interface>()
+        .filter(|interface| interface.subnet == subnet.id)
+        .map(|interface| interface.private.len())
+        .sum();
     size - 5 - i32::try_from(used).unwrap_or(i32::MAX)
 }
 
@@ -154,7 +158,9 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteSubnetRequest) -> Answer<DeleteSubn
         .map(|table| table.id.clone())
         .collect();
     for table in tables {
-        tx.update::<RouteTable, _>(&table, |table| table.associations.retain(|association| association.subnet.as_ref() != Some(id)));
+        tx.update::<RouteTable, _>(&table, |table| {
+            table.associations.retain(|association| association.subnet.as_ref() != Some(id))
+        });
     }
     let acls: Vec<String> = tx
         .list::<Acl>()
@@ -174,5 +180,6 @@ pub fn modify_attribute(tx: &mut Tx<'_>, input: &ModifySubnetAttributeRequest) -
         tx.update::<Subnet, _>(&input.subnet_id, |subnet| subnet.map_public_ip = value);
         return Ok(ModifySubnetAttributeOutput::default());
     }
-    Err(Error::InvalidParameterCombination("No supported attribute was specified: MapPublicIpOnLaunch is".to_owned()).into())
+    Err(Error::InvalidParameterCombination("No supported attribute was specified: MapPublicIpOnLaunch is".to_owned())
+        .into())
 }

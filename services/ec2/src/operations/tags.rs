@@ -3,8 +3,8 @@
 use super::{Answer, add_tags, cut, filters_of, one, tag_values, text};
 use crate::errors::Error;
 use crate::model::{
-    Acl, ElasticAddress, Image, Instance, Interface, InternetGateway, KeyPair, LaunchTemplate, RouteTable, SecurityGroup,
-    Subnet, Volume, Vpc,
+    Acl, ElasticAddress, Image, Instance, Interface, InternetGateway, KeyPair, LaunchTemplate, RouteTable,
+    SecurityGroup, Subnet, Volume, Vpc,
 };
 use crate::shapes::{self, *};
 use zonal_cloud::tags::Tags;

@@ -15,10 +15,15 @@ fn unknown_id(id: &str) -> Error {
 }
 
 /// The template that a call names by id or by name.
-pub(crate) fn named<'a>(view: &View<'a>, id: Option<&String>, name: Option<&String>) -> Result<&'a LaunchTemplate, Error> {
+pub(crate) fn named<'a>(
+    view: &View<'a>,
+    id: Option<&String>,
+    name: Option<&String>,
+) -> Result<&'a LaunchTemplate, Error> {
     match (id, name) {
         (Some(_), Some(_)) => {
-            let text = "Provide either the launch template ID or the launch template name to use in the request, not both.";
+            let text =
+                "Provide either the launch template ID or the launch template name to use in the request, not both.";
             Err(Error::InvalidParameterCombination(text.to_owned()))
         }
         (Some(id), None) => view.get::<LaunchTemplate>(id).ok_or_else(|| unknown_id(id)),
@@ -74,7 +79,10 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLaunchTemplateRequest) -> Answer<Cr
     Ok(CreateLaunchTemplateResult { launch_template: Some(shape(&template)), ..Default::default() })
 }
 
-pub fn create_version(tx: &mut Tx<'_>, input: &CreateLaunchTemplateVersionRequest) -> Answer<CreateLaunchTemplateVersionResult> {
+pub fn create_version(
+    tx: &mut Tx<'_>,
+    input: &CreateLaunchTemplateVersionRequest,
+) -> Answer<CreateLaunchTemplateVersionResult> {
     let template = named(&tx.view(), input.launch_template_id.as_ref(), input.launch_template_name.as_ref())?.clone();
     let mut merged = match &input.source_version {
         Some(source) => version(&template, source)?.data.clone(),
@@ -91,7 +99,8 @@ pub fn create_version(tx: &mut Tx<'_>, input: &CreateLaunchTemplateVersionReques
         template.next_version += 1;
     });
     let template = named(&tx.view(), Some(&template.id), None)?.clone();
-    let launch_template_version = template.versions.get(&number).map(|version| version_shape(&template, number, version));
+    let launch_template_version =
+        template.versions.get(&number).map(|version| version_shape(&template, number, version));
     Ok(CreateLaunchTemplateVersionResult { launch_template_version, ..Default::default() })
 }
 
@@ -173,7 +182,10 @@ pub fn describe_versions(
         for template in view.list::<LaunchTemplate>() {
             for wanted in &input.versions {
                 let number = template.version_number(wanted).unwrap_or_default();
-                found.push((format!("{}/{number:019}", template.id), version_shape(template, number, version(template, wanted)?)));
+                found.push((
+                    format!("{}/{number:019}", template.id),
+                    version_shape(template, number, version(template, wanted)?),
+                ));
             }
         }
     } else {
@@ -184,7 +196,8 @@ pub fn describe_versions(
             version(template, wanted)?;
         }
         let named = |number: i64| {
-            input.versions.is_empty() || input.versions.iter().any(|wanted| template.version_number(wanted) == Some(number))
+            input.versions.is_empty()
+                || input.versions.iter().any(|wanted| template.version_number(wanted) == Some(number))
         };
         for (number, version) in template.versions.range(min..=max.max(min)) {
             if named(*number) {
@@ -199,7 +212,8 @@ pub fn describe_versions(
 }
 
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyLaunchTemplateRequest) -> Answer<ModifyLaunchTemplateResult> {
-    let mut template = named(&tx.view(), input.launch_template_id.as_ref(), input.launch_template_name.as_ref())?.clone();
+    let mut template =
+        named(&tx.view(), input.launch_template_id.as_ref(), input.launch_template_name.as_ref())?.clone();
     if let Some(default) = &input.default_version {
         version(&template, default)?;
         template.default_version = template.version_number(default).unwrap_or(template.default_version);
@@ -218,33 +232,43 @@ pub fn delete_versions(
     tx: &mut Tx<'_>,
     input: &DeleteLaunchTemplateVersionsRequest,
 ) -> Answer<DeleteLaunchTemplateVersionsResult> {
-    let mut template = named(&tx.view(), input.launch_template_id.as_ref(), input.launch_template_name.as_ref())?.clone();
+    let mut template =
+        named(&tx.view(), input.launch_template_id.as_ref(), input.launch_template_name.as_ref())?.clone();
     let mut output = DeleteLaunchTemplateVersionsResult::default();
     for wanted in &input.versions {
         let number = wanted.parse::<i64>().ok();
         let refusal = match number {
-            Some(number) if number == template.default_version => {
-                Some((LaunchTemplateErrorCode::UnexpectedError, "The default version of a launch template cannot be deleted."))
-            }
+            Some(number) if number == template.default_version => Some((
+                LaunchTemplateErrorCode::UnexpectedError,
+                "The default version of a launch template cannot be deleted.",
+            )),
             Some(number) if template.versions.remove(&number).is_some() => None,
             _ => Some((LaunchTemplateErrorCode::LaunchTemplateVersionDoesNotExist, "The version does not exist.")),
         };
         let (id, name, number) = (text(&template.id), text(&template.name), number);
         match refusal {
-            None => output.successfully_deleted_launch_template_versions.push(DeleteLaunchTemplateVersionsResponseSuccessItem {
-                launch_template_id: id,
-                launch_template_name: name,
-                version_number: number,
-                ..Default::default()
-            }),
-            Some((code, message)) => {
-                output.unsuccessfully_deleted_launch_template_versions.push(DeleteLaunchTemplateVersionsResponseErrorItem {
+            None => output.successfully_deleted_launch_template_versions.push(
+                DeleteLaunchTemplateVersionsResponseSuccessItem {
                     launch_template_id: id,
                     launch_template_name: name,
                     version_number: number,
-                    response_error: Some(ResponseError { code: Some(code), message: text(message), ..Default::default() }),
                     ..Default::default()
-                });
+                },
+            ),
+            Some((code, message)) => {
+                output.unsuccessfully_deleted_launch_template_versions.push(
+                    DeleteLaunchTemplateVersionsResponseErrorItem {
+                        launch_template_id: id,
+                        launch_template_name: name,
+                        version_number: number,
+                        response_error: Some(ResponseError {
+                            code: Some(code),
+                            message: text(message),
+                            ..Default::default()
+                        }),
+                        ..Default::default()
+                    },
+                );
             }
         }
     }

@@ -96,7 +96,10 @@ fn shape(kind: &InstanceType) -> InstanceTypeInfo {
     }
 }
 
-pub fn offerings(view: &View<'_>, input: &DescribeInstanceTypeOfferingsRequest) -> Answer<DescribeInstanceTypeOfferingsResult> {
+pub fn offerings(
+    view: &View<'_>,
+    input: &DescribeInstanceTypeOfferingsRequest,
+) -> Answer<DescribeInstanceTypeOfferingsResult> {
     let Some(region) = Region::named(&view.scope.region) else {
         return Ok(DescribeInstanceTypeOfferingsResult::default());
     };

@@ -76,7 +76,8 @@ pub fn describe_status(view: &View<'_>, input: &DescribeVolumeStatusRequest) -> 
             return Err(Error::not_found(UNKNOWN.0, UNKNOWN.1, id).into());
         }
     }
-    let wanted = view.list::<Volume>().filter(|volume| input.volume_ids.is_empty() || input.volume_ids.contains(&volume.id));
+    let wanted =
+        view.list::<Volume>().filter(|volume| input.volume_ids.is_empty() || input.volume_ids.contains(&volume.id));
     let items = wanted.map(|volume| {
         let item = VolumeStatusItem {
             volume_id: text(&volume.id),

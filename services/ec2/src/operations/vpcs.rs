@@ -2,7 +2,9 @@
 
 use super::{Answer, Selection, cidr, one, specified, tag_list, text};
 use crate::errors::Error;
-use crate::model::{Acl, AclRule, Interface, InternetGateway, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Vpc};
+use crate::model::{
+    Acl, AclRule, Interface, InternetGateway, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Vpc,
+};
 use crate::shapes::{self, *};
 use ipnet::Ipv4Net;
 use zonal_cloud::regions::Region;
@@ -56,7 +58,8 @@ fn make(tx: &mut Tx<'_>, range: Ipv4Net, is_default: bool, tags: Tags) -> Vpc {
     tx.put(table);
     super::groups::make_default(tx, &vpc.id);
     let anywhere = Ipv4Net::default();
-    let rule = |egress| AclRule { egress, number: 100, allow: true, protocol: "-1".to_owned(), ports: None, cidr: anywhere };
+    let rule =
+        |egress| AclRule { egress, number: 100, allow: true, protocol: "-1".to_owned(), ports: None, cidr: anywhere };
     let acl = Acl {
         id: tx.id("acl-"),
         vpc: vpc.id.clone(),
@@ -138,7 +141,10 @@ fn shape(account: &str, dhcp_options: &str, vpc: &Vpc) -> shapes::Vpc {
         cidr_block_association_set: vec![VpcCidrBlockAssociation {
             association_id: text(&vpc.cidr_association),
             cidr_block: text(vpc.cidr),
-            cidr_block_state: Some(VpcCidrBlockState { state: Some(VpcCidrBlockStateCode::Associated), ..Default::default() }),
+            cidr_block_state: Some(VpcCidrBlockState {
+                state: Some(VpcCidrBlockStateCode::Associated),
+                ..Default::default()
+            }),
             ..Default::default()
         }],
         instance_tenancy: Some(Tenancy::Default),
@@ -194,7 +200,9 @@ pub fn describe_attribute(view: &View<'_>, input: &DescribeVpcAttributeRequest) 
     match input.attribute {
         VpcAttributeName::EnableDnsSupport => output.enable_dns_support = value(vpc.dns_support),
         VpcAttributeName::EnableDnsHostnames => output.enable_dns_hostnames = value(vpc.dns_hostnames),
-        VpcAttributeName::EnableNetworkAddressUsageMetrics => output.enable_network_address_usage_metrics = value(false),
+        VpcAttributeName::EnableNetworkAddressUsageMetrics => {
+            output.enable_network_address_usage_metrics = value(false)
+        }
     }
     Ok(output)
 }
