@@ -1,6 +1,8 @@
 //! The control plane, assembled: services over one state, above one world.
 
+use crate::asked::Asked;
 use crate::controller::{Controller, Job, Queue, Wake};
+use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
 use crate::service::{Entry, Handler, Registrar, Service};
 use crate::state::{Change, Record, State, View};
@@ -17,12 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use zonal_substrate::{Ask, Report, World};
 use zonal_wire::{Api, AwsError, Structure, Time};
-
-/// How often every key of every controller is looked at, whether or not anything changed.
-const FULL_PASS: Duration = Duration::from_secs(300);
-
-/// After how long something that the world could not do is asked for again.
-const AGAIN: Duration = Duration::from_secs(2);
 
 /// Tells the time: the wall's, a faster one, or a virtual one.
 pub trait Clock: Send + std::marker::Sync {
@@ -112,8 +108,8 @@ pub struct Cloud {
     state: RwLock<State>,
     storage: Mutex<Option<Storage>>,
     queue: Mutex<Queue>,
-    asked: Mutex<BTreeMap<(&'static str, String), Ask>>,
-    next_pass: Mutex<Time>,
+    asked: Mutex<Asked>,
+    pass: Mutex<Pass>,
     committed: Box<dyn Fn(u64) + Send + std::marker::Sync>,
 }
 
@@ -155,7 +151,8 @@ impl Cloud {
             }
         }
         let storage = config.path.as_deref().map(|path| Storage::open(path, config.sync)).transpose()?;
-        let mut state = State::default();
+        let revision = storage.as_ref().map(Storage::revision).transpose()?.unwrap_or_default();
+        let mut state = State { revision, ..State::default() };
         for stored in storage.as_ref().map(Storage::load).transpose()?.unwrap_or_default() {
             let Some((table, codec)) = registrar.codecs.get_key_value(stored.table.as_str()) else {
                 return Err(OpenError::Unknown(stored.table));
@@ -168,13 +165,20 @@ impl Cloud {
             state.set(table, &stored.scope, &stored.key, Some(row));
         }
         Ok(Self {
-            core: Core { services, entries, controllers, registrar, world, seed: config.seed },
+            core: Core {
+                services,
+                entries,
+                controllers,
+                registrar,
+                world,
+                seed: config.seed,
+            },
             clock,
             state: RwLock::new(state),
             storage: Mutex::new(storage),
             queue: Mutex::default(),
             asked: Mutex::default(),
-            next_pass: Mutex::new(Time(i64::MIN)),
+            pass: Mutex::default(),
             committed: config.committed,
         })
     }
@@ -194,7 +198,7 @@ impl Cloud {
     /// Wakes every controller's every key now.
     pub fn full_pass(&self) {
         let now = self.clock.now();
-        *lock(&self.next_pass) = now + FULL_PASS;
+        lock(&self.pass).begins(now);
         self.write(&Scope::new("", ""), Caller::Service("cloud"), "sweep", |tx| {
             tokens::sweep(tx);
             Ok(())
@@ -265,8 +269,11 @@ impl Cloud {
     pub fn report(&self, report: &Report) {
         if let Report::Failed { id, reason } = report {
             tracing::warn!("the world could not: {id}: {reason}");
-            self.ask_again(id);
+            // What was done already is dropped on the way.
+            lock(&self.asked).forget(id);
+            lock(&self.pass).failed(self.clock.now());
         }
+        lock(&self.asked).heard(report);
         let taken = self.write(&Scope::new("", ""), Caller::Service("world"), "report", |tx| {
             for service in &self.core.services {
                 service.report(tx, report);
@@ -278,13 +285,6 @@ impl Cloud {
         }
     }
 
-    /// Forgets that something was asked, and has all be asked for again after a pause: what was done already is dropped on the way.
-    fn ask_again(&self, id: &str) {
-        lock(&self.asked).retain(|(_, asked), _| asked != id);
-        let mut next = lock(&self.next_pass);
-        *next = (*next).min(self.clock.now() + AGAIN);
-    }
-
     /// Runs every job that is due.
     ///
     /// # Returns
@@ -292,13 +292,13 @@ impl Cloud {
     pub fn run_due(&self) -> Option<Time> {
         loop {
             let now = self.clock.now();
-            if *lock(&self.next_pass) <= now {
+            if lock(&self.pass).at() <= now {
                 self.full_pass();
             }
             let Some(job) = lock(&self.queue).take(now) else { break };
             self.step(job, now);
         }
-        let pass = *lock(&self.next_pass);
+        let pass = lock(&self.pass).at();
         Some(lock(&self.queue).next().map_or(pass, |next| next.min(pass)))
     }
 
@@ -306,7 +306,12 @@ impl Cloud {
     ///
     /// # Errors
     /// Those of `act`; nothing is changed then.
-    pub fn act<R>(&self, scope: &Scope, label: &'static str, act: impl FnOnce(&mut Tx<'_>) -> Result<R, AwsError>) -> Result<R, AwsError> {
+    pub fn act<R>(
+        &self,
+        scope: &Scope,
+        label: &'static str,
+        act: impl FnOnce(&mut Tx<'_>) -> Result<R, AwsError>,
+    ) -> Result<R, AwsError> {
         self.write(scope, Caller::Service(label), label, act)
     }
 
@@ -330,12 +335,15 @@ impl Cloud {
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(storage) = lock(&self.storage).as_mut() {
-                storage.clear()?;
+                storage.clear(state.revision + 1)?;
             }
             state.tables.clear();
             state.revision += 1;
             lock(&self.queue).clear();
-            lock(&self.asked).clear();
+            let asks = lock(&self.asked).take_back();
+            if !asks.is_empty() {
+                self.core.world.ask(asks);
+            }
         }
         self.start();
         Ok(())
@@ -386,7 +394,8 @@ impl Cloud {
         };
         let changes = tx.changes();
         if !changes.is_empty() {
-            if let Err(error) = self.store(&tx, &changes) {
+            let revision = tx.state.revision + 1;
+            if let Err(error) = self.store(&tx, &changes, revision) {
                 tracing::error!("{error}");
                 tx.abandon();
                 return Err(AwsError::internal("the state could not be stored"));
@@ -405,7 +414,7 @@ impl Cloud {
         Ok(result)
     }
 
-    fn store(&self, tx: &Tx<'_>, changes: &std::collections::BTreeSet<Change>) -> Result<(), StorageError> {
+    fn store(&self, tx: &Tx<'_>, changes: &std::collections::BTreeSet<Change>, revision: u64) -> Result<(), StorageError> {
         let mut storage = lock(&self.storage);
         let Some(storage) = storage.as_mut() else { return Ok(()) };
         let mut written = Vec::with_capacity(changes.len());
@@ -420,7 +429,7 @@ impl Cloud {
             };
             written.push(Written { table: change.table, scope: &change.scope, key: &change.key, value });
         }
-        storage.write(&written)
+        storage.write(&written, revision)
     }
 
     fn queue_woken(
@@ -451,17 +460,7 @@ impl Cloud {
     /// that asks reach the world in the order of their commits.
     fn send(&self, asks: Vec<Ask>) {
         let mut asked = lock(&self.asked);
-        let new: Vec<Ask> = asks
-            .into_iter()
-            .filter(|ask| {
-                let object = ask.object();
-                let fresh = asked.get(&object) != Some(ask);
-                if fresh {
-                    asked.insert(object, ask.clone());
-                }
-                fresh
-            })
-            .collect();
+        let new: Vec<Ask> = asks.into_iter().filter(|ask| asked.note(ask)).collect();
         if !new.is_empty() {
             self.core.world.ask(new);
         }

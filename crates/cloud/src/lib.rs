@@ -5,11 +5,13 @@
 //! returns. Who calls, from which thread and by which clock, is the shell's affair (`zonal`, or a virtual world).
 #![forbid(unsafe_code)]
 
+mod asked;
 mod cloud;
 mod controller;
 pub mod filters;
 pub mod ids;
 pub mod pages;
+mod pass;
 pub mod regions;
 mod scope;
 mod service;

@@ -1,4 +1,5 @@
-//! Records on disk: one SQLite table, one commit per transaction.
+//! Records on disk: one SQLite table, one commit per transaction; beside them the number of the last commit, so that a start goes
+//! on counting where the last one ended.
 //!
 //! A write that the kernel has taken survives `kill -9`, so that the default does not wait for the disk; [`Sync::Full`] does, for
 //! power loss.
@@ -80,7 +81,8 @@ impl Storage {
                  PRAGMA synchronous = {};
                  CREATE TABLE IF NOT EXISTS records (
                     tbl TEXT NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-                    PRIMARY KEY (tbl, account, region, key)) WITHOUT ROWID;",
+                    PRIMARY KEY (tbl, account, region, key)) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS commits (only INTEGER PRIMARY KEY CHECK (only = 0), revision INTEGER NOT NULL);",
                 if sync == Sync::Full { "FULL" } else { "OFF" }
             ))
             .map_err(wrap)?;
@@ -94,14 +96,26 @@ impl Storage {
         let rows = statement
             .query_map([], |row| {
                 let (account, region): (String, String) = (row.get(1)?, row.get(2)?);
-                Ok(Stored { table: row.get(0)?, scope: Scope::new(&account, &region), key: row.get(3)?, value: row.get(4)? })
+                Ok(Stored {
+                    table: row.get(0)?,
+                    scope: Scope::new(&account, &region),
+                    key: row.get(3)?,
+                    value: row.get(4)?,
+                })
             })
             .map_err(wrap)?;
         rows.collect::<Result<_, _>>().map_err(wrap)
     }
 
-    /// Writes all or nothing.
-    pub(crate) fn write(&mut self, records: &[Written<'_>]) -> Result<(), StorageError> {
+    /// The number of the last commit; 0 before the first.
+    pub(crate) fn revision(&self) -> Result<u64, StorageError> {
+        let last = self.connection.query_row("SELECT COALESCE(MAX(revision), 0) FROM commits", [], |row| row.get::<_, i64>(0));
+        let last = last.map_err(|source| StorageError::Sqlite { path: self.path.clone(), source })?;
+        Ok(u64::try_from(last).unwrap_or(0))
+    }
+
+    /// Writes all or nothing, as the commit of that number.
+    pub(crate) fn write(&mut self, records: &[Written<'_>], revision: u64) -> Result<(), StorageError> {
         let path = &self.path;
         let wrap = |source| StorageError::Sqlite { path: path.clone(), source };
         let transaction = self.connection.transaction().map_err(wrap)?;
@@ -121,14 +135,23 @@ impl Storage {
                 .map_err(wrap)?;
             }
         }
+        count(&transaction, revision).map_err(wrap)?;
         transaction.commit().map_err(wrap)
     }
 
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) -> Result<(), StorageError> {
-        self.connection
-            .execute("DELETE FROM records", [])
-            .map(drop)
-            .map_err(|source| StorageError::Sqlite { path: self.path.clone(), source })
+    /// Forgets everything but how many commits there were.
+    pub(crate) fn clear(&mut self, revision: u64) -> Result<(), StorageError> {
+        let path = &self.path;
+        let wrap = |source| StorageError::Sqlite { path: path.clone(), source };
+        let transaction = self.connection.transaction().map_err(wrap)?;
+        transaction.execute("DELETE FROM records", []).map_err(wrap)?;
+        count(&transaction, revision).map_err(wrap)?;
+        transaction.commit().map_err(wrap)
     }
+}
+
+fn count(connection: &Connection, revision: u64) -> rusqlite::Result<()> {
+    // 2^63 commits, one a microsecond, take 292,000 years.
+    let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+    connection.prepare_cached("INSERT OR REPLACE INTO commits VALUES (0, ?1)")?.execute(params![revision]).map(drop)
 }

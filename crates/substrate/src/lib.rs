@@ -93,7 +93,7 @@ pub enum Ask {
         /// The document.
         document: Box<zonal_metadata::config::InstanceMetadata>,
     },
-    /// An Availability Zone (by its zone id) is cut off: its interfaces' packets are dropped and its sandboxes stopped dead; or it is whole again.
+    /// An Availability Zone (by its name) is cut off: its interfaces' packets are dropped and its sandboxes stopped dead; or it is whole again.
     SetZone {
         /// The Availability Zone.
         zone: String,
@@ -142,7 +142,7 @@ pub enum Report {
     },
 }
 
-/// What exists in a world, by id, as it finds it at start: to adopt or to remove.
+/// What exists in a world, by id: to adopt or to remove.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Sandboxes with a disk, and what they are doing.
@@ -160,7 +160,7 @@ pub trait World: Send + Sync {
     /// Performs asks, in order for one id; the world may work on different ids at once.
     fn ask(&self, asks: Vec<Ask>);
 
-    /// What the world's last start left standing. Called once, before the first ask.
+    /// What stands: at start, what the last one left; later, what was made since too.
     fn inventory(&self) -> Inventory;
 
     /// The console output of a sandbox so far (its last 64 KiB), oldest first.
@@ -190,6 +190,50 @@ impl Ask {
             Self::PutMetadata { interface, .. } => ("metadata", interface.clone()),
             Self::SetZone { zone, .. } => ("availability-zone", zone.clone()),
             Self::SetSpeed(_) => ("speed", String::new()),
+        }
+    }
+    /// Whether it ends its object without a report that would say so.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::RemoveSubnet(_)
+                | Self::RemoveGroup(_)
+                | Self::RemoveImage(_)
+                | Self::RemoveBalancer(_)
+                | Self::RemoveZone { .. }
+                | Self::SetZone { cut: false, .. }
+        )
+    }
+
+    /// What takes it back; `None` where nothing is left of it, or it goes with another object.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<Self> {
+        Some(match self {
+            Self::PutNetwork(Network { id, .. }) => Self::RemoveNetwork(id.clone()),
+            Self::PutSubnet(Subnet { id, .. }) => Self::RemoveSubnet(id.clone()),
+            Self::PutGroup(Group { id, .. }) => Self::RemoveGroup(id.clone()),
+            Self::PutInterface(Interface { id, .. }) => Self::RemoveInterface(id.clone()),
+            Self::StartSandbox(sandbox) => Self::RemoveSandbox(sandbox.id.clone()),
+            Self::StopSandbox { id, .. } => Self::RemoveSandbox(id.clone()),
+            Self::PutImage { id, .. } => Self::RemoveImage(id.clone()),
+            Self::PutBalancer(config) => Self::RemoveBalancer(config.id.clone()),
+            Self::PutZone { view, zone } => Self::RemoveZone { view: view.clone(), name: zone.name.clone() },
+            Self::SetZone { zone, cut: true } => Self::SetZone { zone: zone.clone(), cut: false },
+            _ => return None,
+        })
+    }
+}
+
+impl Report {
+    /// The objects that it says to be gone, as [`Ask::object`] names them.
+    #[must_use]
+    pub fn gone(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::NetworkRemoved(id) => vec![("network", id.clone())],
+            Self::InterfaceRemoved(id) => vec![("interface", id.clone()), ("metadata", id.clone())],
+            Self::SandboxRemoved(id) => vec![("sandbox", id.clone()), ("crash", id.clone())],
+            _ => Vec::new(),
         }
     }
 }

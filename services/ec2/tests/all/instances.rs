@@ -40,7 +40,11 @@ fn a_terminated_instance_is_shown_for_an_hour_and_its_interface_and_volume_are_g
     assert_eq!(yard.state(&id), "shutting-down");
     yard.settle();
     assert_eq!(yard.state(&id), "terminated");
-    yard.refused("DescribeNetworkInterfaces", json!({ "NetworkInterfaceIds": [interface] }), "InvalidNetworkInterfaceID.NotFound");
+    yard.refused(
+        "DescribeNetworkInterfaces",
+        json!({ "NetworkInterfaceIds": [interface] }),
+        "InvalidNetworkInterfaceID.NotFound",
+    );
     assert!(yard.ok("DescribeVolumes", json!({})).get("Volumes").is_none());
     yard.pass(Duration::from_secs(3700));
     yard.refused("DescribeInstances", json!({ "InstanceIds": [id] }), "InvalidInstanceID.NotFound");
@@ -64,7 +68,8 @@ fn a_crash_leaves_the_state_and_fails_the_checks_until_stop_and_start() {
     yard.cloud.act(&anywhere, "break", |tx| zonal_ec2::faults::crash_instance(tx, &id)).unwrap();
     yard.settle();
     assert_eq!(yard.state(&id), "running");
-    let status = |yard: &Yard| yard.ok("DescribeInstanceStatus", json!({ "InstanceIds": [id] }))["InstanceStatuses"][0].clone();
+    let status =
+        |yard: &Yard| yard.ok("DescribeInstanceStatus", json!({ "InstanceIds": [id] }))["InstanceStatuses"][0].clone();
     assert_eq!(status(&yard)["InstanceStatus"]["Status"], "impaired");
     assert_eq!(status(&yard)["SystemStatus"]["Status"], "ok");
     yard.pass(Duration::from_secs(600));
@@ -93,7 +98,8 @@ fn a_cut_zone_kills_what_is_in_it_takes_nothing_new_and_comes_back_by_itself() {
     yard.settle();
     let all = yard.ok("DescribeInstanceStatus", json!({}));
     let system = |id: &str| {
-        let found = all["InstanceStatuses"].as_array().unwrap().iter().find(|status| status["InstanceId"] == id).unwrap();
+        let found =
+            all["InstanceStatuses"].as_array().unwrap().iter().find(|status| status["InstanceId"] == id).unwrap();
         text(&found["SystemStatus"]["Status"])
     };
     assert_eq!((system(&inside), system(&outside)), ("impaired".to_owned(), "ok".to_owned()));
@@ -135,12 +141,20 @@ fn a_template_fills_in_what_the_request_leaves_out() {
 #[test]
 fn what_is_wrong_is_said_in_awss_words() {
     let yard = Yard::new();
-    let said = yard.refused("DescribeInstances", json!({ "InstanceIds": ["i-0123456789abcdef0"] }), "InvalidInstanceID.NotFound");
+    let said = yard.refused(
+        "DescribeInstances",
+        json!({ "InstanceIds": ["i-0123456789abcdef0"] }),
+        "InvalidInstanceID.NotFound",
+    );
     assert_eq!(said, "The instance ID 'i-0123456789abcdef0' does not exist");
     yard.refused("DescribeInstances", json!({ "InstanceIds": ["web"] }), "InvalidInstanceID.Malformed");
     let wrong = json!({ "ImageId": yard.image(), "InstanceType": "t4g.micro", "MinCount": 1, "MaxCount": 1 });
     yard.refused("RunInstances", wrong, "InvalidParameterValue");
     yard.refused("RunInstances", json!({ "ImageId": "ami-1", "MinCount": 1, "MaxCount": 1 }), "InvalidAMIID.NotFound");
     yard.run(json!({}));
-    yard.refused("DescribeInstances", json!({ "Filters": [{ "Name": "colour", "Values": ["red"] }] }), "InvalidParameterValue");
+    yard.refused(
+        "DescribeInstances",
+        json!({ "Filters": [{ "Name": "colour", "Values": ["red"] }] }),
+        "InvalidParameterValue",
+    );
 }

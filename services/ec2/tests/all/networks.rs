@@ -33,7 +33,8 @@ fn subnets_lie_inside_their_vpc_and_beside_each_other() {
     let yard = Yard::new();
     let vpc = text(&yard.ok("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16" }))["Vpc"]["VpcId"]);
     yard.refused("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.1.0.0/24" }), "InvalidSubnet.Range");
-    let made = yard.ok("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.0/24", "AvailabilityZoneId": "use1-az3" }));
+    let made =
+        yard.ok("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.0/24", "AvailabilityZoneId": "use1-az3" }));
     assert_eq!(made["Subnet"]["AvailabilityZone"], "us-east-1c");
     assert_eq!(made["Subnet"]["AvailableIpAddressCount"], 251);
     yard.refused("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.128/25" }), "InvalidSubnet.Conflict");
@@ -107,7 +108,8 @@ fn the_world_is_asked_for_a_group_once_however_often_it_is_looked_at() {
     let yard = Yard::new();
     yard.default_vpc();
     yard.settle();
-    let asks = |yard: &Yard| yard.world.asks.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::PutGroup(_))).count();
+    let asks =
+        |yard: &Yard| yard.world.asks.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::PutGroup(_))).count();
     let first = asks(&yard);
     assert_eq!(first, 1);
     yard.cloud.full_pass();

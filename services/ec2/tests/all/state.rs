@@ -2,7 +2,7 @@
 
 use crate::yard::{Yard, text};
 use serde_json::json;
-use zonal_substrate::{Ask, Report};
+use zonal_substrate::{Ask, Report, World};
 
 #[test]
 fn what_was_acknowledged_is_there_after_the_daemon_is_gone() {
@@ -101,4 +101,34 @@ fn tags_of_awss_own_are_refused() {
     let id = yard.run(json!({}));
     yard.refused("CreateTags", json!({ "Resources": [id], "Tags": [{ "Key": "aws:x", "Value": "" }] }), "InvalidParameterValue");
     yard.refused("CreateTags", json!({ "Resources": ["i-0123456789abcdef0"], "Tags": [] }), "InvalidInstanceID.NotFound");
+}
+
+#[test]
+fn ids_given_out_after_a_restart_are_new() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.sqlite");
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let yard = Yard::at(Some(path.clone()));
+        // The same calls in the same order from the same seed as before the restart.
+        yard.default_vpc();
+        seen.push(yard.run(json!({})));
+        assert_eq!(yard.ok("DescribeInstances", json!({}))["Reservations"].as_array().unwrap().len(), seen.len());
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn a_reset_takes_back_all_that_the_world_was_asked_for() {
+    let yard = Yard::new();
+    yard.run(json!({}));
+    yard.settle();
+    assert!(!yard.world.inventory().sandboxes.is_empty());
+    yard.cloud.reset().unwrap();
+    yard.settle();
+    assert_eq!(yard.world.inventory(), zonal_substrate::Inventory::default());
+    let asks = yard.world.asks.lock().unwrap();
+    let zones = |put: bool| asks.iter().filter(|ask| if put { matches!(ask, Ask::PutZone { .. }) } else { matches!(ask, Ask::RemoveZone { .. }) }).count();
+    assert!(zones(true) > 0 && zones(false) == 3, "the names, too: two of the VPC, one of the region");
 }
