@@ -14,6 +14,8 @@ use zonal_substrate::Report;
 #[derive(Default)]
 pub(crate) struct Balancers {
     all: BTreeMap<String, Balancer>,
+    /// The balancer behind each node's interface.
+    nodes: BTreeMap<String, String>,
 }
 
 pub(crate) struct Balancer {
@@ -22,11 +24,14 @@ pub(crate) struct Balancer {
     pub metrics: MetricsReport,
     /// Requests so far: whose turn it is.
     pub turn: usize,
+    /// When it is looked at next, if that is planned: planned once, or every probe would leave one more.
+    planned: Option<Micros>,
 }
 
 impl Balancers {
     pub(crate) fn remove(&mut self, id: &str) {
         self.all.remove(id);
+        self.nodes.retain(|_, balancer| balancer != id);
     }
 
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Balancer> {
@@ -35,8 +40,7 @@ impl Balancers {
 
     /// The balancer that has a node behind an interface.
     pub(crate) fn behind(&self, interface: &str) -> Option<&str> {
-        let owns = |balancer: &&Balancer| balancer.config.nodes.iter().any(|node| node.interface == interface);
-        self.all.values().find(owns).map(|balancer| balancer.config.id.as_str())
+        self.nodes.get(interface).map(String::as_str)
     }
 
     /// What was counted since this was asked last.
@@ -63,8 +67,11 @@ impl Inner {
             config: config.clone(),
             metrics: MetricsReport::default(),
             turn: 0,
+            planned: None,
         });
         let events = balancer.fleet.apply(&config, now);
+        self.balancers.nodes.retain(|_, balancer| *balancer != id);
+        self.balancers.nodes.extend(config.nodes.iter().map(|node| (node.interface.clone(), id.clone())));
         balancer.config = config;
         self.follow(&id, events);
     }
@@ -73,6 +80,7 @@ impl Inner {
     pub(crate) fn balance(&mut self, id: &str) {
         let now = clock(self.now);
         let Some(balancer) = self.balancers.get_mut(id) else { return };
+        balancer.planned = balancer.planned.filter(|at| *at > self.now);
         let events = balancer.fleet.poll(now);
         self.follow(id, events);
     }
@@ -91,9 +99,11 @@ impl Inner {
             let event = Event::Probed { balancer: id.to_owned(), key: (*probe.key).clone(), round: probe.round, outcome };
             self.agenda.plan(self.now + micros(after), event);
         }
-        let due = self.balancers.all.get(id).and_then(|balancer| balancer.fleet.due());
-        if let Some(due) = due {
-            self.agenda.plan(micros(due).max(self.now), Event::Balance(id.to_owned()));
+        let Some(balancer) = self.balancers.all.get_mut(id) else { return };
+        let due = balancer.fleet.due().map(|due| micros(due).max(self.now));
+        if let Some(due) = due.filter(|due| balancer.planned.is_none_or(|planned| *due < planned)) {
+            balancer.planned = Some(due);
+            self.agenda.plan(due, Event::Balance(id.to_owned()));
         }
     }
 
@@ -103,7 +113,7 @@ impl Inner {
             let nodes = &balancer.config.nodes;
             nodes.iter().find(|node| node.zone == probe.zone).or_else(|| nodes.first())
         });
-        let from = node.and_then(|node| self.facts.interfaces.get(&node.interface));
+        let from = node.and_then(|node| self.facts.interface(&node.interface));
         let to = from.and_then(|from| self.facts.by_private(&from.network, probe.address));
         let (Some(from), Some(to)) = (from, to) else { return (Outcome::TimedOut, probe.timeout) };
         if !self.facts.reaches(Source::Inside(from), to, probe.port) {

@@ -89,6 +89,10 @@ impl Agenda {
         self.events.keys().next().map(|(at, _)| *at)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     pub(crate) fn take(&mut self, now: Micros) -> Option<(Micros, Event)> {
         let first = self.events.first_entry().filter(|entry| entry.key().0 <= now)?;
         let at = first.key().0;

@@ -10,8 +10,12 @@ pub(crate) struct Facts {
     pub networks: BTreeMap<String, Network>,
     pub subnets: BTreeMap<String, Subnet>,
     pub groups: BTreeMap<String, Group>,
-    pub interfaces: BTreeMap<String, Interface>,
     pub cut: BTreeSet<String>,
+    interfaces: BTreeMap<String, Interface>,
+    /// Interfaces by public address.
+    publics: BTreeMap<Ipv4Addr, String>,
+    /// Interfaces by network and private address.
+    privates: BTreeMap<(String, Ipv4Addr), String>,
 }
 
 /// Where a packet comes from.
@@ -24,16 +28,47 @@ pub(crate) enum Source<'a> {
 }
 
 impl Facts {
+    /// An interface has these facts now.
+    pub(crate) fn put_interface(&mut self, interface: Interface) {
+        let id = interface.id.clone();
+        self.remove_interface(&id);
+        for address in &interface.addresses {
+            self.privates.insert((interface.network.clone(), address.private), id.clone());
+            self.publics.extend(address.public.map(|public| (public, id.clone())));
+        }
+        self.interfaces.insert(id, interface);
+    }
+
+    /// An interface is gone.
+    pub(crate) fn remove_interface(&mut self, id: &str) {
+        let Some(old) = self.interfaces.remove(id) else { return };
+        // An address may have moved to another interface already.
+        for address in &old.addresses {
+            drop_own(&mut self.privates, &(old.network.clone(), address.private), id);
+            if let Some(public) = &address.public {
+                drop_own(&mut self.publics, public, id);
+            }
+        }
+    }
+
+    /// The interface of that id.
+    pub(crate) fn interface(&self, id: &str) -> Option<&Interface> {
+        self.interfaces.get(id)
+    }
+
+    /// All interfaces' ids.
+    pub(crate) fn interface_ids(&self) -> impl Iterator<Item = &String> {
+        self.interfaces.keys()
+    }
+
     /// The interface that a public address stands for.
     pub(crate) fn by_public(&self, address: Ipv4Addr) -> Option<&Interface> {
-        self.interfaces.values().find(|interface| interface.addresses.iter().any(|own| own.public == Some(address)))
+        self.interfaces.get(self.publics.get(&address)?)
     }
 
     /// The interface of a private address, in a network.
     pub(crate) fn by_private(&self, network: &str, address: Ipv4Addr) -> Option<&Interface> {
-        self.interfaces
-            .values()
-            .find(|interface| interface.network == network && interface.addresses.iter().any(|own| own.private == address))
+        self.interfaces.get(self.privates.get(&(network.to_owned(), address))?)
     }
 
     /// Whether TCP packets from there reach a port of an interface, and the answers come back.
@@ -79,6 +114,12 @@ impl Facts {
     fn lets_out(&self, from: &Interface, address: Ipv4Addr, to: &Interface, port: u16) -> bool {
         let rules = from.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.egress);
         any(rules, address, Some(to), port)
+    }
+}
+
+fn drop_own<K: Ord>(index: &mut BTreeMap<K, String>, key: &K, id: &str) {
+    if index.get(key).is_some_and(|own| own == id) {
+        index.remove(key);
     }
 }
 

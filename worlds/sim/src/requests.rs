@@ -67,8 +67,10 @@ impl Inner {
     /// balancer's.
     fn ttl(&self, name: &str) -> Duration {
         let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
-        let records = self.zones.values().flat_map(|zone| &zone.records);
-        let own = records.filter(|set| set.type_ == "A" && set.alias.is_none()).find(|set| bare(&set.name) == bare(name));
+        let wanted = bare(name);
+        let holds = |zone: &str| wanted.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || zone.is_empty());
+        let records = self.zones.values().filter(|zone| holds(&bare(&zone.name))).flat_map(|zone| &zone.records);
+        let own = records.filter(|set| set.type_ == "A" && set.alias.is_none()).find(|set| bare(&set.name) == wanted);
         own.map_or(NAME_TTL, |set| Duration::from_secs(set.ttl.into()))
     }
 
@@ -92,7 +94,7 @@ impl Inner {
 
     /// What a port behind an interface does. The namespace of a dead sandbox still refuses connections; one that never was is silent.
     pub(crate) fn port(&self, interface: &str) -> Port {
-        let machine = self.sandboxes.values().find(|machine| machine.sandbox.interface == interface);
+        let machine = self.behind.get(interface).and_then(|id| self.sandboxes.get(id));
         match machine.map(|machine| machine.phase) {
             Some(Phase::Serving) => Port::Answers,
             _ if self.up.contains(interface) => Port::Refuses,
@@ -101,7 +103,7 @@ impl Inner {
     }
 
     fn answered(&mut self, interface: &str, status: u16) -> Visit {
-        if let Some(machine) = self.sandboxes.values_mut().find(|machine| machine.sandbox.interface == interface) {
+        if let Some(machine) = self.behind.get(interface).and_then(|id| self.sandboxes.get_mut(id)) {
             machine.answered += 1;
         }
         Visit { ending: Ending::Status(status), after: self.costs.answer * self.speed }
@@ -170,7 +172,7 @@ impl Inner {
 
     fn forwarded(&mut self, node: &str, address: Ipv4Addr, port: u16) -> Visit {
         let timeout = Visit { ending: Ending::Status(504), after: CONNECT_TIMEOUT };
-        let Some(from) = self.facts.interfaces.get(node) else { return timeout };
+        let Some(from) = self.facts.interface(node) else { return timeout };
         let Some(to) = self.facts.by_private(&from.network, address) else { return timeout };
         if !self.facts.reaches(Source::Inside(from), to, port) {
             return timeout;

@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     pub facts: Facts,
     pub up: BTreeSet<String>,
     pub sandboxes: BTreeMap<String, Machine>,
+    /// The sandbox behind each interface.
+    pub behind: BTreeMap<String, String>,
     pub images: BTreeSet<String>,
     pub names: Snapshot,
     /// The public zones, for their TTLs.
@@ -67,6 +69,7 @@ impl Sim {
                 facts: Facts::default(),
                 up: BTreeSet::new(),
                 sandboxes: BTreeMap::new(),
+                behind: BTreeMap::new(),
                 images: BTreeSet::new(),
                 names: Snapshot::default(),
                 zones: BTreeMap::new(),
@@ -81,6 +84,12 @@ impl Sim {
     #[must_use]
     pub fn due(&self) -> Option<Micros> {
         self.lock().agenda.due()
+    }
+
+    /// How many things are planned: what one more step of time may cost.
+    #[must_use]
+    pub fn planned(&self) -> usize {
+        self.lock().agenda.len()
     }
 
     /// Lets happen what is due, and gives what is to be reported of it.
@@ -108,7 +117,18 @@ impl World for Sim {
     }
 
     fn inventory(&self) -> Inventory {
-        Inventory::default()
+        let inner = self.lock();
+        let state = |machine: &Machine| match machine.phase {
+            Phase::Off | Phase::Stopping => SandboxState::Stopped(StopCause::Asked),
+            Phase::Booting | Phase::Up | Phase::Serving => SandboxState::Running,
+        };
+        let sandbox = |(id, own): (&String, &Machine)| (id.clone(), (own.sandbox.generation, state(own)));
+        Inventory {
+            sandboxes: inner.sandboxes.iter().map(sandbox).collect(),
+            interfaces: inner.facts.interface_ids().cloned().collect(),
+            networks: inner.facts.networks.keys().cloned().collect(),
+            images: inner.images.iter().cloned().collect(),
+        }
     }
 
     fn console(&self, sandbox: &str) -> Vec<u8> {
@@ -160,13 +180,13 @@ impl Inner {
             }
             Ask::PutInterface(interface) => {
                 let id = interface.id.clone();
-                self.facts.interfaces.insert(id.clone(), interface);
+                self.facts.put_interface(interface);
                 if !self.up.contains(&id) {
                     self.plan(self.costs.interface, Event::InterfaceUp(id));
                 }
             }
             Ask::RemoveInterface(id) => {
-                self.facts.interfaces.remove(&id);
+                self.facts.remove_interface(&id);
                 self.up.remove(&id);
                 self.plan(self.costs.removal, Event::InterfaceGone(id));
             }
@@ -174,7 +194,9 @@ impl Inner {
             Ask::StopSandbox { id, generation, .. } => self.stop(id, generation),
             Ask::CrashSandbox { id, generation } => self.die(&id, Some(generation), "its PID 1 was killed"),
             Ask::RemoveSandbox(id) => {
-                self.sandboxes.remove(&id);
+                if let Some(old) = self.sandboxes.remove(&id) {
+                    self.behind.remove(&old.sandbox.interface);
+                }
                 self.plan(self.costs.removal, Event::SandboxGone(id));
             }
             Ask::PutImage { id, .. } => {
@@ -190,13 +212,13 @@ impl Inner {
                 if view == PUBLIC {
                     self.zones.insert(zone.name.clone(), (*zone).clone());
                 }
-                self.name(Change::PutZone { view, zone: *zone });
+                self.name(format!("{view}:{}", zone.name), Change::PutZone { view, zone: *zone });
             }
             Ask::RemoveZone { view, name } => {
                 if view == PUBLIC {
                     self.zones.remove(&name);
                 }
-                self.name(Change::RemoveZone { view, zone: name });
+                self.name(format!("{view}:{name}"), Change::RemoveZone { view, zone: name });
             }
             Ask::PutMetadata { .. } => {}
             Ask::SetZone { zone, cut } => self.set_zone(&zone, cut),
@@ -205,15 +227,16 @@ impl Inner {
         }
     }
 
-    fn name(&mut self, change: Change) {
+    fn name(&mut self, id: String, change: Change) {
         match self.names.changed_by(self.names.revision() + 1, &[change]) {
             Ok(names) => self.names = names,
-            Err(error) => self.reports.push(Report::Failed { id: "zone".to_owned(), reason: error.to_string() }),
+            Err(error) => self.reports.push(Report::Failed { id, reason: error.to_string() }),
         }
     }
 
     fn start(&mut self, sandbox: Sandbox) {
         let (id, generation) = (sandbox.id.clone(), sandbox.generation);
+        self.behind.insert(sandbox.interface.clone(), id.clone());
         let known = self.sandboxes.get(&id);
         if known.is_some_and(|own| own.sandbox.generation == generation && own.phase != Phase::Off) {
             return;
@@ -267,7 +290,7 @@ impl Inner {
     fn happen(&mut self, event: Event) {
         match event {
             Event::InterfaceUp(id) => {
-                if self.facts.interfaces.contains_key(&id) && self.up.insert(id.clone()) {
+                if self.facts.interface(&id).is_some() && self.up.insert(id.clone()) {
                     self.reports.push(Report::InterfaceReady(id));
                 }
             }
