@@ -46,7 +46,8 @@ impl Asked {
             Ask::RemoveSubnet(_) | Ask::RemoveGroup(_) => 3,
             _ => 4,
         };
-        let mut asks: Vec<Ask> = std::mem::take(&mut self.last).into_values().filter_map(|ask| ask.taken_back()).collect();
+        let mut asks: Vec<Ask> =
+            std::mem::take(&mut self.last).into_values().filter_map(|ask| ask.taken_back()).collect();
         asks.sort_by_key(rank);
         asks
     }

@@ -165,14 +165,7 @@ impl Cloud {
             state.set(table, &stored.scope, &stored.key, Some(row));
         }
         Ok(Self {
-            core: Core {
-                services,
-                entries,
-                controllers,
-                registrar,
-                world,
-                seed: config.seed,
-            },
+            core: Core { services, entries, controllers, registrar, world, seed: config.seed },
             clock,
             state: RwLock::new(state),
             storage: Mutex::new(storage),
@@ -414,7 +407,12 @@ impl Cloud {
         Ok(result)
     }
 
-    fn store(&self, tx: &Tx<'_>, changes: &std::collections::BTreeSet<Change>, revision: u64) -> Result<(), StorageError> {
+    fn store(
+        &self,
+        tx: &Tx<'_>,
+        changes: &std::collections::BTreeSet<Change>,
+        revision: u64,
+    ) -> Result<(), StorageError> {
         let mut storage = lock(&self.storage);
         let Some(storage) = storage.as_mut() else { return Ok(()) };
         let mut written = Vec::with_capacity(changes.len());

@@ -48,7 +48,10 @@ impl Region {
 
     /// Its zones: (name, zone id), in the order of their names.
     pub fn zones(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        self.letters.chars().enumerate().map(|(i, letter)| (format!("{}{letter}", self.name), format!("{}-az{}", self.short, i + 1)))
+        self.letters
+            .chars()
+            .enumerate()
+            .map(|(i, letter)| (format!("{}{letter}", self.name), format!("{}-az{}", self.short, i + 1)))
     }
 
     /// The zone's name for a zone id, or the name itself where it is one of this region's.
@@ -72,7 +75,11 @@ impl Region {
     /// The public DNS domain of its instances: `compute-1.amazonaws.com` in us-east-1, `REGION.compute.amazonaws.com` elsewhere.
     #[must_use]
     pub fn public_domain(&self) -> String {
-        if self.name == "us-east-1" { "compute-1.amazonaws.com".to_owned() } else { format!("{}.compute.amazonaws.com", self.name) }
+        if self.name == "us-east-1" {
+            "compute-1.amazonaws.com".to_owned()
+        } else {
+            format!("{}.compute.amazonaws.com", self.name)
+        }
     }
 }
 

@@ -56,7 +56,11 @@ impl Caller {
     /// The account that an access key names: a key of twelve digits is the account, any other stands for [`DEFAULT_ACCOUNT`].
     #[must_use]
     pub fn account_of(access_key: &str) -> &str {
-        if access_key.len() == 12 && access_key.bytes().all(|b| b.is_ascii_digit()) { access_key } else { DEFAULT_ACCOUNT }
+        if access_key.len() == 12 && access_key.bytes().all(|b| b.is_ascii_digit()) {
+            access_key
+        } else {
+            DEFAULT_ACCOUNT
+        }
     }
 
     /// Whether a service of ours calls.

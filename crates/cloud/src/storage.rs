@@ -109,7 +109,8 @@ impl Storage {
 
     /// The number of the last commit; 0 before the first.
     pub(crate) fn revision(&self) -> Result<u64, StorageError> {
-        let last = self.connection.query_row("SELECT COALESCE(MAX(revision), 0) FROM commits", [], |row| row.get::<_, i64>(0));
+        let last =
+            self.connection.query_row("SELECT COALESCE(MAX(revision), 0) FROM commits", [], |row| row.get::<_, i64>(0));
         let last = last.map_err(|source| StorageError::Sqlite { path: self.path.clone(), source })?;
         Ok(u64::try_from(last).unwrap_or(0))
     }

@@ -29,7 +29,11 @@ pub enum TagError {
 ///
 /// # Errors
 /// The first that is refused; nothing is added then.
-pub fn merge(tags: &mut Tags, new: impl IntoIterator<Item = (String, String)>, by_service: bool) -> Result<(), TagError> {
+pub fn merge(
+    tags: &mut Tags,
+    new: impl IntoIterator<Item = (String, String)>,
+    by_service: bool,
+) -> Result<(), TagError> {
     let mut merged = tags.clone();
     let mut seen = std::collections::BTreeSet::new();
     for (key, value) in new {

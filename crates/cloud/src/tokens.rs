@@ -38,16 +38,20 @@ pub(crate) fn once(
     handler: &dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError>,
 ) -> Result<Box<dyn Structure>, AwsError> {
     let key = format!("{service}.{}.{token}", facts.name);
-    let fingerprint: String = Sha256::digest(value::to_json(input).to_string()).iter().map(|b| format!("{b:02x}")).collect();
+    let fingerprint: String =
+        Sha256::digest(value::to_json(input).to_string()).iter().map(|b| format!("{b:02x}")).collect();
     if let Some(earlier) = tx.get::<ClientToken>(&key).filter(|earlier| tx.now < earlier.made + REMEMBERED) {
         if earlier.fingerprint != fingerprint {
             return Err(AwsError::client(
                 mismatch,
-                format!("Arguments on this idempotent request are inconsistent with arguments used in previous request(s) with the same token {token}."),
+                format!(
+                    "Arguments on this idempotent request are inconsistent with arguments used in previous request(s) with the same token {token}."
+                ),
             ));
         }
-        let stored = serde_json::from_str(&earlier.output)
-            .map_err(|error| AwsError::internal(format!("the answer kept for token {token} does not decode: {error}")))?;
+        let stored = serde_json::from_str(&earlier.output).map_err(|error| {
+            AwsError::internal(format!("the answer kept for token {token} does not decode: {error}"))
+        })?;
         let mut output = (facts.new_output)();
         value::from_json(&stored, &mut *output)
             .map_err(|error| AwsError::internal(format!("the answer kept for token {token} does not fit: {error}")))?;

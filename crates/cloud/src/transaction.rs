@@ -49,7 +49,14 @@ struct Savepoint {
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(core: &'a Core, state: &'a mut State, scope: Scope, caller: Caller, now: Time, chance: StdRng) -> Self {
+    pub(crate) fn new(
+        core: &'a Core,
+        state: &'a mut State,
+        scope: Scope,
+        caller: Caller,
+        now: Time,
+        chance: StdRng,
+    ) -> Self {
         Self {
             core,
             state,
@@ -213,10 +220,14 @@ impl<'a> Tx<'a> {
             core.first_use(service, tx)?;
             let answer = match &entry.handler {
                 Handler::Read(handler) => handler(&tx.view(), input),
-                Handler::Write(handler) => match entry.token.as_ref().and_then(|(of, mismatch)| Some((of(input)?, mismatch))) {
-                    Some((token, mismatch)) => tokens::once(tx, service, entry.facts, &token, mismatch, input, handler),
-                    None => handler(tx, input),
-                },
+                Handler::Write(handler) => {
+                    match entry.token.as_ref().and_then(|(of, mismatch)| Some((of(input)?, mismatch))) {
+                        Some((token, mismatch)) => {
+                            tokens::once(tx, service, entry.facts, &token, mismatch, input, handler)
+                        }
+                        None => handler(tx, input),
+                    }
+                }
             }?;
             entry.unless_dry(input).map(|()| answer)
         });

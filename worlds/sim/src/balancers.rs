@@ -96,7 +96,8 @@ impl Inner {
         self.reports.extend(events.reports.into_iter().map(Report::TargetHealth));
         for probe in events.probes {
             let (outcome, after) = self.probe(id, &probe);
-            let event = Event::Probed { balancer: id.to_owned(), key: (*probe.key).clone(), round: probe.round, outcome };
+            let event =
+                Event::Probed { balancer: id.to_owned(), key: (*probe.key).clone(), round: probe.round, outcome };
             self.agenda.plan(self.now + micros(after), event);
         }
         let Some(balancer) = self.balancers.all.get_mut(id) else { return };

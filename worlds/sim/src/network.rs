@@ -128,12 +128,16 @@ const EPHEMERAL: u16 = 49_152;
 
 fn leads_out(subnet: &Subnet) -> bool {
     // Outside is one place here, which only a default route leads to.
-    subnet.routes.iter().any(|route| route.destination.prefix_len() == 0 && route.target == RouteTarget::InternetGateway)
+    subnet
+        .routes
+        .iter()
+        .any(|route| route.destination.prefix_len() == 0 && route.target == RouteTarget::InternetGateway)
 }
 
 fn passes(entries: &[AclEntry], address: Ipv4Addr, port: u16) -> bool {
     let tcp = |protocol| matches!(protocol, Protocol::All | Protocol::Tcp);
-    let first = entries.iter().find(|entry| tcp(entry.protocol) && entry.ports.contains(port) && entry.cidr.contains(&address));
+    let first =
+        entries.iter().find(|entry| tcp(entry.protocol) && entry.ports.contains(port) && entry.cidr.contains(&address));
     first.is_some_and(|entry| entry.allow)
 }
 

@@ -68,7 +68,9 @@ impl Inner {
     fn ttl(&self, name: &str) -> Duration {
         let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
         let wanted = bare(name);
-        let holds = |zone: &str| wanted.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || zone.is_empty());
+        let holds = |zone: &str| {
+            wanted.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || zone.is_empty())
+        };
         let records = self.zones.values().filter(|zone| holds(&bare(&zone.name))).flat_map(|zone| &zone.records);
         let own = records.filter(|set| set.type_ == "A" && set.alias.is_none()).find(|set| bare(&set.name) == wanted);
         own.map_or(NAME_TTL, |set| Duration::from_secs(set.ttl.into()))
@@ -126,11 +128,14 @@ impl Inner {
                 return Visit { ending: Ending::Status(if redirect.permanent { 301 } else { 302 }), after: quick };
             }
             // Weights are drawn from in the real world; here the first group with any stands for the forward.
-            Action::Forward(groups) => groups.iter().find(|group| group.weight > 0).map(|group| group.target_group.clone()),
+            Action::Forward(groups) => {
+                groups.iter().find(|group| group.weight > 0).map(|group| group.target_group.clone())
+            }
         };
         let zone = own.config.nodes.iter().find(|other| other.interface == node).map(|node| node.zone.clone());
         let (group, zone) = (group.unwrap_or_default(), zone.unwrap_or_default());
-        let targets = own.config.target_groups.iter().find(|own| own.id == group).map_or(&[][..], |group| &group.targets);
+        let targets =
+            own.config.target_groups.iter().find(|own| own.id == group).map_or(&[][..], |group| &group.targets);
         let active: Vec<_> = targets.iter().filter(|target| target.state == TargetState::Active).collect();
         let healthy = |target: &&&zonal_balancer::config::Target| {
             let key = TargetKey { group: group.clone(), target: target.id.clone(), port: target.port };

@@ -28,7 +28,11 @@ fn a_refused_call_leaves_nothing() {
     // The second range is malformed: the first rule must not stay.
     let group = yard.ok("DescribeSecurityGroups", json!({}))["SecurityGroups"][0]["GroupId"].clone();
     let permissions = json!([{ "IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{ "CidrIp": "10.0.0.0/8" }, { "CidrIp": "x" }] }]);
-    yard.refused("AuthorizeSecurityGroupIngress", json!({ "GroupId": group, "IpPermissions": permissions }), "InvalidParameterValue");
+    yard.refused(
+        "AuthorizeSecurityGroupIngress",
+        json!({ "GroupId": group, "IpPermissions": permissions }),
+        "InvalidParameterValue",
+    );
     yard.refused("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.0/24" }), "InvalidSubnet.Range");
     assert_eq!(yard.cloud.revision(), revision);
 }
@@ -88,7 +92,8 @@ fn what_the_world_could_not_do_is_asked_for_again() {
     let yard = Yard::new();
     let id = yard.run(json!({}));
     yard.settle();
-    let starts = |yard: &Yard| yard.world.asks.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::StartSandbox(_))).count();
+    let starts =
+        |yard: &Yard| yard.world.asks.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::StartSandbox(_))).count();
     assert_eq!(starts(&yard), 1);
     yard.cloud.report(&Report::Failed { id, reason: "no room".into() });
     yard.pass(std::time::Duration::from_secs(3));
@@ -99,8 +104,16 @@ fn what_the_world_could_not_do_is_asked_for_again() {
 fn tags_of_awss_own_are_refused() {
     let yard = Yard::new();
     let id = yard.run(json!({}));
-    yard.refused("CreateTags", json!({ "Resources": [id], "Tags": [{ "Key": "aws:x", "Value": "" }] }), "InvalidParameterValue");
-    yard.refused("CreateTags", json!({ "Resources": ["i-0123456789abcdef0"], "Tags": [] }), "InvalidInstanceID.NotFound");
+    yard.refused(
+        "CreateTags",
+        json!({ "Resources": [id], "Tags": [{ "Key": "aws:x", "Value": "" }] }),
+        "InvalidParameterValue",
+    );
+    yard.refused(
+        "CreateTags",
+        json!({ "Resources": ["i-0123456789abcdef0"], "Tags": [] }),
+        "InvalidInstanceID.NotFound",
+    );
 }
 
 #[test]
@@ -129,6 +142,10 @@ fn a_reset_takes_back_all_that_the_world_was_asked_for() {
     yard.settle();
     assert_eq!(yard.world.inventory(), zonal_substrate::Inventory::default());
     let asks = yard.world.asks.lock().unwrap();
-    let zones = |put: bool| asks.iter().filter(|ask| if put { matches!(ask, Ask::PutZone { .. }) } else { matches!(ask, Ask::RemoveZone { .. }) }).count();
+    let zones = |put: bool| {
+        asks.iter()
+            .filter(|ask| if put { matches!(ask, Ask::PutZone { .. }) } else { matches!(ask, Ask::RemoveZone { .. }) })
+            .count()
+    };
     assert!(zones(true) > 0 && zones(false) == 3, "the names, too: two of the VPC, one of the region");
 }

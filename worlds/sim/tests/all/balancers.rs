@@ -126,7 +126,12 @@ fn a_target_whose_group_does_not_let_the_balancer_in_times_out() {
     guarded.groups = vec!["sg-app".into()];
     let app = |peer: &str| {
         let ingress = vec![rule(80, PeerMatch::Group(peer.into()))];
-        Ask::PutGroup(zonal_substrate::Group { id: "sg-app".into(), network: "vpc-1".into(), ingress, egress: Vec::new() })
+        Ask::PutGroup(zonal_substrate::Group {
+            id: "sg-app".into(),
+            network: "vpc-1".into(),
+            ingress,
+            egress: Vec::new(),
+        })
     };
     town.ask([app("sg-other"), Ask::PutInterface(guarded)]);
     town.pass(Duration::from_secs(1));
@@ -134,7 +139,11 @@ fn a_target_whose_group_does_not_let_the_balancer_in_times_out() {
     town.ask([app(GROUP)]);
     assert_eq!(town.sim.request(CLIENT, public(NODE), 80).ending, Status(200));
     town.group(vec![rule(80, anywhere())], Vec::new());
-    assert_eq!(town.sim.request(CLIENT, public(NODE), 80).ending, Status(504), "the balancer's own group lets nothing out");
+    assert_eq!(
+        town.sim.request(CLIENT, public(NODE), 80).ending,
+        Status(504),
+        "the balancer's own group lets nothing out"
+    );
 }
 
 #[test]

@@ -71,7 +71,10 @@ fn a_cut_zone_is_silent_and_its_machines_stay_dead_when_it_is_whole_again() {
     assert_eq!(said(&mut town, "i-1"), []);
     town.ask([sandbox(0, 2)]);
     town.pass(MOMENT);
-    assert!(matches!(said(&mut town, "i-0")[..], [(2, SandboxState::Stopped(StopCause::Died(_)))]), "nothing starts in it");
+    assert!(
+        matches!(said(&mut town, "i-0")[..], [(2, SandboxState::Stopped(StopCause::Died(_)))]),
+        "nothing starts in it"
+    );
     town.ask([Ask::SetZone { zone: zone(0), cut: false }]);
     town.pass(MOMENT);
     assert_eq!(town.visit(0, 80).ending, Refused);

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use zonal_sim::{Costs, Micros, Sim, Visit};
 use zonal_substrate::{
-    AclEntry, Address, Ask, DiskSource, Group, Interface, Network, PeerMatch, PortRange, Protocol, Report, Route, RouteTarget,
-    Rule, Sandbox, Subnet, World,
+    AclEntry, Address, Ask, DiskSource, Group, Interface, Network, PeerMatch, PortRange, Protocol, Report, Route,
+    RouteTarget, Rule, Sandbox, Subnet, World,
 };
 
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 100, 0, 1);
@@ -93,7 +93,8 @@ impl Town {
     /// With `machines` machines, booted, each in its own subnet and zone, that let port 80 in from everywhere.
     pub fn with(machines: u8) -> Self {
         let mut town = Self { sim: Sim::new(0, Costs::default()), now: 0, heard: Vec::new() };
-        let network = Network { id: "vpc-1".into(), cidrs: vec!["10.0.0.0/16".parse().unwrap()], internet: true, resolver: true };
+        let network =
+            Network { id: "vpc-1".into(), cidrs: vec!["10.0.0.0/16".parse().unwrap()], internet: true, resolver: true };
         town.ask([Ask::PutNetwork(network)]);
         town.group(vec![rule(80, anywhere())], all_out());
         for n in 0..machines {
