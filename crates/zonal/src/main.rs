@@ -17,10 +17,10 @@ fn main() -> ExitCode {
     if zonal_linux::init::guest::NAMES.contains(&name) {
         return zonal_linux::init::guest::main(name, &arguments[1..]);
     }
-    if let [_, process, directory] = arguments.as_slice() {
-        if zonal_linux::supervise::SUBCOMMANDS.contains(&process.as_str()) {
-            return commands::exit(zonal_linux::supervise::run(process, std::path::Path::new(directory)));
-        }
+    if let [_, process, directory] = arguments.as_slice()
+        && zonal_linux::supervise::SUBCOMMANDS.contains(&process.as_str())
+    {
+        return commands::exit(zonal_linux::supervise::run(process, std::path::Path::new(directory)));
     }
     commands::run(commands::Arguments::parse())
 }

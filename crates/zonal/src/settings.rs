@@ -156,10 +156,10 @@ fn owner_of_self() -> Option<u32> {
 /// Whom the daemon runs as where root starts it: who called `sudo`, or the system user `zonal`, or `nobody`.
 pub fn daemon_owner() -> (u32, u32) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID")) {
-        if user != 0 {
-            return (user, group);
-        }
+    if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID"))
+        && user != 0
+    {
+        return (user, group);
     }
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let find = |name: &str| {

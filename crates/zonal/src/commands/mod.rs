@@ -90,7 +90,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     // Whoever reads our output may have had enough (`zonal coverage | head`): that is an end, and no failure to tell of.
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout: Broken pipe")) {
+        if panic.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to stdout: Broken pipe")) {
             std::process::exit(0);
         }
         tell(panic);

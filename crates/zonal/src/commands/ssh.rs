@@ -129,10 +129,11 @@ fn interactive(settings: &Settings, instance: &str) -> Result<u8, CommandError> 
                 _ => input_open = false,
             }
         }
-        if let Ok(now) = tcgetwinsize(rustix::stdio::stdin()) {
-            if (now.ws_row, now.ws_col) != (size.ws_row, size.ws_col) && tcsetwinsize(&master, now).is_ok() {
-                size = now;
-            }
+        if let Ok(now) = tcgetwinsize(rustix::stdio::stdin())
+            && (now.ws_row, now.ws_col) != (size.ws_row, size.ws_col)
+            && tcsetwinsize(&master, now).is_ok()
+        {
+            size = now;
         }
     }
 }

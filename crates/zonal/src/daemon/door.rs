@@ -1,7 +1,11 @@
 //! The API's door: an HTTP request to an operation's answer.
 //!
-//! 1. refuse what a browser sent from elsewhere; 2. identify service, protocol and operation; 3. decode the input; 4. settle: wait
-//! while what it names is in transition; 5. run it; 6. encode the answer.
+//! 1. refuse what a browser sent from elsewhere;
+//! 2. identify service, protocol and operation;
+//! 3. decode the input;
+//! 4. settle: wait while what it names is in transition;
+//! 5. run it;
+//! 6. encode the answer.
 
 use crate::daemon::Daemon;
 use std::sync::Arc;

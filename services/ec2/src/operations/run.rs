@@ -79,12 +79,11 @@ fn with_template(
     }
     if let (Some(subnet), Some(Value::Array(own))) =
         (input.subnet_id.clone(), request_members.get_mut("NetworkInterfaces"))
+        && let Some(first) = own.first_mut().and_then(Value::as_object_mut)
     {
-        if let Some(first) = own.first_mut().and_then(Value::as_object_mut) {
-            // Whoever names a template with interfaces and a subnet beside it (a group, say) means the first of them.
-            first.entry("SubnetId").or_insert(Value::String(subnet));
-            request_members.remove("SubnetId");
-        }
+        // Whoever names a template with interfaces and a subnet beside it (a group, say) means the first of them.
+        first.entry("SubnetId").or_insert(Value::String(subnet));
+        request_members.remove("SubnetId");
     }
     let mut out = RunInstancesRequest::default();
     value::from_json(&request, &mut out).map_err(|error| {
@@ -158,11 +157,11 @@ impl Plan {
             );
             return Err(Error::InvalidParameterValue(text).into());
         }
-        if let Some(key) = &input.key_name {
-            if view.get::<KeyPair>(key).is_none() {
-                let text = format!("The key pair '{key}' does not exist");
-                return Err(Error::Coded("InvalidKeyPair.NotFound", text).into());
-            }
+        if let Some(key) = &input.key_name
+            && view.get::<KeyPair>(key).is_none()
+        {
+            let text = format!("The key pair '{key}' does not exist");
+            return Err(Error::Coded("InvalidKeyPair.NotFound", text).into());
         }
         let interface = one_interface(input)?;
         let subnet = subnet(view, input, interface.as_ref())?;
