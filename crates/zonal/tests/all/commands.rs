@@ -1,0 +1,107 @@
+//! `doctor`, `deploy` and `ssh` as their users run them.
+
+use crate::Test;
+use crate::world::{PROGRAM, TestWorld, case, is_root, text};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+pub const VIRTUAL: &[Test] = &[
+    ("doctor_says_whether_the_real_world_can_run", doctor_says_whether_the_real_world_can_run),
+    ("deploy_creates_updates_and_then_has_nothing_to_change", deploy_creates_updates_and_then_has_nothing_to_change),
+    ("deploy_says_what_failed_and_may_be_tried_again", deploy_says_what_failed_and_may_be_tried_again),
+    ("deploy_shows_the_line_of_a_malformed_template", deploy_shows_the_line_of_a_malformed_template),
+    ("a_virtual_instance_has_no_shell", a_virtual_instance_has_no_shell),
+];
+
+pub const REAL: &[Test] = &[("ssh_runs_a_command_and_ends_as_it_did", ssh_runs_a_command_and_ends_as_it_did)];
+
+fn doctor_says_whether_the_real_world_can_run() {
+    let said = Command::new(PROGRAM).args(["doctor", "--json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let can = report["real_world"].as_bool().unwrap();
+    assert_eq!(said.status.code(), Some(if can { 0 } else { 3 }), "{report:#}");
+    let checks = report["checks"].as_array().unwrap();
+    let missing: Vec<&Value> = checks.iter().filter(|check| check["finding"] == "missing").collect();
+    assert_eq!(can, missing.is_empty(), "{report:#}");
+    assert!(can <= is_root(), "only root runs the real world");
+    for check in checks.iter().filter(|check| check["finding"] != "ok") {
+        assert!(check["remedy"].is_string(), "what to do about {check}");
+    }
+}
+
+fn template(name: &str, body: &str) -> String {
+    let path = format!("/tmp/zonal-all-{}-{name}.yaml", std::process::id());
+    std::fs::write(&path, body).unwrap();
+    path
+}
+
+fn deploy_creates_updates_and_then_has_nothing_to_change() {
+    let world = TestWorld::virtual_one(&["--speed", "1000"]);
+    let deploy = |phase: u32| world.zonal(&["deploy", case(phase).to_str().unwrap(), "--stack", "web", "--json"]);
+    for (phase, changed) in [(1, true), (1, false), (2, true)] {
+        let said = deploy(phase);
+        assert!(said.status.success(), "phase {phase}: {}", text(&said));
+        let end: Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert_eq!(end["changed"], changed, "{end:#}");
+        assert!(end["outputs"]["Url"].as_str().is_some_and(|url| url.starts_with("http://127.")), "{end:#}");
+    }
+    assert_eq!(world.stack_status("web").as_deref(), Some("UPDATE_COMPLETE"));
+    let types: Vec<Value> = world.running().into_values().map(|instance| instance["InstanceType"].clone()).collect();
+    assert_eq!(types, [json!("m5.large")]);
+}
+
+fn deploy_says_what_failed_and_may_be_tried_again() {
+    let world = TestWorld::virtual_one(&["--speed", "1000"]);
+    let body = |cidr: &str| {
+        format!(
+            "Parameters:\n  Range: {{Type: String}}\nResources:\n  V:\n    Type: AWS::EC2::VPC\n    Properties: {{CidrBlock: !Ref Range}}\n  \
+             S:\n    Type: AWS::EC2::Subnet\n    Properties: {{CidrBlock: {cidr}, VpcId: !Ref V}}\n"
+        )
+    };
+    let wrong = template("wrong", &body("11.0.0.0/24"));
+    let said = world.zonal(&["deploy", &wrong, "--stack", "net", "--parameter", "Range=10.0.0.0/16"]);
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    let errors = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(errors.contains("ROLLBACK_COMPLETE: S CREATE_FAILED") && errors.contains("11.0.0.0/24"), "{errors}");
+    let right = template("right", &body("10.0.1.0/24"));
+    let said = world.zonal(&["deploy", &right, "--stack", "net", "--parameter", "Range=10.0.0.0/16"]);
+    assert!(said.status.success(), "{}", text(&said));
+    for path in [wrong, right] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+fn deploy_shows_the_line_of_a_malformed_template() {
+    let world = TestWorld::virtual_one(&[]);
+    let path = template("malformed", "Resources:\n  A:\n    Type: AWS::EC2::VPC\n    Properties: [\n  B: x\n");
+    let said = world.zonal(&["deploy", &path, "--stack", "bad"]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    assert!(text(&said).contains(&format!("{path}:5:   B: x")), "{}", text(&said));
+    assert_eq!(world.stack_status("bad"), None);
+}
+
+fn a_virtual_instance_has_no_shell() {
+    let world = TestWorld::virtual_one(&[]);
+    let said = world.zonal(&["ssh", "i-0123456789abcdef0"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said).contains("virtual"), "{}", text(&said));
+}
+
+fn ssh_runs_a_command_and_ends_as_it_did() {
+    let world = TestWorld::real_one();
+    let deployed = world.zonal(&["deploy", case(1).to_str().unwrap(), "--stack", "one"]);
+    assert!(deployed.status.success(), "{}", text(&deployed));
+    let id = world.running().into_keys().next().unwrap();
+    let mut shell = world.command(&["ssh", &id, "--", "cat;", "echo 'it is' $(hostname) >&2;", "exit 7"]);
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(b"one\ntwo\n").unwrap();
+    let said = shell.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "one\ntwo\n");
+    assert!(String::from_utf8_lossy(&said.stderr).starts_with("it is ip-10-0-"), "{}", text(&said));
+    assert_eq!(said.status.code(), Some(7));
+    let nobody = world.zonal(&["ssh", "i-0123456789abcdef0", "--", "true"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody).contains("i-0123456789abcdef0"), "{}", text(&nobody));
+}
