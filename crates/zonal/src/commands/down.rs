@@ -42,8 +42,11 @@ pub fn run(arguments: &DownArguments) -> Result<(), CommandError> {
 /// # Errors
 /// Something of it does not end.
 pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
-    for (role, pid) in ours(&settings.directory) {
-        stop(&role, pid)?;
+    // The supervisor ends what it looks after; what is left then was left by one that was killed.
+    for role in ["supervise", "daemon", "warden", "plane"] {
+        for (_, pid) in ours(&settings.directory).into_iter().filter(|(own, _)| own == role) {
+            stop(role, pid)?;
+        }
     }
     if settings.world == WorldKind::Linux {
         let config = run_daemon::linux_config(settings);
@@ -60,7 +63,7 @@ pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The processes that run this world: (role, process id), the supervisor first so that it starts none again.
+/// The processes that run this world: (role, process id).
 fn ours(directory: &Path) -> Vec<(String, u32)> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let wanted = directory.to_string_lossy().into_owned();
@@ -76,13 +79,14 @@ fn ours(directory: &Path) -> Vec<(String, u32)> {
             }
         }
     }
-    found.sort_by_key(|(role, _)| role != "supervise");
     found
 }
 
 fn stop(role: &str, pid: u32) -> Result<(), CommandError> {
     let alive = || Path::new(&format!("/proc/{pid}/cmdline")).exists() && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
-    for (signal, patience) in [("-TERM", Duration::from_secs(3)), ("-KILL", Duration::from_secs(3))] {
+    // The supervisor shuts the instances down before it ends.
+    let patience = Duration::from_secs(if role == "supervise" { 20 } else { 3 });
+    for (signal, patience) in [("-TERM", patience), ("-KILL", Duration::from_secs(3))] {
         // It may have ended by itself meanwhile.
         let _ = Command::new("kill").arg(signal).arg(pid.to_string()).stderr(Stdio::null()).status();
         let deadline = Instant::now() + patience;

@@ -2,12 +2,14 @@
 
 use crate::commands::CommandError;
 use crate::daemon::clock::ScaledClock;
+use crate::daemon::named::Named;
 use crate::daemon::pace::Paced;
 use crate::daemon::pump::{self, Beat, Timed};
 use crate::daemon::{Daemon, DaemonConfig, serve};
 use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::Args;
 use std::fs;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_cloud::{Clock, Sync};
+use zonal_dns::config::PUBLIC;
+use zonal_dns::shell::{DnsServer, Options, Sockets, ZoneStore};
 use zonal_linux::LinuxWorld;
 use zonal_linux::supervise::Processes;
 use zonal_sim::{Costs, Sim};
@@ -59,13 +63,18 @@ fn log() {
 pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let settings = load(arguments)?;
     log();
-    let clock = Arc::new(ScaledClock::new(settings.speed));
+    let state = settings.state_directory();
+    fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
+    let clock = Arc::new(ScaledClock::open((!settings.ephemeral).then(|| state.join("clock.json")), settings.speed));
     let (beat, beats) = pump::beats();
+    let mut zones = None;
     let (world, sim): (Arc<dyn World>, Option<Arc<Sim>>) = match settings.world {
         WorldKind::Sim => {
             let sim = Arc::new(Sim::new(clock.now().0, Costs { vcpu_share: settings.vcpu, ..Costs::default() }));
             sim.ask(vec![zonal_substrate::Ask::SetSpeed(settings.speed)]);
-            (sim.clone(), Some(sim))
+            let named = Arc::new(Named::new(sim.clone()));
+            zones = Some(named.zones.clone());
+            (named, Some(sim))
         }
         WorldKind::Linux => {
             let config = zonal_linux::Config::load(&settings.directory)?;
@@ -87,8 +96,6 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
         let paced = Arc::new(Paced::new(world, clock.clone(), changed));
         (world, timed.paced) = (paced.clone(), Some(paced));
     }
-    let state = settings.state_directory();
-    fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
     let config = DaemonConfig {
         state: (!settings.ephemeral).then(|| state.join("state.sqlite")),
         sync: if settings.sync_full { Sync::Full } else { Sync::Process },
@@ -113,11 +120,25 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
         .enable_all()
         .build()
         .map_err(|error| CommandError::file("a runtime", error))?;
-    let served = runtime.block_on(serve(daemon, settings.dns(), asked_to_end()));
+    let served = runtime.block_on(async {
+        // In the real world the plane answers.
+        let _names = zones.and_then(|zones| answer_names(&settings, &zones));
+        serve(daemon, settings.dns(), asked_to_end()).await
+    });
     let _ = beat.send(Beat::End);
     // The pump's own panic has been printed; there is nothing to add to it here.
     let _ = pump.join();
     Ok(served?)
+}
+
+/// Answers the public names of a virtual world, where the port can be had.
+fn answer_names(settings: &Settings, zones: &Arc<ZoneStore>) -> Option<DnsServer> {
+    let started = (|| {
+        let (udp, tcp) = (UdpSocket::bind(settings.dns())?, TcpListener::bind(settings.dns())?);
+        let sockets = Sockets { udp: vec![udp], tcp: vec![tcp] };
+        DnsServer::start(zones, sockets, Options::authoritative(PUBLIC, settings.seed))
+    })();
+    started.inspect_err(|error| tracing::warn!("names are not answered at {}: {error}", settings.dns())).ok()
 }
 
 async fn asked_to_end() {
@@ -179,6 +200,10 @@ pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
     });
     let _ = daemon.kill();
     let _ = daemon.wait();
+    // While the warden still answers, instances are shut down in order.
+    if let Err(error) = zonal_linux::supervise::down(&config) {
+        tracing::error!("{error}");
+    }
     processes.stop();
     let _ = fs::remove_file(pid);
     Ok(())

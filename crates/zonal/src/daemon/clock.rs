@@ -1,5 +1,8 @@
 //! Clocks of the control plane: the wall's, run at a speed, and a virtual one that is set.
 
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,9 +15,11 @@ pub fn wall() -> Time {
     Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Real time, so many times faster. It never goes back, also when its speed changes.
+/// Real time, so many times faster. It never goes back: not when its speed changes, and not when the daemon starts again.
 pub struct ScaledClock {
     from: Mutex<From>,
+    /// Where it is kept what time counts from.
+    kept: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,16 +29,40 @@ struct From {
     speed: u32,
 }
 
+/// What is kept: at this time of the wall the clock showed that time, and ran at that speed.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    wall: Time,
+    time: Time,
+    speed: u32,
+}
+
 impl ScaledClock {
-    /// A clock that shows the wall's time now.
-    pub fn new(speed: u32) -> Self {
-        Self { from: Mutex::new(From { real: Instant::now(), time: wall(), speed: speed.max(1) }) }
+    /// A clock that goes on from what is kept in a file, or shows the wall's time now.
+    pub fn open(kept: Option<PathBuf>, speed: u32) -> Self {
+        let before = kept.as_ref().and_then(|path| serde_json::from_slice::<Kept>(&fs::read(path).ok()?).ok());
+        let now = wall();
+        let time = before.map_or(now, |kept| (kept.time + now.since(kept.wall) * kept.speed).max(kept.time));
+        let clock = Self { from: Mutex::new(From { real: Instant::now(), time, speed: speed.max(1) }), kept };
+        clock.keep();
+        clock
     }
 
     /// Runs at another speed from now on.
     pub fn set_speed(&self, speed: u32) {
         let time = self.now();
         *self.lock() = From { real: Instant::now(), time, speed: speed.max(1) };
+        self.keep();
+    }
+
+    fn keep(&self) {
+        let Some(path) = &self.kept else { return };
+        let from = *self.lock();
+        let kept = Kept { wall: wall(), time: self.now(), speed: from.speed };
+        let written = serde_json::to_vec(&kept).map_err(std::io::Error::other).and_then(|text| fs::write(path, text));
+        if let Err(error) = written {
+            tracing::warn!("{}: {error}: after a restart the clock may go back", path.display());
+        }
     }
 
     /// How many times faster than real time it runs.
@@ -76,5 +105,26 @@ impl VirtualClock {
 impl Clock for VirtualClock {
     fn now(&self) -> Time {
         Time(self.0.load(Ordering::Acquire))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_goes_on_over_a_restart_and_a_change_of_speed() {
+        let path = std::env::temp_dir().join(format!("zonal-clock-{}.json", std::process::id()));
+        let clock = ScaledClock::open(Some(path.clone()), 10_000);
+        let ahead = wall() + Duration::from_secs(60);
+        while clock.now() < ahead {
+            std::hint::spin_loop();
+        }
+        clock.set_speed(1);
+        let before = clock.now();
+        assert!(before >= ahead);
+        let next = ScaledClock::open(Some(path.clone()), 1);
+        assert!(next.now() >= before, "a minute ahead of the wall, and still so");
+        let _ = fs::remove_file(path);
     }
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod clock;
 mod door;
+pub mod named;
 mod names;
 pub mod pace;
 pub mod pump;
