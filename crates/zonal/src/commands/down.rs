@@ -73,10 +73,11 @@ fn ours(directory: &Path) -> Vec<(String, u32)> {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words: Vec<String> = line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
         // Whatever the program is called: it may be a copy, or a link.
-        if let [_, role, of, ..] = words.as_slice() {
-            if *of == wanted && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane") {
-                found.push((role.clone(), pid));
-            }
+        if let [_, role, of, ..] = words.as_slice()
+            && *of == wanted
+            && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane")
+        {
+            found.push((role.clone(), pid));
         }
     }
     found
