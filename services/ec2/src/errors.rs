@@ -34,10 +34,13 @@ pub enum Error {
     Coded(&'static str, String),
 }
 
+/// AWS has other words for some kinds.
 fn missing(kind: &str, ids: &[String]) -> String {
-    match ids {
-        [id] => format!("The {kind} ID '{id}' does not exist"),
-        ids => format!("The {kind} IDs '{}' do not exist", ids.join(", ")),
+    match (kind, ids) {
+        ("image id", ids) => format!("The image id '[{}]' does not exist", ids.join(", ")),
+        ("volume", [id]) => format!("The volume '{id}' does not exist."),
+        (kind, [id]) => format!("The {kind} ID '{id}' does not exist"),
+        (kind, ids) => format!("The {kind} IDs '{}' do not exist", ids.join(", ")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::errors::Error;
 use crate::model::{Instance, InstanceState, ZoneOutage};
-use zonal_cloud::Tx;
+use zonal_cloud::{DEFAULT_ACCOUNT, Scope, Tx};
 use zonal_substrate::Ask;
 use zonal_wire::{AwsError, Time};
 
@@ -24,12 +24,15 @@ pub fn crash_instance(tx: &mut Tx<'_>, id: &str) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// Cuts an Availability Zone off, or mends it. While it is cut, nothing can be launched there. `tx.scope` says in which account the
-/// outage is recorded; it strikes everyone in the zone.
+/// Cuts an Availability Zone off, or mends it. While it is cut, nothing can be launched or started there. An outage strikes everyone
+/// in the zone, so that it is recorded in one place, whoever makes it.
 pub fn set_zone(tx: &mut Tx<'_>, zone: &str, cut: bool, until: Option<Time>) {
-    if cut {
-        tx.put(ZoneOutage { zone: zone.to_owned(), until });
-    } else {
-        tx.remove::<ZoneOutage>(zone);
-    }
+    let place = Scope::new(DEFAULT_ACCOUNT, Scope::GLOBAL);
+    tx.within(&place, |tx| {
+        if cut {
+            tx.put(ZoneOutage { zone: zone.to_owned(), until });
+        } else {
+            tx.remove::<ZoneOutage>(zone);
+        }
+    });
 }

@@ -71,10 +71,16 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
             });
         }
         (SandboxState::Stopped(StopCause::Died(why)), InstanceState::Pending) => {
-            let mut reason = StateReason::new("Server.InternalError", "Internal error on launch");
             tracing::warn!("{} did not start: {why}", instance.id);
+            let mut reason = StateReason::new("Server.InternalError", "Internal error on launch");
             reason.message.push_str(&format!(" ({why})"));
-            tx.put(Instance { state: InstanceState::ShuttingDown, reason: Some(reason), ..instance });
+            let reason = Some(reason);
+            // Nothing is lost with a first start that fails. A later one goes back to where it came from: its disk is the user's.
+            if instance.generation == 1 {
+                tx.put(Instance { state: InstanceState::ShuttingDown, reason, ..instance });
+            } else {
+                stopped(tx, Instance { reason, ..instance });
+            }
         }
         _ => {}
     }
@@ -96,6 +102,7 @@ fn removed(tx: &mut Tx<'_>, instance: Instance) {
     if tx.get::<Interface>(&instance.interface).is_some_and(goes) {
         interfaces::begin_delete(tx, &instance.interface);
     } else {
+        run::drop_launch_address(tx, &instance.interface);
         tx.update::<Interface, _>(&instance.interface, |interface| interface.attachment = None);
     }
     if tx.get::<Volume>(&instance.volume).is_some_and(|volume| volume.delete_on_termination) {

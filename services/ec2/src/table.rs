@@ -85,16 +85,16 @@ pub(crate) fn operations() -> Vec<Entry> {
         write::<ops::CreateSecurityGroup>(groups::create).dry_run::<ops::CreateSecurityGroup>(|input| input.dry_run),
         read::<ops::DescribeSecurityGroups>(groups::describe)
             .dry_run::<ops::DescribeSecurityGroups>(|input| input.dry_run),
-        read::<ops::DescribeSecurityGroupRules>(groups::describe_rules)
+        read::<ops::DescribeSecurityGroupRules>(rules::describe)
             .dry_run::<ops::DescribeSecurityGroupRules>(|input| input.dry_run),
         write::<ops::DeleteSecurityGroup>(groups::delete).dry_run::<ops::DeleteSecurityGroup>(|input| input.dry_run),
-        write::<ops::AuthorizeSecurityGroupIngress>(groups::authorize_ingress)
+        write::<ops::AuthorizeSecurityGroupIngress>(rules::authorize_ingress)
             .dry_run::<ops::AuthorizeSecurityGroupIngress>(|input| input.dry_run),
-        write::<ops::AuthorizeSecurityGroupEgress>(groups::authorize_egress)
+        write::<ops::AuthorizeSecurityGroupEgress>(rules::authorize_egress)
             .dry_run::<ops::AuthorizeSecurityGroupEgress>(|input| input.dry_run),
-        write::<ops::RevokeSecurityGroupIngress>(groups::revoke_ingress)
+        write::<ops::RevokeSecurityGroupIngress>(rules::revoke_ingress)
             .dry_run::<ops::RevokeSecurityGroupIngress>(|input| input.dry_run),
-        write::<ops::RevokeSecurityGroupEgress>(groups::revoke_egress)
+        write::<ops::RevokeSecurityGroupEgress>(rules::revoke_egress)
             .dry_run::<ops::RevokeSecurityGroupEgress>(|input| input.dry_run),
         read::<ops::DescribeImages>(images::describe)
             .settles::<ops::DescribeImages>(SETTLE, images::unsettled)

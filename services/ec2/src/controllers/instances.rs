@@ -1,8 +1,6 @@
 //! Instances: started, stopped and removed as their state says.
 
-use crate::model::{
-    Image, Instance, InstanceState, Interface, InterfacePhase, KeyPair, SecurityGroup, Status, Subnet, Volume, Vpc,
-};
+use crate::model::{Instance, InstanceState, Interface, InterfacePhase, SecurityGroup, Status, Subnet, Volume, Vpc};
 use crate::operations::{images, instances as operations, interfaces, run, subnets};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -76,27 +74,27 @@ fn user_data(instance: &Instance) -> Vec<u8> {
 
 fn sandbox(view: &View<'_>, instance: &Instance, interface: &Interface) -> Sandbox {
     let kind = run::type_of(instance);
-    let key = instance.key_name.as_ref().and_then(|name| view.get::<KeyPair>(name));
-    let own_image = view.get::<Image>(&instance.image).is_some();
     Sandbox {
         id: instance.id.clone(),
         generation: instance.generation,
         interface: interface.id.clone(),
         zone: instance.zone.clone(),
         hostname: interfaces::private_name(view, interface.primary()),
-        disk: if own_image { DiskSource::Image(instance.image.clone()) } else { DiskSource::Base },
+        disk: match images::public_kind(view, &instance.image) {
+            Some(_) => DiskSource::Base,
+            None => DiskSource::Image(instance.image.clone()),
+        },
         disk_gib: view.get::<Volume>(&instance.volume).and_then(|volume| u32::try_from(volume.size).ok()).unwrap_or(8),
         vcpus: kind.map_or(1, |kind| kind.vcpus),
         memory_mib: kind.map_or(1024, |kind| kind.memory_mib),
         user_data: user_data(instance),
-        authorized_keys: key.map(|key| key.public_key.clone()).into_iter().collect(),
-        image_kind: images::kind(view, &instance.image).to_owned(),
+        authorized_keys: instance.public_key.iter().cloned().collect(),
+        image_kind: images::public_kind(view, &instance.image).unwrap_or("custom").to_owned(),
     }
 }
 
 fn document(view: &View<'_>, instance: &Instance, interface: &Interface) -> InstanceMetadata {
     let public = interface.public.as_ref().map(|public| public.ip);
-    let key = instance.key_name.as_ref().and_then(|name| view.get::<KeyPair>(name));
     let named =
         |id: &String| (id.clone(), view.get::<SecurityGroup>(id).map(|group| group.name.clone()).unwrap_or_default());
     InstanceMetadata {
@@ -123,7 +121,7 @@ fn document(view: &View<'_>, instance: &Instance, interface: &Interface) -> Inst
         vpc_cidr: view.get::<Vpc>(&instance.vpc).map(|vpc| vpc.cidr.to_string()).unwrap_or_default(),
         security_groups: interface.groups.iter().map(named).collect(),
         services_domain: "amazonaws.com".to_owned(),
-        public_key: key.map(|key| (key.name.clone(), key.public_key.clone())),
+        public_key: instance.key_name.clone().zip(instance.public_key.clone()),
         instance_profile: instance
             .profile
             .as_ref()

@@ -23,10 +23,10 @@ impl Controller for Names {
 
     fn wakes_on(&self, change: &Change, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
         if change.is::<Interface>() {
-            wake(&change.scope, PUBLIC);
-            match view.get::<Interface>(&change.key) {
-                Some(interface) => wake(&change.scope, &interface.vpc),
-                None => view.list::<Vpc>().for_each(|vpc| wake(&change.scope, &vpc.id)),
+            // One that is gone lost its names when it began to go.
+            if let Some(interface) = view.get::<Interface>(&change.key) {
+                wake(&change.scope, PUBLIC);
+                wake(&change.scope, &interface.vpc);
             }
         } else if change.is::<Vpc>() {
             wake(&change.scope, &change.key);

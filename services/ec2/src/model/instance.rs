@@ -20,6 +20,9 @@ pub struct Instance {
     pub instance_type: String,
     /// The key pair's name.
     pub key_name: Option<String>,
+    /// Its public half, as it was at launch: deleting the pair takes it from nobody.
+    #[serde(default)]
+    pub public_key: Option<String>,
     /// Its Availability Zone's name.
     pub zone: String,
     /// Its VPC.
@@ -160,13 +163,22 @@ pub struct StateReason {
     pub code: String,
     /// The code and a text.
     pub message: String,
+    /// When a user asked for it; none where something else brought it about.
+    #[serde(default)]
+    pub by_user: Option<Time>,
 }
 
 impl StateReason {
     /// A reason whose message repeats its code, as AWS forms most of them.
     #[must_use]
     pub fn new(code: &str, text: &str) -> Self {
-        Self { code: code.to_owned(), message: format!("{code}: {text}") }
+        Self { code: code.to_owned(), message: format!("{code}: {text}"), by_user: None }
+    }
+
+    /// A user stops or terminates the instance.
+    #[must_use]
+    pub fn by_user(at: Time) -> Self {
+        Self { by_user: Some(at), ..Self::new("Client.UserInitiatedShutdown", "User initiated shutdown") }
     }
 }
 

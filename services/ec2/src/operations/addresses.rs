@@ -78,8 +78,8 @@ pub fn associate(tx: &mut Tx<'_>, input: &AssociateAddressRequest) -> Answer<Ass
         Some((id, at)) if *at == target => {
             return Ok(AssociateAddressResult { association_id: text(id), ..Default::default() });
         }
-        Some((_, at)) if input.allow_reassociation != Some(true) => {
-            let text = format!("resource {} is already associated with associate-id {at}", own.id);
+        Some((id, _)) if input.allow_reassociation != Some(true) => {
+            let text = format!("resource {} is already associated with associate-id {id}", own.id);
             return Err(Error::Coded("Resource.AlreadyAssociated", text).into());
         }
         Some((_, at)) => release_from(tx, &at.clone()),
@@ -159,7 +159,7 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
                 "network-interface-id" => {
                     optional(address.association.as_ref().map(|(_, interface)| interface.clone()))
                 }
-                "instance-id" => optional(behind(view, address).map(|(_, instance)| instance)),
+                "instance-id" => optional(behind(view, address).and_then(|(_, instance)| Some(instance?.id.clone()))),
                 "private-ip-address" => {
                     optional(behind(view, address).map(|(interface, _)| interface.primary().to_string()))
                 }
@@ -172,11 +172,10 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
     Ok(DescribeAddressesResult { addresses, ..Default::default() })
 }
 
-/// The interface that an address stands for, and the id of the instance behind it (empty where none is).
-fn behind<'a>(view: &View<'a>, address: &ElasticAddress) -> Option<(&'a Interface, String)> {
+/// The interface that an address stands for, and the instance behind it, if one is.
+fn behind<'a>(view: &View<'a>, address: &ElasticAddress) -> Option<(&'a Interface, Option<&'a Instance>)> {
     let interface = view.get::<Interface>(&address.association.as_ref()?.1)?;
-    let instance: Option<&Instance> = super::interfaces::instance_of(view, interface);
-    Some((interface, instance.map(|instance| instance.id.clone()).unwrap_or_default()))
+    Some((interface, super::interfaces::instance_of(view, interface)))
 }
 
 fn shape(view: &View<'_>, address: &ElasticAddress) -> Address {
@@ -191,7 +190,7 @@ fn shape(view: &View<'_>, address: &ElasticAddress) -> Address {
         network_interface_id: address.association.as_ref().map(|(_, interface)| interface.clone()),
         network_interface_owner_id: address.association.as_ref().map(|_| view.scope.account.to_string()),
         private_ip_address: behind.as_ref().map(|(interface, _)| interface.primary().to_string()),
-        instance_id: behind.map(|(_, instance)| instance).filter(|instance| !instance.is_empty()),
+        instance_id: behind.and_then(|(_, instance)| Some(instance?.id.clone())),
         tags: tag_list(&address.tags),
         ..Default::default()
     }

@@ -1,25 +1,27 @@
-//! Security groups and their rules.
+//! Security groups.
 
-use super::{Answer, Selection, cidr, cut, filters_of, one, specified, tag_list, tag_values, text};
+use super::rules::{cidr_of, group_of};
+use super::{Answer, Selection, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{GroupRule, Interface, Peer, SecurityGroup, Vpc};
 use crate::shapes::{self, *};
 use ipnet::Ipv4Net;
 use zonal_cloud::tags::Tags;
-use zonal_cloud::{Tx, View, filters};
-
-const MAX_RULES: usize = 60;
+use zonal_cloud::{Tx, View};
 
 /// The words in "does not exist".
 const UNKNOWN: &str = "InvalidGroup.NotFound";
 
 pub(crate) fn group<'a>(view: &View<'a>, id: &str) -> Result<&'a SecurityGroup, Error> {
-    view.get::<SecurityGroup>(id)
-        .ok_or_else(|| Error::Coded(UNKNOWN, format!("The security group '{id}' does not exist")))
+    view.get::<SecurityGroup>(id).ok_or_else(|| unknown(id))
+}
+
+pub(crate) fn unknown(id: &str) -> Error {
+    Error::Coded(UNKNOWN, format!("The security group '{id}' does not exist"))
 }
 
 /// The group that a call names by id, or by name in the default VPC.
-fn named(view: &View<'_>, id: Option<&String>, name: Option<&String>) -> Result<SecurityGroup, Error> {
+pub(crate) fn named(view: &View<'_>, id: Option<&String>, name: Option<&String>) -> Result<SecurityGroup, Error> {
     match (id, name) {
         (Some(id), _) => group(view, id).cloned(),
         (None, Some(name)) => by_name(view, name, None).cloned(),
@@ -152,14 +154,6 @@ pub fn describe(view: &View<'_>, input: &DescribeSecurityGroupsRequest) -> Answe
     Ok(DescribeSecurityGroupsResult { next_token, security_groups, ..Default::default() })
 }
 
-fn cidr_of(peer: &Peer) -> Option<String> {
-    if let Peer::Cidr(cidr) = peer { Some(cidr.to_string()) } else { None }
-}
-
-fn group_of(peer: &Peer) -> Option<String> {
-    if let Peer::Group(id) = peer { Some(id.clone()) } else { None }
-}
-
 fn shape(view: &View<'_>, group: &SecurityGroup) -> shapes::SecurityGroup {
     shapes::SecurityGroup {
         group_id: text(&group.id),
@@ -225,286 +219,4 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteSecurityGroupRequest) -> Answer<Del
     }
     tx.remove::<SecurityGroup>(&group.id);
     Ok(DeleteSecurityGroupResult { return_: Some(true), group_id: text(group.id), ..Default::default() })
-}
-
-/// What a call to authorize or revoke says: permissions, or the older single form.
-struct Asked<'a> {
-    permissions: &'a [IpPermission],
-    protocol: Option<&'a String>,
-    from: Option<i32>,
-    to: Option<i32>,
-    cidr: Option<&'a String>,
-    source: Option<&'a String>,
-}
-
-impl Asked<'_> {
-    fn rules(&self, view: &View<'_>, vpc: &str, egress: bool) -> Answer<Vec<GroupRule>> {
-        let mut rules = Vec::new();
-        for permission in self.permissions {
-            rules.append(&mut rules_of(view, permission, vpc, egress)?);
-        }
-        if self.protocol.is_some() || self.cidr.is_some() || self.source.is_some() {
-            let single = IpPermission {
-                // The older form names a group alone for "everything".
-                ip_protocol: self.protocol.cloned().or_else(|| text("-1")),
-                from_port: self.from,
-                to_port: self.to,
-                ip_ranges: self.cidr.iter().map(|cidr| IpRange { cidr_ip: text(cidr), ..Default::default() }).collect(),
-                user_id_group_pairs: self
-                    .source
-                    .iter()
-                    .map(|name| UserIdGroupPair { group_name: text(name), ..Default::default() })
-                    .collect(),
-                ..Default::default()
-            };
-            rules.append(&mut rules_of(view, &single, vpc, egress)?);
-        }
-        if rules.is_empty() {
-            return Err(Error::MissingParameter("IpPermissions".to_owned()).into());
-        }
-        Ok(rules)
-    }
-}
-
-fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, egress: bool) -> Answer<Vec<GroupRule>> {
-    let given = permission.ip_protocol.as_deref().ok_or_else(|| Error::MissingParameter("IpProtocol".to_owned()))?;
-    let protocol = match given.to_ascii_lowercase().as_str() {
-        "tcp" | "6" => "tcp",
-        "udp" | "17" => "udp",
-        "icmp" | "1" => "icmp",
-        "icmpv6" | "58" => "icmpv6",
-        "-1" | "all" => "-1",
-        number if number.parse::<u8>().is_ok() => given,
-        _ => {
-            let text = format!("Invalid value '{given}' for IP protocol. Unknown protocol.");
-            return Err(Error::InvalidParameterValue(text).into());
-        }
-    };
-    let (from_port, to_port) = ports(protocol, permission.from_port, permission.to_port)?;
-    let rule = |peer, description: &Option<String>| GroupRule {
-        id: String::new(),
-        egress,
-        protocol: protocol.to_owned(),
-        from_port,
-        to_port,
-        peer,
-        description: description.clone(),
-        tags: Tags::new(),
-    };
-    let mut rules = Vec::new();
-    for range in &permission.ip_ranges {
-        let given = range.cidr_ip.as_deref().unwrap_or_default();
-        if !given.contains('/') {
-            return Err(Error::InvalidParameterValue(format!("CIDR block {given} is malformed")).into());
-        }
-        rules.push(rule(Peer::Cidr(cidr(given, "cidrIp")?), &range.description));
-    }
-    for range in &permission.ipv6_ranges {
-        rules.push(rule(Peer::Cidr6(range.cidr_ipv6.clone().unwrap_or_default()), &range.description));
-    }
-    for pair in &permission.user_id_group_pairs {
-        let source = match (&pair.group_id, &pair.group_name) {
-            (Some(id), _) => group(view, id)?,
-            (None, Some(name)) => by_name(view, name, Some(vpc))?,
-            (None, None) => return Err(Error::MissingParameter("GroupId".to_owned()).into()),
-        };
-        rules.push(rule(Peer::Group(source.id.clone()), &pair.description));
-    }
-    if !permission.prefix_list_ids.is_empty() {
-        return Err(Error::Coded("UnsupportedOperation", "Prefix lists are not supported yet.".to_owned()).into());
-    }
-    Ok(rules)
-}
-
-fn ports(protocol: &str, from: Option<i32>, to: Option<i32>) -> Result<(Option<i32>, Option<i32>), Error> {
-    match protocol {
-        "tcp" | "udp" => match (from, to) {
-            (Some(from), Some(to)) if (0..=65535).contains(&from) && (from..=65535).contains(&to) => {
-                Ok((Some(from), Some(to)))
-            }
-            (Some(-1), _) | (None, None) => Ok((Some(0), Some(65535))),
-            (Some(from), Some(to)) => {
-                Err(Error::InvalidParameterValue(format!("Invalid TCP/UDP port range ({from}:{to})")))
-            }
-            _ => Err(Error::InvalidParameterValue("Must specify both from and to ports with TCP/UDP.".to_owned())),
-        },
-        "icmp" | "icmpv6" => Ok((Some(from.unwrap_or(-1)), Some(to.unwrap_or(-1)))),
-        // Other protocols have no ports; AWS drops what is given.
-        _ => Ok((None, None)),
-    }
-}
-
-fn authorize(tx: &mut Tx<'_>, id: &str, rules: Vec<GroupRule>) -> Answer<Vec<SecurityGroupRule>> {
-    let mut group = group(&tx.view(), id)?.clone();
-    let mut added = Vec::new();
-    for mut rule in rules {
-        if group.rules.iter().any(|own| own.same_as(&rule)) {
-            let (peer, protocol) =
-                (cidr_of(&rule.peer).or_else(|| group_of(&rule.peer)).unwrap_or_default(), &rule.protocol);
-            let ports = match (rule.from_port, rule.to_port) {
-                (Some(from), Some(to)) => format!("from port: {from}, to port: {to}, "),
-                _ => String::new(),
-            };
-            let text = format!(
-                "the specified rule \"peer: {peer}, {}, {ports}ALLOW\" already exists",
-                protocol.to_uppercase()
-            );
-            return Err(Error::Coded("InvalidPermission.Duplicate", text).into());
-        }
-        rule.id = tx.id("sgr-");
-        added.push(rule_shape(&tx.scope.account, &group.id, &rule));
-        let egress = rule.egress;
-        group.rules.push(rule);
-        if group.rules.iter().filter(|rule| rule.egress == egress).count() > MAX_RULES {
-            let text = "The maximum number of rules per security group has been reached.";
-            return Err(Error::Coded("RulesPerSecurityGroupLimitExceeded", text.to_owned()).into());
-        }
-    }
-    tx.put(group);
-    Ok(added)
-}
-
-fn rule_shape(account: &str, group: &str, rule: &GroupRule) -> SecurityGroupRule {
-    let mut out = SecurityGroupRule {
-        security_group_rule_id: text(&rule.id),
-        group_id: text(group),
-        group_owner_id: text(account),
-        is_egress: Some(rule.egress),
-        ip_protocol: text(&rule.protocol),
-        from_port: Some(rule.from_port.unwrap_or(-1)),
-        to_port: Some(rule.to_port.unwrap_or(-1)),
-        description: rule.description.clone(),
-        tags: tag_list(&rule.tags),
-        ..Default::default()
-    };
-    match &rule.peer {
-        Peer::Cidr(cidr) => out.cidr_ipv4 = text(cidr),
-        Peer::Cidr6(cidr) => out.cidr_ipv6 = text(cidr),
-        Peer::Group(id) => {
-            out.referenced_group_info =
-                Some(ReferencedSecurityGroup { group_id: text(id), user_id: text(account), ..Default::default() });
-        }
-    }
-    out
-}
-
-pub fn authorize_ingress(
-    tx: &mut Tx<'_>,
-    input: &AuthorizeSecurityGroupIngressRequest,
-) -> Answer<AuthorizeSecurityGroupIngressResult> {
-    let group = named(&tx.view(), input.group_id.as_ref(), input.group_name.as_ref())?;
-    let asked = Asked {
-        permissions: &input.ip_permissions,
-        protocol: input.ip_protocol.as_ref(),
-        from: input.from_port,
-        to: input.to_port,
-        cidr: input.cidr_ip.as_ref(),
-        source: input.source_security_group_name.as_ref(),
-    };
-    let rules = asked.rules(&tx.view(), &group.vpc, false)?;
-    let security_group_rules = authorize(tx, &group.id, rules)?;
-    Ok(AuthorizeSecurityGroupIngressResult { return_: Some(true), security_group_rules, ..Default::default() })
-}
-
-pub fn authorize_egress(
-    tx: &mut Tx<'_>,
-    input: &AuthorizeSecurityGroupEgressRequest,
-) -> Answer<AuthorizeSecurityGroupEgressResult> {
-    let group = group(&tx.view(), &input.group_id)?.clone();
-    let asked = Asked {
-        permissions: &input.ip_permissions,
-        protocol: input.ip_protocol.as_ref(),
-        from: input.from_port,
-        to: input.to_port,
-        cidr: input.cidr_ip.as_ref(),
-        source: input.source_security_group_name.as_ref(),
-    };
-    let rules = asked.rules(&tx.view(), &group.vpc, true)?;
-    let security_group_rules = authorize(tx, &group.id, rules)?;
-    Ok(AuthorizeSecurityGroupEgressResult { return_: Some(true), security_group_rules, ..Default::default() })
-}
-
-/// Takes rules away, by id or by what they let through.
-fn revoke(tx: &mut Tx<'_>, id: &str, ids: &[String], rules: &[GroupRule], egress: bool) -> Answer<()> {
-    let mut group = group(&tx.view(), id)?.clone();
-    for rule in ids {
-        let Some(at) = group.rules.iter().position(|own| own.id == *rule && own.egress == egress) else {
-            let text = format!("The security group rule ID '{rule}' does not exist");
-            return Err(Error::Coded("InvalidSecurityGroupRuleId.NotFound", text).into());
-        };
-        group.rules.remove(at);
-    }
-    for rule in rules {
-        let Some(at) = group.rules.iter().position(|own| own.same_as(rule)) else {
-            let text = "The specified rule does not exist in this security group.";
-            return Err(Error::Coded("InvalidPermission.NotFound", text.to_owned()).into());
-        };
-        group.rules.remove(at);
-    }
-    tx.put(group);
-    Ok(())
-}
-
-pub fn revoke_ingress(
-    tx: &mut Tx<'_>,
-    input: &RevokeSecurityGroupIngressRequest,
-) -> Answer<RevokeSecurityGroupIngressResult> {
-    let group = named(&tx.view(), input.group_id.as_ref(), input.group_name.as_ref())?;
-    let asked = Asked {
-        permissions: &input.ip_permissions,
-        protocol: input.ip_protocol.as_ref(),
-        from: input.from_port,
-        to: input.to_port,
-        cidr: input.cidr_ip.as_ref(),
-        source: input.source_security_group_name.as_ref(),
-    };
-    let ids = &input.security_group_rule_ids;
-    let rules = if ids.is_empty() { asked.rules(&tx.view(), &group.vpc, false)? } else { Vec::new() };
-    revoke(tx, &group.id, ids, &rules, false)?;
-    Ok(RevokeSecurityGroupIngressResult { return_: Some(true), ..Default::default() })
-}
-
-pub fn revoke_egress(
-    tx: &mut Tx<'_>,
-    input: &RevokeSecurityGroupEgressRequest,
-) -> Answer<RevokeSecurityGroupEgressResult> {
-    let group = group(&tx.view(), &input.group_id)?.clone();
-    let asked = Asked {
-        permissions: &input.ip_permissions,
-        protocol: input.ip_protocol.as_ref(),
-        from: input.from_port,
-        to: input.to_port,
-        cidr: input.cidr_ip.as_ref(),
-        source: input.source_security_group_name.as_ref(),
-    };
-    let ids = &input.security_group_rule_ids;
-    let rules = if ids.is_empty() { asked.rules(&tx.view(), &group.vpc, true)? } else { Vec::new() };
-    revoke(tx, &group.id, ids, &rules, true)?;
-    Ok(RevokeSecurityGroupEgressResult { return_: Some(true), ..Default::default() })
-}
-
-pub fn describe_rules(
-    view: &View<'_>,
-    input: &DescribeSecurityGroupRulesRequest,
-) -> Answer<DescribeSecurityGroupRulesResult> {
-    let filters = filters_of(&input.filters);
-    let mut found = Vec::new();
-    for group in view.list::<SecurityGroup>() {
-        for rule in &group.rules {
-            if !input.security_group_rule_ids.is_empty() && !input.security_group_rule_ids.contains(&rule.id) {
-                continue;
-            }
-            let pass = filters::pass(&filters, |name| match name {
-                "group-id" => one(&group.id),
-                "security-group-rule-id" => one(&rule.id),
-                name => tag_values(&rule.tags, name),
-            });
-            if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
-                found.push((rule.id.clone(), rule_shape(&view.scope.account, &group.id, rule)));
-            }
-        }
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    let (security_group_rules, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
-    Ok(DescribeSecurityGroupRulesResult { security_group_rules, next_token, ..Default::default() })
 }

@@ -11,7 +11,7 @@ use zonal_cloud::{Tx, View};
 use zonal_wire::Time;
 
 /// The words in "does not exist".
-const UNKNOWN: (&str, &str) = ("InvalidAMIID.NotFound", "image id");
+pub(crate) const UNKNOWN: (&str, &str) = ("InvalidAMIID.NotFound", "image id");
 
 /// A public image. All boot the world's base image; what differs is what they are called.
 struct Public {
@@ -100,9 +100,9 @@ pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Found, Error> {
     }
 }
 
-/// The kind of a public image; a user's own is called `custom`.
-pub(crate) fn kind(view: &View<'_>, id: &str) -> &'static str {
-    PUBLIC.iter().find(|image| public_id(view, image) == id).map_or("custom", |image| image.kind)
+/// The kind of a public image; none for a user's own, deregistered or not.
+pub(crate) fn public_kind(view: &View<'_>, id: &str) -> Option<&'static str> {
+    PUBLIC.iter().find(|image| public_id(view, image) == id).map(|image| image.kind)
 }
 
 pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<DescribeImagesResult> {

@@ -220,13 +220,9 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
 
 /// `User initiated (2026-11-24 16:00:00 GMT)` where a user ended the last state.
 fn transition_reason(instance: &Instance) -> String {
-    match &instance.reason {
-        Some(reason) if reason.code == "Client.UserInitiatedShutdown" => {
-            let at = instance.terminated.unwrap_or(instance.launched).iso8601().replace('T', " ").replace('Z', " GMT");
-            format!("User initiated ({at})")
-        }
-        _ => String::new(),
-    }
+    let asked = instance.reason.as_ref().and_then(|reason| reason.by_user);
+    let text = |at: Time| format!("User initiated ({})", at.iso8601().replace('T', " ").replace('Z', " GMT"));
+    asked.map(text).unwrap_or_default()
 }
 
 pub(crate) fn metadata_shape(instance: &Instance) -> InstanceMetadataOptionsResponse {
@@ -328,15 +324,16 @@ pub fn start(tx: &mut Tx<'_>, input: &StartInstancesRequest) -> Answer<StartInst
         }
         let mut to = instance.state;
         if instance.state == InstanceState::Stopped {
+            run::has_capacity(&tx.view(), &instance.instance_type, &instance.zone)?;
             to = InstanceState::Pending;
+            let now = tx.now;
             tx.update::<Instance, _>(&instance.id, |instance| {
                 instance.state = to;
+                instance.launched = now;
                 instance.status = Status::Ok;
                 instance.generation += 1;
                 instance.reason = None;
             });
-            let now = tx.now;
-            tx.update::<Instance, _>(&instance.id, |instance| instance.launched = now);
             // What was lost at the stop is given anew, as AWS does for subnets that map addresses.
             let maps = tx.get::<crate::model::Subnet>(&instance.subnet).is_some_and(|subnet| subnet.map_public_ip);
             if maps && tx.get::<Interface>(&instance.interface).is_some_and(|interface| interface.public.is_none()) {
@@ -363,10 +360,13 @@ pub fn stop(tx: &mut Tx<'_>, input: &StopInstancesRequest) -> Answer<StopInstanc
         }
         let to =
             if instance.state == InstanceState::Stopped { InstanceState::Stopped } else { InstanceState::Stopping };
-        tx.update::<Instance, _>(&instance.id, |instance| {
-            instance.state = to;
-            instance.reason = Some(StateReason::new("Client.UserInitiatedShutdown", "User initiated shutdown"));
-        });
+        if to != instance.state {
+            let reason = Some(StateReason::by_user(tx.now));
+            tx.update::<Instance, _>(&instance.id, |instance| {
+                instance.state = to;
+                instance.reason = reason;
+            });
+        }
         stopping_instances.push(change(&instance, to));
     }
     Ok(StopInstancesResult { stopping_instances, ..Default::default() })
@@ -397,9 +397,10 @@ pub fn terminate(tx: &mut Tx<'_>, input: &TerminateInstancesRequest) -> Answer<T
         }
         let to = if instance.state == InstanceState::Terminated { instance.state } else { InstanceState::ShuttingDown };
         if !instance.state.is_ending() {
+            let reason = Some(StateReason::by_user(tx.now));
             tx.update::<Instance, _>(&instance.id, |instance| {
                 instance.state = to;
-                instance.reason = Some(StateReason::new("Client.UserInitiatedShutdown", "User initiated shutdown"));
+                instance.reason = reason;
             });
         }
         terminating_instances.push(change(&instance, to));

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::shapes::{self, *};
 use rand::Rng;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use zonal_cloud::regions::Region;
 use zonal_cloud::tags::Tags;
@@ -77,12 +78,12 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
 
 /// A free private address of a subnet: the one asked for, or the first. The first four and the last are AWS's.
 fn address(tx: &Tx<'_>, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, Error> {
-    let used =
-        |address: Ipv4Addr| tx.list::<Interface>().any(|i| i.subnet == subnet.id && i.private.contains(&address));
+    let own = tx.list::<Interface>().filter(|interface| interface.subnet == subnet.id);
+    let used: BTreeSet<Ipv4Addr> = own.flat_map(|interface| interface.private.iter().copied()).collect();
     let first = u32::from(subnet.cidr.network());
     let usable = first + 4..u32::from(subnet.cidr.broadcast());
     let Some(wanted) = wanted else {
-        return usable.map(Ipv4Addr::from).find(|address| !used(*address)).ok_or_else(|| {
+        return usable.map(Ipv4Addr::from).find(|address| !used.contains(address)).ok_or_else(|| {
             let text = format!(
                 "There are not enough free addresses in subnet '{}' to satisfy the requested number of instances.",
                 subnet.id
@@ -100,7 +101,7 @@ fn address(tx: &Tx<'_>, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Add
         let text = format!("Address {wanted} is in subnet's reserved address range");
         return Err(Error::InvalidParameterValue(text));
     }
-    if used(address) {
+    if used.contains(&address) {
         return Err(Error::Coded("InvalidIPAddress.InUse", format!("Address {wanted} is in use.")));
     }
     Ok(address)
@@ -113,22 +114,21 @@ pub(crate) fn public_address(tx: &mut Tx<'_>) -> Result<Ipv4Addr, Error> {
     let Some(range) = settings else {
         return Err(Error::Coded("InsufficientAddressCapacity", "This world has no public addresses.".to_owned()));
     };
-    let taken = |tx: &Tx<'_>, ip: Ipv4Addr| {
-        let view = tx.view();
-        view.everywhere::<Interface>().any(|(_, i)| i.public.as_ref().is_some_and(|public| public.ip == ip))
-            || view.everywhere::<ElasticAddress>().any(|(_, address)| address.ip == ip)
-    };
+    let view = tx.view();
+    let of_interfaces = view.everywhere::<Interface>().filter_map(|(_, interface)| Some(interface.public.as_ref()?.ip));
+    let of_accounts = view.everywhere::<ElasticAddress>().map(|(_, address)| address.ip);
+    let taken: BTreeSet<Ipv4Addr> = of_interfaces.chain(of_accounts).collect();
     // The range's first 256 addresses are the world's own (its host is the first of them).
     let (first, last) = (u32::from(range.network()) + 256, u32::from(range.broadcast()) - 1);
     for _ in 0..64 {
         let ip = Ipv4Addr::from(tx.chance().random_range(first..=last));
-        if !taken(tx, ip) {
+        if !taken.contains(&ip) {
             return Ok(ip);
         }
     }
     (first..=last)
         .map(Ipv4Addr::from)
-        .find(|ip| !taken(tx, *ip))
+        .find(|ip| !taken.contains(ip))
         .ok_or_else(|| Error::Coded("InsufficientAddressCapacity", "Not enough available public addresses.".to_owned()))
 }
 

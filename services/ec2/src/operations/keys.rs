@@ -17,6 +17,12 @@ fn refuse_duplicate(tx: &Tx<'_>, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// The pair of that name.
+pub(crate) fn pair<'a>(view: &View<'a>, name: &str) -> Result<&'a KeyPair, Error> {
+    let unknown = || Error::Coded("InvalidKeyPair.NotFound", format!("The key pair '{name}' does not exist"));
+    view.get::<KeyPair>(name).ok_or_else(unknown)
+}
+
 pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKeyPairResult> {
     refuse_duplicate(tx, &input.key_name)?;
     let invalid = || Error::Coded("InvalidKey.Format", "Key is not in valid OpenSSH public key format".to_owned());
@@ -67,10 +73,7 @@ fn put(tx: &mut Tx<'_>, name: &str, kind: &str, fingerprint: String, public_key:
 
 pub fn describe(view: &View<'_>, input: &DescribeKeyPairsRequest) -> Answer<DescribeKeyPairsResult> {
     for name in &input.key_names {
-        if view.get::<KeyPair>(name).is_none() {
-            let text = format!("The key pair '{name}' does not exist");
-            return Err(Error::Coded("InvalidKeyPair.NotFound", text).into());
-        }
+        pair(view, name)?;
     }
     let wanted = |pair: &KeyPair| input.key_names.is_empty() || input.key_names.contains(&pair.name);
     let selection = Selection {

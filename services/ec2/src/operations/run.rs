@@ -4,8 +4,7 @@ use super::{Answer, specified, text};
 use crate::errors::Error;
 use crate::instance_types::InstanceType;
 use crate::model::{
-    Instance, InstanceState, Interface, KeyPair, MetadataOptions, PublicAddress, Status, Subnet, Volume, Vpc,
-    ZoneOutage,
+    Instance, InstanceState, Interface, MetadataOptions, PublicAddress, Status, Subnet, Volume, Vpc, ZoneOutage,
 };
 use crate::operations::{images, instances, interfaces, templates};
 use crate::shapes::*;
@@ -121,6 +120,7 @@ impl RunInstances {
 /// What one call starts, checked whole before anything is made.
 struct Plan {
     count: i32,
+    public_key: Option<String>,
     image: images::Found,
     instance_type: &'static InstanceType,
     subnet: Subnet,
@@ -157,22 +157,14 @@ impl Plan {
             );
             return Err(Error::InvalidParameterValue(text).into());
         }
-        if let Some(key) = &input.key_name
-            && view.get::<KeyPair>(key).is_none()
-        {
-            let text = format!("The key pair '{key}' does not exist");
-            return Err(Error::Coded("InvalidKeyPair.NotFound", text).into());
-        }
+        let key = input.key_name.as_deref().map(|name| super::keys::pair(view, name)).transpose()?;
         let interface = one_interface(input)?;
         let subnet = subnet(view, input, interface.as_ref())?;
-        let cut = view.find::<ZoneOutage>(&subnet.zone).is_some();
-        if cut {
-            let text = format!(
-                "We currently do not have sufficient {} capacity in the Availability Zone you requested ({}). Our system will be working on provisioning additional capacity.",
-                instance_type.name, subnet.zone
-            );
-            return Err(AwsError::from(Error::Coded("InsufficientInstanceCapacity", text)).status(500));
+        if max > 1 && input.private_ip_address.is_some() {
+            let text = "Private IP addresses may not be specified for more than one instance.";
+            return Err(Error::InvalidParameterCombination(text.to_owned()).into());
         }
+        has_capacity(view, instance_type.name, &subnet.zone)?;
         let mut groups: Vec<String> = interface.as_ref().map(|i| i.groups.clone()).unwrap_or_default();
         groups.extend(input.security_group_ids.iter().cloned());
         for name in &input.security_groups {
@@ -182,14 +174,26 @@ impl Plan {
         let disk =
             input.block_device_mappings.iter().find(|mapping| mapping.device_name.as_deref() == Some("/dev/xvda"));
         let disk = disk.and_then(|mapping| mapping.ebs.clone()).unwrap_or_default();
+        let volume_size = disk.volume_size.unwrap_or(image.size);
+        if volume_size < image.size {
+            let text = format!(
+                "Volume of size {volume_size}GB is smaller than snapshot of the image, expect size >= {}GB",
+                image.size
+            );
+            return Err(Error::Coded("InvalidBlockDeviceMapping", text).into());
+        }
+        // As many as there are addresses for, if that is enough.
+        let free = super::subnets::available(view, &subnet);
+        let count = if (min..max).contains(&free) { free } else { max };
         Ok(Self {
-            count: max,
+            count,
+            public_key: key.map(|key| key.public_key.clone()),
             instance_type,
             groups,
             public_ip,
             user_data: user_data(input.user_data.as_ref())?,
             metadata: metadata(input.metadata_options.as_ref(), &image),
-            volume_size: disk.volume_size.unwrap_or(image.size).max(image.size),
+            volume_size,
             volume_kind: disk.volume_type.map_or("gp3", |kind| kind.as_str()).to_owned(),
             delete_volume: disk.delete_on_termination.unwrap_or(true),
             subnet,
@@ -197,6 +201,17 @@ impl Plan {
             interface,
         })
     }
+}
+
+/// Refuses a launch or a start in a zone that is cut off.
+pub(crate) fn has_capacity(view: &View<'_>, instance_type: &str, zone: &str) -> Answer<()> {
+    if view.find::<ZoneOutage>(zone).is_none() {
+        return Ok(());
+    }
+    let text = format!(
+        "We currently do not have sufficient {instance_type} capacity in the Availability Zone you requested ({zone}). Our system will be working on provisioning additional capacity."
+    );
+    Err(AwsError::from(Error::Coded("InsufficientInstanceCapacity", text)).status(500))
 }
 
 /// The one interface that a request may describe; more are refused by name.
@@ -340,6 +355,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         image: plan.image.id.clone(),
         instance_type: plan.instance_type.name.to_owned(),
         key_name: input.key_name.clone(),
+        public_key: plan.public_key.clone(),
         zone: plan.subnet.zone.clone(),
         vpc: plan.subnet.vpc.clone(),
         subnet: plan.subnet.id.clone(),

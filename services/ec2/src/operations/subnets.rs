@@ -108,7 +108,7 @@ pub(crate) fn zone_id(zone: &str) -> String {
 }
 
 /// Free addresses: all but the first four, the last, and those in use.
-fn available(view: &View<'_>, subnet: &Subnet) -> i32 {
+pub(crate) fn available(view: &View<'_>, subnet: &Subnet) -> i32 {
     let size = 1i32 << (32 - subnet.cidr.prefix_len());
     let used: usize = view
         .list::<Interface>()

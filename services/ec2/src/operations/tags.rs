@@ -10,215 +10,93 @@ use crate::shapes::{self, *};
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Record, Tx, View, filters};
 
-/// A record that has tags.
-trait Tagged: Record {
-    /// The prefix of its ids.
-    const PREFIX: &'static str;
-    /// Its kind, as tags name it.
-    const KIND: &'static str;
-    /// Its id.
-    fn id(&self) -> &str {
-        self.key()
-    }
-    /// Its tags.
-    fn tags(&self) -> &Tags;
-    /// Its tags, to change.
-    fn tags_mut(&mut self) -> &mut Tags;
-}
-
-impl Tagged for Vpc {
-    const PREFIX: &'static str = "vpc-";
-    const KIND: &'static str = "vpc";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for Subnet {
-    const PREFIX: &'static str = "subnet-";
-    const KIND: &'static str = "subnet";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for InternetGateway {
-    const PREFIX: &'static str = "igw-";
-    const KIND: &'static str = "internet-gateway";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for RouteTable {
-    const PREFIX: &'static str = "rtb-";
-    const KIND: &'static str = "route-table";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for SecurityGroup {
-    const PREFIX: &'static str = "sg-";
-    const KIND: &'static str = "security-group";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for Acl {
-    const PREFIX: &'static str = "acl-";
-    const KIND: &'static str = "network-acl";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for Interface {
-    const PREFIX: &'static str = "eni-";
-    const KIND: &'static str = "network-interface";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for ElasticAddress {
-    const PREFIX: &'static str = "eipalloc-";
-    const KIND: &'static str = "elastic-ip";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for Instance {
-    const PREFIX: &'static str = "i-";
-    const KIND: &'static str = "instance";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for Volume {
-    const PREFIX: &'static str = "vol-";
-    const KIND: &'static str = "volume";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for Image {
-    const PREFIX: &'static str = "ami-";
-    const KIND: &'static str = "image";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for LaunchTemplate {
-    const PREFIX: &'static str = "lt-";
-    const KIND: &'static str = "launch-template";
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-impl Tagged for KeyPair {
-    const PREFIX: &'static str = "key-";
-    const KIND: &'static str = "key-pair";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-    fn tags_mut(&mut self) -> &mut Tags {
-        &mut self.tags
-    }
-}
-
-/// Changes the tags of the resource of that id.
-type Change = fn(&mut Tx<'_>, &str, &dyn Fn(&Tx<'_>, &mut Tags) -> Answer<()>) -> Option<Answer<()>>;
-/// Lists a kind's (id, kind, tags).
-type List = for<'a> fn(&View<'a>) -> Vec<(&'a str, &'static str, &'a Tags)>;
+/// A change of tags.
+type Change<'a> = &'a dyn Fn(&Tx<'_>, &mut Tags) -> Answer<()>;
 
 /// A kind of resource, behind functions of its type.
 struct Kind {
+    /// The prefix of its ids.
     prefix: &'static str,
-    change: Change,
-    list: List,
+    /// Makes a change to the tags of the resource of that id; `None` where there is none.
+    change: Box<dyn Fn(&mut Tx<'_>, &str, Change<'_>) -> Option<Answer<()>>>,
+    /// All tags of its resources: (id, kind, tags).
+    list: Box<dyn for<'a> Fn(&View<'a>) -> Vec<(&'a str, &'static str, &'a Tags)>>,
 }
 
-fn kind<T: Tagged>() -> Kind {
+/// A kind whose records have their ids as keys. `name` is what tags call it.
+fn kind<T: Record>(
+    prefix: &'static str,
+    name: &'static str,
+    tags: fn(&T) -> &Tags,
+    change: fn(&mut T) -> &mut Tags,
+) -> Kind {
     Kind {
-        prefix: T::PREFIX,
-        change: |tx, id, change| {
-            let mut resource = tx.list::<T>().find(|resource| resource.id() == id)?.clone();
-            let changed = change(tx, resource.tags_mut());
+        prefix,
+        change: Box::new(move |tx, id, act| {
+            let mut resource = tx.get::<T>(id)?.clone();
+            let changed = act(tx, change(&mut resource));
             tx.put(resource);
             Some(changed)
-        },
-        list: |view| view.list::<T>().map(|resource| (resource.id(), T::KIND, resource.tags())).collect(),
+        }),
+        list: Box::new(move |view| view.list::<T>().map(|resource| (resource.key(), name, tags(resource))).collect()),
+    }
+}
+
+/// Key pairs are kept by their names.
+fn key_pairs() -> Kind {
+    Kind {
+        prefix: "key-",
+        change: Box::new(|tx, id, act| {
+            let mut pair = tx.list::<KeyPair>().find(|pair| pair.id == id)?.clone();
+            let changed = act(tx, &mut pair.tags);
+            tx.put(pair);
+            Some(changed)
+        }),
+        list: Box::new(|view| view.list::<KeyPair>().map(|pair| (pair.id.as_str(), "key-pair", &pair.tags)).collect()),
+    }
+}
+
+/// Rules are kept in their groups.
+fn group_rules() -> Kind {
+    Kind {
+        prefix: "sgr-",
+        change: Box::new(|tx, id, act| {
+            let holds = |group: &&SecurityGroup| group.rules.iter().any(|rule| rule.id == id);
+            let mut group = tx.list::<SecurityGroup>().find(holds)?.clone();
+            let rule = group.rules.iter_mut().find(|rule| rule.id == id)?;
+            let changed = act(tx, &mut rule.tags);
+            tx.put(group);
+            Some(changed)
+        }),
+        list: Box::new(|view| {
+            let rules = view.list::<SecurityGroup>().flat_map(|group| &group.rules);
+            rules.map(|rule| (rule.id.as_str(), "security-group-rule", &rule.tags)).collect()
+        }),
     }
 }
 
 fn kinds() -> Vec<Kind> {
     vec![
-        kind::<Vpc>(),
-        kind::<Subnet>(),
-        kind::<InternetGateway>(),
-        kind::<RouteTable>(),
-        kind::<SecurityGroup>(),
-        kind::<Acl>(),
-        kind::<Interface>(),
-        kind::<ElasticAddress>(),
-        kind::<Instance>(),
-        kind::<Volume>(),
-        kind::<Image>(),
-        kind::<LaunchTemplate>(),
-        kind::<KeyPair>(),
+        kind::<Vpc>("vpc-", "vpc", |own| &own.tags, |own| &mut own.tags),
+        kind::<Subnet>("subnet-", "subnet", |own| &own.tags, |own| &mut own.tags),
+        kind::<InternetGateway>("igw-", "internet-gateway", |own| &own.tags, |own| &mut own.tags),
+        kind::<RouteTable>("rtb-", "route-table", |own| &own.tags, |own| &mut own.tags),
+        kind::<SecurityGroup>("sg-", "security-group", |own| &own.tags, |own| &mut own.tags),
+        group_rules(),
+        kind::<Acl>("acl-", "network-acl", |own| &own.tags, |own| &mut own.tags),
+        kind::<Interface>("eni-", "network-interface", |own| &own.tags, |own| &mut own.tags),
+        kind::<ElasticAddress>("eipalloc-", "elastic-ip", |own| &own.tags, |own| &mut own.tags),
+        kind::<Instance>("i-", "instance", |own| &own.tags, |own| &mut own.tags),
+        kind::<Volume>("vol-", "volume", |own| &own.tags, |own| &mut own.tags),
+        kind::<Image>("ami-", "image", |own| &own.tags, |own| &mut own.tags),
+        kind::<LaunchTemplate>("lt-", "launch-template", |own| &own.tags, |own| &mut own.tags),
+        key_pairs(),
     ]
 }
 
-fn change(tx: &mut Tx<'_>, ids: &[String], act: &dyn Fn(&Tx<'_>, &mut Tags) -> Answer<()>) -> Answer<()> {
+fn change(tx: &mut Tx<'_>, ids: &[String], act: Change<'_>) -> Answer<()> {
     let kinds = kinds();
     for id in ids {
-        // `i-` begins no other prefix, and the longer ones are told apart by their dash.
         let own = kinds.iter().find(|kind| id.starts_with(kind.prefix));
         match own.and_then(|kind| (kind.change)(tx, id, act)) {
             Some(changed) => changed?,
@@ -229,13 +107,19 @@ fn change(tx: &mut Tx<'_>, ids: &[String], act: &dyn Fn(&Tx<'_>, &mut Tags) -> A
 }
 
 fn unknown(id: &str) -> Error {
-    let prefix = id.split('-').next().unwrap_or_default();
-    match prefix {
-        "i" => Error::not_found("InvalidInstanceID.NotFound", "instance", id),
-        "vpc" => Error::not_found("InvalidVpcID.NotFound", "vpc", id),
-        "subnet" => Error::not_found("InvalidSubnetID.NotFound", "subnet", id),
-        _ => Error::Coded("InvalidID", format!("The ID '{id}' is not valid")),
-    }
+    let (code, kind) = match id.split('-').next().unwrap_or_default() {
+        "i" => super::instances::UNKNOWN,
+        "vpc" => super::vpcs::UNKNOWN,
+        "subnet" => super::subnets::UNKNOWN,
+        "igw" => super::gateways::UNKNOWN,
+        "rtb" => super::routes::UNKNOWN,
+        "eni" => super::interfaces::UNKNOWN,
+        "vol" => super::volumes::UNKNOWN,
+        "ami" => super::images::UNKNOWN,
+        "sg" => return super::groups::unknown(id),
+        _ => return Error::Coded("InvalidID", format!("The ID '{id}' is not valid")),
+    };
+    Error::not_found(code, kind, id)
 }
 
 pub fn create(tx: &mut Tx<'_>, input: &CreateTagsRequest) -> Answer<CreateTagsOutput> {

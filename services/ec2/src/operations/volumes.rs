@@ -7,7 +7,7 @@ use crate::shapes::{self, *};
 use zonal_cloud::View;
 
 /// The words in "does not exist".
-const UNKNOWN: (&str, &str) = ("InvalidVolume.NotFound", "volume");
+pub(crate) const UNKNOWN: (&str, &str) = ("InvalidVolume.NotFound", "volume");
 
 pub fn describe(view: &View<'_>, input: &DescribeVolumesRequest) -> Answer<DescribeVolumesResult> {
     let selection = Selection {
@@ -43,6 +43,15 @@ fn state(view: &View<'_>, volume: &Volume) -> VolumeState {
     if used { VolumeState::InUse } else { VolumeState::Available }
 }
 
+/// What a type gives by itself. Source: "Amazon EBS volume types" in the EBS User Guide.
+fn iops(volume: &Volume) -> Option<i32> {
+    match volume.kind.as_str() {
+        "gp3" => Some(3000),
+        "gp2" => Some(volume.size.saturating_mul(3).clamp(100, 16_000)),
+        _ => None,
+    }
+}
+
 fn shape(view: &View<'_>, volume: &Volume) -> shapes::Volume {
     let state = state(view, volume);
     let attachment = VolumeAttachment {
@@ -59,7 +68,8 @@ fn shape(view: &View<'_>, volume: &Volume) -> shapes::Volume {
         availability_zone: text(&volume.zone),
         size: Some(volume.size),
         volume_type: volume.kind.parse().ok(),
-        iops: Some(3000),
+        iops: iops(volume),
+        throughput: (volume.kind == "gp3").then_some(125),
         state: Some(state),
         create_time: Some(volume.created),
         encrypted: Some(false),

@@ -4,6 +4,7 @@ use crate::yard::{Yard, text};
 use serde_json::json;
 use std::time::Duration;
 use zonal_cloud::Scope;
+use zonal_substrate::{Ask, Report, SandboxState, StopCause};
 
 #[test]
 fn an_instance_is_pending_then_running_and_keeps_address_and_disk_over_stop_and_start() {
@@ -157,4 +158,119 @@ fn what_is_wrong_is_said_in_awss_words() {
         json!({ "Filters": [{ "Name": "colour", "Values": ["red"] }] }),
         "InvalidParameterValue",
     );
+}
+
+#[test]
+fn a_start_in_a_cut_zone_is_refused_and_the_stopped_instance_stays() {
+    let yard = Yard::new();
+    let id = yard.run(json!({ "Placement": { "AvailabilityZone": "us-east-1a" } }));
+    yard.settle();
+    yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    let cut = |on| {
+        let anywhere = Scope::new("", "");
+        let set = |tx: &mut zonal_cloud::Tx<'_>| {
+            zonal_ec2::faults::set_zone(tx, "us-east-1a", on, None);
+            Ok(())
+        };
+        yard.cloud.act(&anywhere, "break", set).unwrap();
+    };
+    cut(true);
+    yard.refused("StartInstances", json!({ "InstanceIds": [id] }), "InsufficientInstanceCapacity");
+    assert_eq!(yard.state(&id), "stopped");
+    cut(false);
+    yard.ok("StartInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    assert_eq!(yard.state(&id), "running");
+}
+
+#[test]
+fn a_first_start_that_fails_terminates_and_a_later_one_goes_back_to_stopped() {
+    let yard = Yard::new();
+    let died = |id: &str, generation| {
+        let state = SandboxState::Stopped(StopCause::Died("no room".into()));
+        yard.cloud.report(&Report::Sandbox { id: id.to_owned(), generation, state });
+    };
+    let (first, later) = (yard.run(json!({})), yard.run(json!({})));
+    died(&first, 1);
+    assert_eq!(yard.state(&first), "shutting-down");
+    yard.settle();
+    yard.ok("StopInstances", json!({ "InstanceIds": [later] }));
+    yard.settle();
+    yard.ok("StartInstances", json!({ "InstanceIds": [later] }));
+    died(&later, 2);
+    assert_eq!(yard.state(&later), "stopped", "its disk is the user's");
+    assert_eq!(yard.instance(&later)["StateReason"]["Code"], "Server.InternalError");
+}
+
+#[test]
+fn the_reason_of_a_stop_says_when_the_user_asked_for_it() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.pass(Duration::from_secs(60));
+    yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
+    yard.pass(Duration::from_secs(60));
+    yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
+    assert_eq!(yard.instance(&id)["StateTransitionReason"], "User initiated (2026-01-01 00:01:00 GMT)");
+}
+
+#[test]
+fn an_instance_keeps_its_key_when_the_pair_is_deleted() {
+    let yard = Yard::new();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7DNSmQUQKsnDiyQdO2j3Ynbl5rN1WM5HRyCzfPTDyE me";
+    let material = base64::engine::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
+    yard.ok("ImportKeyPair", json!({ "KeyName": "mine", "PublicKeyMaterial": material }));
+    yard.refused(
+        "RunInstances",
+        json!({ "ImageId": yard.image(), "MinCount": 1, "MaxCount": 1, "KeyName": "other" }),
+        "InvalidKeyPair.NotFound",
+    );
+    yard.run(json!({ "KeyName": "mine" }));
+    yard.settle();
+    yard.ok("DeleteKeyPair", json!({ "KeyName": "mine" }));
+    let asked = yard.world.asks.lock().unwrap().len();
+    yard.cloud.full_pass();
+    yard.settle();
+    let asks = yard.world.asks.lock().unwrap();
+    assert_eq!(asks.len(), asked, "nothing is asked anew: {:?}", &asks[asked..]);
+    let keys = asks.iter().find_map(|ask| match ask {
+        Ask::StartSandbox(sandbox) => Some(sandbox.authorized_keys.clone()),
+        _ => None,
+    });
+    assert!(keys.unwrap()[0].starts_with("ssh-ed25519 "));
+}
+
+#[test]
+fn a_launch_starts_as_many_as_there_are_addresses_for_if_that_is_enough() {
+    let yard = Yard::new();
+    let vpc = text(&yard.ok("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16" }))["Vpc"]["VpcId"]);
+    let subnet =
+        text(&yard.ok("CreateSubnet", json!({ "VpcId": vpc, "CidrBlock": "10.0.0.0/28" }))["Subnet"]["SubnetId"]);
+    let run = |min, max| json!({ "ImageId": yard.image(), "SubnetId": subnet, "MinCount": min, "MaxCount": max });
+    yard.refused("RunInstances", run(12, 20), "InsufficientFreeAddressesInSubnet");
+    let made = yard.ok("RunInstances", run(1, 20));
+    assert_eq!(made["Instances"].as_array().unwrap().len(), 11, "a /28 less AWS's five");
+    yard.refused("RunInstances", run(1, 1), "InsufficientFreeAddressesInSubnet");
+}
+
+#[test]
+fn a_root_volume_is_not_smaller_than_its_image_and_its_type_gives_its_speed() {
+    let yard = Yard::new();
+    let disk = |ebs: serde_json::Value| json!({ "BlockDeviceMappings": [{ "DeviceName": "/dev/xvda", "Ebs": ebs }] });
+    let mut small = disk(json!({ "VolumeSize": 4 }));
+    small
+        .as_object_mut()
+        .unwrap()
+        .extend(json!({ "ImageId": yard.image(), "MinCount": 1, "MaxCount": 1 }).as_object().unwrap().clone());
+    yard.refused("RunInstances", small, "InvalidBlockDeviceMapping");
+    yard.run(disk(json!({ "VolumeSize": 200, "VolumeType": "gp2" })));
+    yard.run(json!({}));
+    let mut speeds: Vec<_> = yard.ok("DescribeVolumes", json!({}))["Volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|volume| (text(&volume["VolumeType"]), volume["Iops"].clone(), volume.get("Throughput").cloned()))
+        .collect();
+    speeds.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(speeds, [("gp2".into(), json!(600), None), ("gp3".into(), json!(3000), Some(json!(125)))]);
 }

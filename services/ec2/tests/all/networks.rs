@@ -116,3 +116,56 @@ fn the_world_is_asked_for_a_group_once_however_often_it_is_looked_at() {
     yard.settle();
     assert_eq!(asks(&yard), first);
 }
+
+#[test]
+fn a_rule_has_tags_of_its_own() {
+    let yard = Yard::new();
+    let group = text(&yard.ok("CreateSecurityGroup", json!({ "GroupName": "web", "Description": "d" }))["GroupId"]);
+    let made = yard.ok(
+        "AuthorizeSecurityGroupIngress",
+        json!({
+            "GroupId": group,
+            "IpPermissions": [{ "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{ "CidrIp": "0.0.0.0/0" }] }],
+            "TagSpecifications": [{ "ResourceType": "security-group-rule", "Tags": [{ "Key": "Name", "Value": "web" }] }],
+        }),
+    );
+    let rule = text(&made["SecurityGroupRules"][0]["SecurityGroupRuleId"]);
+    yard.ok("CreateTags", json!({ "Resources": [rule], "Tags": [{ "Key": "more", "Value": "1" }] }));
+    let shown = yard.ok("DescribeSecurityGroupRules", json!({ "SecurityGroupRuleIds": [rule] }))["SecurityGroupRules"]
+        [0]
+    .clone();
+    assert_eq!(shown["Tags"], json!([{ "Key": "Name", "Value": "web" }, { "Key": "more", "Value": "1" }]));
+    yard.ok("RevokeSecurityGroupIngress", json!({ "GroupId": group, "SecurityGroupRuleIds": [rule] }));
+    let gone = json!({ "SecurityGroupRuleIds": [rule] });
+    yard.refused("DescribeSecurityGroupRules", gone, "InvalidSecurityGroupRuleId.NotFound");
+}
+
+#[test]
+fn what_does_not_exist_is_named_by_its_kind() {
+    let yard = Yard::new();
+    for (id, code, said) in [
+        ("igw-1", "InvalidInternetGatewayID.NotFound", "The internetGateway ID 'igw-1' does not exist"),
+        ("sg-1", "InvalidGroup.NotFound", "The security group 'sg-1' does not exist"),
+        ("ami-1", "InvalidAMIID.NotFound", "The image id '[ami-1]' does not exist"),
+        ("vol-1", "InvalidVolume.NotFound", "The volume 'vol-1' does not exist."),
+        ("x", "InvalidID", "The ID 'x' is not valid"),
+    ] {
+        let tags = json!({ "Resources": [id], "Tags": [{ "Key": "a", "Value": "" }] });
+        assert_eq!(yard.refused("CreateTags", tags, code), said);
+    }
+}
+
+#[test]
+fn an_address_given_at_launch_goes_with_the_instance_and_an_interface_that_is_kept_loses_it() {
+    let yard = Yard::new();
+    let id = yard.run(json!({ "NetworkInterfaces": [{ "DeviceIndex": 0, "DeleteOnTermination": false }] }));
+    yard.settle();
+    let interface = text(&yard.instance(&id)["NetworkInterfaces"][0]["NetworkInterfaceId"]);
+    yard.ok("TerminateInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    let kept = yard.ok("DescribeNetworkInterfaces", json!({ "NetworkInterfaceIds": [interface] }))["NetworkInterfaces"]
+        [0]
+    .clone();
+    assert_eq!(kept["Status"], "available");
+    assert!(kept.get("Association").is_none(), "{kept}");
+}
