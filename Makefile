@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON := .venv/bin/python3
 # The world that `make demo` shows: linux (processes and packets, needs root or sudo) or sim (modelled, needs nothing).
 WORLD ?= linux
-BENCHES := $(notdir $(wildcard bench/*))
+BENCHES := $(patsubst bench/%/run,%,$(wildcard bench/*/run))
 
 .PHONY: demo test bench lint bare build setup coverage shapes clean help
 
