@@ -13,7 +13,8 @@ fn main() -> ExitCode {
     // The world's own processes start from this file too, before anything else may have made a thread.
     let arguments: Vec<String> = std::env::args().collect();
     // Inside an instance this file goes by the names of a booted system's commands (`systemctl`, `shutdown`, …).
-    let name = arguments.first().and_then(|program| std::path::Path::new(program).file_name()?.to_str()).unwrap_or_default();
+    let name =
+        arguments.first().and_then(|program| std::path::Path::new(program).file_name()?.to_str()).unwrap_or_default();
     if zonal_linux::init::guest::NAMES.contains(&name) {
         return zonal_linux::init::guest::main(name, &arguments[1..]);
     }

@@ -33,7 +33,14 @@ pub fn run(arguments: &DownArguments) -> Result<(), CommandError> {
         Err(error) => return Err(CommandError::file(directory.join("zonal.json"), error)),
     };
     end(&settings, arguments.purge)?;
-    println!("{}", if arguments.purge { "Zonal is down; nothing is left." } else { "Zonal is down; its state and disks are kept." });
+    println!(
+        "{}",
+        if arguments.purge {
+            "Zonal is down; nothing is left."
+        } else {
+            "Zonal is down; its state and disks are kept."
+        }
+    );
     Ok(())
 }
 
@@ -71,7 +78,8 @@ fn ours(directory: &Path) -> Vec<(String, u32)> {
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<String> = line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        let words: Vec<String> =
+            line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
         // Whatever the program is called: it may be a copy, or a link.
         if let [_, role, of, ..] = words.as_slice()
             && *of == wanted
@@ -84,7 +92,10 @@ fn ours(directory: &Path) -> Vec<(String, u32)> {
 }
 
 fn stop(role: &str, pid: u32) -> Result<(), CommandError> {
-    let alive = || Path::new(&format!("/proc/{pid}/cmdline")).exists() && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+    let alive = || {
+        Path::new(&format!("/proc/{pid}/cmdline")).exists()
+            && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+    };
     // The supervisor shuts the instances down before it ends.
     let patience = Duration::from_secs(if role == "supervise" { 20 } else { 3 });
     for (signal, patience) in [("-TERM", patience), ("-KILL", Duration::from_secs(3))] {

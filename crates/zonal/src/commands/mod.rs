@@ -50,7 +50,9 @@ impl Where {
 #[derive(Subcommand)]
 enum Command {
     /// Start a world
-    #[command(after_help = "Examples:\n  sudo zonal up --detach && eval \"$(zonal env)\"\n  zonal up --world sim --ephemeral\n  sudo zonal up --speed 60 --pace aws")]
+    #[command(
+        after_help = "Examples:\n  sudo zonal up --detach && eval \"$(zonal env)\"\n  zonal up --world sim --ephemeral\n  sudo zonal up --speed 60 --pace aws"
+    )]
     Up(up::UpArguments),
     /// End the world; its state and disks stay for the next `up`
     Down(down::DownArguments),
@@ -62,18 +64,26 @@ enum Command {
     /// What this machine can run, and what to do where it can't
     Doctor(doctor::DoctorArguments),
     /// Create or update a stack from a template, and watch it
-    #[command(after_help = "Examples:\n  zonal deploy cases/whatsthetime/phase-5.yaml\n  zonal deploy web.yaml --stack shop --parameter Size=t3.small")]
+    #[command(
+        after_help = "Examples:\n  zonal deploy cases/whatsthetime/phase-5.yaml\n  zonal deploy web.yaml --stack shop --parameter Size=t3.small"
+    )]
     Deploy(deploy::DeployArguments),
     /// Break something on purpose
-    #[command(after_help = "Examples:\n  zonal break instance i-0123456789abcdef0\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a")]
+    #[command(
+        after_help = "Examples:\n  zonal break instance i-0123456789abcdef0\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a"
+    )]
     Break(break_::BreakArguments),
     /// Deploy, load, break and measure a case
-    #[command(after_help = "Examples:\n  sudo zonal lab whatsthetime\n  zonal lab whatsthetime --world sim --phase 5 --json")]
+    #[command(
+        after_help = "Examples:\n  sudo zonal lab whatsthetime\n  zonal lab whatsthetime --world sim --phase 5 --json"
+    )]
     Lab(crate::lab::LabArguments),
     /// An instance's console output
     Logs(inspect::LogsArguments),
     /// A shell in an instance, or one command
-    #[command(after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh i-0123456789abcdef0 -- systemctl status")]
+    #[command(
+        after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh i-0123456789abcdef0 -- systemctl status"
+    )]
     Ssh(ssh::SshArguments),
     /// Print what is implemented, as Markdown
     Coverage,
@@ -90,7 +100,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     // Whoever reads our output may have had enough (`zonal coverage | head`): that is an end, and no failure to tell of.
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to stdout: Broken pipe")) {
+        if panic
+            .payload()
+            .downcast_ref::<String>()
+            .is_some_and(|text| text.starts_with("failed printing to stdout: Broken pipe"))
+        {
             std::process::exit(0);
         }
         tell(panic);

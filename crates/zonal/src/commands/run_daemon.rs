@@ -48,7 +48,8 @@ pub fn linux_config(settings: &Settings) -> zonal_linux::Config {
 }
 
 fn load(arguments: &DaemonArguments) -> Result<Settings, CommandError> {
-    Settings::load(&arguments.directory).map_err(|error| CommandError::file(arguments.directory.join("zonal.json"), error))
+    Settings::load(&arguments.directory)
+        .map_err(|error| CommandError::file(arguments.directory.join("zonal.json"), error))
 }
 
 fn log() {

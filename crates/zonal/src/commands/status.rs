@@ -38,7 +38,13 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
         return Ok(());
     }
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
-    println!("{} world at {}, speed {}, time {}", text(&status, "world"), settings.endpoint(), status["speed"], text(&status, "time"));
+    println!(
+        "{} world at {}, speed {}, time {}",
+        text(&status, "world"),
+        settings.endpoint(),
+        status["speed"],
+        text(&status, "time")
+    );
     let instances = status.get("instances").and_then(Value::as_array).cloned().unwrap_or_default();
     if instances.is_empty() {
         println!("No instances.");

@@ -107,7 +107,8 @@ pub fn run(arguments: &UpArguments) -> ExitCode {
 
 fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
     if api::is_up(settings) {
-        let text = format!("a Zonal runs already at {}: `zonal down` ends it, `--port` starts another.", settings.endpoint());
+        let text =
+            format!("a Zonal runs already at {}: `zonal down` ends it, `--port` starts another.", settings.endpoint());
         return Err(CommandError::said(text));
     }
     Ok(())
@@ -128,7 +129,8 @@ fn detached(settings: &Settings) -> Result<(), CommandError> {
     refuse_second(settings)?;
     settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
     let path = settings.directory.join("zonal.log");
-    let log = File::options().create(true).append(true).open(&path).map_err(|error| CommandError::file(&path, error))?;
+    let log =
+        File::options().create(true).append(true).open(&path).map_err(|error| CommandError::file(&path, error))?;
     let mut child = start(settings, log.into())?;
     await_answer(settings, &mut child)?;
     greet(settings);
@@ -164,7 +166,10 @@ pub fn await_answer(settings: &Settings, child: &mut std::process::Child) -> Res
         }
         if let Ok(Some(status)) = child.try_wait() {
             let log = settings.directory.join("zonal.log");
-            return Err(CommandError::said(format!("the world did not come up ({status}); {} says more", log.display())));
+            return Err(CommandError::said(format!(
+                "the world did not come up ({status}); {} says more",
+                log.display()
+            )));
         }
         if Instant::now() > deadline {
             return Err(CommandError::said(format!("nothing answers at {} after 60 s", settings.endpoint())));
@@ -178,9 +183,15 @@ fn greet(settings: &Settings) {
         WorldKind::Linux => "real",
         WorldKind::Sim => "virtual",
     };
-    println!("Zonal is up ({world} world, speed {}). API: {}   DNS: {}", settings.speed, settings.endpoint(), settings.dns());
+    println!(
+        "Zonal is up ({world} world, speed {}). API: {}   DNS: {}",
+        settings.speed,
+        settings.endpoint(),
+        settings.dns()
+    );
     if settings.pace == Pace::Aws {
-        let delays: Vec<String> = pace::TABLE.iter().map(|(what, span)| format!("{what} {} s", span.as_secs())).collect();
+        let delays: Vec<String> =
+            pace::TABLE.iter().map(|(what, span)| format!("{what} {} s", span.as_secs())).collect();
         println!("Pace aws adds, on the world's clock: {}.", delays.join(", "));
     }
     println!("Next: eval \"$(zonal env)\" && aws ec2 describe-instances");

@@ -66,14 +66,16 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
             },
             Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
         },
-        (&Method::POST, "/_zonal/speed") => match std::str::from_utf8(body).ok().and_then(|text| text.trim().parse::<u32>().ok()) {
-            Some(speed) if (1..=10_000).contains(&speed) => {
-                daemon.clock.set_speed(speed);
-                daemon.world.ask(vec![zonal_substrate::Ask::SetSpeed(speed)]);
-                json_answer(StatusCode::OK, &json!({ "speed": speed, "micros": daemon.clock.now().0 }))
+        (&Method::POST, "/_zonal/speed") => {
+            match std::str::from_utf8(body).ok().and_then(|text| text.trim().parse::<u32>().ok()) {
+                Some(speed) if (1..=10_000).contains(&speed) => {
+                    daemon.clock.set_speed(speed);
+                    daemon.world.ask(vec![zonal_substrate::Ask::SetSpeed(speed)]);
+                    json_answer(StatusCode::OK, &json!({ "speed": speed, "micros": daemon.clock.now().0 }))
+                }
+                _ => problem(StatusCode::BAD_REQUEST, "The body is a speed from 1 to 10000."),
             }
-            _ => problem(StatusCode::BAD_REQUEST, "The body is a speed from 1 to 10000."),
-        },
+        }
         (&Method::POST, "/_zonal/call") => match serde_json::from_slice::<Call>(body) {
             Ok(call) => {
                 let scope = Scope::new(zonal_cloud::DEFAULT_ACCOUNT, &call.region);
@@ -102,7 +104,8 @@ fn console(daemon: &Daemon, id: &str) -> Response<Full<Bytes>> {
 }
 
 fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
-    let services: serde_json::Map<_, _> = daemon.cloud.apis().map(|(name, _)| (name.to_owned(), json!("running"))).collect();
+    let services: serde_json::Map<_, _> =
+        daemon.cloud.apis().map(|(name, _)| (name.to_owned(), json!("running"))).collect();
     json_answer(
         StatusCode::OK,
         &json!({ "services": services, "edition": "zonal", "version": env!("CARGO_PKG_VERSION"), "world": daemon.world.describe() }),
@@ -158,8 +161,9 @@ pub fn break_it(cloud: &Cloud, what: &Break) -> Result<String, AwsError> {
             }
             let until = match seconds {
                 Some(seconds) => {
-                    let span = Duration::try_from_secs_f64(*seconds)
-                        .map_err(|error| AwsError::client("InvalidParameterValue", format!("for {seconds} s: {error}")))?;
+                    let span = Duration::try_from_secs_f64(*seconds).map_err(|error| {
+                        AwsError::client("InvalidParameterValue", format!("for {seconds} s: {error}"))
+                    })?;
                     Some(tx.now + span)
                 }
                 None => None,

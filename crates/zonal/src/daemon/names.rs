@@ -21,7 +21,9 @@ pub struct Names {
 
 /// The name of the world that a `Host` header asks for: `NAME.localhost[:PORT]`.
 pub fn asked_for(host: &str) -> Option<&str> {
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host });
     name.strip_suffix(".localhost").filter(|name| name.contains('.'))
 }
 
@@ -42,16 +44,28 @@ impl Names {
             Answer::Failed => Vec::new(),
         };
         let Some(address) = found.first() else {
-            return plain(StatusCode::BAD_GATEWAY, &format!("No address for {name}: the world's DNS knows no such name.\n"));
+            return plain(
+                StatusCode::BAD_GATEWAY,
+                &format!("No address for {name}: the world's DNS knows no such name.\n"),
+            );
         };
         match tokio::time::timeout(LIMIT, self.fetch(name, *address, request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => plain(StatusCode::BAD_GATEWAY, &format!("{name} at {address} does not answer: {error}\n")),
-            Err(_) => plain(StatusCode::GATEWAY_TIMEOUT, &format!("{name} at {address} did not answer in {LIMIT:?}.\n")),
+            Ok(Err(error)) => {
+                plain(StatusCode::BAD_GATEWAY, &format!("{name} at {address} does not answer: {error}\n"))
+            }
+            Err(_) => {
+                plain(StatusCode::GATEWAY_TIMEOUT, &format!("{name} at {address} did not answer in {LIMIT:?}.\n"))
+            }
         }
     }
 
-    async fn fetch(&self, name: &str, address: Ipv4Addr, request: Request<Bytes>) -> Result<Response<Full<Bytes>>, String> {
+    async fn fetch(
+        &self,
+        name: &str,
+        address: Ipv4Addr,
+        request: Request<Bytes>,
+    ) -> Result<Response<Full<Bytes>>, String> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let uri = format!("http://{address}{path}");
         let (parts, body) = request.into_parts();

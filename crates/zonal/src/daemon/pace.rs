@@ -146,7 +146,10 @@ mod tests {
         let notes = Arc::new(Notes(Mutex::default()));
         let clock = Arc::new(VirtualClock::new(Time(0)));
         let paced = Paced::new(notes.clone(), clock.clone(), Box::new(|| {}));
-        paced.ask(vec![Ask::StopSandbox { id: "i-1".into(), generation: 1, force: false }, Ask::RemoveGroup("sg-1".into())]);
+        paced.ask(vec![
+            Ask::StopSandbox { id: "i-1".into(), generation: 1, force: false },
+            Ask::RemoveGroup("sg-1".into()),
+        ]);
         assert_eq!(*notes.0.lock().unwrap(), [Ask::RemoveGroup("sg-1".into())]);
         assert_eq!(paced.due(), Some(Time(0) + STOP));
         paced.ask(vec![Ask::RemoveSandbox("i-1".into())]);

@@ -94,12 +94,20 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<B
     let world_name = names::asked_for(&host).map(ToOwned::to_owned);
     // Pages of the world may call each other, as they would on the internet; the API hears no foreign page.
     if world_name.is_none() && door::is_foreign(&head) {
-        return text(StatusCode::FORBIDDEN, "Refused: this request comes from a web page of another site, or by a foreign name.\n");
+        return text(
+            StatusCode::FORBIDDEN,
+            "Refused: this request comes from a web page of another site, or by a foreign name.\n",
+        );
     }
     let limit = Bounds::default().body;
     let body = match tokio::time::timeout(door::PATIENCE, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, &format!("The request's body is longer than {limit} bytes, or broke off.\n")),
+        Ok(Err(_)) => {
+            return text(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("The request's body is longer than {limit} bytes, or broke off.\n"),
+            );
+        }
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "The request's body did not come in time.\n"),
     };
     if let Some(name) = world_name {

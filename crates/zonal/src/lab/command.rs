@@ -54,7 +54,10 @@ const CANNOT: u8 = 3;
 /// Runs a lab; the exit code.
 pub fn run(arguments: &LabArguments) -> ExitCode {
     if arguments.world == LabWorldKind::Linux && !is_root() {
-        eprintln!("zonal: the real world needs root here: `sudo zonal lab {0}`, or `zonal lab {0} --world sim`.", arguments.case);
+        eprintln!(
+            "zonal: the real world needs root here: `sudo zonal lab {0}`, or `zonal lab {0} --world sim`.",
+            arguments.case
+        );
         return ExitCode::from(CANNOT);
     }
     crate::commands::exit(measured(arguments))
@@ -86,7 +89,8 @@ fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
                 world.end()?;
             }
             let real = ran?;
-            let modelled = modelled(&spec, RunOptions { keep: false, ..options }, arguments.vcpu, &mut Shown::new(true))?;
+            let modelled =
+                modelled(&spec, RunOptions { keep: false, ..options }, arguments.vcpu, &mut Shown::new(true))?;
             let agreements = compare::compare(&real, &modelled);
             (real, agreements, arguments.keep.then_some(settings))
         }
@@ -105,7 +109,10 @@ fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
             settings.endpoint(),
             settings.directory.display()
         ),
-        None => println!("Next: `zonal up --detach`, deploy cases/{0}/phase-5.yaml, open http://{0}.com.localhost:4566/", result.name),
+        None => println!(
+            "Next: `zonal up --detach`, deploy cases/{0}/phase-5.yaml, open http://{0}.com.localhost:4566/",
+            result.name
+        ),
     }
     Ok(())
 }
@@ -124,6 +131,12 @@ fn find(case: &str) -> Result<PathBuf, CommandError> {
     let inside = Path::new("cases").join(case).join("lab.toml");
     let program = std::env::current_exe().unwrap_or_default();
     let here = std::env::current_dir().unwrap_or_default();
-    let found = here.ancestors().chain(program.ancestors()).map(|directory| directory.join(&inside)).find(|path| path.is_file());
-    found.ok_or_else(|| CommandError::said(format!("there is no case `{case}`: {} was looked for from here upwards", inside.display())))
+    let found = here
+        .ancestors()
+        .chain(program.ancestors())
+        .map(|directory| directory.join(&inside))
+        .find(|path| path.is_file());
+    found.ok_or_else(|| {
+        CommandError::said(format!("there is no case `{case}`: {} was looked for from here upwards", inside.display()))
+    })
 }

@@ -63,7 +63,12 @@ impl Progress for Shown {
                 let done = (elapsed.as_secs_f64() / of.as_secs_f64().max(1e-9)).clamp(0.0, 1.0);
                 let full = (done * BAR as f64) as usize;
                 let bar = format!("{}{}", "#".repeat(full), "-".repeat(BAR - full));
-                self.status(&format!("{} [{bar}] {} of {}  {ok} answered, {lost} lost", self.phase, human(elapsed), human(of)));
+                self.status(&format!(
+                    "{} [{bar}] {} of {}  {ok} answered, {lost} lost",
+                    self.phase,
+                    human(elapsed),
+                    human(of)
+                ));
             }
             Notice::Event(event) => {
                 let mark = match event.kind {

@@ -69,7 +69,8 @@ impl LabClock for ClientClock {
 impl Backend for OverHttp {
     fn call(&mut self, service: &str, operation: &str, input: Value) -> Result<Value, String> {
         let call = json!({ "region": "us-east-1", "service": service, "operation": operation, "input": input });
-        let mut answer = api::call(&self.settings, "POST", "/_zonal/call", &call.to_string()).map_err(|error| error.to_string())?;
+        let mut answer =
+            api::call(&self.settings, "POST", "/_zonal/call", &call.to_string()).map_err(|error| error.to_string())?;
         Ok(answer["output"].take())
     }
 
@@ -93,7 +94,8 @@ fn directory() -> PathBuf {
 
 /// The settings of the lab's world: ports that are free, a range of public addresses of its own.
 fn settings(vcpu: f64) -> Settings {
-    let free = |from: u16| (from..from + 200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap_or(from);
+    let free =
+        |from: u16| (from..from + 200).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap_or(from);
     let mut settings = Settings::new(directory(), WorldKind::Linux);
     settings.port = free(14566);
     settings.dns_port = free(14853);
@@ -144,7 +146,13 @@ impl RealLab {
 }
 
 /// Calls a path whose answer tells the world's time, and follows it from there.
-fn follow(settings: &Settings, clock: &FollowedClock, method: &str, path: &str, body: &str) -> Result<(), CommandError> {
+fn follow(
+    settings: &Settings,
+    clock: &FollowedClock,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<(), CommandError> {
     let answer = api::call(settings, method, path, body)?;
     let speed = answer["speed"].as_u64().and_then(|speed| u32::try_from(speed).ok()).unwrap_or(1);
     clock.set(Time(answer["micros"].as_i64().unwrap_or_default()), speed);
@@ -185,7 +193,8 @@ impl LabWorld for RealLab {
     fn start_load(&mut self, load: Load) -> Result<(), WorldError> {
         let clock = ClientClock { clock: self.stacks.backend.clock.clone(), origin: self.stacks.origin };
         let dns = self.stacks.backend.settings.dns();
-        let running = RunningLoad::start(load, dns, Arc::new(clock)).map_err(|error| WorldError::new("start the clients", error))?;
+        let running = RunningLoad::start(load, dns, Arc::new(clock))
+            .map_err(|error| WorldError::new("start the clients", error))?;
         self.load = Some(running);
         Ok(())
     }

@@ -43,7 +43,9 @@ impl<B: Backend> Stacks<B> {
     }
 
     fn call(&mut self, service: &str, operation: &str, input: Value) -> Found<Value> {
-        self.backend.call(service, operation, input).map_err(|error| WorldError::new(format!("{service} {operation}"), error))
+        self.backend
+            .call(service, operation, input)
+            .map_err(|error| WorldError::new(format!("{service} {operation}"), error))
     }
 
     /// Asks for a change.
@@ -62,10 +64,15 @@ impl<B: Backend> Stacks<B> {
             }
             StackChange::Update { stack, template, parameters } => {
                 let body = body(template)?;
-                let kept = self.parameters(stack)?.into_iter().filter(|key| !parameters.contains_key(key) && body.contains(key.as_str()));
+                let kept = self
+                    .parameters(stack)?
+                    .into_iter()
+                    .filter(|key| !parameters.contains_key(key) && body.contains(key.as_str()));
                 let mut list: Vec<Value> =
                     kept.map(|key| json!({ "ParameterKey": key, "UsePreviousValue": true })).collect();
-                list.extend(parameters.iter().map(|(key, value)| json!({ "ParameterKey": key, "ParameterValue": value })));
+                list.extend(
+                    parameters.iter().map(|(key, value)| json!({ "ParameterKey": key, "ParameterValue": value })),
+                );
                 (stack, "UpdateStack", json!({ "StackName": stack, "TemplateBody": body, "Parameters": list }))
             }
             StackChange::Delete { stack } => (stack, "DeleteStack", json!({ "StackName": stack })),
@@ -96,13 +103,24 @@ impl<B: Backend> Stacks<B> {
             return Ok(StackState::Working);
         }
         let events = self.call("cloudformation", "DescribeStackEvents", json!({ "StackName": name }))?;
-        let last = list(&events, "StackEvents").iter().find(|event| text(event, "PhysicalResourceId") == text(event, "StackId")).cloned();
+        let last = list(&events, "StackEvents")
+            .iter()
+            .find(|event| text(event, "PhysicalResourceId") == text(event, "StackId"))
+            .cloned();
         let finished = last.as_ref().and_then(|event| self.moment(event, "Timestamp")).unwrap_or_else(|| self.now());
         let outputs = list(stack, "Outputs").iter().map(|o| (text(o, "OutputKey"), text(o, "OutputValue"))).collect();
         let reason = text(stack, "StackStatusReason");
-        let failed = list(&events, "StackEvents").iter().find(|event| text(event, "ResourceStatus").ends_with("_FAILED")).map(|event| {
-            format!("{} {}: {}", text(event, "LogicalResourceId"), text(event, "ResourceStatus"), text(event, "ResourceStatusReason"))
-        });
+        let failed = list(&events, "StackEvents")
+            .iter()
+            .find(|event| text(event, "ResourceStatus").ends_with("_FAILED"))
+            .map(|event| {
+                format!(
+                    "{} {}: {}",
+                    text(event, "LogicalResourceId"),
+                    text(event, "ResourceStatus"),
+                    text(event, "ResourceStatusReason")
+                )
+            });
         Ok(StackState::Settled {
             ok: matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE"),
             reason: failed.filter(|_| !status.ends_with("E_COMPLETE") || status.contains("ROLLBACK")).unwrap_or(reason),
@@ -153,7 +171,9 @@ impl<B: Backend> Stacks<B> {
                     .collect();
                 instances.sort();
                 let index = usize::try_from(*k).unwrap_or(usize::MAX).saturating_sub(1);
-                let nothing = || WorldError::new(format!("find the {k}. running instance"), format!("there are {}", instances.len()));
+                let nothing = || {
+                    WorldError::new(format!("find the {k}. running instance"), format!("there are {}", instances.len()))
+                };
                 instances.get(index).map(|(_, id)| (id.clone(), String::new())).ok_or_else(nothing)
             }
         }
@@ -179,7 +199,10 @@ impl<B: Backend> Stacks<B> {
                     at: self.moment(event, "Timestamp").unwrap_or_else(|| self.now()),
                     kind: EventKind::Stack,
                     resource: text(event, "LogicalResourceId"),
-                    text: [text(event, "ResourceStatus"), text(event, "ResourceStatusReason")].join(" ").trim().to_owned(),
+                    text: [text(event, "ResourceStatus"), text(event, "ResourceStatusReason")]
+                        .join(" ")
+                        .trim()
+                        .to_owned(),
                 });
             }
             let resources = self.backend.call("cloudformation", "ListStackResources", json!({ "StackName": name }));
@@ -199,7 +222,10 @@ impl<B: Backend> Stacks<B> {
     }
 
     fn health(&mut self, group: &str, events: &mut Vec<Event>) {
-        let Ok(described) = self.backend.call("elbv2", "DescribeTargetHealth", json!({ "TargetGroupArn": group })) else { return };
+        let Ok(described) = self.backend.call("elbv2", "DescribeTargetHealth", json!({ "TargetGroupArn": group }))
+        else {
+            return;
+        };
         let now = self.now();
         for target in list(&described, "TargetHealthDescriptions") {
             let id = text(&target["Target"], "Id");

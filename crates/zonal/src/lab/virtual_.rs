@@ -154,7 +154,9 @@ impl LabWorld for VirtualLab {
             let mut then = next.unwrap_or(end).min(end);
             if let Some(load) = &mut self.load {
                 if load.due().is_some_and(|due| origin.time(due) <= now) {
-                    load.fire(origin.at(now), &mut Outside(&backend.sim), &mut |sample| observe(Observation::Sample(sample)));
+                    load.fire(origin.at(now), &mut Outside(&backend.sim), &mut |sample| {
+                        observe(Observation::Sample(sample))
+                    });
                 }
                 if let Some(due) = load.due() {
                     then = then.min(origin.time(due));

@@ -37,7 +37,10 @@ impl Request {
 
     fn bytes(&self) -> Vec<u8> {
         let Self { method, path, headers, body } = self;
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
         [head.as_bytes(), body].concat()
     }
 }
@@ -52,42 +55,120 @@ fn authorization(service: &str) -> String {
 fn meant() -> Vec<Request> {
     let ec2 = |action: &str| Request::form("ec2", "2016-11-15", action);
     let mut all = vec![
-        ec2("CreateVpc&CidrBlock=10.1.0.0/16&TagSpecification.1.ResourceType=vpc&TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=b"),
+        ec2(
+            "CreateVpc&CidrBlock=10.1.0.0/16&TagSpecification.1.ResourceType=vpc&TagSpecification.1.Tag.1.Key=a&TagSpecification.1.Tag.1.Value=b",
+        ),
         ec2("CreateSecurityGroup&GroupName=web&GroupDescription=web"),
-        ec2("AuthorizeSecurityGroupIngress&GroupName=default&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=80&IpPermissions.1.ToPort=80&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0"),
-        ec2("RunInstances&ImageId=ami-0123456789abcdef0&InstanceType=t3.micro&MinCount=1&MaxCount=1&UserData=IyEvYmluL3NoCg=="),
+        ec2(
+            "AuthorizeSecurityGroupIngress&GroupName=default&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=80&IpPermissions.1.ToPort=80&IpPermissions.1.IpRanges.1.CidrIp=0.0.0.0/0",
+        ),
+        ec2(
+            "RunInstances&ImageId=ami-0123456789abcdef0&InstanceType=t3.micro&MinCount=1&MaxCount=1&UserData=IyEvYmluL3NoCg==",
+        ),
         ec2("DescribeInstances&Filter.1.Name=instance-state-name&Filter.1.Value.1=running&MaxResults=5"),
         ec2("DescribeSubnets&SubnetId.1=subnet-0123456789abcdef0"),
         ec2("CreateTags&ResourceId.1=vpc-0123456789abcdef0&Tag.1.Key=k&Tag.1.Value=v"),
         ec2("AllocateAddress&Domain=vpc"),
         ec2("CreateLaunchTemplate&LaunchTemplateName=t&LaunchTemplateData.InstanceType=t3.micro"),
-        Request::form("elasticloadbalancing", "2015-12-01", "CreateTargetGroup&Name=web&Protocol=HTTP&Port=80&TargetType=ip&VpcId=vpc-0123456789abcdef0"),
-        Request::form("elasticloadbalancing", "2015-12-01", "CreateLoadBalancer&Name=web&Subnets.member.1=subnet-1&Subnets.member.2=subnet-2"),
-        Request::form("autoscaling", "2011-01-01", "CreateAutoScalingGroup&AutoScalingGroupName=g&MinSize=0&MaxSize=3&LaunchTemplate.LaunchTemplateName=t&AvailabilityZones.member.1=us-east-1a"),
-        Request::form("monitoring", "2010-08-01", "PutMetricData&Namespace=N&MetricData.member.1.MetricName=m&MetricData.member.1.Value=1.5"),
-        Request::form("monitoring", "2010-08-01", "PutMetricAlarm&AlarmName=a&Namespace=N&MetricName=m&Period=60&EvaluationPeriods=1&Threshold=1&ComparisonOperator=GreaterThanThreshold&Statistic=Average"),
-        Request::form("cloudformation", "2010-05-15", "CreateStack&StackName=s&TemplateBody=%7B%22Resources%22%3A%7B%22V%22%3A%7B%22Type%22%3A%22AWS%3A%3AEC2%3A%3AVPC%22%2C%22Properties%22%3A%7B%22CidrBlock%22%3A%2210.0.0.0%2F16%22%7D%7D%7D%7D"),
+        Request::form(
+            "elasticloadbalancing",
+            "2015-12-01",
+            "CreateTargetGroup&Name=web&Protocol=HTTP&Port=80&TargetType=ip&VpcId=vpc-0123456789abcdef0",
+        ),
+        Request::form(
+            "elasticloadbalancing",
+            "2015-12-01",
+            "CreateLoadBalancer&Name=web&Subnets.member.1=subnet-1&Subnets.member.2=subnet-2",
+        ),
+        Request::form(
+            "autoscaling",
+            "2011-01-01",
+            "CreateAutoScalingGroup&AutoScalingGroupName=g&MinSize=0&MaxSize=3&LaunchTemplate.LaunchTemplateName=t&AvailabilityZones.member.1=us-east-1a",
+        ),
+        Request::form(
+            "monitoring",
+            "2010-08-01",
+            "PutMetricData&Namespace=N&MetricData.member.1.MetricName=m&MetricData.member.1.Value=1.5",
+        ),
+        Request::form(
+            "monitoring",
+            "2010-08-01",
+            "PutMetricAlarm&AlarmName=a&Namespace=N&MetricName=m&Period=60&EvaluationPeriods=1&Threshold=1&ComparisonOperator=GreaterThanThreshold&Statistic=Average",
+        ),
+        Request::form(
+            "cloudformation",
+            "2010-05-15",
+            "CreateStack&StackName=s&TemplateBody=%7B%22Resources%22%3A%7B%22V%22%3A%7B%22Type%22%3A%22AWS%3A%3AEC2%3A%3AVPC%22%2C%22Properties%22%3A%7B%22CidrBlock%22%3A%2210.0.0.0%2F16%22%7D%7D%7D%7D",
+        ),
         Request::form("sts", "2011-06-15", "GetCallerIdentity"),
     ];
     for (target, body) in [
         ("AmazonSSM.PutParameter", r#"{"Name":"/a/b","Value":"v","Type":"String","Overwrite":true}"#),
         ("AmazonSSM.GetParametersByPath", r#"{"Path":"/aws/service/ami-amazon-linux-latest","Recursive":true}"#),
     ] {
-        let headers = format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: {target}\r\n{}", authorization("ssm"));
+        let headers =
+            format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: {target}\r\n{}", authorization("ssm"));
         all.push(Request { method: "POST", path: "/".to_owned(), headers, body: body.into() });
     }
     let zone = r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>a.example</Name><CallerReference>1</CallerReference></CreateHostedZoneRequest>"#;
     let headers = format!("Content-Type: text/xml\r\n{}", authorization("route53"));
-    all.push(Request { method: "POST", path: "/2013-04-01/hostedzone".to_owned(), headers: headers.clone(), body: zone.into() });
-    all.push(Request { method: "GET", path: "/2013-04-01/hostedzone?maxitems=5".to_owned(), headers, body: Vec::new() });
+    all.push(Request {
+        method: "POST",
+        path: "/2013-04-01/hostedzone".to_owned(),
+        headers: headers.clone(),
+        body: zone.into(),
+    });
+    all.push(Request {
+        method: "GET",
+        path: "/2013-04-01/hostedzone?maxitems=5".to_owned(),
+        headers,
+        body: Vec::new(),
+    });
     all
 }
 
 /// What is put in where nobody would.
 const ODD: &[&str] = &[
-    "", "%00", "%", "%zz", "-1", "0", "99999999999999999999", "1e400", "NaN", "null", "true", "\u{1F600}", "..", "../../etc/passwd", "'", "\"",
-    "<", "&lt;", "]]>", "<!DOCTYPE a [<!ENTITY b \"c\">]>", "{", "}", "[[[[[[[[", "\\u0000", "\r\n", "\t", ".1", ".member.1", ".999999999", "&&", "==",
-    "0.0.0.0/0", "10.0.0.0/33", "::/0", "arn:aws:ec2", "i-0", "*", "?", ";", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "",
+    "%00",
+    "%",
+    "%zz",
+    "-1",
+    "0",
+    "99999999999999999999",
+    "1e400",
+    "NaN",
+    "null",
+    "true",
+    "\u{1F600}",
+    "..",
+    "../../etc/passwd",
+    "'",
+    "\"",
+    "<",
+    "&lt;",
+    "]]>",
+    "<!DOCTYPE a [<!ENTITY b \"c\">]>",
+    "{",
+    "}",
+    "[[[[[[[[",
+    "\\u0000",
+    "\r\n",
+    "\t",
+    ".1",
+    ".member.1",
+    ".999999999",
+    "&&",
+    "==",
+    "0.0.0.0/0",
+    "10.0.0.0/33",
+    "::/0",
+    "arn:aws:ec2",
+    "i-0",
+    "*",
+    "?",
+    ";",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 ];
 
 /// Changes a text by one to four small accidents.
@@ -109,8 +190,14 @@ fn mutate(text: &mut Vec<u8>, chance: &mut StdRng) {
             }
             5 => {
                 // The value of one member becomes an odd one.
-                let Some(from) = text[at..].iter().position(|b| matches!(b, b'=' | b':' | b'>')).map(|n| at + n + 1) else { continue };
-                let end = text[from..].iter().position(|b| matches!(b, b'&' | b',' | b'<' | b'}' | b'\n')).map_or(text.len(), |n| from + n);
+                let Some(from) = text[at..].iter().position(|b| matches!(b, b'=' | b':' | b'>')).map(|n| at + n + 1)
+                else {
+                    continue;
+                };
+                let end = text[from..]
+                    .iter()
+                    .position(|b| matches!(b, b'&' | b',' | b'<' | b'}' | b'\n'))
+                    .map_or(text.len(), |n| from + n);
                 text.splice(from..end, ODD[chance.random_range(0..ODD.len())].bytes());
             }
             _ => drop(text.splice(at..at, ODD[chance.random_range(0..ODD.len())].bytes())),
@@ -157,7 +244,9 @@ fn standing(world: &TestWorld) -> Vec<(&'static str, Value)> {
     for (operation, value) in &mut all {
         match *operation {
             "DescribeInstances" => {
-                let live = |reservation: &Value| list(reservation, "Instances").iter().any(|i| i["State"]["Name"] != "terminated");
+                let live = |reservation: &Value| {
+                    list(reservation, "Instances").iter().any(|i| i["State"]["Name"] != "terminated")
+                };
                 value["Reservations"] = list(value, "Reservations").iter().filter(|r| live(r)).cloned().collect();
             }
             "DescribeTags" => {
@@ -241,15 +330,28 @@ fn mutated_requests() {
                 headers.truncate(kept);
                 mutate(&mut headers, &mut chance);
                 let lines = String::from_utf8_lossy(&headers).into_owned();
-                let fine = |line: &&str| line.split_once(':').is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-                let lines = lines.split(['\n', '\r']).filter(fine).map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>());
+                let fine = |line: &&str| {
+                    line.split_once(':').is_some_and(|(name, _)| {
+                        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                    })
+                };
+                let lines = lines
+                    .split(['\n', '\r'])
+                    .filter(fine)
+                    .map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>());
                 request.headers = lines.map(|line| format!("{line}\r\n")).collect();
             }
             _ => mutate(&mut request.body, &mut chance),
         }
         let before = quiet(&world);
-        let shown = || format!("request {count}: {}", String::from_utf8_lossy(&request.bytes()).chars().take(2000).collect::<String>());
-        let (status, body) = exchange(world.api(), &request.bytes()).unwrap_or_else(|error| panic!("{}\n{error}", shown()));
+        let shown = || {
+            format!(
+                "request {count}: {}",
+                String::from_utf8_lossy(&request.bytes()).chars().take(2000).collect::<String>()
+            )
+        };
+        let (status, body) =
+            exchange(world.api(), &request.bytes()).unwrap_or_else(|error| panic!("{}\n{error}", shown()));
         match status {
             200..=299 => {
                 done += 1;
@@ -260,7 +362,12 @@ fn mutated_requests() {
                 refused += 1;
                 assert!(names_a_code(&body), "{}\n{status} {body}", shown());
                 if quiet(&world) != before {
-                    assert_eq!(difference(&known, &everything(&world)), Vec::<String>::new(), "{}\n{status} {body}", shown());
+                    assert_eq!(
+                        difference(&known, &everything(&world)),
+                        Vec::<String>::new(),
+                        "{}\n{status} {body}",
+                        shown()
+                    );
                 }
             }
             _ => panic!("{}\n{status} {body}", shown()),
@@ -285,7 +392,12 @@ fn mutated_templates() {
         let mut body = templates[chance.random_range(0..templates.len())].clone().into_bytes();
         if chance.random_bool(0.7) {
             // Most of a template is user data, which may say anything: the rest is what is to be hit.
-            body = String::from_utf8_lossy(&body).lines().filter(|line| !line.starts_with("          ")).map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+            body = String::from_utf8_lossy(&body)
+                .lines()
+                .filter(|line| !line.starts_with("          "))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+                .into_bytes();
         }
         mutate(&mut body, &mut chance);
         let body = String::from_utf8_lossy(&body).into_owned();
@@ -297,12 +409,18 @@ fn mutated_templates() {
                 assert!(!error.starts_with("Internal"), "template {count}: {error}\n{body}");
                 if quiet(&world) != before {
                     let left = difference(&clean, &standing(&world));
-                    assert_eq!(left, Vec::<String>::new(), "template {count} was refused ({error}) and left something\n{body}");
+                    assert_eq!(
+                        left,
+                        Vec::<String>::new(),
+                        "template {count} was refused ({error}) and left something\n{body}"
+                    );
                 }
             }
             Err(crate::world::Refusal::NoAnswer) => panic!("template {count}: no answer\n{body}"),
             Ok(_) => {
-                let status = until(&format!("template {count}: an end\n{body}"), || world.stack_status(&stack).filter(|status| !status.ends_with("_IN_PROGRESS")));
+                let status = until(&format!("template {count}: an end\n{body}"), || {
+                    world.stack_status(&stack).filter(|status| !status.ends_with("_IN_PROGRESS"))
+                });
                 match status.as_str() {
                     "CREATE_COMPLETE" => deployed += 1,
                     "ROLLBACK_COMPLETE" => rolled_back += 1,
@@ -321,6 +439,9 @@ fn mutated_templates() {
         }
     }
     assert_unharmed(&world, process);
-    assert!(refused > 0 && deployed > 0 && rolled_back > 0, "{refused} refused, {deployed} deployed, {rolled_back} rolled back");
+    assert!(
+        refused > 0 && deployed > 0 && rolled_back > 0,
+        "{refused} refused, {deployed} deployed, {rolled_back} rolled back"
+    );
     println!("{refused} refused, {deployed} deployed, {rolled_back} rolled back");
 }

@@ -18,7 +18,12 @@ impl Before {
     /// Looks, while the world is up: it changes nothing of the host's, so that this is also how it was before.
     pub fn of(world: &TestWorld) -> Self {
         let config = zonal_linux::Config::load(&world.home).expect("the world's configuration");
-        Self { links: links(), tables: tables(), home: world.home.to_string_lossy().into_owned(), cgroup: config.cgroup() }
+        Self {
+            links: links(),
+            tables: tables(),
+            home: world.home.to_string_lossy().into_owned(),
+            cgroup: config.cgroup(),
+        }
     }
 
     /// Everything of the world's that is still there, in words; empty after a purge.
@@ -28,7 +33,11 @@ impl Before {
             left.push(format!("files in {}", self.home));
         }
         for (pid, words) in command_lines() {
-            let of = |link: &str| fs::read_link(format!("/proc/{pid}/{link}")).map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+            let of = |link: &str| {
+                fs::read_link(format!("/proc/{pid}/{link}"))
+                    .map(|path| path.to_string_lossy().into_owned())
+                    .unwrap_or_default()
+            };
             let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
             let names_it = words.iter().skip(1).any(|word| *word == self.home) && words[0].ends_with("zonal");
             if names_it || of("cwd").contains(&self.home) || of("root").contains(&self.home) {
@@ -42,14 +51,21 @@ impl Before {
                 left.push(format!("a mount, seen by process {pid}: {words:?}"));
             }
         }
-        left.extend(directories_named(Path::new("/sys/fs/cgroup"), &self.cgroup, 3).into_iter().map(|path| format!("control group {path}")));
+        left.extend(
+            directories_named(Path::new("/sys/fs/cgroup"), &self.cgroup, 3)
+                .into_iter()
+                .map(|path| format!("control group {path}")),
+        );
         let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
         left.extend(sockets.lines().filter(|line| line.contains(&self.home)).map(|line| format!("socket {line}")));
         // Hexadecimal, in the machine's order: 127.109.x.y ends with 6D7F.
         let ours = format!("{:02X}7F:", 100 + RANGE);
         for table in ["/proc/net/tcp", "/proc/net/udp"] {
             let text = fs::read_to_string(table).unwrap_or_default();
-            let own = |line: &&str| line.split_whitespace().nth(1).is_some_and(|address| address.contains(&ours)) && line.split_whitespace().nth(3) != Some("06");
+            let own = |line: &&str| {
+                line.split_whitespace().nth(1).is_some_and(|address| address.contains(&ours))
+                    && line.split_whitespace().nth(3) != Some("06")
+            };
             left.extend(text.lines().filter(own).map(|line| format!("{table}: {line}")));
         }
         left.extend(links().difference(&self.links).map(|link| format!("link {link}")));
@@ -63,7 +79,8 @@ impl Before {
 
 /// The host's own network links.
 fn links() -> BTreeSet<String> {
-    let entries = fs::read_dir("/sys/class/net").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let entries =
+        fs::read_dir("/sys/class/net").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
     entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 

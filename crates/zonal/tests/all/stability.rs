@@ -42,11 +42,15 @@ impl Load {
                 while !end.load(Ordering::Relaxed) {
                     turn += 1;
                     let asked = if client == 0 {
-                        lookup(dns, NAME).filter(|found| !found.is_empty()).map(drop).ok_or_else(|| "no address".to_owned())
+                        lookup(dns, NAME)
+                            .filter(|found| !found.is_empty())
+                            .map(drop)
+                            .ok_or_else(|| "no address".to_owned())
                     } else {
                         match get(addresses[turn % addresses.len()], NAME, "/") {
                             Ok((200, body)) => {
-                                let instance = body.lines().find_map(|line| line.strip_prefix("instance ")).unwrap_or_default();
+                                let instance =
+                                    body.lines().find_map(|line| line.strip_prefix("instance ")).unwrap_or_default();
                                 instances.lock().unwrap().insert(instance.to_owned());
                                 Ok(())
                             }
@@ -126,7 +130,12 @@ fn traffic_goes_on_without_a_daemon() {
     });
     load.more(300, "with another daemon");
     let (answered, lost, answering) = load.end();
-    assert_eq!(lost, Vec::<String>::new(), "of {} requests, the daemon being dead for {dead_for:?}", answered + lost.len() as u64);
+    assert_eq!(
+        lost,
+        Vec::<String>::new(),
+        "of {} requests, the daemon being dead for {dead_for:?}",
+        answered + lost.len() as u64
+    );
     assert_eq!(running.into_keys().collect::<BTreeSet<_>>(), instances, "the instances that the next daemon knows");
     assert_eq!(answering, instances, "the instances that answered");
     assert_eq!(boots(&world, &instances), boots_before, "none was started again");

@@ -93,11 +93,17 @@ fn whatever_is_killed_when() {
             answers_at_each_address(&world, &stack, &what);
         }
         let found = world.must("ec2", "DescribeSecurityGroups", json!({}));
-        let there: BTreeSet<String> =
-            found["SecurityGroups"].as_array().unwrap().iter().map(|group| group["GroupId"].as_str().unwrap().to_owned()).collect();
+        let there: BTreeSet<String> = found["SecurityGroups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["GroupId"].as_str().unwrap().to_owned())
+            .collect();
         assert_eq!(kept.difference(&there).collect::<Vec<_>>(), Vec::<&String>::new(), "{what}: groups lost");
         world.must("cloudformation", "DeleteStack", json!({ "StackName": stack }));
-        until(&format!("{what}: the stack's removal"), || world.stack_status(&stack).is_none_or(|s| s == "DELETE_COMPLETE").then_some(()));
+        until(&format!("{what}: the stack's removal"), || {
+            world.stack_status(&stack).is_none_or(|s| s == "DELETE_COMPLETE").then_some(())
+        });
         ends.push(format!("{victims:?} after {instant:?}: {status}"));
     }
     println!("{} rounds, {} acknowledged calls, none lost\n{}", rounds, kept.len(), ends.join("\n"));
@@ -110,7 +116,9 @@ fn answers_at_each_address(world: &TestWorld, stack: &str, what: &str) {
         outputs.iter().filter_map(|(key, value)| Some((key, value.parse().ok()?))).collect();
     assert_eq!(addresses.len(), 3, "{what}: {outputs:?}");
     for (key, address) in addresses {
-        until(&format!("{what}: a page from {key} {address}"), || matches!(get(address, "localhost", "/"), Ok((200, _))).then_some(()));
+        until(&format!("{what}: a page from {key} {address}"), || {
+            matches!(get(address, "localhost", "/"), Ok((200, _))).then_some(())
+        });
     }
 }
 

@@ -104,7 +104,8 @@ impl TestWorld {
 
     /// Calls an operation; the output, or what was said instead.
     pub fn call(&self, service: &str, operation: &str, input: Value) -> Result<Value, Refusal> {
-        let call = json!({ "region": "us-east-1", "service": service, "operation": operation, "input": input }).to_string();
+        let call =
+            json!({ "region": "us-east-1", "service": service, "operation": operation, "input": input }).to_string();
         let request = format!(
             "POST /_zonal/call HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{call}",
             call.len()
@@ -141,7 +142,9 @@ impl TestWorld {
     pub fn running(&self) -> BTreeMap<String, Value> {
         let described = self.must("ec2", "DescribeInstances", json!({}));
         let reservations = described["Reservations"].as_array().cloned().unwrap_or_default();
-        let instances = reservations.iter().flat_map(|reservation| reservation["Instances"].as_array().cloned().unwrap_or_default());
+        let instances = reservations
+            .iter()
+            .flat_map(|reservation| reservation["Instances"].as_array().cloned().unwrap_or_default());
         let running = instances.filter(|instance| instance["State"]["Name"] == "running");
         running.map(|instance| (instance["InstanceId"].as_str().unwrap_or_default().to_owned(), instance)).collect()
     }
@@ -197,7 +200,11 @@ pub fn command_lines() -> Vec<(u32, Vec<String>)> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         Some(line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
     };
-    entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(|pid| Some((pid, words(pid)?))).collect()
+    entries
+        .iter()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, words(pid)?)))
+        .collect()
 }
 
 /// What a command wrote.
@@ -223,7 +230,9 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> std::io::Result<(u16, St
     let broken = || std::io::Error::new(std::io::ErrorKind::UnexpectedEof, format!("no whole answer: {answer:?}"));
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(broken)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     if length.is_some_and(|length| body.len() < length) {
         return Err(broken());
     }
