@@ -77,7 +77,7 @@ pub struct Filter {
 ///
 /// # Errors
 /// The first name that is no filter of this operation.
-pub fn pass<'f>(filters: &'f [Filter], values: impl Fn(&str) -> Option<Vec<String>>) -> Result<bool, &'f str> {
+pub fn pass(filters: &[Filter], values: impl Fn(&str) -> Option<Vec<String>>) -> Result<bool, &str> {
     for filter in filters {
         let Some(own) = values(&filter.name) else { return Err(&filter.name) };
         if !own.iter().any(|value| filter.values.iter().any(|pattern| matches(pattern, value))) {

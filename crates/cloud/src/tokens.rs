@@ -28,6 +28,9 @@ impl Record for ClientToken {
     }
 }
 
+/// What is done once: an operation's handler.
+type Act<'a> = dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + 'a;
+
 pub(crate) fn once(
     tx: &mut Tx<'_>,
     service: &str,
@@ -35,7 +38,7 @@ pub(crate) fn once(
     token: &str,
     mismatch: &'static str,
     input: &dyn Structure,
-    handler: &dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError>,
+    handler: &Act<'_>,
 ) -> Result<Box<dyn Structure>, AwsError> {
     let key = format!("{service}.{}.{token}", facts.name);
     let fingerprint: String =
