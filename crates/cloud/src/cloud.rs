@@ -1,18 +1,16 @@
 //! The control plane, assembled: services over one state, above one world.
 
 use crate::asked::Asked;
-use crate::controller::{Controller, Job, Queue, Wake};
+use crate::controller::{Job, Queue, Wake};
+use crate::core::{Core, Used};
+use crate::gone::{self, Gone};
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
-use crate::service::{Entry, Handler, Registrar, Service};
-use crate::state::{Change, Record, State, View};
+use crate::service::{Handler, Registrar, Service};
+use crate::state::{Change, State, View};
 use crate::storage::{Storage, StorageError, Sync, Written};
 use crate::tokens;
 use crate::transaction::Tx;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -47,58 +45,6 @@ pub enum OpenError {
     /// The state was written by a version that knows more.
     #[error("the state has records of a kind this version does not know: {0}")]
     Unknown(String),
-}
-
-/// What does not change while a cloud is open.
-pub(crate) struct Core {
-    services: Vec<Box<dyn Service>>,
-    entries: BTreeMap<&'static str, BTreeMap<&'static str, Entry>>,
-    controllers: Vec<Box<dyn Controller>>,
-    registrar: Registrar,
-    pub world: Arc<dyn World>,
-    seed: u64,
-}
-
-impl Core {
-    pub(crate) fn entry(&self, service: &str, operation: &str) -> Result<&Entry, AwsError> {
-        self.entries.get(service).and_then(|entries| entries.get(operation)).ok_or_else(|| {
-            AwsError::client("InvalidAction", format!("The action {operation} is not valid for this web service."))
-        })
-    }
-
-    pub(crate) fn first_use(&self, service: &str, tx: &mut Tx<'_>) -> Result<(), AwsError> {
-        if tx.get::<Used>(service).is_some() {
-            return Ok(());
-        }
-        tx.put(Used { service: service.to_owned() });
-        match self.services.iter().find(|s| s.name() == service) {
-            Some(service) => service.first_use(tx),
-            None => Ok(()),
-        }
-    }
-
-    /// A generator for one step: of its own seed, so that a draw more in one moves no other.
-    fn chance(&self, label: &str, revision: u64) -> StdRng {
-        let mut hash = Sha256::new();
-        hash.update(self.seed.to_le_bytes());
-        hash.update(revision.to_le_bytes());
-        hash.update(label);
-        StdRng::from_seed(hash.finalize().into())
-    }
-}
-
-/// That a service has been used in a scope, and has made there what it makes at first use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Used {
-    service: String,
-}
-
-impl Record for Used {
-    const TABLE: &'static str = "cloud.used";
-
-    fn key(&self) -> &str {
-        &self.service
-    }
 }
 
 /// The control plane.
@@ -140,6 +86,7 @@ impl Cloud {
     ) -> Result<Self, OpenError> {
         let mut registrar = Registrar::default();
         registrar.record::<Used>();
+        registrar.record::<Gone>();
         registrar.record::<tokens::ClientToken>();
         let mut entries: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         let mut controllers = Vec::new();
@@ -185,7 +132,36 @@ impl Cloud {
         if !asks.is_empty() {
             self.core.world.ask(asks);
         }
+        self.tell_again();
         self.full_pass();
+    }
+
+    /// Wakes those who watch what was removed shortly before the last end: its removal may not have reached the world.
+    fn tell_again(&self) {
+        let kept = self.write(&Scope::new("", ""), Caller::Service("cloud"), "keep", |tx| {
+            gone::keep(tx);
+            Ok(())
+        });
+        kept.unwrap_or_else(|error| tracing::warn!("remembering removals: {error}"));
+        let state = self.read();
+        let known = |(scope, gone): (&Scope, &Gone)| {
+            let (table, _) = self.core.registrar.codecs.get_key_value(gone.table.as_str())?;
+            Some(Change { table, scope: scope.clone(), key: gone.key.clone() })
+        };
+        let removed = state.scopes::<Gone>().filter_map(known).collect();
+        self.queue_woken(&state, &removed, Vec::new(), self.clock.now());
+    }
+
+    /// Whether a controller wants to know of a change.
+    fn is_watched(&self, change: &Change, state: &State) -> bool {
+        let caller = Caller::Service("cloud");
+        let view = self.view_of(state, &change.scope, &caller);
+        let mut woken = false;
+        self.core
+            .controllers
+            .iter()
+            .for_each(|controller| controller.wakes_on(change, &view, &mut |_, _| woken = true));
+        woken
     }
 
     /// Wakes every controller's every key now.
@@ -194,6 +170,7 @@ impl Cloud {
         lock(&self.pass).begins(now);
         self.write(&Scope::new("", ""), Caller::Service("cloud"), "sweep", |tx| {
             tokens::sweep(tx);
+            gone::sweep(tx);
             Ok(())
         })
         .unwrap_or_else(|error| tracing::warn!("forgetting old client tokens: {error}"));
@@ -385,7 +362,16 @@ impl Cloud {
                 return Err(AwsError::internal(format!("{label} failed inside")));
             }
         };
-        let changes = tx.changes();
+        let mut changes = tx.changes();
+        let removed: Vec<_> = changes
+            .iter()
+            .filter(|change| !tx.state.has(change) && self.is_watched(change, tx.state))
+            .cloned()
+            .collect();
+        if !removed.is_empty() {
+            removed.iter().for_each(|change| gone::remember(&mut tx, change));
+            changes = tx.changes();
+        }
         if !changes.is_empty() {
             let revision = tx.state.revision + 1;
             if let Err(error) = self.store(&tx, &changes, revision) {

@@ -8,7 +8,9 @@
 mod asked;
 mod cloud;
 mod controller;
+mod core;
 pub mod filters;
+mod gone;
 pub mod ids;
 pub mod pages;
 mod pass;

@@ -75,6 +75,12 @@ impl State {
         rows.iter().find_map(|(scope, rows)| rows.get(key).map(|row| (scope, typed(row))))
     }
 
+    /// Whether the record that a change speaks of is there.
+    pub(crate) fn has(&self, change: &Change) -> bool {
+        let rows = self.tables.get(change.table).and_then(|rows| rows.get(&change.scope));
+        rows.is_some_and(|rows| rows.contains_key(&change.key))
+    }
+
     /// Puts a row, or takes it away; returns what stood there.
     pub(crate) fn set(&mut self, table: &'static str, scope: &Scope, key: &str, row: Option<Row>) -> Option<Row> {
         let rows = self.tables.entry(table).or_default();

@@ -1,7 +1,7 @@
 //! One transaction: reads, writes, asks of the world and calls of other services, all kept or all undone.
 
-use crate::cloud::Core;
 use crate::controller::Wake;
+use crate::core::Core;
 use crate::ids;
 use crate::scope::{Caller, Scope};
 use crate::service::Handler;

@@ -149,3 +149,41 @@ fn a_reset_takes_back_all_that_the_world_was_asked_for() {
     };
     assert!(zones(true) > 0 && zones(false) == 3, "the names, too: two of the VPC, one of the region");
 }
+
+#[test]
+fn a_removal_that_the_world_did_not_hear_of_is_told_after_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.sqlite");
+    let yard = Yard::at(Some(path.clone()));
+    let group = text(&yard.ok("CreateSecurityGroup", json!({ "GroupName": "web", "Description": "d" }))["GroupId"]);
+    let zone = |yard: &Yard, cut| {
+        let set = |tx: &mut zonal_cloud::Tx<'_>| {
+            zonal_ec2::faults::set_zone(tx, "us-east-1a", cut, None);
+            Ok(())
+        };
+        yard.cloud.act(&yard.scope, "break", set).unwrap();
+    };
+    zone(&yard, true);
+    yard.settle();
+    yard.ok("DeleteSecurityGroup", json!({ "GroupId": group }));
+    zone(&yard, false);
+    // It dies before its controllers run.
+    std::mem::forget(yard);
+    let told = |yard: &Yard| {
+        let asks = yard.world.asks.lock().unwrap();
+        let whole = Ask::SetZone { zone: "us-east-1a".into(), cut: false };
+        asks.contains(&Ask::RemoveGroup(group.clone())) && asks.contains(&whole)
+    };
+    for _ in 0..2 {
+        let next = Yard::at(Some(path.clone()));
+        next.settle();
+        assert!(told(&next), "told at each start, for some minutes");
+        std::mem::forget(next);
+    }
+    let last = Yard::at(Some(path.clone()));
+    last.pass(std::time::Duration::from_secs(1000));
+    std::mem::forget(last);
+    let later = Yard::at(Some(path));
+    later.settle();
+    assert!(!told(&later), "and then forgotten");
+}
