@@ -48,15 +48,15 @@ def test_a_killed_daemon_has_kept_every_call_that_it_answered(kept):
     chance = random.Random(20)
     account = Account(kept)
     answered = set()
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         dead = threading.Event()
 
-        def call():
+        def call(number=number, dead=dead):
             n = 0
             while not dead.is_set():
                 n += 1
                 try:
-                    answered.add(account.ec2.create_security_group(GroupName=f"{dead}-{n}", Description="kept")["GroupId"])
+                    answered.add(account.ec2.create_security_group(GroupName=f"g-{number}-{n}", Description="kept")["GroupId"])
                 except botocore.exceptions.BotoCoreError:
                     return  # not answered: it may have happened or not
 
