@@ -122,6 +122,15 @@ class World:
         self.log.close()
 
 
+def dig(world, name, kind="A", *more):
+    """What the world's DNS answers the host: (name, TTL, value) for each record."""
+    done = subprocess.run(
+        ["dig", "@127.0.0.1", "-p", str(world.dns_port), "+time=2", "+tries=1", "+noall", "+answer", *more, name, kind],
+        capture_output=True, text=True, timeout=20)
+    lines = [line.split(None, 4) for line in done.stdout.splitlines() if line and not line.startswith(";")]
+    return [(name, int(ttl), value) for name, ttl, _, _, value in lines]
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("sim") / "home", "--world", "sim", "--ephemeral", "--range", "7", "--seed", "1",

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from conftest import ROOT, Account, World, program, wait_for
+from conftest import ROOT, Account, World, dig, program, wait_for
 from test_survival import processes
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the real world needs root")
@@ -111,28 +111,6 @@ def test_a_disk_outlives_a_stop_and_services_start_at_each_boot(there):
 def test_the_console_shows_what_an_instance_says(real, there):
     (instance,) = there.launch(UserData="#!/bin/sh\necho the-user-data-ran\n")
     wait_for("its console", lambda: "the-user-data-ran" in real.run("logs", instance).stdout)
-
-
-def dig(world, name, kind="A", *more):
-    done = subprocess.run(
-        ["dig", "@127.0.0.1", "-p", str(world.dns_port), "+time=2", "+tries=1", "+noall", "+answer", *more, name, kind],
-        capture_output=True, text=True, timeout=20)
-    lines = [line.split(None, 4) for line in done.stdout.splitlines() if line and not line.startswith(";")]
-    return [(name, int(ttl), value) for name, ttl, _, _, value in lines]
-
-
-@pytest.mark.parametrize("transport", ["+notcp", "+tcp"])
-def test_dig_gets_what_a_zone_says(real, there, transport):
-    zone = there.route53.create_hosted_zone(Name=f"z{there.id}.example", CallerReference="first")["HostedZone"]["Id"]
-    name = f"www.z{there.id}.example."
-    record = {"Name": name, "Type": "A", "TTL": 3600, "ResourceRecords": [{"Value": "127.117.0.1"}, {"Value": "127.117.0.2"}]}
-    change = lambda action: there.route53.change_resource_record_sets(
-        HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]})
-    change("CREATE")
-    found = wait_for("an answer", lambda: dig(real, name, "A", transport))
-    assert sorted(found) == [(name, 3600, "127.117.0.1"), (name, 3600, "127.117.0.2")]
-    change("DELETE")
-    wait_for("no answer any more", lambda: not dig(real, name, "A", transport))
 
 
 def test_phase_5_answers_by_its_name_and_loses_an_instance_without_a_word(real, there):

@@ -1,6 +1,8 @@
-"""Route 53: zones and record sets. What they answer to `dig` is in test_linux.py."""
+"""Route 53: zones and record sets, and what `dig` gets of them."""
 
 import pytest
+
+from conftest import dig, wait_for
 
 
 def change(account, zone, *changes):
@@ -64,3 +66,27 @@ def test_record_sets_are_listed_in_the_order_of_reversed_labels(account, zone):
     pages = account.route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone, PaginationConfig={"PageSize": 2})
     listed = [found["Name"] for page in pages for found in page["ResourceRecordSets"] if found["Type"] == "A"]
     assert listed == [names[1], names[2], names[0]]
+
+
+@pytest.mark.parametrize("transport", ["+notcp", "+tcp"])
+def test_dig_gets_what_a_zone_says(world, account, zone, transport):
+    name = f"www.z{account.id}.example."
+    both = record(name, "A", "127.107.0.1", "127.107.0.2", ttl=3600)
+    change(account, zone, ("CREATE", both))
+    found = wait_for("an answer", lambda: dig(world, name, "A", transport))
+    assert sorted(found) == [(name, 3600, "127.107.0.1"), (name, 3600, "127.107.0.2")]
+    change(account, zone, ("DELETE", both))
+    wait_for("no answer any more", lambda: not dig(world, name, "A", transport))
+
+
+def test_an_alias_answers_with_its_balancers_nodes(world, account, zone):
+    _, subnets = account.default_subnets()
+    balancer = account.elbv2.create_load_balancer(
+        Name="front", Subnets=[subnets["us-east-1a"], subnets["us-east-1b"]])["LoadBalancers"][0]
+    account.elbv2.get_waiter("load_balancer_available").wait(LoadBalancerArns=[balancer["LoadBalancerArn"]])
+    name = f"z{account.id}.example."
+    change(account, zone, ("CREATE", {"Name": name, "Type": "A", "AliasTarget": {
+        "HostedZoneId": balancer["CanonicalHostedZoneId"], "DNSName": balancer["DNSName"], "EvaluateTargetHealth": False}}))
+    found = wait_for("both nodes", lambda: len(answers := dig(world, name)) == 2 and answers)
+    assert {(shown, ttl) for shown, ttl, _ in found} == {(name, 60)}
+    assert all(value.startswith("127.107.") for _, _, value in found)
