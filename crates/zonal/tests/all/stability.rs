@@ -121,7 +121,9 @@ fn traffic_goes_on_without_a_daemon() {
     signal("KILL", before["daemon"]);
     let dead_since = Instant::now();
     until("silence of the API", || std::net::TcpStream::connect(world.api()).is_err().then_some(()));
-    load.more(300, "without a daemon");
+    while dead_since.elapsed() < Duration::from_secs(2) {
+        load.more(100, "without a daemon");
+    }
     let dead_for = dead_since.elapsed();
     signal("CONT", before["supervise"]);
     let running = until("another daemon", || {
