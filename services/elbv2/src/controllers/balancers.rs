@@ -31,6 +31,8 @@ impl Controller for Balancers {
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let Some(mut balancer) = tx.get::<LoadBalancer>(key).cloned() else {
+            // Whoever was killed before the world heard of it tells it now.
+            tx.ask(Ask::RemoveBalancer(key.to_owned()));
             return Ok(Wake::OnChange);
         };
         if !balancer.lives() {
