@@ -13,14 +13,19 @@ use zonal_cloud::{Record, Tx, View, filters};
 /// A change of tags.
 type Change<'a> = &'a dyn Fn(&Tx<'_>, &mut Tags) -> Answer<()>;
 
+/// A tagged resource: its id, what tags call its kind, its tags.
+type Tagged<'a> = (&'a str, &'static str, &'a Tags);
+/// Makes a change to the tags of the resource of an id; `None` where there is none.
+type Changer = dyn Fn(&mut Tx<'_>, &str, Change<'_>) -> Option<Answer<()>>;
+/// All of a kind.
+type Lister = dyn for<'a> Fn(&View<'a>) -> Vec<Tagged<'a>>;
+
 /// A kind of resource, behind functions of its type.
 struct Kind {
     /// The prefix of its ids.
     prefix: &'static str,
-    /// Makes a change to the tags of the resource of that id; `None` where there is none.
-    change: Box<dyn Fn(&mut Tx<'_>, &str, Change<'_>) -> Option<Answer<()>>>,
-    /// All tags of its resources: (id, kind, tags).
-    list: Box<dyn for<'a> Fn(&View<'a>) -> Vec<(&'a str, &'static str, &'a Tags)>>,
+    change: Box<Changer>,
+    list: Box<Lister>,
 }
 
 /// A kind whose records have their ids as keys. `name` is what tags call it.
