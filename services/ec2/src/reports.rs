@@ -49,7 +49,8 @@ fn on<T: Record>(tx: &mut Tx<'_>, key: &str, act: impl FnOnce(&mut Tx<'_>, T)) {
 
 fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
     match (state, instance.state) {
-        (SandboxState::Running, InstanceState::Pending) => {
+        // One that runs may have gone further before anybody listened, while we were dead, say: a world tells its last state only.
+        (SandboxState::Running | SandboxState::UserDataDone { .. }, InstanceState::Pending) => {
             tx.put(Instance { state: InstanceState::Running, status: Status::Ok, ..instance });
         }
         // A report of what runs already, after a restart of ours, is no recovery: a dead machine does not report.

@@ -185,6 +185,17 @@ fn a_start_in_a_cut_zone_is_refused_and_the_stopped_instance_stays() {
 }
 
 #[test]
+fn an_instance_whose_user_data_ended_while_nobody_listened_runs() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    assert_eq!(yard.state(&id), "pending");
+    // All that the next daemon hears of it is how it stands.
+    let state = SandboxState::UserDataDone { exit: 0 };
+    yard.cloud.report(&Report::Sandbox { id: id.clone(), generation: 1, state });
+    assert_eq!(yard.state(&id), "running");
+}
+
+#[test]
 fn a_first_start_that_fails_terminates_and_a_later_one_goes_back_to_stopped() {
     let yard = Yard::new();
     let died = |id: &str, generation| {
