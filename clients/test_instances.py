@@ -179,3 +179,14 @@ def test_broken_hardware_is_seen_and_a_stop_and_start_mends_it(world, account):
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance])
     ec2.start_instances(InstanceIds=[instance])
     ec2.get_waiter("instance_status_ok").wait(InstanceIds=[instance])
+
+
+def test_an_image_may_be_named_by_its_public_parameter(account, refused):
+    name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+    image = account.ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    run = lambda parameter: account.ec2.run_instances(  # noqa: E731
+        ImageId=f"resolve:ssm:{parameter}", InstanceType="t2.micro", MinCount=1, MaxCount=1
+    )
+    assert run(name)["Instances"][0]["ImageId"] == image
+    with refused("InvalidParameterValue"):
+        run("/no/such/parameter")

@@ -68,8 +68,12 @@ impl<'a> Hints<'a> {
         let Some(api) = self.choose(&candidates, &form) else {
             let named = self.scope.as_ref().map_or_else(String::new, |scope| format!(" '{}'", scope.service));
             let name = self.operation_name(&form).unwrap_or("");
-            let error =
-                unknown(self.protocol(), None, name, &format!("No service{named} here has the operation {name}."));
+            let text = if name.is_empty() {
+                format!("There is no service{named} here.")
+            } else {
+                format!("No service{named} here has the operation {name}.")
+            };
+            let error = unknown(self.protocol(), None, name, &text);
             return Err(self.reject(error, None, self.protocol()));
         };
         self.operation(api, form, bounds)

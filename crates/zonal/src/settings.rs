@@ -114,6 +114,20 @@ impl Settings {
     }
 }
 
+/// Takes a world's directory for as long as the file is kept; `None` where another process has it.
+///
+/// # Errors
+/// The directory cannot be used.
+pub fn hold(directory: &Path) -> io::Result<Option<fs::File>> {
+    fs::create_dir_all(directory)?;
+    let lock = fs::File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// The public addresses of the n-th world on this machine: 127.100.0.0/16, 127.101.0.0/16, ….
 pub fn public_range(world: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(127, 100 + world % 27, 0, 0), 16)

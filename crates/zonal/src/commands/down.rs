@@ -71,7 +71,7 @@ pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
 }
 
 /// The processes that run this world: (role, process id).
-fn ours(directory: &Path) -> Vec<(String, u32)> {
+pub fn ours(directory: &Path) -> Vec<(String, u32)> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let wanted = directory.to_string_lossy().into_owned();
     let mut found = Vec::new();

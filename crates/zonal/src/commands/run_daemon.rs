@@ -57,6 +57,12 @@ fn log() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
+/// Takes the world's directory, for the one process that keeps the world running.
+fn hold(settings: &Settings) -> Result<fs::File, CommandError> {
+    let held = settings::hold(&settings.directory).map_err(|error| CommandError::file(&settings.directory, error))?;
+    held.ok_or_else(|| CommandError::said(format!("a world runs already in {}", settings.directory.display())))
+}
+
 /// Runs the control plane until it is told to end (SIGTERM, SIGINT).
 ///
 /// # Errors
@@ -64,6 +70,8 @@ fn log() {
 pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let settings = load(arguments)?;
     log();
+    // In the real world the supervisor has the directory.
+    let _held = (settings.world == WorldKind::Sim).then(|| hold(&settings)).transpose()?;
     let state = settings.state_directory();
     fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
     let clock = Arc::new(ScaledClock::open((!settings.ephemeral).then(|| state.join("clock.json")), settings.speed));
@@ -163,6 +171,7 @@ async fn asked_to_end() {
 pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let settings = load(arguments)?;
     log();
+    let _held = hold(&settings)?;
     let config = linux_config(&settings);
     let pid = settings.directory.join("supervisor.pid");
     fs::write(&pid, std::process::id().to_string()).map_err(|error| CommandError::file(&pid, error))?;

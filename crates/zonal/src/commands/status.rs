@@ -45,7 +45,9 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
         status["speed"],
         text(&status, "time")
     );
-    let instances = status.get("instances").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut instances = status.get("instances").and_then(Value::as_array).cloned().unwrap_or_default();
+    // What is gone is looked at last.
+    instances.sort_by_key(|instance| text(instance, "state") == "terminated");
     if instances.is_empty() {
         println!("No instances.");
     }

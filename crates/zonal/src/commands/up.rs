@@ -5,6 +5,7 @@ use crate::daemon::pace;
 use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::{Args, ValueEnum};
 use std::fs::File;
+use std::net::UdpSocket;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -105,11 +106,27 @@ pub fn run(arguments: &UpArguments) -> ExitCode {
     ExitCode::from(CANNOT)
 }
 
+/// Refuses a second world in one directory, at one port, or with another's DNS port.
 fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
-    if api::is_up(settings) {
-        let text =
-            format!("a Zonal runs already at {}: `zonal down` ends it, `--port` starts another.", settings.endpoint());
+    const OTHER: &str = "another world needs a --home, --port, --dns-port and --range of its own";
+    let directory = settings.directory.display();
+    let free = settings::hold(&settings.directory).map_err(|error| CommandError::file(&settings.directory, error))?;
+    if free.is_none() {
+        let text = format!("a world runs already in {directory}: `zonal down` ends it; {OTHER}");
         return Err(CommandError::said(text));
+    }
+    if api::is_up(settings) {
+        let text = format!("a Zonal runs already at {}: `zonal down` ends it; {OTHER}", settings.endpoint());
+        return Err(CommandError::said(text));
+    }
+    // What a killed supervisor left of this very world may have the port still; it is taken over.
+    if super::down::ours(&settings.directory).is_empty() {
+        UdpSocket::bind(settings.dns()).map_err(|error| {
+            CommandError::said(format!(
+                "the DNS port {} cannot be had: {error}; --dns-port takes another",
+                settings.dns()
+            ))
+        })?;
     }
     Ok(())
 }
@@ -194,5 +211,10 @@ fn greet(settings: &Settings) {
             pace::TABLE.iter().map(|(what, span)| format!("{what} {} s", span.as_secs())).collect();
         println!("Pace aws adds, on the world's clock: {}.", delays.join(", "));
     }
-    println!("Next: eval \"$(zonal env)\" && aws ec2 describe-instances");
+    let home = if settings.directory == settings::default_directory() {
+        String::new()
+    } else {
+        format!(" --home {}", settings.directory.display())
+    };
+    println!("Next: eval \"$(zonal env{home})\" && aws ec2 describe-instances");
 }

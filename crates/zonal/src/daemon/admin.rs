@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 use zonal_cloud::{Clock, Cloud, Scope};
 use zonal_ec2::faults;
-use zonal_ec2::model::{Instance, ZoneOutage};
+use zonal_ec2::model::{Instance, InstanceState, Status, ZoneOutage};
 use zonal_wire::AwsError;
 use zonal_wire::door::RequestHead;
 
@@ -112,6 +112,16 @@ fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
     )
 }
 
+/// How a running instance's status checks stand, in AWS's words; nothing of one that does not run.
+fn checks(instance: &Instance) -> &'static str {
+    match (instance.state, instance.status) {
+        (InstanceState::Running, Status::Ok) => "ok",
+        (InstanceState::Running, Status::InstanceImpaired) => "instance impaired",
+        (InstanceState::Running, Status::SystemImpaired) => "system impaired",
+        _ => "-",
+    }
+}
+
 fn status(daemon: &Daemon) -> Response<Full<Bytes>> {
     let (instances, outages) = daemon.cloud.view(&Scope::new("", ""), |view| {
         let instances: Vec<_> = view
@@ -120,7 +130,7 @@ fn status(daemon: &Daemon) -> Response<Full<Bytes>> {
                 json!({
                     "id": instance.id, "account": &*scope.account, "region": &*scope.region, "zone": instance.zone,
                     "type": instance.instance_type, "state": instance.state.name(),
-                    "name": instance.tags.get("Name"), "status": format!("{:?}", instance.status),
+                    "name": instance.tags.get("Name"), "status": checks(instance),
                 })
             })
             .collect();

@@ -112,7 +112,18 @@ impl RealLab {
     /// # Errors
     /// It does not come up.
     pub fn start(vcpu: f64) -> Result<Self, CommandError> {
-        if let Ok(left) = Settings::load(&directory()) {
+        let home = directory();
+        let held = crate::settings::hold(&home).map_err(|error| CommandError::file(&home, error))?;
+        if held.is_none() {
+            let text = format!(
+                "a lab runs, or one that was kept is up, in {0}: `zonal down --purge --home {0}` ends it",
+                home.display()
+            );
+            return Err(CommandError::said(text));
+        }
+        drop(held);
+        if let Ok(left) = Settings::load(&home) {
+            eprintln!("Removing what an interrupted lab left in {}.", home.display());
             down::end(&left, true)?;
         }
         let settings = settings(vcpu);

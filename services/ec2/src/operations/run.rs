@@ -23,10 +23,18 @@ const MAX_COUNT: i32 = 1000;
 const TAGGABLE: &[&str] = &["instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu"];
 
 pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> {
-    let merged;
+    let mut merged;
     let input = match &input.launch_template {
         Some(template) => {
             merged = with_template(&tx.view(), input, template)?;
+            &merged
+        }
+        None => input,
+    };
+    let input = match input.image_id.as_deref().and_then(|id| id.strip_prefix(PARAMETER)) {
+        Some(parameter) => {
+            let image_id = Some(parameter_image(tx, parameter)?);
+            merged = RunInstancesRequest { image_id, ..input.clone() };
             &merged
         }
         None => input,
@@ -45,6 +53,18 @@ pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> 
         owner_id: text(&tx.scope.account),
         instances: instances.collect(),
         ..Default::default()
+    })
+}
+
+/// An image given by a parameter of Parameter Store: `resolve:ssm:NAME`.
+const PARAMETER: &str = "resolve:ssm:";
+
+fn parameter_image(tx: &mut Tx<'_>, parameter: &str) -> Answer<String> {
+    let found = tx.call_json("ssm", "GetParameter", &serde_json::json!({ "Name": parameter }));
+    let value = found.ok().and_then(|found| found["Parameter"]["Value"].as_str().map(ToOwned::to_owned));
+    value.ok_or_else(|| {
+        let text = format!("The parameter {parameter} does not exist, or holds no image id.");
+        Error::InvalidParameterValue(text).into()
     })
 }
 
