@@ -173,8 +173,6 @@ pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
     log();
     let _held = hold(&settings)?;
     let config = linux_config(&settings);
-    let pid = settings.directory.join("supervisor.pid");
-    fs::write(&pid, std::process::id().to_string()).map_err(|error| CommandError::file(&pid, error))?;
     let mut processes = Processes::start(&config)?;
     let state = settings.state_directory();
     fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
@@ -215,7 +213,6 @@ pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
         tracing::error!("{error}");
     }
     processes.stop();
-    let _ = fs::remove_file(pid);
     Ok(())
 }
 
