@@ -3,10 +3,11 @@
 use crate::commands::{CommandError, Where, run_daemon};
 use crate::settings::{Settings, WorldKind};
 use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Options of `zonal down`.
 #[derive(Args)]
@@ -52,7 +53,7 @@ pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
     // The supervisor ends what it looks after; what is left then was left by one that was killed.
     for role in ["supervise", "daemon", "warden", "plane"] {
         for (_, pid) in ours(&settings.directory).into_iter().filter(|(own, _)| own == role) {
-            stop(role, pid)?;
+            stop(&settings.directory, role, pid)?;
         }
     }
     if settings.world == WorldKind::Linux {
@@ -73,42 +74,51 @@ pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
 /// The processes that run this world: (role, process id).
 pub fn ours(directory: &Path) -> Vec<(String, u32)> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let wanted = directory.to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<String> =
-            line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        // Whatever the program is called: it may be a copy, or a link.
-        if let [_, role, of, ..] = words.as_slice()
-            && *of == wanted
-            && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane")
-        {
-            found.push((role.clone(), pid));
+        if let Some(role) = role_of(pid, directory) {
+            found.push((role, pid));
         }
     }
     found
 }
 
-fn stop(role: &str, pid: u32) -> Result<(), CommandError> {
-    let alive = || {
-        Path::new(&format!("/proc/{pid}/cmdline")).exists()
-            && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
-    };
+/// What a process does for this world, if it does.
+fn role_of(pid: u32, directory: &Path) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words: Vec<String> = line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    // Whatever the program is called: it may be a copy, or a link.
+    match words.as_slice() {
+        [_, role, of, ..]
+            if *of == directory.to_string_lossy()
+                && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane") =>
+        {
+            Some(role.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Ends a process by its handle, so that no other that has its number by now is meant.
+fn stop(directory: &Path, role: &str, pid: u32) -> Result<(), CommandError> {
+    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+    // One that has ended by itself has no handle, or its number is another's.
+    let Ok(handle) = pidfd_open(number, PidfdFlags::empty()) else { return Ok(()) };
+    if role_of(pid, directory).as_deref() != Some(role) {
+        return Ok(());
+    }
     // The supervisor shuts the instances down before it ends.
     let patience = Duration::from_secs(if role == "supervise" { 20 } else { 3 });
-    for (signal, patience) in [("-TERM", patience), ("-KILL", Duration::from_secs(3))] {
-        // It may have ended by itself meanwhile.
-        let _ = Command::new("kill").arg(signal).arg(pid.to_string()).stderr(Stdio::null()).status();
-        let deadline = Instant::now() + patience;
-        while alive() {
-            if Instant::now() > deadline {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+    for (signal, patience) in [(Signal::TERM, patience), (Signal::KILL, Duration::from_secs(3))] {
+        match pidfd_send_signal(&handle, signal) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            Err(error) => return Err(CommandError::said(format!("the {role} (process {pid}) can't be ended: {error}"))),
         }
-        if !alive() {
+        let patience = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: 0 };
+        // Readable once it has ended.
+        if poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience)).is_ok_and(|ready| ready > 0) {
             return Ok(());
         }
     }

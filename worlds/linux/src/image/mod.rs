@@ -13,6 +13,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, lchown,
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where the machine's own programs are: whoever calls us may have others first on its PATH.
+const PROGRAMS: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
+
 /// What an instance has from the start; what of these the machine lacks is left out.
 const WANTED: &[&str] = &[
     "apt",
@@ -126,7 +129,7 @@ pub(crate) fn make_base(image: &Path) -> Result<()> {
 fn changed_settings(packages: &[&Package]) -> BTreeSet<PathBuf> {
     let settings: Vec<(&str, &str)> = packages.iter().flat_map(|package| package.settings()).collect();
     let paths: Vec<&str> = settings.iter().map(|(path, _)| *path).collect();
-    let output = Command::new("md5sum").args(&paths).stderr(std::process::Stdio::null()).output();
+    let output = Command::new("md5sum").env("PATH", PROGRAMS).args(&paths).stderr(std::process::Stdio::null()).output();
     let sums = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let same: BTreeSet<(&str, &str)> =
         sums.lines().filter_map(|line| line.split_once("  ").map(|(sum, path)| (path, sum))).collect();
@@ -352,7 +355,7 @@ impl Tree {
             symlink("/usr/lib/zonal/guest", &at).act("link", name)?;
         }
         let status =
-            Command::new("ldconfig").env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").arg("-r").arg(&self.root).status();
+            Command::new("ldconfig").env("PATH", PROGRAMS).arg("-r").arg(&self.root).status();
         match status.act("run", "ldconfig")? {
             status if status.success() => Ok(()),
             status => Err(Error::Refused(format!("ldconfig ended with {status}"))),

@@ -1,6 +1,6 @@
 //! What the real world itself needs: privileges, and what of the kernel.
 
-use super::{Check, Failure, Finding, program, read, succeeds};
+use super::{Check, Failure, Finding, read, succeeds, system_program};
 use crate::settings;
 use std::fs;
 use std::path::PathBuf;
@@ -110,7 +110,7 @@ fn subordinate_ids() -> Check {
             matches!(fields[..], [of, _, count] if of == user && count.trim().parse::<u32>().is_ok_and(|count| count >= 65_536))
         })
     };
-    if program("newuidmap").is_none() {
+    if system_program("newuidmap").is_none() {
         Check::note(
             NAME,
             "newuidmap is not installed",
@@ -134,7 +134,7 @@ fn namespaces(root: bool) -> Check {
         return Check::note(NAME, "not tried without root", "sudo zonal doctor tries them");
     }
     match succeeds(
-        Command::new(program("unshare").unwrap_or_else(|| "unshare".into()))
+        Command::new(system_program("unshare").unwrap_or_else(|| "unshare".into()))
             .args(["--mount", "--net", "--pid", "--fork", "true"]),
     ) {
         Ok(()) => Check::ok(NAME, "mount, network and process namespaces can be made"),
@@ -162,7 +162,7 @@ fn overlay() -> Check {
 
 fn nft(root: bool) -> Check {
     const NAME: &str = "nftables";
-    let Some(nft) = program("nft") else {
+    let Some(nft) = system_program("nft") else {
         return Check::missing(NAME, "nft is not installed", "sudo apt-get install nftables");
     };
     if !root {
@@ -173,7 +173,7 @@ fn nft(root: bool) -> Check {
         );
     }
     // In a network namespace that ends with the command: nothing of the host's is touched.
-    let mut tried = Command::new(program("unshare").unwrap_or_else(|| "unshare".into()));
+    let mut tried = Command::new(system_program("unshare").unwrap_or_else(|| "unshare".into()));
     tried.arg("--net").arg(&nft).arg("add table inet zonal_doctor; add chain inet zonal_doctor c { type filter hook forward priority 0; }; add rule inet zonal_doctor c ct state established accept");
     match succeeds(&mut tried) {
         Ok(()) => Check::ok(NAME, format!("{} makes tables, chains and stateful rules", nft.display())),

@@ -110,14 +110,18 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Where a program is: on PATH, or where administrators' programs are.
+/// Where a program is: on PATH.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(usual)
-        .map(|directory| directory.join(name))
-        .find(|file: &PathBuf| Path::is_file(file))
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file: &PathBuf| Path::is_file(file))
+}
+
+/// Where a program of the system's is: what root runs is looked up nowhere else.
+fn system_program(name: &str) -> Option<PathBuf> {
+    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+        .map(|directory| Path::new(directory).join(name))
+        .into_iter()
+        .find(|file| file.is_file())
 }
 
 /// Why a command did not succeed.
