@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         listeners: vec![Listener {
             id: "listener".to_owned(),
             port,
+            tls: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
             rules: Vec::new(),
         }],

@@ -81,6 +81,7 @@ fn config(port: u16) -> BalancerConfig {
         listeners: vec![Listener {
             id: "listener".to_owned(),
             port: 0,
+            tls: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
             rules: Vec::new(),
         }],

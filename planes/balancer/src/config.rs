@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod tls;
+
+pub use tls::{AlpnPolicy, Certificate, ListenerTls};
+
 /// One application load balancer, whole. A new revision replaces the old one; one that is not newer
 /// is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +43,16 @@ pub struct Node {
     pub address: Ipv4Addr,
 }
 
-/// A port, and what is done with the requests that come in on it. HTTP only so far.
+/// A port, and what is done with the requests that come in on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// The listener's ARN.
     pub id: String,
     /// The port on every node.
     pub port: u16,
+    /// Without it, the listener's protocol is HTTP; with it, HTTPS.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
     /// What happens to a request that no rule matches.
     pub default_action: Action,
     /// Tried in ascending priority before the default.

@@ -48,6 +48,7 @@ fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
     config::Listener {
         id: listener.arn.clone(),
         port: listener.port,
+        tls: None,
         default_action: action(&listener.default_action),
         rules,
     }

@@ -9,6 +9,7 @@ pub mod head;
 pub mod health;
 pub mod matcher;
 pub mod pattern;
+pub mod policy;
 pub mod rewrite;
 pub mod route;
 pub mod trace;

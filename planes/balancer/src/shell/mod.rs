@@ -26,6 +26,7 @@ mod respond;
 mod shared;
 mod sockets;
 mod stream;
+pub mod tls;
 mod tunnel;
 mod upload;
 mod worker;

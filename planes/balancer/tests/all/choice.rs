@@ -53,6 +53,7 @@ impl Stage {
             listeners: vec![Listener {
                 id: "listener".to_owned(),
                 port: 80,
+                tls: None,
                 default_action: Action::Forward(shares),
                 rules: Vec::new(),
             }],

@@ -55,6 +55,7 @@ fn config(revision: u64, states: [u8; 4], zones: [bool; 4], used: bool, threshol
         listeners: vec![Listener {
             id: "listener".to_owned(),
             port: 80,
+            tls: None,
             default_action: Action::Forward(if used { forward } else { Vec::new() }),
             rules: Vec::new(),
         }],

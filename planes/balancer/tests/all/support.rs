@@ -93,6 +93,7 @@ impl World {
             listeners: vec![Listener {
                 id: "listener".to_owned(),
                 port: 80,
+                tls: None,
                 default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
                 rules: Vec::new(),
             }],

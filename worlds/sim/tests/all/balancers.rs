@@ -30,6 +30,7 @@ fn config(targets: u8) -> BalancerConfig {
         listeners: vec![Listener {
             id: "listener".into(),
             port: 80,
+            tls: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".into(), weight: 1 }]),
             rules: Vec::new(),
         }],
