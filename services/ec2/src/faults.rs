@@ -25,9 +25,11 @@ pub fn crash_instance(tx: &mut Tx<'_>, id: &str) -> Result<(), AwsError> {
 }
 
 /// Cuts an Availability Zone off, or mends it. While it is cut, nothing can be launched or started there. An outage strikes everyone
-/// in the zone, so that it is recorded in one place, whoever makes it.
+/// in the zone, so that it is recorded in one place, whoever makes it. Instances that it killed boot again when it is over.
 pub fn set_zone(tx: &mut Tx<'_>, zone: &str, cut: bool, until: Option<Time>) {
     let place = Scope::new(DEFAULT_ACCOUNT, Scope::GLOBAL);
+    // The world hears of it before it is asked to start anything there again.
+    tx.ask(Ask::SetZone { zone: zone.to_owned(), cut });
     tx.within(&place, |tx| {
         if cut {
             tx.put(ZoneOutage { zone: zone.to_owned(), until });

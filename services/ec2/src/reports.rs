@@ -2,7 +2,8 @@
 
 use crate::metrics;
 use crate::model::{
-    Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume, Vpc, ZoneOutage,
+    Failure, Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume, Vpc,
+    ZoneOutage,
 };
 use crate::operations::{interfaces, run};
 use zonal_cloud::{Record, Tx, View};
@@ -51,10 +52,12 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
     match (state, instance.state) {
         // One that runs may have gone further before anybody listened, while we were dead, say: a world tells its last state only.
         (SandboxState::Running | SandboxState::UserDataDone { .. }, InstanceState::Pending) => {
-            tx.put(Instance { state: InstanceState::Running, status: Status::Ok, ..instance });
+            tx.put(Instance { state: InstanceState::Running, status: Status::Ok, failure: None, ..instance });
         }
         // A report of what runs already, after a restart of ours, is no recovery: a dead machine does not report.
-        (SandboxState::Running, InstanceState::Running) => tx.put(Instance { status: Status::Ok, ..instance }),
+        (SandboxState::Running, InstanceState::Running) => {
+            tx.put(Instance { status: Status::Ok, failure: None, ..instance });
+        }
         (SandboxState::Stopped(_), InstanceState::Stopping) => stopped(tx, instance),
         (SandboxState::Stopped(StopCause::Itself), InstanceState::Running | InstanceState::Pending) => {
             let reason = Some(StateReason::new("Client.InstanceInitiatedShutdown", "Instance initiated shutdown"));
@@ -66,10 +69,9 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
         }
         (SandboxState::Stopped(StopCause::Died(_)), InstanceState::Running) => {
             let cut = tx.find::<ZoneOutage>(&instance.zone).is_some();
-            tx.put(Instance {
-                status: if cut { Status::SystemImpaired } else { Status::InstanceImpaired },
-                ..instance
-            });
+            let status = if cut { Status::SystemImpaired } else { Status::InstanceImpaired };
+            let failure = Some(Failure { since: tx.now, status });
+            tx.put(Instance { failure, ..instance });
         }
         (SandboxState::Stopped(StopCause::Died(why)), InstanceState::Pending) => {
             tracing::warn!("{} did not start: {why}", instance.id);
@@ -89,7 +91,7 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
 
 fn stopped(tx: &mut Tx<'_>, instance: Instance) {
     run::drop_launch_address(tx, &instance.interface);
-    tx.put(Instance { state: InstanceState::Stopped, status: Status::Ok, ..instance });
+    tx.put(Instance { state: InstanceState::Stopped, status: Status::Ok, failure: None, ..instance });
 }
 
 /// A sandbox and its disk are gone: what belongs to the instance goes with it.

@@ -53,6 +53,8 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::CreateNetworkAclEntry>(|input| input.dry_run),
         write::<ops::DeleteNetworkAclEntry>(acls::delete_entry)
             .dry_run::<ops::DeleteNetworkAclEntry>(|input| input.dry_run),
+        write::<ops::ReplaceNetworkAclEntry>(acls::replace_entry)
+            .dry_run::<ops::ReplaceNetworkAclEntry>(|input| input.dry_run),
         write::<ops::DeleteNetworkAcl>(acls::delete).dry_run::<ops::DeleteNetworkAcl>(|input| input.dry_run),
         write::<ops::ReplaceNetworkAclAssociation>(acls::replace_association)
             .dry_run::<ops::ReplaceNetworkAclAssociation>(|input| input.dry_run),
@@ -72,6 +74,11 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::ModifyInstanceMetadataOptions>(|input| input.dry_run),
         read::<ops::DescribeInstanceCreditSpecifications>(attributes::describe_credits)
             .dry_run::<ops::DescribeInstanceCreditSpecifications>(|input| input.dry_run),
+        write::<ops::ModifyInstanceCreditSpecification>(attributes::modify_credits)
+            .dry_run::<ops::ModifyInstanceCreditSpecification>(|input| input.dry_run),
+        write::<ops::MonitorInstances>(attributes::monitor).dry_run::<ops::MonitorInstances>(|input| input.dry_run),
+        write::<ops::UnmonitorInstances>(attributes::unmonitor)
+            .dry_run::<ops::UnmonitorInstances>(|input| input.dry_run),
         write::<ops::CreateInternetGateway>(gateways::create)
             .dry_run::<ops::CreateInternetGateway>(|input| input.dry_run),
         read::<ops::DescribeInternetGateways>(gateways::describe)
@@ -96,6 +103,12 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::RevokeSecurityGroupIngress>(|input| input.dry_run),
         write::<ops::RevokeSecurityGroupEgress>(rules::revoke_egress)
             .dry_run::<ops::RevokeSecurityGroupEgress>(|input| input.dry_run),
+        write::<ops::ModifySecurityGroupRules>(rule_changes::modify)
+            .dry_run::<ops::ModifySecurityGroupRules>(|input| input.dry_run),
+        write::<ops::UpdateSecurityGroupRuleDescriptionsIngress>(rule_changes::describe_ingress)
+            .dry_run::<ops::UpdateSecurityGroupRuleDescriptionsIngress>(|input| input.dry_run),
+        write::<ops::UpdateSecurityGroupRuleDescriptionsEgress>(rule_changes::describe_egress)
+            .dry_run::<ops::UpdateSecurityGroupRuleDescriptionsEgress>(|input| input.dry_run),
         read::<ops::DescribeImages>(images::describe)
             .settles::<ops::DescribeImages>(SETTLE, images::unsettled)
             .dry_run::<ops::DescribeImages>(|input| input.dry_run),
@@ -119,6 +132,8 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeNetworkInterfaces>(|input| input.dry_run),
         write::<ops::DeleteNetworkInterface>(interfaces::delete)
             .dry_run::<ops::DeleteNetworkInterface>(|input| input.dry_run),
+        read::<ops::DescribeNetworkInterfaceAttribute>(interfaces::describe_attribute)
+            .dry_run::<ops::DescribeNetworkInterfaceAttribute>(|input| input.dry_run),
         write::<ops::ModifyNetworkInterfaceAttribute>(interfaces::modify_attribute)
             .dry_run::<ops::ModifyNetworkInterfaceAttribute>(|input| input.dry_run),
         write::<ops::ImportKeyPair>(keys::import).dry_run::<ops::ImportKeyPair>(|input| input.dry_run),

@@ -118,8 +118,8 @@ fn when_a_zone_is_cut_the_others_take_over_and_when_it_is_mended_the_group_is_ev
     yard.serving(MINUTE, "asg", 6);
     assert_eq!(yard.zones("asg"), "aabbcc");
     yard.cut('a', true);
-    yard.pass(MINUTE);
-    assert_eq!(yard.zones("asg"), "bbbccc");
+    yard.pass(MINUTE * 2);
+    assert_eq!(yard.zones("asg"), "bbbccc", "once a status check has found it");
     let failed = yard.activities("asg").into_iter().find(|(status, ..)| status == "Failed").unwrap();
     assert!(
         failed.1.contains("do not have sufficient t3.micro capacity")

@@ -1,6 +1,8 @@
 //! Instances: started, stopped and removed as their state says.
 
-use crate::model::{Instance, InstanceState, Interface, InterfacePhase, SecurityGroup, Status, Subnet, Volume, Vpc};
+use crate::model::{
+    Failure, Instance, InstanceState, Interface, InterfacePhase, SecurityGroup, Status, Subnet, Volume, Vpc, ZoneOutage,
+};
 use crate::operations::{images, instances as operations, interfaces, run, subnets};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +26,10 @@ impl Controller for Instances {
             let behind =
                 view.get::<Interface>(&change.key).and_then(|interface| interfaces::instance_of(view, interface));
             behind.into_iter().for_each(|instance| wake(&change.scope, &instance.id));
+        } else if change.is::<ZoneOutage>() {
+            let failed = |instance: &Instance| instance.zone == change.key && instance.failure.is_some();
+            let all = view.everywhere::<Instance>().filter(|(_, instance)| failed(instance));
+            all.for_each(|(scope, instance)| wake(scope, &instance.id));
         }
     }
 
@@ -34,9 +40,15 @@ impl Controller for Instances {
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let Some(instance) = tx.get::<Instance>(key).cloned() else { return Ok(Wake::OnChange) };
         match instance.state {
-            InstanceState::Pending | InstanceState::Running => start(tx, &instance),
+            InstanceState::Pending | InstanceState::Running => {
+                if let Some(failure) = instance.failure {
+                    return Ok(look_after(tx, &instance, &failure));
+                }
+                start(tx, &instance);
+            }
             InstanceState::Stopping => {
-                tx.ask(Ask::StopSandbox { id: instance.id, generation: instance.generation, force: false })
+                let (generation, force) = (instance.generation, instance.stop_forced);
+                tx.ask(Ask::StopSandbox { id: instance.id, generation, force });
             }
             InstanceState::Stopped => {}
             InstanceState::ShuttingDown => tx.ask(Ask::RemoveSandbox(instance.id)),
@@ -52,14 +64,35 @@ impl Controller for Instances {
     }
 }
 
-/// Asks for what an instance is made of, once its interface is there. A machine that died is left dead: on AWS, too, somebody
-/// has to stop and start it.
+/// A machine that died. Where its zone was cut off and is whole again it boots by itself, as AWS recovers instances whose system
+/// failed. Where its own operating system died it is left dead: on AWS, too, somebody has to reboot it, or stop and start it.
+fn look_after(tx: &mut Tx<'_>, instance: &Instance, failure: &Failure) -> Wake {
+    let system = failure.status == Status::SystemImpaired;
+    if system && tx.find::<ZoneOutage>(&instance.zone).is_none() {
+        // The checks fail until it runs.
+        tx.update::<Instance, _>(&instance.id, |instance| {
+            instance.generation += 1;
+            instance.failure = None;
+        });
+        return Wake::OnChange;
+    }
+    let found = instance.found_at(failure);
+    if tx.now < found {
+        return Wake::At(found);
+    }
+    if instance.status != failure.status {
+        tx.update::<Instance, _>(&instance.id, |instance| instance.status = failure.status);
+    }
+    Wake::OnChange
+}
+
+/// Asks for what an instance is made of, once its interface is there.
 fn start(tx: &mut Tx<'_>, instance: &Instance) {
     let view = tx.view();
     let Some(interface) = view.get::<Interface>(&instance.interface) else { return };
     let document = Box::new(document(&view, instance, interface));
     let metadata = Ask::PutMetadata { interface: interface.id.clone(), document };
-    let ready = interface.phase == InterfacePhase::Ready && instance.status == Status::Ok;
+    let ready = interface.phase == InterfacePhase::Ready;
     let sandbox = ready.then(|| Ask::StartSandbox(Box::new(sandbox(&view, instance, interface))));
     tx.ask(metadata);
     if let Some(sandbox) = sandbox {

@@ -35,10 +35,16 @@ pub struct Instance {
     pub volume: String,
     /// Where it is in its life.
     pub state: InstanceState,
-    /// How its status checks stand.
+    /// How its status checks stood when they were made last.
     pub status: Status,
+    /// That its machine is dead, which the next check will find.
+    #[serde(default)]
+    pub failure: Option<Failure>,
     /// Which start this is; counts up with every start and reboot.
     pub generation: u64,
+    /// It is being stopped without an orderly shutdown.
+    #[serde(default)]
+    pub stop_forced: bool,
     /// When it was started last.
     pub launched: Time,
     /// Why it is in its state.
@@ -142,6 +148,26 @@ impl InstanceState {
     #[must_use]
     pub fn is_ending(self) -> bool {
         matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+}
+
+/// That an instance's machine died while it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Since when.
+    pub since: Time,
+    /// What the checks will say.
+    pub status: Status,
+}
+
+impl Instance {
+    /// When the status check is made that finds a failure. Source: "Status checks for Amazon EC2 instances" in the EC2 User Guide:
+    /// they are performed every minute.
+    #[must_use]
+    pub fn found_at(&self, failure: &Failure) -> Time {
+        let minute = 60_000_000;
+        let checks = (failure.since.0 - self.launched.0).max(0) / minute + 1;
+        Time(self.launched.0 + checks * minute)
     }
 }
 

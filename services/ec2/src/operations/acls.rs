@@ -116,6 +116,16 @@ pub fn create_entry(tx: &mut Tx<'_>, input: &CreateNetworkAclEntryRequest) -> An
         let text = format!("The network acl entry identified by {} already exists.", input.rule_number);
         return Err(Error::Coded("NetworkAclEntryAlreadyExists", text).into());
     }
+    let rule = rule(input)?;
+    tx.update::<Acl, _>(&own.id, |acl| {
+        acl.rules.push(rule);
+        acl.rules.sort_by_key(|rule| (rule.egress, rule.number));
+    });
+    Ok(CreateNetworkAclEntryOutput::default())
+}
+
+/// The entry that a call describes.
+fn rule(input: &CreateNetworkAclEntryRequest) -> Answer<AclRule> {
     let Some(range) = &input.cidr_block else { return Err(Error::MissingParameter("CidrBlock".to_owned()).into()) };
     let protocol = match input.protocol.as_str() {
         "tcp" => "6",
@@ -127,19 +137,45 @@ pub fn create_entry(tx: &mut Tx<'_>, input: &CreateNetworkAclEntryRequest) -> An
     if matches!(protocol, "6" | "17") && ports.is_none() {
         return Err(Error::MissingParameter("PortRange".to_owned()).into());
     }
-    let rule = AclRule {
+    Ok(AclRule {
         egress: input.egress,
         number: input.rule_number,
         allow: input.rule_action == RuleAction::Allow,
         protocol: protocol.to_owned(),
         ports,
         cidr: cidr(range, "cidrBlock")?,
-    };
-    tx.update::<Acl, _>(&own.id, |acl| {
-        acl.rules.push(rule);
-        acl.rules.sort_by_key(|rule| (rule.egress, rule.number));
+    })
+}
+
+pub fn replace_entry(tx: &mut Tx<'_>, input: &ReplaceNetworkAclEntryRequest) -> Answer<ReplaceNetworkAclEntryOutput> {
+    acl(&tx.view(), &input.network_acl_id)?;
+    // The two calls take the same members.
+    let new = rule(&CreateNetworkAclEntryRequest {
+        network_acl_id: input.network_acl_id.clone(),
+        rule_number: input.rule_number,
+        protocol: input.protocol.clone(),
+        rule_action: input.rule_action,
+        egress: input.egress,
+        cidr_block: input.cidr_block.clone(),
+        ipv6_cidr_block: input.ipv6_cidr_block.clone(),
+        icmp_type_code: input.icmp_type_code.clone(),
+        port_range: input.port_range.clone(),
+        ..Default::default()
+    })?;
+    let (number, egress) = (input.rule_number, input.egress);
+    let replaced = tx.update::<Acl, _>(&input.network_acl_id, |acl| {
+        let own = acl.rules.iter_mut().find(|rule| (rule.number, rule.egress) == (number, egress));
+        own.map(|own| *own = new).is_some()
     });
-    Ok(CreateNetworkAclEntryOutput::default())
+    if replaced != Some(true) {
+        return Err(no_entry(number).into());
+    }
+    Ok(ReplaceNetworkAclEntryOutput::default())
+}
+
+fn no_entry(number: i32) -> Error {
+    let text = format!("The network acl entry identified by {number} does not exist.");
+    Error::Coded("InvalidNetworkAclEntry.NotFound", text)
 }
 
 pub fn delete_entry(tx: &mut Tx<'_>, input: &DeleteNetworkAclEntryRequest) -> Answer<DeleteNetworkAclEntryOutput> {
@@ -150,8 +186,7 @@ pub fn delete_entry(tx: &mut Tx<'_>, input: &DeleteNetworkAclEntryRequest) -> An
         acl.rules.len() < before
     });
     if removed != Some(true) {
-        let text = format!("The network acl entry identified by {} does not exist.", input.rule_number);
-        return Err(Error::Coded("InvalidNetworkAclEntry.NotFound", text).into());
+        return Err(no_entry(input.rule_number).into());
     }
     Ok(DeleteNetworkAclEntryOutput::default())
 }
@@ -180,6 +215,14 @@ pub fn replace_association(
         let text = format!("The association ID '{}' does not exist", input.association_id);
         return Err(Error::Coded("InvalidAssociationID.NotFound", text).into());
     };
+    let vpc = acl(&tx.view(), &input.network_acl_id)?.vpc.clone();
+    if tx.get::<Acl>(&old).is_some_and(|old| old.vpc != vpc) {
+        let text = format!(
+            "Network ACL {} and subnet {} belong to different networks",
+            input.network_acl_id, association.subnet
+        );
+        return Err(Error::InvalidParameterValue(text).into());
+    }
     let id = tx.id("aclassoc-");
     tx.update::<Acl, _>(&old, |acl| acl.associations.retain(|own| own.id != association.id));
     let new = AclAssociation { id: id.clone(), subnet: association.subnet };

@@ -95,9 +95,8 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
         };
     }
     let check = flag(InstanceAttributeName::SourceDestCheck, &input.source_dest_check);
-    for id in &input.groups {
-        super::groups::group(&tx.view(), id)?;
-    }
+    let of = format!("interface {}", instance.interface);
+    super::groups::check_membership(&tx.view(), &input.groups, &instance.vpc, &of)?;
     tx.update::<Interface, _>(&instance.interface, |interface| {
         interface.source_dest_check = check.unwrap_or(interface.source_dest_check);
         if !input.groups.is_empty() {
@@ -145,6 +144,80 @@ pub fn modify_metadata(
         instance_metadata_options: Some(shape),
         ..Default::default()
     })
+}
+
+/// Switches detailed monitoring of instances.
+fn set_monitoring(tx: &mut Tx<'_>, ids: &[String], on: bool) -> Answer<Vec<InstanceMonitoring>> {
+    let all = instances::all(tx, ids)?;
+    for instance in &all {
+        tx.update::<Instance, _>(&instance.id, |instance| instance.monitoring = on);
+    }
+    // As on AWS the switching is answered, not what it leads to.
+    let state = if on { MonitoringState::Pending } else { MonitoringState::Disabling };
+    let shape = |instance: Instance| InstanceMonitoring {
+        instance_id: Some(instance.id),
+        monitoring: Some(Monitoring { state: Some(state), ..Default::default() }),
+        ..Default::default()
+    };
+    Ok(all.into_iter().map(shape).collect())
+}
+
+pub fn monitor(tx: &mut Tx<'_>, input: &MonitorInstancesRequest) -> Answer<MonitorInstancesResult> {
+    let instance_monitorings = set_monitoring(tx, &input.instance_ids, true)?;
+    Ok(MonitorInstancesResult { instance_monitorings, ..Default::default() })
+}
+
+pub fn unmonitor(tx: &mut Tx<'_>, input: &UnmonitorInstancesRequest) -> Answer<UnmonitorInstancesResult> {
+    let instance_monitorings = set_monitoring(tx, &input.instance_ids, false)?;
+    Ok(UnmonitorInstancesResult { instance_monitorings, ..Default::default() })
+}
+
+/// `ModifyInstanceCreditSpecification`: what cannot be changed is said instance by instance, and the rest is.
+pub fn modify_credits(
+    tx: &mut Tx<'_>,
+    input: &ModifyInstanceCreditSpecificationRequest,
+) -> Answer<ModifyInstanceCreditSpecificationResult> {
+    use UnsuccessfulInstanceCreditSpecificationErrorCode as Code;
+    let mut output = ModifyInstanceCreditSpecificationResult::default();
+    for wanted in &input.instance_credit_specifications {
+        let id = &wanted.instance_id;
+        let credits = wanted.cpu_credits.as_deref().unwrap_or_default();
+        if !matches!(credits, "standard" | "unlimited") {
+            let text = format!("Invalid value '{credits}' for CpuCredits. Valid values: standard, unlimited.");
+            return Err(Error::InvalidParameterValue(text).into());
+        }
+        let refused = match tx.get::<Instance>(id) {
+            None => Some((Code::InvalidInstanceIDNotFound, format!("The instance ID '{id}' does not exist"))),
+            Some(instance) if instance.state.is_ending() => {
+                let text = format!("The instance '{id}' is not in a valid state for this operation.");
+                Some((Code::IncorrectInstanceState, text))
+            }
+            Some(instance) if !run::type_of(instance).is_some_and(|kind| kind.burstable) => {
+                let text =
+                    format!("The instance type '{}' is not a burstable performance type.", instance.instance_type);
+                Some((Code::InstanceCreditSpecificationNotSupported, text))
+            }
+            Some(_) => None,
+        };
+        if let Some((code, message)) = refused {
+            let error = UnsuccessfulInstanceCreditSpecificationItemError {
+                code: Some(code),
+                message: Some(message),
+                ..Default::default()
+            };
+            let item = UnsuccessfulInstanceCreditSpecificationItem {
+                instance_id: text(id),
+                error: Some(error),
+                ..Default::default()
+            };
+            output.unsuccessful_instance_credit_specifications.push(item);
+            continue;
+        }
+        tx.update::<Instance, _>(id, |instance| instance.credits = Some(credits.to_owned()));
+        let item = SuccessfulInstanceCreditSpecificationItem { instance_id: text(id), ..Default::default() };
+        output.successful_instance_credit_specifications.push(item);
+    }
+    Ok(output)
 }
 
 pub fn describe_credits(

@@ -37,6 +37,24 @@ pub(crate) fn by_name<'a>(view: &View<'a>, name: &str, vpc: Option<&str>) -> Res
         .ok_or_else(|| Error::Coded(UNKNOWN, format!("The security group '{name}' does not exist in default VPC")))
 }
 
+/// The most groups that an interface may be in. Source: "Amazon VPC quotas" in the VPC User Guide.
+const MAX_PER_INTERFACE: usize = 5;
+
+/// Checks the groups that an interface is to be in: they exist, are of its VPC (`of` says whose that is), and not too many.
+pub(crate) fn check_membership(view: &View<'_>, ids: &[String], vpc: &str, of: &str) -> Result<(), Error> {
+    for id in ids {
+        if group(view, id)?.vpc != vpc {
+            let text = format!("Security group {id} and {of} belong to different networks.");
+            return Err(Error::Coded("InvalidParameter", text));
+        }
+    }
+    if ids.len() > MAX_PER_INTERFACE {
+        let text = "The maximum number of security groups per interface has been reached.";
+        return Err(Error::Coded("SecurityGroupsPerInterfaceLimitExceeded", text.to_owned()));
+    }
+    Ok(())
+}
+
 /// A new group lets everything out.
 fn everything_out(tx: &mut Tx<'_>) -> GroupRule {
     GroupRule {

@@ -17,7 +17,7 @@ pub(crate) fn instance<'a>(view: &View<'a>, id: &str) -> Result<&'a Instance, Er
 }
 
 /// All that a call names, or the error that names all that are missing or malformed.
-fn all(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Instance>, Error> {
+pub(crate) fn all(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Instance>, Error> {
     if let Some(bad) = ids.iter().find(|id| !is_id(id)) {
         return Err(Error::Malformed("InvalidInstanceID.Malformed", bad.clone(), "i-"));
     }
@@ -331,7 +331,9 @@ pub fn start(tx: &mut Tx<'_>, input: &StartInstancesRequest) -> Answer<StartInst
                 instance.state = to;
                 instance.launched = now;
                 instance.status = Status::Ok;
+                instance.failure = None;
                 instance.generation += 1;
+                instance.stop_forced = false;
                 instance.reason = None;
             });
             // What was lost at the stop is given anew, as AWS does for subnets that map addresses.
@@ -358,6 +360,10 @@ pub fn stop(tx: &mut Tx<'_>, input: &StopInstancesRequest) -> Answer<StopInstanc
             );
             return Err(Error::Coded("OperationNotPermitted", text).into());
         }
+        if input.hibernate == Some(true) {
+            let text = format!("Instance {} is not enabled for hibernation.", instance.id);
+            return Err(Error::Coded("UnsupportedHibernationConfiguration", text).into());
+        }
         let to =
             if instance.state == InstanceState::Stopped { InstanceState::Stopped } else { InstanceState::Stopping };
         if to != instance.state {
@@ -366,6 +372,9 @@ pub fn stop(tx: &mut Tx<'_>, input: &StopInstancesRequest) -> Answer<StopInstanc
                 instance.state = to;
                 instance.reason = reason;
             });
+        }
+        if input.force == Some(true) && to == InstanceState::Stopping {
+            tx.update::<Instance, _>(&instance.id, |instance| instance.stop_forced = true);
         }
         stopping_instances.push(change(&instance, to));
     }
@@ -380,6 +389,7 @@ pub fn reboot(tx: &mut Tx<'_>, input: &RebootInstancesRequest) -> Answer<RebootI
         tx.update::<Instance, _>(&instance.id, |instance| {
             instance.generation += 1;
             instance.status = Status::Ok;
+            instance.failure = None;
         });
     }
     Ok(RebootInstancesOutput::default())

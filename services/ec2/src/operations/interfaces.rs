@@ -43,12 +43,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
             tx.list::<SecurityGroup>().find(|g| g.vpc == subnet.vpc && g.name == "default").map(|g| g.id.clone()),
         );
     }
-    for id in &groups {
-        if super::groups::group(&tx.view(), id)?.vpc != subnet.vpc {
-            let text = format!("Security group {id} and subnet {} belong to different networks.", subnet.id);
-            return Err(Error::InvalidParameterValue(text).into());
-        }
-    }
+    super::groups::check_membership(&tx.view(), &groups, &subnet.vpc, &format!("subnet {}", subnet.id))?;
     let private = address(tx, &subnet, new.private_ip.as_deref())?;
     let bytes: [u8; 5] = tx.chance().random();
     let mac = bytes.iter().fold("0a".to_owned(), |mac, byte| format!("{mac}:{byte:02x}"));
@@ -335,9 +330,7 @@ pub fn modify_attribute(
     input: &ModifyNetworkInterfaceAttributeRequest,
 ) -> Answer<ModifyNetworkInterfaceAttributeOutput> {
     let own = interface(&tx.view(), &input.network_interface_id)?.clone();
-    for id in &input.groups {
-        super::groups::group(&tx.view(), id)?;
-    }
+    super::groups::check_membership(&tx.view(), &input.groups, &own.vpc, &format!("interface {}", own.id))?;
     tx.update::<Interface, _>(&own.id, |interface| {
         if !input.groups.is_empty() {
             interface.groups.clone_from(&input.groups);
@@ -353,6 +346,33 @@ pub fn modify_attribute(
         }
     });
     Ok(ModifyNetworkInterfaceAttributeOutput::default())
+}
+
+pub fn describe_attribute(
+    view: &View<'_>,
+    input: &DescribeNetworkInterfaceAttributeRequest,
+) -> Answer<DescribeNetworkInterfaceAttributeResult> {
+    let own = interface(view, &input.network_interface_id)?;
+    let shape = shape(view, own);
+    let mut output =
+        DescribeNetworkInterfaceAttributeResult { network_interface_id: text(&own.id), ..Default::default() };
+    match input.attribute {
+        Some(NetworkInterfaceAttribute::Attachment) => output.attachment = shape.attachment,
+        Some(NetworkInterfaceAttribute::Description) => {
+            output.description = Some(AttributeValue { value: shape.description, ..Default::default() });
+        }
+        Some(NetworkInterfaceAttribute::GroupSet) => output.groups = shape.groups,
+        Some(NetworkInterfaceAttribute::SourceDestCheck) => {
+            output.source_dest_check =
+                Some(AttributeBooleanValue { value: shape.source_dest_check, ..Default::default() });
+        }
+        Some(NetworkInterfaceAttribute::AssociatePublicIpAddress) => {
+            let own = own.public.as_ref().is_some_and(|public| public.allocation.is_none());
+            output.associate_public_ip_address = Some(own);
+        }
+        None => return Err(Error::MissingParameter("Attribute".to_owned()).into()),
+    }
+    Ok(output)
 }
 
 /// The instance behind an interface, if one is.

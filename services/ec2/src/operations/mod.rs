@@ -11,6 +11,7 @@ pub mod instances;
 pub mod interfaces;
 pub mod keys;
 pub mod routes;
+pub mod rule_changes;
 pub mod rules;
 pub mod run;
 pub mod status;

@@ -175,11 +175,7 @@ pub fn create_route(tx: &mut Tx<'_>, input: &CreateRouteRequest) -> Answer<Creat
         ("a VPC endpoint", &input.vpc_endpoint_id),
     ];
     let via = Target { gateway: input.gateway_id.as_ref(), others: &others }.via(&tx.view())?;
-    let RouteVia::Gateway(id) = &via;
-    if tx.get::<InternetGateway>(id).and_then(|gateway| gateway.vpc.as_ref()) != Some(&table.vpc) {
-        let text = format!("route table {} and network gateway {id} belong to different networks", table.id);
-        return Err(Error::InvalidParameterValue(text).into());
-    }
+    must_be_near(&tx.view(), &table, &via)?;
     let local = tx.get::<crate::model::Vpc>(&table.vpc).is_some_and(|vpc| vpc.cidr == destination);
     match table.routes.iter().find(|route| route.destination == destination) {
         Some(route) if route.via == via => {}
@@ -198,8 +194,18 @@ pub fn create_route(tx: &mut Tx<'_>, input: &CreateRouteRequest) -> Answer<Creat
     Ok(CreateRouteResult { return_: Some(true), ..Default::default() })
 }
 
+/// A gateway is attached to the VPC of the table that leads to it.
+fn must_be_near(view: &View<'_>, table: &RouteTable, via: &RouteVia) -> Result<(), Error> {
+    let RouteVia::Gateway(id) = via;
+    if view.get::<InternetGateway>(id).and_then(|gateway| gateway.vpc.as_ref()) == Some(&table.vpc) {
+        return Ok(());
+    }
+    let text = format!("route table {} and network gateway {id} belong to different networks", table.id);
+    Err(Error::InvalidParameterValue(text))
+}
+
 pub fn replace_route(tx: &mut Tx<'_>, input: &ReplaceRouteRequest) -> Answer<ReplaceRouteOutput> {
-    table(&tx.view(), &input.route_table_id)?;
+    let table = table(&tx.view(), &input.route_table_id)?.clone();
     let destination = destination(input.destination_cidr_block.as_ref())?;
     let others = [
         ("a NAT gateway", &input.nat_gateway_id),
@@ -207,6 +213,7 @@ pub fn replace_route(tx: &mut Tx<'_>, input: &ReplaceRouteRequest) -> Answer<Rep
         ("a network interface", &input.network_interface_id),
     ];
     let via = Target { gateway: input.gateway_id.as_ref(), others: &others }.via(&tx.view())?;
+    must_be_near(&tx.view(), &table, &via)?;
     let replaced = tx.update::<RouteTable, _>(&input.route_table_id, |table| {
         table.routes.iter_mut().find(|route| route.destination == destination).map(|route| route.via = via).is_some()
     });
@@ -294,10 +301,21 @@ pub fn replace_association(
     input: &ReplaceRouteTableAssociationRequest,
 ) -> Answer<ReplaceRouteTableAssociationResult> {
     let (old, own) = association(tx, &input.association_id)?;
-    table(&tx.view(), &input.route_table_id)?;
+    let new = table(&tx.view(), &input.route_table_id)?;
+    if tx.get::<RouteTable>(&old).is_some_and(|old| old.vpc != new.vpc) {
+        let text = format!("Route table {} and the association {} belong to different networks", new.id, own.id);
+        return Err(Error::InvalidParameterValue(text).into());
+    }
     let id = tx.id("rtbassoc-");
     tx.update::<RouteTable, _>(&old, |table| table.associations.retain(|association| association.id != own.id));
     let new = RouteTableAssociation { id: id.clone(), subnet: own.subnet };
     tx.update::<RouteTable, _>(&input.route_table_id, |table| table.associations.push(new));
-    Ok(ReplaceRouteTableAssociationResult { new_association_id: text(id), ..Default::default() })
+    Ok(ReplaceRouteTableAssociationResult {
+        new_association_id: text(id),
+        association_state: Some(RouteTableAssociationState {
+            state: Some(RouteTableAssociationStateCode::Associated),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
 }

@@ -5,7 +5,7 @@ use crate::errors::Error;
 use crate::model::{GroupRule, Peer, SecurityGroup};
 use crate::shapes::*;
 use zonal_cloud::tags::Tags;
-use zonal_cloud::{Tx, View, filters};
+use zonal_cloud::{Scope, Tx, View, filters};
 
 const MAX_RULES: usize = 60;
 
@@ -57,7 +57,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, egress: bool) -> Answer<Vec<GroupRule>> {
+pub(super) fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, egress: bool) -> Answer<Vec<GroupRule>> {
     let given = permission.ip_protocol.as_deref().ok_or_else(|| Error::MissingParameter("IpProtocol".to_owned()))?;
     let protocol = match given.to_ascii_lowercase().as_str() {
         "tcp" | "6" => "tcp",
@@ -99,6 +99,10 @@ fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, egress: bool)
             (None, Some(name)) => groups::by_name(view, name, Some(vpc))?,
             (None, None) => return Err(Error::MissingParameter("GroupId".to_owned()).into()),
         };
+        if source.vpc != vpc {
+            let text = "You have specified two resources that belong to different networks.";
+            return Err(Error::Coded("InvalidGroup.NotFound", text.to_owned()).into());
+        }
         rules.push(rule(Peer::Group(source.id.clone()), &pair.description));
     }
     if !permission.prefix_list_ids.is_empty() {
@@ -150,7 +154,7 @@ fn authorize(
         }
         rule.id = tx.id("sgr-");
         rule.tags.clone_from(&tags);
-        added.push(rule_shape(&tx.scope.account, &group.id, &rule));
+        added.push(rule_shape(&tx.scope, &group.id, &rule));
         let egress = rule.egress;
         group.rules.push(rule);
         if group.rules.iter().filter(|rule| rule.egress == egress).count() > MAX_RULES {
@@ -162,9 +166,11 @@ fn authorize(
     Ok(added)
 }
 
-fn rule_shape(account: &str, group: &str, rule: &GroupRule) -> SecurityGroupRule {
+fn rule_shape(scope: &Scope, group: &str, rule: &GroupRule) -> SecurityGroupRule {
+    let account = &scope.account;
     let mut out = SecurityGroupRule {
         security_group_rule_id: text(&rule.id),
+        security_group_rule_arn: text(scope.arn("ec2", &format!("security-group-rule/{}", rule.id))),
         group_id: text(group),
         group_owner_id: text(account),
         is_egress: Some(rule.egress),
@@ -239,7 +245,7 @@ fn revoke(tx: &mut Tx<'_>, group: &SecurityGroup, ids: &[String], asked: &Asked<
     Ok(())
 }
 
-fn unknown(rule: &str) -> Error {
+pub(super) fn unknown(rule: &str) -> Error {
     let text = format!("The security group rule ID '{rule}' does not exist");
     Error::Coded("InvalidSecurityGroupRuleId.NotFound", text)
 }
@@ -295,7 +301,7 @@ pub fn describe(
                 name => tag_values(&rule.tags, name),
             });
             if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
-                found.push((rule.id.clone(), rule_shape(&view.scope.account, &group.id, rule)));
+                found.push((rule.id.clone(), rule_shape(view.scope, &group.id, rule)));
             }
         }
     }

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zonal_cloud::regions::Region;
+use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
 use zonal_wire::{AwsError, value};
 
@@ -24,9 +25,10 @@ const TAGGABLE: &[&str] = &["instance", "volume", "network-interface", "spot-ins
 
 pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> {
     let mut merged;
+    let mut own_tags = Tags::new();
     let input = match &input.launch_template {
         Some(template) => {
-            merged = with_template(&tx.view(), input, template)?;
+            merged = with_template(&tx.view(), input, template, &mut own_tags)?;
             &merged
         }
         None => input,
@@ -39,7 +41,7 @@ pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> 
         }
         None => input,
     };
-    let plan = Plan::of(&tx.view(), input)?;
+    let plan = Plan { own_tags, ..Plan::of(&tx.view(), input)? };
     let reservation = tx.id("r-");
     let mut made = Vec::new();
     for index in 0..plan.count {
@@ -68,14 +70,19 @@ fn parameter_image(tx: &mut Tx<'_>, parameter: &str) -> Answer<String> {
     })
 }
 
-/// The request with what its launch template says where it says nothing itself.
+/// The request with what its launch template says where it says nothing itself. `own_tags` are AWS's own, which say whose
+/// version an instance was started from.
 fn with_template(
     view: &View<'_>,
     input: &RunInstancesRequest,
     template: &LaunchTemplateSpecification,
+    own_tags: &mut Tags,
 ) -> Answer<RunInstancesRequest> {
     let found = templates::named(view, template.launch_template_id.as_ref(), template.launch_template_name.as_ref())?;
     let version = template.version.as_deref().unwrap_or("$Default");
+    own_tags.insert("aws:ec2launchtemplate:id".to_owned(), found.id.clone());
+    let number = found.version_number(version).map(|number| number.to_string()).unwrap_or_default();
+    own_tags.insert("aws:ec2launchtemplate:version".to_owned(), number);
     let data = templates::version(found, version)?.data.clone();
     let mut request = value::to_json(input);
     let (Value::Object(request_members), Value::Object(data)) = (&mut request, data) else { return Ok(input.clone()) };
@@ -152,6 +159,8 @@ struct Plan {
     volume_size: i32,
     volume_kind: String,
     delete_volume: bool,
+    /// Tags that nobody gave: the launch template's.
+    own_tags: Tags,
 }
 
 impl Plan {
@@ -219,6 +228,7 @@ impl Plan {
             subnet,
             image,
             interface,
+            own_tags: Tags::new(),
         })
     }
 }
@@ -368,6 +378,8 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         let named = profile.name.as_ref().map(|name| tx.scope.global().arn("iam", &format!("instance-profile/{name}")));
         profile.arn.clone().or(named)
     });
+    let mut tags = specified(tx, &input.tag_specifications, "instance", TAGGABLE)?;
+    tags.extend(plan.own_tags.clone());
     let instance = Instance {
         id: id.clone(),
         reservation: reservation.to_owned(),
@@ -383,7 +395,9 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         volume: volume_id,
         state: InstanceState::Pending,
         status: Status::Ok,
+        failure: None,
         generation: 1,
+        stop_forced: false,
         launched: tx.now,
         reason: None,
         terminated: None,
@@ -397,7 +411,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         metadata: plan.metadata.clone(),
         credits: input.credit_specification.as_ref().map(|credits| credits.cpu_credits.clone()),
         client_token: input.client_token.clone().unwrap_or_default(),
-        tags: specified(tx, &input.tag_specifications, "instance", TAGGABLE)?,
+        tags,
     };
     tx.put(instance);
     Ok(id)

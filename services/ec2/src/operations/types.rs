@@ -91,7 +91,7 @@ fn shape(kind: &InstanceType) -> InstanceTypeInfo {
         hibernation_supported: Some(false),
         burstable_performance_supported: Some(kind.burstable),
         dedicated_hosts_supported: Some(false),
-        auto_recovery_supported: Some(false),
+        auto_recovery_supported: Some(true),
         ..Default::default()
     }
 }

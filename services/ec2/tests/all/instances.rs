@@ -61,16 +61,18 @@ fn the_type_of_a_running_instance_cannot_be_changed() {
 }
 
 #[test]
-fn a_crash_leaves_the_state_and_fails_the_checks_until_stop_and_start() {
+fn a_crash_leaves_the_state_and_fails_the_next_check_until_stop_and_start() {
     let yard = Yard::new();
     let id = yard.run(json!({}));
-    yard.settle();
+    yard.pass(Duration::from_secs(30));
     let anywhere = Scope::new("", "");
     yard.cloud.act(&anywhere, "break", |tx| zonal_ec2::faults::crash_instance(tx, &id)).unwrap();
     yard.settle();
     assert_eq!(yard.state(&id), "running");
     let status =
         |yard: &Yard| yard.ok("DescribeInstanceStatus", json!({ "InstanceIds": [id] }))["InstanceStatuses"][0].clone();
+    assert_eq!(status(&yard)["InstanceStatus"]["Status"], "ok", "no check was made since");
+    yard.pass(Duration::from_secs(30));
     assert_eq!(status(&yard)["InstanceStatus"]["Status"], "impaired");
     assert_eq!(status(&yard)["SystemStatus"]["Status"], "ok");
     yard.pass(Duration::from_secs(600));
@@ -96,21 +98,71 @@ fn a_cut_zone_kills_what_is_in_it_takes_nothing_new_and_comes_back_by_itself() {
             Ok(())
         })
         .unwrap();
-    yard.settle();
-    let all = yard.ok("DescribeInstanceStatus", json!({}));
+    yard.pass(Duration::from_secs(58));
     let system = |id: &str| {
+        let all = yard.ok("DescribeInstanceStatus", json!({}));
         let found =
             all["InstanceStatuses"].as_array().unwrap().iter().find(|status| status["InstanceId"] == id).unwrap();
         text(&found["SystemStatus"]["Status"])
     };
     assert_eq!((system(&inside), system(&outside)), ("impaired".to_owned(), "ok".to_owned()));
+    let before = yard.instance(&inside);
     let there = json!({
         "ImageId": yard.image(), "InstanceType": "t2.micro", "MinCount": 1, "MaxCount": 1,
         "Placement": { "AvailabilityZone": "us-east-1a" },
     });
     yard.refused("RunInstances", there.clone(), "InsufficientInstanceCapacity");
-    yard.pass(Duration::from_secs(61));
+    yard.pass(Duration::from_secs(4));
     yard.ok("RunInstances", there);
+    yard.settle();
+    assert_eq!(system(&inside), "ok", "it boots again by itself");
+    let after = yard.instance(&inside);
+    for kept in ["PublicIpAddress", "PrivateIpAddress", "LaunchTime", "State"] {
+        assert_eq!(after[kept], before[kept], "{kept}");
+    }
+    let starts = yard
+        .world
+        .asks
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|ask| match ask {
+            Ask::StartSandbox(sandbox) if sandbox.id == inside => Some(sandbox.generation),
+            _ => None,
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(starts, [1, 2]);
+}
+
+#[test]
+fn a_forced_stop_skips_the_orderly_shutdown_and_nothing_here_hibernates() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let hibernate = json!({ "InstanceIds": [id], "Hibernate": true });
+    yard.refused("StopInstances", hibernate, "UnsupportedHibernationConfiguration");
+    yard.ok("StopInstances", json!({ "InstanceIds": [id], "Force": true }));
+    yard.settle();
+    let forced = |ask: &Ask| matches!(ask, Ask::StopSandbox { force: true, .. });
+    assert!(yard.world.asks.lock().unwrap().iter().any(forced));
+    assert_eq!(yard.state(&id), "stopped");
+}
+
+#[test]
+fn credits_are_changed_for_burstable_types_only_and_said_one_by_one() {
+    let yard = Yard::new();
+    let (small, large) = (yard.run(json!({})), yard.run(json!({ "InstanceType": "m5.large" })));
+    let change = |id: &str| json!({ "InstanceId": id, "CpuCredits": "unlimited" });
+    let answer = yard.ok(
+        "ModifyInstanceCreditSpecification",
+        json!({
+        "InstanceCreditSpecifications": [change(&small), change(&large)] }),
+    );
+    assert_eq!(answer["SuccessfulInstanceCreditSpecifications"], json!([{ "InstanceId": small }]));
+    let refused = &answer["UnsuccessfulInstanceCreditSpecifications"][0];
+    assert_eq!(refused["Error"]["Code"], "InstanceCreditSpecification.NotSupported");
+    let shown = yard.ok("DescribeInstanceCreditSpecifications", json!({ "InstanceIds": [small] }));
+    assert_eq!(shown["InstanceCreditSpecifications"][0]["CpuCredits"], "unlimited");
 }
 
 #[test]
@@ -128,14 +180,21 @@ fn a_template_fills_in_what_the_request_leaves_out() {
         "TagSpecifications": [{ "ResourceType": "instance", "Tags": [{ "Key": "from", "Value": "template" }] }],
         "MetadataOptions": { "HttpTokens": "optional" },
     });
-    yard.ok("CreateLaunchTemplate", json!({ "LaunchTemplateName": "web", "LaunchTemplateData": data }));
+    let made = yard.ok("CreateLaunchTemplate", json!({ "LaunchTemplateName": "web", "LaunchTemplateData": data }));
     let ran = yard.ok(
         "RunInstances",
         json!({ "LaunchTemplate": { "LaunchTemplateName": "web" }, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1 }),
     );
     let instance = &ran["Instances"][0];
     assert_eq!(instance["InstanceType"], "t3.small");
-    assert_eq!(instance["Tags"], json!([{ "Key": "from", "Value": "template" }]));
+    assert_eq!(
+        instance["Tags"],
+        json!([
+            { "Key": "aws:ec2launchtemplate:id", "Value": made["LaunchTemplate"]["LaunchTemplateId"] },
+            { "Key": "aws:ec2launchtemplate:version", "Value": "1" },
+            { "Key": "from", "Value": "template" },
+        ])
+    );
     assert_eq!(instance["MetadataOptions"]["HttpTokens"], "optional");
 }
 

@@ -169,3 +169,73 @@ fn an_address_given_at_launch_goes_with_the_instance_and_an_interface_that_is_ke
     assert_eq!(kept["Status"], "available");
     assert!(kept.get("Association").is_none(), "{kept}");
 }
+
+#[test]
+fn what_belongs_to_another_vpc_is_refused() {
+    let yard = Yard::new();
+    let vpc = yard.default_vpc();
+    let other = text(&yard.ok("CreateVpc", json!({ "CidrBlock": "10.0.0.0/16" }))["Vpc"]["VpcId"]);
+    let foreign = json!({ "GroupName": "far", "Description": "d", "VpcId": other });
+    let far = text(&yard.ok("CreateSecurityGroup", foreign)["GroupId"]);
+    let near = text(&yard.ok("CreateSecurityGroup", json!({ "GroupName": "near", "Description": "d" }))["GroupId"]);
+    let id = yard.run(json!({}));
+    let interface = text(&yard.instance(&id)["NetworkInterfaces"][0]["NetworkInterfaceId"]);
+    let groups = json!({ "InstanceId": id, "Groups": [far] });
+    yard.refused("ModifyInstanceAttribute", groups, "InvalidParameter");
+    let groups = json!({ "NetworkInterfaceId": interface, "Groups": [far] });
+    yard.refused("ModifyNetworkInterfaceAttribute", groups, "InvalidParameter");
+    let from = json!({ "GroupId": near, "IpPermissions": [{
+        "IpProtocol": "-1", "UserIdGroupPairs": [{ "GroupId": far }] }] });
+    yard.refused("AuthorizeSecurityGroupIngress", from, "InvalidGroup.NotFound");
+
+    let gateway = text(&yard.ok("CreateInternetGateway", json!({}))["InternetGateway"]["InternetGatewayId"]);
+    yard.ok("AttachInternetGateway", json!({ "VpcId": other, "InternetGatewayId": gateway }));
+    let tables = yard.ok("DescribeRouteTables", json!({ "Filters": [{ "Name": "vpc-id", "Values": [vpc] }] }));
+    let (main, association) = (
+        text(&tables["RouteTables"][0]["RouteTableId"]),
+        text(&tables["RouteTables"][0]["Associations"][0]["RouteTableAssociationId"]),
+    );
+    let route = json!({ "RouteTableId": main, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway });
+    yard.refused("ReplaceRoute", route, "InvalidParameterValue");
+    let foreign = text(&yard.ok("CreateRouteTable", json!({ "VpcId": other }))["RouteTable"]["RouteTableId"]);
+    let replace = json!({ "AssociationId": association, "RouteTableId": foreign });
+    yard.refused("ReplaceRouteTableAssociation", replace, "InvalidParameterValue");
+    let acls = yard.ok("DescribeNetworkAcls", json!({ "Filters": [{ "Name": "vpc-id", "Values": [vpc] }] }));
+    let association = text(&acls["NetworkAcls"][0]["Associations"][0]["NetworkAclAssociationId"]);
+    let foreign = text(&yard.ok("CreateNetworkAcl", json!({ "VpcId": other }))["NetworkAcl"]["NetworkAclId"]);
+    let replace = json!({ "AssociationId": association, "NetworkAclId": foreign });
+    yard.refused("ReplaceNetworkAclAssociation", replace, "InvalidParameterValue");
+}
+
+#[test]
+fn a_rule_changes_what_it_lets_through_and_keeps_its_id() {
+    let yard = Yard::new();
+    let group = text(&yard.ok("CreateSecurityGroup", json!({ "GroupName": "web", "Description": "d" }))["GroupId"]);
+    let open = |port: u16| {
+        json!({ "GroupId": group, "IpPermissions": [{
+        "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{ "CidrIp": "0.0.0.0/0" }] }] })
+    };
+    let made = yard.ok("AuthorizeSecurityGroupIngress", open(80));
+    yard.ok("AuthorizeSecurityGroupIngress", open(81));
+    let rule = text(&made["SecurityGroupRules"][0]["SecurityGroupRuleId"]);
+    let change = |port: u16, peer: (&str, &str)| {
+        let mut wanted = json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "Description": "new" });
+        wanted[peer.0] = peer.1.into();
+        json!({ "GroupId": group, "SecurityGroupRules": [{ "SecurityGroupRuleId": rule, "SecurityGroupRule": wanted }] })
+    };
+    yard.ok("ModifySecurityGroupRules", change(8080, ("CidrIpv4", "10.0.0.0/8")));
+    let shown = yard.ok("DescribeSecurityGroupRules", json!({ "SecurityGroupRuleIds": [rule] }));
+    let shown = &shown["SecurityGroupRules"][0];
+    assert_eq!(
+        (&shown["FromPort"], &shown["CidrIpv4"], &shown["Description"]),
+        (&json!(8080), &json!("10.0.0.0/8"), &json!("new"))
+    );
+    yard.refused("ModifySecurityGroupRules", change(81, ("CidrIpv4", "0.0.0.0/0")), "InvalidPermission.Duplicate");
+    yard.refused("ModifySecurityGroupRules", change(80, ("CidrIpv6", "::/0")), "InvalidParameterValue");
+    yard.refused("ModifySecurityGroupRules", change(80, ("Description", "no peer")), "InvalidParameterCombination");
+    let described = json!({ "GroupId": group, "SecurityGroupRuleDescriptions": [
+        { "SecurityGroupRuleId": rule, "Description": "once more" }] });
+    yard.ok("UpdateSecurityGroupRuleDescriptionsIngress", described);
+    let shown = yard.ok("DescribeSecurityGroupRules", json!({ "SecurityGroupRuleIds": [rule] }));
+    assert_eq!(shown["SecurityGroupRules"][0]["Description"], "once more");
+}
