@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             id: "listener".to_owned(),
             port,
             tls: None,
+            flow: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
             rules: Vec::new(),
         }],
@@ -60,6 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             targets: registered,
             deregistration_delay: Duration::from_secs(300),
             cross_zone: true,
+            flow: None,
         }],
         idle_timeout: Duration::from_secs(60),
     };

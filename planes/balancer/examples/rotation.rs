@@ -82,6 +82,7 @@ fn config(port: u16) -> BalancerConfig {
             id: "listener".to_owned(),
             port: 0,
             tls: None,
+            flow: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
             rules: Vec::new(),
         }],
@@ -105,6 +106,7 @@ fn config(port: u16) -> BalancerConfig {
             }],
             deregistration_delay: Duration::from_secs(300),
             cross_zone: true,
+            flow: None,
         }],
         idle_timeout: Duration::from_secs(60),
     }

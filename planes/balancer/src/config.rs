@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod flow;
 mod tls;
 
+pub use flow::{FlowGroup, FlowListener, FlowMetrics, FlowProtocol, FlowReport, FlowTotals};
 pub use tls::{AlpnPolicy, Certificate, ListenerTls};
 
 /// One application load balancer, whole. A new revision replaces the old one; one that is not newer
@@ -53,6 +55,10 @@ pub struct Listener {
     /// Without it, the listener's protocol is HTTP; with it, HTTPS.
     #[serde(default)]
     pub tls: Option<ListenerTls>,
+    /// With it, this is a network load balancer's listener, and its rules and actions are of no use but for the default
+    /// action's target groups.
+    #[serde(default)]
+    pub flow: Option<FlowListener>,
     /// What happens to a request that no rule matches.
     pub default_action: Action,
     /// Tried in ascending priority before the default.
@@ -164,6 +170,9 @@ pub struct TargetGroup {
     pub deregistration_delay: Duration,
     /// Whether a node sends to targets of other zones too.
     pub cross_zone: bool,
+    /// How its targets take flows, in a network load balancer.
+    #[serde(default)]
+    pub flow: Option<FlowGroup>,
 }
 
 /// Where requests go.
@@ -351,6 +360,9 @@ pub struct MetricsReport {
     pub nodes: BTreeMap<String, NodeMetrics>,
     /// One per target group (ARN) and zone of the node that the request came in on.
     pub groups: BTreeMap<String, BTreeMap<String, GroupMetrics>>,
+    /// Flows of a network load balancer.
+    #[serde(default)]
+    pub flows: FlowReport,
     /// Hosts per target group (ARN) and zone of the target, now.
     pub hosts: BTreeMap<String, BTreeMap<String, Hosts>>,
 }

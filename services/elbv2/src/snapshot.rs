@@ -49,6 +49,7 @@ fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
         id: listener.arn.clone(),
         port: listener.port,
         tls: None,
+            flow: None,
         default_action: action(&listener.default_action),
         rules,
     }
@@ -123,5 +124,6 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
         targets: targets.collect(),
         deregistration_delay: attributes::deregistration_delay(group),
         cross_zone: attributes::is_cross_zone(group),
+        flow: None,
     }
 }

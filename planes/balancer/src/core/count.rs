@@ -15,7 +15,7 @@ impl Count {
         self.0.fetch_add(more, Relaxed);
     }
 
-    fn take_into(&self, sum: &mut u64) {
+    pub(super) fn take_into(&self, sum: &mut u64) {
         *sum += self.0.swap(0, Relaxed);
     }
 }

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod body;
 pub mod count;
 pub mod fleet;
+pub mod flow;
 pub mod head;
 pub mod health;
 pub mod matcher;

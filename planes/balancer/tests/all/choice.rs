@@ -54,6 +54,7 @@ impl Stage {
                 id: "listener".to_owned(),
                 port: 80,
                 tls: None,
+                flow: None,
                 default_action: Action::Forward(shares),
                 rules: Vec::new(),
             }],

@@ -56,6 +56,7 @@ fn config(revision: u64, states: [u8; 4], zones: [bool; 4], used: bool, threshol
             id: "listener".to_owned(),
             port: 80,
             tls: None,
+            flow: None,
             default_action: Action::Forward(if used { forward } else { Vec::new() }),
             rules: Vec::new(),
         }],
@@ -73,6 +74,7 @@ fn config(revision: u64, states: [u8; 4], zones: [bool; 4], used: bool, threshol
             targets: (0..4).filter(|index| states[*index] != 0).map(target).collect(),
             deregistration_delay: DELAY,
             cross_zone: true,
+            flow: None,
         }],
         idle_timeout: Duration::from_secs(60),
     }

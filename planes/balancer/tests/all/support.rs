@@ -94,6 +94,7 @@ impl World {
                 id: "listener".to_owned(),
                 port: 80,
                 tls: None,
+                flow: None,
                 default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
                 rules: Vec::new(),
             }],
@@ -185,6 +186,7 @@ pub fn group(id: &str, targets: &[&Server]) -> TargetGroup {
         targets: targets.iter().map(|target| target.config()).collect(),
         deregistration_delay: Duration::from_secs(300),
         cross_zone: true,
+        flow: None,
     }
 }
 

@@ -336,7 +336,7 @@ fn balancer(node: &Instance, target: &Instance) -> zonal_balancer::config::Balan
         id: "lb-1".into(),
         revision: 1,
         nodes: vec![Node { interface: format!("eni-{}", node.name), zone: node.zone.into(), address: node.private }],
-        listeners: vec![Listener { id: "l-1".into(), port: 80, tls: None, default_action: forward, rules: vec![] }],
+        listeners: vec![Listener { id: "l-1".into(), port: 80, tls: None, flow: None, default_action: forward, rules: vec![] }],
         target_groups: vec![TargetGroup {
             id: "tg-1".into(),
             name: "tg".into(),
@@ -344,6 +344,7 @@ fn balancer(node: &Instance, target: &Instance) -> zonal_balancer::config::Balan
             targets: vec![web],
             deregistration_delay: Duration::ZERO,
             cross_zone: true,
+            flow: None,
         }],
         idle_timeout: Duration::from_secs(60),
     }

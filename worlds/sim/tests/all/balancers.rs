@@ -31,6 +31,7 @@ fn config(targets: u8) -> BalancerConfig {
             id: "listener".into(),
             port: 80,
             tls: None,
+            flow: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".into(), weight: 1 }]),
             rules: Vec::new(),
         }],
@@ -48,6 +49,7 @@ fn config(targets: u8) -> BalancerConfig {
             targets: (0..targets).map(target).collect(),
             deregistration_delay: seconds(30),
             cross_zone: true,
+            flow: None,
         }],
         idle_timeout: seconds(60),
     }

@@ -1,0 +1,217 @@
+//! Which target a new flow goes to: by a hash of what the flow is, among those that are eligible.
+//!
+//! As the NLB guide has it ("Routing algorithm", "Sticky sessions"): the hash covers protocol, both
+//! addresses and ports, and TCP's sequence number, so that two connections from one port may go to
+//! two targets; datagrams have no such number, so one port's all go to one. With stickiness by
+//! source address nothing but that address counts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Action, BalancerConfig, FlowGroup, FlowListener, FlowProtocol, HealthState, TargetState};
+use crate::core::fleet::TargetKey;
+use crate::core::route::TargetHandle;
+
+/// The zone of addresses outside the VPC: they are in reach of every node.
+const EVERYWHERE: &str = "all";
+
+/// What a flow is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowKey {
+    /// How it comes.
+    pub transport: Transport,
+    /// The client.
+    pub source: SocketAddrV4,
+    /// The node and its port.
+    pub destination: SocketAddrV4,
+    /// Of TCP, a number of the connection's own; 0 of UDP.
+    pub sequence: u32,
+}
+
+/// What carries a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A connection.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// Where a flow goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'s> {
+    /// Its target, for life.
+    pub target: &'s Arc<TargetHandle>,
+    /// Its group's settings.
+    pub group: &'s FlowGroup,
+}
+
+/// Why a flow goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFlow {
+    /// The port is listened on no more.
+    Closed,
+    /// There is no target in reach of the node.
+    NoTarget,
+}
+
+/// Configuration and health at one instant, as flows see it.
+#[derive(Debug, Default)]
+pub struct FlowSnapshot {
+    ports: BTreeMap<u16, PortView>,
+}
+
+#[derive(Debug)]
+struct PortView {
+    listener: FlowListener,
+    /// Groups by weight; those of weight 0 are left out.
+    groups: Vec<(u64, Arc<GroupView>)>,
+}
+
+#[derive(Debug)]
+struct GroupView {
+    settings: FlowGroup,
+    /// Whom nodes of any zone choose from; the rest is by zone.
+    all: Vec<Arc<TargetHandle>>,
+    by_zone: Option<BTreeMap<String, Vec<Arc<TargetHandle>>>>,
+}
+
+impl FlowSnapshot {
+    /// Joins a configuration with the health of its targets.
+    pub fn new(
+        config: &BalancerConfig,
+        health: impl Fn(&TargetKey) -> HealthState,
+        targets: &BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
+    ) -> Self {
+        let zones: Vec<&str> = config.nodes.iter().map(|node| node.zone.as_str()).collect();
+        let mut views = BTreeMap::new();
+        for group in &config.target_groups {
+            let Some(settings) = group.flow else { continue };
+            let active = group.targets.iter().filter(|target| target.state == TargetState::Active);
+            let registered: Vec<_> = active
+                .filter_map(|target| {
+                    let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
+                    Some((target.zone.as_str(), health(&key), targets.get(&key)?))
+                })
+                .collect();
+            let view = GroupView {
+                settings,
+                all: eligible(&registered, |_| true),
+                by_zone: (!group.cross_zone).then(|| {
+                    let of = |zone: &str| eligible(&registered, |other| other == zone || other == EVERYWHERE);
+                    zones.iter().map(|zone| ((*zone).to_owned(), of(zone))).collect()
+                }),
+            };
+            views.insert(group.id.as_str(), Arc::new(view));
+        }
+        let ports = config.listeners.iter().filter_map(|listener| {
+            let Action::Forward(shares) = &listener.default_action else { return None };
+            let groups = shares.iter().filter(|share| share.weight > 0);
+            let groups = groups
+                .filter_map(|share| Some((u64::from(share.weight), views.get(share.target_group.as_str())?.clone())));
+            Some((listener.port, PortView { listener: listener.flow?, groups: groups.collect() }))
+        });
+        Self { ports: ports.collect() }
+    }
+
+    /// The target of a new flow that came to a node in `zone`.
+    ///
+    /// # Errors
+    /// See [`NoFlow`].
+    pub fn choose(&self, zone: &str, key: &FlowKey) -> Result<Chosen<'_>, NoFlow> {
+        let port = self.ports.get(&key.destination.port()).ok_or(NoFlow::Closed)?;
+        let group = port.group(key).ok_or(NoFlow::NoTarget)?;
+        let targets = match &group.by_zone {
+            None => &group.all,
+            Some(zones) => zones.get(zone).ok_or(NoFlow::NoTarget)?,
+        };
+        let target = if group.settings.sticky { nearest(targets, key) } else { at(targets, hash(key)) }
+            .ok_or(NoFlow::NoTarget)?;
+        Ok(Chosen { target, group: &group.settings })
+    }
+
+    /// After which silence a TCP flow of this port ends; `None` where the port is listened on no more.
+    pub fn tcp_idle_timeout(&self, port: u16) -> Option<Duration> {
+        self.ports.get(&port).map(|port| port.listener.tcp_idle_timeout)
+    }
+
+    /// The protocol of a port.
+    pub fn protocol(&self, port: u16) -> Option<FlowProtocol> {
+        self.ports.get(&port).map(|port| port.listener.protocol)
+    }
+}
+
+impl PortView {
+    /// A group by its share. Of several, the hash decides: of the client's address alone if one of
+    /// them is sticky, so that it does not move between groups either.
+    fn group(&self, key: &FlowKey) -> Option<&Arc<GroupView>> {
+        if let [(_, only)] = self.groups.as_slice() {
+            return Some(only);
+        }
+        let total: u64 = self.groups.iter().map(|(weight, _)| weight).sum();
+        let sticky = self.groups.iter().any(|(_, group)| group.settings.sticky);
+        let hash = if sticky { mix(u64::from(u32::from(*key.source.ip()))) } else { hash(key) };
+        // Other bits than those that choose the target.
+        let mut place = (hash >> 32).checked_rem(total)?;
+        self.groups.iter().find_map(|(weight, group)| {
+            if place < *weight {
+                return Some(group);
+            }
+            place -= weight;
+            None
+        })
+    }
+}
+
+/// The healthy ones; if there are none, all that are registered and in use (fail-open).
+fn eligible(
+    registered: &[(&str, HealthState, &Arc<TargetHandle>)],
+    in_zone: impl Fn(&str) -> bool,
+) -> Vec<Arc<TargetHandle>> {
+    let pick = |wanted: &dyn Fn(HealthState) -> bool| -> Vec<_> {
+        let of = registered.iter().filter(|(zone, state, _)| in_zone(zone) && wanted(*state));
+        of.map(|(.., target)| Arc::clone(target)).collect()
+    };
+    let healthy = pick(&|state| state == HealthState::Healthy);
+    if healthy.is_empty() {
+        return pick(&|state| matches!(state, HealthState::Initial | HealthState::Unhealthy));
+    }
+    healthy
+}
+
+fn at(targets: &[Arc<TargetHandle>], hash: u64) -> Option<&Arc<TargetHandle>> {
+    // Lossless: the remainder is less than a length.
+    targets.get((hash & 0xffff_ffff).checked_rem(targets.len() as u64)? as usize)
+}
+
+/// The target whose number is the highest for this client's address: whoever else comes or goes, the
+/// client stays there.
+fn nearest<'t>(targets: &'t [Arc<TargetHandle>], key: &FlowKey) -> Option<&'t Arc<TargetHandle>> {
+    let client = mix(u64::from(u32::from(*key.source.ip())));
+    targets.iter().max_by_key(|target| mix(client ^ packed(target.address)))
+}
+
+/// A number for a flow, the same in every process.
+fn hash(key: &FlowKey) -> u64 {
+    let transport = match key.transport {
+        Transport::Tcp => 6,
+        Transport::Udp => 17,
+    };
+    [packed(key.source), packed(key.destination), u64::from(key.sequence)]
+        .into_iter()
+        .fold(transport, |hash, part| mix(hash ^ part))
+}
+
+fn packed(address: SocketAddrV4) -> u64 {
+    u64::from(u32::from(*address.ip())) << 16 | u64::from(address.port())
+}
+
+/// Splitmix64's finalizer: every bit of the input moves about half of the output's.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
