@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, HealthCheck, Listener, Node, Target, TargetGroup, TargetState, WeightedGroup,
+    Action, BalancerConfig, CheckProtocol, GroupRouting, HealthCheck, HttpSettings, Listener, Node, ResponseHeaders,
+    Target, TargetGroup, TargetState, WeightedGroup,
 };
 use zonal_balancer::{Balancer, HostSockets};
 
@@ -44,8 +45,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             port,
             tls: None,
             flow: None,
-            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
+            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }].into()),
             rules: Vec::new(),
+            response_headers: ResponseHeaders::default(),
         }],
         target_groups: vec![TargetGroup {
             id: "group".to_owned(),
@@ -62,8 +64,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             deregistration_delay: Duration::from_secs(300),
             cross_zone: true,
             flow: None,
+            routing: GroupRouting::default(),
         }],
         idle_timeout: Duration::from_secs(60),
+        http: HttpSettings::default(),
+        cookie_secret: String::new(),
     };
     let (balancer, mut reports) = Balancer::start(threads, Arc::new(HostSockets), 1.0)?;
     balancer.apply(config)?;

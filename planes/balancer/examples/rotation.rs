@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, HealthCheck, HealthState, Listener, Node, Report, Target, TargetGroup,
-    TargetState, WeightedGroup,
+    Action, BalancerConfig, CheckProtocol, GroupRouting, HealthCheck, HealthState, HttpSettings, Listener, Node,
+    Report, ResponseHeaders, Target, TargetGroup, TargetState, WeightedGroup,
 };
 use zonal_balancer::{Balancer, HostSockets};
 
@@ -83,8 +83,9 @@ fn config(port: u16) -> BalancerConfig {
             port: 0,
             tls: None,
             flow: None,
-            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
+            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }].into()),
             rules: Vec::new(),
+            response_headers: ResponseHeaders::default(),
         }],
         target_groups: vec![TargetGroup {
             id: "group".to_owned(),
@@ -107,7 +108,10 @@ fn config(port: u16) -> BalancerConfig {
             deregistration_delay: Duration::from_secs(300),
             cross_zone: true,
             flow: None,
+            routing: GroupRouting::default(),
         }],
         idle_timeout: Duration::from_secs(60),
+        http: HttpSettings::default(),
+        cookie_secret: String::new(),
     }
 }

@@ -31,6 +31,8 @@ pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::Ba
         listeners,
         target_groups: named.into_iter().filter_map(|arn| Some(group(view, balancer, view.get(arn)?))).collect(),
         idle_timeout: attributes::idle_timeout(balancer),
+        http: config::HttpSettings::default(),
+        cookie_secret: String::new(),
     }
 }
 
@@ -49,20 +51,20 @@ fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
         id: listener.arn.clone(),
         port: listener.port,
         tls: None,
-            flow: None,
+        flow: None,
         default_action: action(&listener.default_action),
         rules,
+        response_headers: config::ResponseHeaders::default(),
     }
 }
 
 fn action(action: &Action) -> config::Action {
     match &action.act {
-        Act::Forward { groups, .. } => config::Action::Forward(
-            groups
-                .iter()
-                .map(|(arn, weight)| config::WeightedGroup { target_group: arn.clone(), weight: *weight })
-                .collect(),
-        ),
+        Act::Forward { groups, .. } => {
+            let share =
+                |(arn, weight): &(String, u32)| config::WeightedGroup { target_group: arn.clone(), weight: *weight };
+            config::Action::Forward(groups.iter().map(share).collect::<Vec<_>>().into())
+        }
         Act::Redirect(redirect) => config::Action::Redirect(config::Redirect {
             protocol: redirect.protocol.clone(),
             host: redirect.host.clone(),
@@ -125,5 +127,6 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
         deregistration_delay: attributes::deregistration_delay(group),
         cross_zone: attributes::is_cross_zone(group),
         flow: None,
+        routing: config::GroupRouting::default(),
     }
 }

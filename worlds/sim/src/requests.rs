@@ -128,8 +128,8 @@ impl Inner {
                 return Visit { ending: Ending::Status(if redirect.permanent { 301 } else { 302 }), after: quick };
             }
             // Weights are drawn from in the real world; here the first group with any stands for the forward.
-            Action::Forward(groups) => {
-                groups.iter().find(|group| group.weight > 0).map(|group| group.target_group.clone())
+            Action::Forward(forward) => {
+                forward.groups.iter().find(|group| group.weight > 0).map(|group| group.target_group.clone())
             }
         };
         let zone = own.config.nodes.iter().find(|other| other.interface == node).map(|node| node.zone.clone());

@@ -324,7 +324,7 @@ fn groups_in_use(config: &BalancerConfig) -> BTreeSet<&str> {
     });
     actions
         .flat_map(|action| match action {
-            Action::Forward(groups) => groups.as_slice(),
+            Action::Forward(forward) => &forward.groups[..],
             Action::FixedResponse { .. } | Action::Redirect(_) => &[],
         })
         .map(|group| group.target_group.as_str())

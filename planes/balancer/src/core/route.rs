@@ -250,8 +250,9 @@ impl Snapshot {
 impl ActionView {
     fn new(action: &Action, views: &BTreeMap<&str, Arc<GroupView>>) -> Self {
         match action {
-            Action::Forward(weighted) => Self::Forward(Shares::new(
-                weighted
+            Action::Forward(forward) => Self::Forward(Shares::new(
+                forward
+                    .groups
                     .iter()
                     .filter_map(|share| Some((share.weight as usize, views.get(share.target_group.as_str())?.clone())))
                     .collect(),

@@ -202,7 +202,7 @@ fn weights_share_the_requests_between_groups() {
     let world = World::unsettled(&[], |config| {
         config.target_groups = vec![group("h", &[&heavy]), group("l", &[&light]), group("n", &[&none])];
         let weigh = |target_group: &str, weight| WeightedGroup { target_group: target_group.to_owned(), weight };
-        config.listeners[0].default_action = Action::Forward(vec![weigh("h", 9), weigh("l", 1), weigh("n", 0)]);
+        config.listeners[0].default_action = Action::Forward(vec![weigh("h", 9), weigh("l", 1), weigh("n", 0)].into());
     });
     let mut client = world.client();
     for _ in 0..100 {

@@ -55,11 +55,14 @@ impl Stage {
                 port: 80,
                 tls: None,
                 flow: None,
-                default_action: Action::Forward(shares),
+                default_action: Action::Forward(shares.into()),
                 rules: Vec::new(),
+                response_headers: ResponseHeaders::default(),
             }],
             target_groups,
             idle_timeout: std::time::Duration::from_secs(60),
+            http: HttpSettings::default(),
+            cookie_secret: String::new(),
         };
         Self { config, health }
     }

@@ -112,7 +112,7 @@ fn targets_of_a_zone_without_a_node_are_in_no_use() {
 fn groups_that_no_listener_names_are_in_no_use() {
     let target = Server::plain("a");
     let world = World::unsettled(&[&target], |config| {
-        config.listeners[0].default_action = Action::Forward(Vec::new());
+        config.listeners[0].default_action = Action::Forward(Forward::default());
     });
     assert_eq!(world.wait_health("a", HealthState::Unused).health.reason, Some(HealthReason::NotInUse));
     assert_eq!(world.get("/").status, 503);

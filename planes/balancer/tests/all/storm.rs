@@ -57,8 +57,9 @@ fn config(revision: u64, states: [u8; 4], zones: [bool; 4], used: bool, threshol
             port: 80,
             tls: None,
             flow: None,
-            default_action: Action::Forward(if used { forward } else { Vec::new() }),
+            default_action: Action::Forward(if used { forward } else { Vec::new() }.into()),
             rules: Vec::new(),
+            response_headers: ResponseHeaders::default(),
         }],
         target_groups: vec![TargetGroup {
             id: "group".to_owned(),
@@ -75,8 +76,11 @@ fn config(revision: u64, states: [u8; 4], zones: [bool; 4], used: bool, threshol
             deregistration_delay: DELAY,
             cross_zone: true,
             flow: None,
+            routing: GroupRouting::default(),
         }],
         idle_timeout: Duration::from_secs(60),
+        http: HttpSettings::default(),
+        cookie_secret: String::new(),
     }
 }
 

@@ -95,11 +95,16 @@ impl World {
                 port: 80,
                 tls: None,
                 flow: None,
-                default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }]),
+                default_action: Action::Forward(
+                    vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }].into(),
+                ),
                 rules: Vec::new(),
+                response_headers: ResponseHeaders::default(),
             }],
             target_groups: vec![group("group", targets)],
             idle_timeout: Duration::from_secs(60),
+            http: HttpSettings::default(),
+            cookie_secret: String::new(),
         };
         change(&mut config);
         let mut world = Self { balancer, config, sockets, reports: Mutex::new((reports, Vec::new())) };
@@ -187,6 +192,7 @@ pub fn group(id: &str, targets: &[&Server]) -> TargetGroup {
         deregistration_delay: Duration::from_secs(300),
         cross_zone: true,
         flow: None,
+        routing: GroupRouting::default(),
     }
 }
 

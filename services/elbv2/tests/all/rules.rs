@@ -45,7 +45,7 @@ fn rules_are_shown_and_tried_by_priority_with_the_default_last() {
     assert_eq!(rules[2].is_default, Some(true));
     let told = bench.told(&balancer);
     assert_eq!(told.listeners[0].rules.iter().map(|rule| rule.priority).collect::<Vec<_>>(), [3, 20]);
-    assert!(matches!(&told.listeners[0].default_action, config::Action::Forward(groups) if groups.len() == 1));
+    assert!(matches!(&told.listeners[0].default_action, config::Action::Forward(forward) if forward.groups.len() == 1));
 }
 
 #[test]

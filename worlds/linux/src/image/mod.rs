@@ -354,8 +354,7 @@ impl Tree {
             let _ = fs::remove_file(&at);
             symlink("/usr/lib/zonal/guest", &at).act("link", name)?;
         }
-        let status =
-            Command::new("ldconfig").env("PATH", PROGRAMS).arg("-r").arg(&self.root).status();
+        let status = Command::new("ldconfig").env("PATH", PROGRAMS).arg("-r").arg(&self.root).status();
         match status.act("run", "ldconfig")? {
             status if status.success() => Ok(()),
             status => Err(Error::Refused(format!("ldconfig ended with {status}"))),

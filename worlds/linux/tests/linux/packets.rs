@@ -331,12 +331,20 @@ fn balancer(node: &Instance, target: &Instance) -> zonal_balancer::config::Balan
         zone: target.zone.into(),
         state: TargetState::Active,
     };
-    let forward = Action::Forward(vec![WeightedGroup { target_group: "tg-1".into(), weight: 1 }]);
+    let forward = Action::Forward(vec![WeightedGroup { target_group: "tg-1".into(), weight: 1 }].into());
     BalancerConfig {
         id: "lb-1".into(),
         revision: 1,
         nodes: vec![Node { interface: format!("eni-{}", node.name), zone: node.zone.into(), address: node.private }],
-        listeners: vec![Listener { id: "l-1".into(), port: 80, tls: None, flow: None, default_action: forward, rules: vec![] }],
+        listeners: vec![Listener {
+            id: "l-1".into(),
+            port: 80,
+            tls: None,
+            flow: None,
+            default_action: forward,
+            rules: vec![],
+            response_headers: ResponseHeaders::default(),
+        }],
         target_groups: vec![TargetGroup {
             id: "tg-1".into(),
             name: "tg".into(),
@@ -345,8 +353,11 @@ fn balancer(node: &Instance, target: &Instance) -> zonal_balancer::config::Balan
             deregistration_delay: Duration::ZERO,
             cross_zone: true,
             flow: None,
+            routing: GroupRouting::default(),
         }],
         idle_timeout: Duration::from_secs(60),
+        http: HttpSettings::default(),
+        cookie_secret: String::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::town::{CLIENT, GROUP, Town, all_out, anywhere, interface, private, public, rule, zone};
 use std::time::Duration;
 use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, HealthCheck, HealthState, Listener, Node, Target, TargetGroup, TargetState,
-    WeightedGroup,
+    Action, BalancerConfig, CheckProtocol, GroupRouting, HealthCheck, HealthState, HttpSettings, Listener, Node,
+    ResponseHeaders, Target, TargetGroup, TargetState, WeightedGroup,
 };
 use zonal_sim::Ending::{Refused, Status};
 use zonal_substrate::{Ask, PeerMatch, Report};
@@ -32,8 +32,9 @@ fn config(targets: u8) -> BalancerConfig {
             port: 80,
             tls: None,
             flow: None,
-            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".into(), weight: 1 }]),
+            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".into(), weight: 1 }].into()),
             rules: Vec::new(),
+            response_headers: ResponseHeaders::default(),
         }],
         target_groups: vec![TargetGroup {
             id: "group".into(),
@@ -50,8 +51,11 @@ fn config(targets: u8) -> BalancerConfig {
             deregistration_delay: seconds(30),
             cross_zone: true,
             flow: None,
+            routing: GroupRouting::default(),
         }],
         idle_timeout: seconds(60),
+        http: HttpSettings::default(),
+        cookie_secret: String::new(),
     }
 }
 

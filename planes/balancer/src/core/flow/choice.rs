@@ -108,7 +108,7 @@ impl FlowSnapshot {
         }
         let ports = config.listeners.iter().filter_map(|listener| {
             let Action::Forward(shares) = &listener.default_action else { return None };
-            let groups = shares.iter().filter(|share| share.weight > 0);
+            let groups = shares.groups.iter().filter(|share| share.weight > 0);
             let groups = groups
                 .filter_map(|share| Some((u64::from(share.weight), views.get(share.target_group.as_str())?.clone())));
             Some((listener.port, PortView { listener: listener.flow?, groups: groups.collect() }))
