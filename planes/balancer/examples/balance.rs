@@ -52,6 +52,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         target_groups: vec![TargetGroup {
             id: "group".to_owned(),
             name: "group".to_owned(),
+            protocol: zonal_balancer::config::TargetProtocol::default(),
+            protocol_version: zonal_balancer::config::ProtocolVersion::default(),
             health_check: HealthCheck {
                 protocol: CheckProtocol::Http { path: "/".to_owned(), matcher: "200".to_owned() },
                 port: None,

@@ -170,6 +170,12 @@ pub struct TargetGroup {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Whether its targets are spoken to over TLS.
+    #[serde(default)]
+    pub protocol: TargetProtocol,
+    /// What its targets are spoken to in.
+    #[serde(default)]
+    pub protocol_version: ProtocolVersion,
     /// How targets are found healthy.
     pub health_check: HealthCheck,
     /// All that are registered, or were and still drain.
@@ -184,6 +190,28 @@ pub struct TargetGroup {
     /// Attributes that say which target a request goes to.
     #[serde(default)]
     pub routing: GroupRouting,
+}
+
+/// `Protocol` of a target group whose requests are HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetProtocol {
+    /// Bare.
+    #[default]
+    Http,
+    /// Over TLS; certificates are not validated.
+    Https,
+}
+
+/// `ProtocolVersion` of a target group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProtocolVersion {
+    /// `HTTP1`
+    #[default]
+    Http1,
+    /// `HTTP2`
+    Http2,
+    /// `GRPC`
+    Grpc,
 }
 
 /// Where requests go.
@@ -230,11 +258,19 @@ pub struct HealthCheck {
 /// What a health check does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckProtocol {
-    /// `GET path` must be answered with a status that the matcher names.
+    /// `GET path` must be answered with a status that the matcher names. In a group whose protocol
+    /// version is gRPC: a call of `path` must be answered with such a gRPC status.
     Http {
         /// Path and query.
         path: String,
         /// `200`, `200,202`, `200-299`, or a mix of them.
+        matcher: String,
+    },
+    /// As `Http`, over TLS. Certificates are not validated.
+    Https {
+        /// Path and query.
+        path: String,
+        /// As `Http`'s.
         matcher: String,
     },
     /// A connection must be accepted.

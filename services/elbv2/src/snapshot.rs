@@ -112,6 +112,8 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
     config::TargetGroup {
         id: group.arn.clone(),
         name: group.name.clone(),
+        protocol: config::TargetProtocol::default(),
+        protocol_version: config::ProtocolVersion::default(),
         health_check: config::HealthCheck {
             protocol: config::CheckProtocol::Http { path: check.path.clone(), matcher: check.matcher.clone() },
             port: match check.port {

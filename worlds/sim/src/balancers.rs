@@ -123,7 +123,7 @@ impl Inner {
         match self.port(&to.id) {
             Port::Answers => {
                 let outcome = match probe.protocol {
-                    CheckProtocol::Http { .. } => Outcome::Status(200),
+                    CheckProtocol::Http { .. } | CheckProtocol::Https { .. } => Outcome::Status(200),
                     CheckProtocol::Tcp => Outcome::Connected,
                 };
                 (outcome, self.costs.answer * self.speed)

@@ -171,6 +171,8 @@ pub struct NodeMetrics {
     pub redirects: u64,
     /// `HTTP_Fixed_Response_Count`
     pub fixed_responses: u64,
+    /// `ClientTLSNegotiationErrorCount`
+    pub client_tls_errors: u64,
     /// `RuleEvaluations`
     pub rule_evaluations: u64,
     /// `DesyncMitigationMode_NonCompliant_Request_Count`
@@ -197,6 +199,8 @@ pub struct GroupMetrics {
     pub target_5xx: u64,
     /// `TargetConnectionErrorCount`
     pub connection_errors: u64,
+    /// `TargetTLSNegotiationErrorCount`
+    pub tls_errors: u64,
     /// `TargetResponseTime`: from the request's leaving to the response's head.
     pub response_time: Distribution,
 }

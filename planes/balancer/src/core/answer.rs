@@ -131,7 +131,7 @@ fn location(redirect: &Redirect, facts: &Facts<'_>) -> String {
     let (path, query) = facts.target.split_once('?').unwrap_or((facts.target, ""));
     let port = facts.port.to_string();
     let fill = |text: &str| {
-        text.replace("#{protocol}", "http")
+        text.replace("#{protocol}", facts.scheme.as_str())
             .replace("#{host}", facts.host_name())
             .replace("#{port}", &port)
             .replace("#{path}", path.trim_start_matches('/'))
@@ -177,6 +177,7 @@ pub fn http_date(seconds: u64) -> String {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use super::super::route::Scheme;
     use super::*;
 
     const OCCASION: Occasion = Occasion { now: 784_111_777, after: After::KeepAlive, head_only: false };
@@ -225,6 +226,7 @@ mod tests {
             headers: &[],
             client: Ipv4Addr::LOCALHOST,
             port: 80,
+            scheme: Scheme::Http,
         };
         let https = to("HTTPS", "#{host}", "443", "/#{path}", "#{query}");
         assert_eq!(location(&https, &facts), "https://example.com:443/a/b?c=d");

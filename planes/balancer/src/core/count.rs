@@ -36,6 +36,7 @@ pub struct NodeCounts {
     pub elb_504: Count,
     pub redirects: Count,
     pub fixed_responses: Count,
+    pub client_tls_errors: Count,
     pub rule_evaluations: Count,
 }
 
@@ -70,6 +71,7 @@ impl NodeCounts {
         self.elb_504.take_into(&mut sum.elb_504);
         self.redirects.take_into(&mut sum.redirects);
         self.fixed_responses.take_into(&mut sum.fixed_responses);
+        self.client_tls_errors.take_into(&mut sum.client_tls_errors);
         self.rule_evaluations.take_into(&mut sum.rule_evaluations);
     }
 }
@@ -84,6 +86,7 @@ pub struct GroupCounts {
     pub target_4xx: Count,
     pub target_5xx: Count,
     pub connection_errors: Count,
+    pub tls_errors: Count,
     pub response_time: ResponseTimes,
 }
 
@@ -107,6 +110,7 @@ impl GroupCounts {
         self.target_4xx.take_into(&mut sum.target_4xx);
         self.target_5xx.take_into(&mut sum.target_5xx);
         self.connection_errors.take_into(&mut sum.connection_errors);
+        self.tls_errors.take_into(&mut sum.tls_errors);
         self.response_time.take_into(&mut sum.response_time);
     }
 }

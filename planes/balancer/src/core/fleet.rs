@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::health::{Checker, Outcome, Time};
 use crate::config::{
-    Action, BalancerConfig, CheckProtocol, Health, HealthReason, HealthReport, HealthState, Hosts, Target, TargetGroup,
-    TargetState,
+    Action, BalancerConfig, CheckProtocol, Health, HealthReason, HealthReport, HealthState, Hosts, ProtocolVersion,
+    Target, TargetGroup, TargetState,
 };
 
 /// Names a target within its balancer.
@@ -39,6 +39,8 @@ pub struct Probe {
     pub zone: String,
     /// What to ask.
     pub protocol: CheckProtocol,
+    /// In what to ask.
+    pub version: ProtocolVersion,
     /// Virtual time after which it has failed.
     pub timeout: Duration,
 }
@@ -68,6 +70,7 @@ pub struct Fleet {
 struct Member {
     address: Ipv4Addr,
     zone: String,
+    version: ProtocolVersion,
     phase: Phase,
     round: u64,
 }
@@ -138,6 +141,7 @@ impl Fleet {
                         port: check.port.unwrap_or(key.port),
                         zone: member.zone.clone(),
                         protocol: check.protocol.clone(),
+                        version: member.version,
                         timeout: check.timeout,
                     });
                     changed
@@ -253,7 +257,13 @@ impl Fleet {
             self.rounds += 1;
             self.rounds
         });
-        let member = Member { address: target.address, zone: target.zone.clone(), phase: next, round };
+        let member = Member {
+            address: target.address,
+            zone: target.zone.clone(),
+            version: group.protocol_version,
+            phase: next,
+            round,
+        };
         let changed = before.as_ref() != Some(&member.health());
         self.members.insert(key.clone(), member);
         if changed {

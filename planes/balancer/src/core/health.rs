@@ -151,7 +151,7 @@ impl Checker {
     fn complaint(&self, outcome: Outcome) -> Option<Health> {
         let (reason, description) = match (outcome, &self.check.protocol) {
             (Outcome::Connected, CheckProtocol::Tcp) => return None,
-            (Outcome::Status(status), CheckProtocol::Http { .. }) => {
+            (Outcome::Status(status), CheckProtocol::Http { .. } | CheckProtocol::Https { .. }) => {
                 if self.matcher.matches(status) {
                     return None;
                 }
@@ -166,7 +166,7 @@ impl Checker {
 
 fn matcher_of(check: &HealthCheck) -> Matcher {
     match &check.protocol {
-        CheckProtocol::Http { matcher, .. } => Matcher::parse(matcher),
+        CheckProtocol::Http { matcher, .. } | CheckProtocol::Https { matcher, .. } => Matcher::parse(matcher),
         CheckProtocol::Tcp => Matcher::parse(""),
     }
 }

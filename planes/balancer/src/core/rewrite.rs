@@ -3,6 +3,7 @@
 use super::answer::After;
 use super::body::Framing;
 use super::head::{Known, RequestHead, ResponseHead, Version};
+use super::route::Scheme;
 use super::trace::TraceIds;
 
 /// What a client's connection adds to each of its requests.
@@ -17,8 +18,9 @@ pub struct Hop {
 
 impl Hop {
     /// A connection from `client` to `node`'s `port`.
-    pub fn new(client: &str, node: &str, port: u16) -> Self {
-        let middle = format!("\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: {port}\r\nHost: ");
+    pub fn new(client: &str, node: &str, port: u16, scheme: Scheme) -> Self {
+        let scheme = scheme.as_str();
+        let middle = format!("\r\nX-Forwarded-Proto: {scheme}\r\nX-Forwarded-Port: {port}\r\nHost: ");
         Self { client: client.to_owned(), middle, node: node.to_owned() }
     }
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use super::count::GroupCounts;
 use super::fleet::TargetKey;
 use super::pattern::{Case, matches};
-use crate::config::{Action, BalancerConfig, Condition, HealthState, QueryPattern, Redirect, TargetState};
+use crate::config::{
+    Action, BalancerConfig, Condition, HealthState, ProtocolVersion, QueryPattern, Redirect, TargetProtocol,
+    TargetState,
+};
 
 /// Zones that a balancer can have had in its life, at most.
 pub const MAX_ZONES: usize = 16;
@@ -17,6 +20,10 @@ pub const MAX_ZONES: usize = 16;
 /// What of a target group outlives a snapshot.
 #[derive(Debug)]
 pub struct GroupHandle {
+    /// Whether its targets are spoken to over TLS.
+    pub protocol: TargetProtocol,
+    /// What they are spoken to in.
+    pub version: ProtocolVersion,
     /// Which target's turn it is.
     turn: AtomicUsize,
     /// Which group's turn it is, in actions that begin with this one.
@@ -27,9 +34,9 @@ pub struct GroupHandle {
 
 impl GroupHandle {
     /// For so many cores.
-    pub fn new(cores: usize) -> Self {
+    pub fn new(cores: usize, protocol: TargetProtocol, version: ProtocolVersion) -> Self {
         let counts = (0..cores * MAX_ZONES).map(|_| OnceLock::new()).collect();
-        Self { turn: AtomicUsize::new(0), share_turn: AtomicUsize::new(0), counts }
+        Self { protocol, version, turn: AtomicUsize::new(0), share_turn: AtomicUsize::new(0), counts }
     }
 
     /// The counters of one core and node.
@@ -103,6 +110,28 @@ pub struct Facts<'a> {
     pub client: Ipv4Addr,
     /// The listener's port.
     pub port: u16,
+    /// The listener's protocol.
+    pub scheme: Scheme,
+}
+
+/// What clients speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP.
+    #[default]
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it is in addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 impl Facts<'_> {

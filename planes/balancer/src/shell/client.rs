@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
 use super::exchange::{Done, Exchange, Failure};
@@ -15,7 +14,8 @@ use super::patience::{Idle, Patience};
 use super::pool::Kept;
 use super::respond::Answering;
 use super::stream::send;
-use super::worker::{Client, Door, Worker};
+use super::transport::Transport;
+use super::worker::{Client, ConnectError, Door, Worker};
 use crate::core::answer::{self, After, Occasion};
 use crate::core::body::{Body, Framing};
 use crate::core::count::NodeCounts;
@@ -30,16 +30,14 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves a connection until it ends.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, stream: TcpStream, peer: SocketAddr) {
-    // Without it answers wait for acknowledgements; failing to set it is not worth a connection.
-    let _ = stream.set_nodelay(true);
+pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, stream: Transport, peer: SocketAddr) {
     let idle = Idle::new(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
     let address = match peer.ip() {
         IpAddr::V4(address) => address,
         IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
     let mut session = Session {
-        hop: Hop::new(&address.to_string(), &door.node.address.to_string(), door.port),
+        hop: Hop::new(&address.to_string(), &door.node.address.to_string(), door.port, stream.scheme()),
         patience: Patience::new(&idle),
         idle,
         address,
@@ -63,7 +61,7 @@ struct Session {
     worker: Rc<Worker>,
     door: Rc<Door>,
     client: Rc<Client>,
-    stream: TcpStream,
+    stream: Transport,
     address: Ipv4Addr,
     hop: Hop,
     idle: Idle,
@@ -177,6 +175,7 @@ impl Session {
             headers: head.headers,
             client: self.address,
             port: door.port,
+            scheme: self.stream.scheme(),
         };
         let wants = Wants {
             version: head.version,
@@ -275,8 +274,12 @@ impl Session {
         let upload = exchange.load()?;
         let connect = async |target| {
             worker.connect(target, door).await.map_err(|error| {
-                counts.connection_errors.add(1);
-                upload.failure(if error.kind() == std::io::ErrorKind::TimedOut { 504 } else { 502 })
+                if error == ConnectError::Tls {
+                    counts.tls_errors.add(1);
+                } else {
+                    counts.connection_errors.add(1);
+                }
+                upload.failure(if error == ConnectError::TimedOut { 504 } else { 502 })
             })
         };
         let (mut kept, reused) = match route {

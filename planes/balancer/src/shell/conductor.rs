@@ -10,10 +10,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 
+use super::encryption::Ports;
 use super::patience::Pace;
 use super::probe;
 use super::shared::Shared;
 use super::sockets::Sockets;
+use super::tls::TargetTls;
 use super::worker::{Command, Door, DoorKey};
 use crate::config::{BalancerConfig, HealthState, Report, Target};
 use crate::core::fleet::{Events, Fleet, Probe, TargetKey};
@@ -44,6 +46,7 @@ pub enum Event {
 pub struct Conductor {
     pace: Pace,
     sockets: Arc<dyn Sockets>,
+    target_tls: TargetTls,
     cores: Vec<mpsc::UnboundedSender<Command>>,
     events: mpsc::UnboundedSender<Event>,
     reports: mpsc::UnboundedSender<Report>,
@@ -66,6 +69,7 @@ struct Conducted {
     fleet: Fleet,
     targets: BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
     doors: BTreeSet<DoorKey>,
+    ports: Ports,
     /// Could not be opened, and that has been reported.
     failed: BTreeSet<DoorKey>,
     retry: Option<Retry>,
@@ -101,12 +105,13 @@ impl Conductor {
     pub fn new(
         pace: Pace,
         sockets: Arc<dyn Sockets>,
+        target_tls: TargetTls,
         cores: Vec<mpsc::UnboundedSender<Command>>,
         events: mpsc::UnboundedSender<Event>,
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
         let (balancers, behind, unsaid) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Self { pace, sockets, cores, events, reports, balancers, slots: 0, behind, unsaid }
+        Self { pace, sockets, target_tls, cores, events, reports, balancers, slots: 0, behind, unsaid }
     }
 
     /// Runs until told to stop.
@@ -199,6 +204,7 @@ impl Conductor {
             config: Arc::new(config.clone()),
             targets: BTreeMap::new(),
             doors: BTreeSet::new(),
+            ports: Ports::default(),
             failed: BTreeSet::new(),
             retry: None,
         });
@@ -206,6 +212,13 @@ impl Conductor {
         one.put_groups(cores);
         let gone = one.put_targets(cores, &mut self.slots);
         let events = one.fleet.apply(&one.config, now);
+        let unusable = one.ports.put(&one.config.listeners);
+        for (listener, error) in unusable {
+            for node in &one.config.nodes {
+                let (balancer, node, error) = (id.clone(), node.clone(), error.to_string());
+                self.unsaid.push(Report::ListenFailed { balancer, listener: listener.clone(), node, error });
+            }
+        }
         // Routed by the new snapshot before the first connection is accepted on a new port.
         one.publish();
         for slot in gone {
@@ -306,9 +319,10 @@ impl Conductor {
         let nodes = &one.config.nodes;
         let Some(node) = nodes.iter().find(|node| node.zone == probe.zone).or(nodes.first()).cloned() else { return };
         let (sockets, events, balancer) = (self.sockets.clone(), self.events.clone(), id.to_owned());
+        let tls = self.target_tls.of(probe.version).clone();
         let limit = self.pace.timeout(probe.timeout);
         spawn_local(async move {
-            let asked = tokio::time::timeout(limit, probe::ask(&probe, &node, &sockets)).await;
+            let asked = tokio::time::timeout(limit, probe::ask(&probe, &node, &sockets, &tls)).await;
             let (outcome, answer) = asked.unwrap_or((Outcome::TimedOut, None));
             // The conductor may have ended meanwhile.
             let _ = events.send(Event::Probed { balancer, key: probe.key, round: probe.round, outcome });
@@ -355,7 +369,13 @@ impl Conducted {
         let (_, node, port) = key;
         let zone = self.shared.ledger().zone(&node.zone).ok_or("too many zones")?;
         let listeners = sockets.listen(node, *port, cores.len()).map_err(|error| error.to_string())?;
-        let door = Door { shared: self.shared.clone(), node: node.clone(), zone, port: *port };
+        let door = Door {
+            shared: self.shared.clone(),
+            node: node.clone(),
+            zone,
+            port: *port,
+            encryption: self.ports.current(*port),
+        };
         for (core, listener) in cores.iter().zip(listeners) {
             drop(core.send(Command::Open { key: key.clone(), listener, door: door.clone() }));
         }
@@ -374,7 +394,9 @@ impl Conducted {
         let mut ledger = self.shared.ledger();
         let mut old = std::mem::take(&mut ledger.groups);
         for group in &self.config.target_groups {
-            let handle = old.remove(&group.id).unwrap_or_else(|| Arc::new(GroupHandle::new(cores)));
+            let handle = old
+                .remove(&group.id)
+                .unwrap_or_else(|| Arc::new(GroupHandle::new(cores, group.protocol, group.protocol_version)));
             ledger.groups.insert(group.id.clone(), handle);
         }
         ledger.retired.extend(old);

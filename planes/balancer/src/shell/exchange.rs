@@ -1,17 +1,16 @@
 //! One request at its target: sent, answered, relayed, both bodies at once if they must be.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use super::buffer::Buffer;
 use super::patience::Idle;
 use super::respond::{Answering, respond};
 use super::stream::{SendFailure, frame, send};
+use super::transport::{Half, Transport};
 use super::tunnel::tunnel;
 use super::upload::{UploadEnd, upload};
 use crate::core::answer::{self, After};
@@ -20,7 +19,7 @@ use crate::core::body::{Body, Framing};
 /// A request with all that it touches.
 pub struct Exchange<'a> {
     /// The client.
-    pub client: &'a mut TcpStream,
+    pub client: &'a mut Transport,
     /// What the client has sent beyond the head.
     pub input: &'a mut Buffer,
     /// The rest of the request's body.
@@ -103,7 +102,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn run(&mut self, target: &mut TcpStream) -> Result<Done, Failure> {
+    pub async fn run(&mut self, target: &mut Transport) -> Result<Done, Failure> {
         if self.answering.wants.expects_continue && !self.body.is_done() {
             // An ALB says so by itself, before the target has seen the request.
             let said = send(self.client, answer::CONTINUE, self.idle, self.answering.patience).await;
@@ -139,12 +138,13 @@ impl Exchange<'_> {
     /// Sends the rest of the request while the answer may already come.
     async fn both_ways(
         &mut self,
-        target: &mut TcpStream,
+        target: &mut Transport,
         state: &Cell<Upload>,
         began: Instant,
     ) -> Result<Relayed, Failure> {
-        let (mut from_client, mut to_client) = self.client.split();
-        let (mut from_target, mut to_target) = target.split();
+        let (client, target) = (RefCell::new(&mut *self.client), RefCell::new(target));
+        let (mut from_client, mut to_client) = (Half(&client), Half(&client));
+        let (mut from_target, mut to_target) = (Half(&target), Half(&target));
         let (chunked, node, idle) = (self.framing == Framing::Chunked, self.answering.node, self.idle);
         let answer_begun = self.answering.begun;
         let mut up = pin!(upload(&mut from_client, &mut to_target, self.input, &mut self.body, chunked, idle, node));

@@ -18,6 +18,7 @@ use crate::config::{BalancerConfig, MetricsReport, Report};
 mod buffer;
 mod client;
 mod conductor;
+mod encryption;
 mod exchange;
 mod patience;
 mod pool;
@@ -27,6 +28,7 @@ mod shared;
 mod sockets;
 mod stream;
 pub mod tls;
+mod transport;
 mod tunnel;
 mod upload;
 mod worker;
@@ -35,6 +37,7 @@ use conductor::{Conductor, Event};
 use patience::Pace;
 use shared::Shared;
 pub use sockets::{HostSockets, Sockets};
+use tls::{TargetTls, TlsError};
 use worker::Worker;
 
 /// What the balancer plane cannot do.
@@ -48,6 +51,9 @@ pub enum BalancerError {
         /// The system's reason.
         source: io::Error,
     },
+    /// TLS to targets could not be set up.
+    #[error("set up TLS to targets")]
+    TargetTls(#[from] TlsError),
     /// The configuration is not newer than the one in force.
     #[error("balancer {id}: revision {offered} is not newer than {applied}")]
     Stale {
@@ -87,21 +93,22 @@ impl Balancer {
         sockets: Arc<dyn Sockets>,
         speed: f64,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Report>), BalancerError> {
-        let (pace, cores) = (Pace::new(speed), threads.max(1));
+        let (pace, cores, target_tls) = (Pace::new(speed), threads.max(1), TargetTls::new()?);
         let (events, inbox) = mpsc::unbounded_channel();
         let (reports, receiver) = mpsc::unbounded_channel();
         let (mut commands, mut running) = (Vec::new(), Vec::new());
         for core in 0..cores {
             let (sender, orders) = mpsc::unbounded_channel();
             let (sockets, events, pace) = (sockets.clone(), events.clone(), pace.clone());
+            let target_tls = target_tls.clone();
             // Random per process and per core: trace ids must not repeat.
             let seed = RandomState::new().hash_one(core);
             commands.push(sender);
             running.push(spawn(format!("balancer-{core}"), move || {
-                Rc::new(Worker::new(core, pace, seed, sockets, events)).run(orders)
+                Rc::new(Worker::new(core, pace, seed, sockets, target_tls, events)).run(orders)
             })?);
         }
-        let conductor = Conductor::new(pace.clone(), sockets, commands, events.clone(), reports);
+        let conductor = Conductor::new(pace.clone(), sockets, target_tls, commands, events.clone(), reports);
         running.push(spawn("balancer-health".to_owned(), move || conductor.run(inbox))?);
         Ok((Self { events, directory: Mutex::default(), threads: running, cores, pace }, receiver))
     }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
 use super::shared::Active;
+use super::transport::Transport;
 use crate::core::route::TargetHandle;
 
 /// Waiting connections per core, node and target, at most.
@@ -17,7 +15,7 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub struct Kept {
     /// The connection; nothing is on its way in either direction.
-    pub stream: TcpStream,
+    pub stream: Transport,
     /// Whom it leads to.
     pub target: Arc<TargetHandle>,
     /// Counts it.
@@ -42,8 +40,8 @@ impl Pool {
     pub fn take(&mut self, slot: u64, zone: usize) -> Option<Kept> {
         let waiting = self.0.get_mut(&(slot, zone))?;
         loop {
-            let kept = waiting.pop()?;
-            if is_quiet(&kept.stream) {
+            let mut kept = waiting.pop()?;
+            if kept.stream.is_quiet() {
                 return Some(kept);
             }
         }
@@ -65,21 +63,8 @@ impl Pool {
     /// Closes what targets have closed, and what has waited too long.
     pub fn sweep(&mut self, now: Instant, limit: impl Fn(&Kept) -> Duration) {
         self.0.retain(|_, waiting| {
-            waiting.retain(|kept| is_quiet(&kept.stream) && now.duration_since(kept.since) < limit(kept));
+            waiting.retain_mut(|kept| kept.stream.is_quiet() && now.duration_since(kept.since) < limit(kept));
             !waiting.is_empty()
         });
-    }
-}
-
-/// Whether a waiting connection is open and silent. Costs no system call unless something came:
-/// bytes that nobody asked for make a connection as unfit as its end does.
-fn is_quiet(stream: &TcpStream) -> bool {
-    match stream.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => true,
-        Poll::Ready(Err(_)) => false,
-        // A read that filled its buffer leaves the mark of more to come; only a try tells.
-        Poll::Ready(Ok(())) => {
-            matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-        }
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
 use super::buffer::Buffer;
 use super::sockets::Sockets;
+use super::tls::ClientTls;
+use super::transport::Transport;
 use crate::config::{CheckProtocol, Node};
 use crate::core::fleet::Probe;
 use crate::core::head::{header_space, parse_response};
@@ -21,23 +23,36 @@ const LINGER_BYTES: usize = 64 * 1024;
 
 /// Asks, and gives the connection too if an answer may still be coming. Takes as long as the
 /// target does, so the caller sets the limit.
-pub async fn ask(probe: &Probe, node: &Node, sockets: &Arc<dyn Sockets>) -> (Outcome, Option<TcpStream>) {
+pub async fn ask(
+    probe: &Probe,
+    node: &Node,
+    sockets: &Arc<dyn Sockets>,
+    tls: &ClientTls,
+) -> (Outcome, Option<Transport>) {
     let Ok(socket) = sockets.connect_socket(node) else { return (Outcome::Unasked, None) };
     let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
-    let Ok(mut stream) = socket.connect(SocketAddrV4::new(probe.address, probe.port).into()).await else {
+    let Ok(stream) = socket.connect(SocketAddrV4::new(probe.address, probe.port).into()).await else {
         return (Outcome::Failed, None);
     };
     match &probe.protocol {
         CheckProtocol::Tcp => (Outcome::Connected, None),
-        CheckProtocol::Http { path, .. } => match get(&mut stream, probe, path).await {
-            Some(status) => (Outcome::Status(status), Some(stream)),
-            None => (Outcome::Failed, None),
+        CheckProtocol::Http { path, .. } => question(Transport::Plain(stream), probe, path).await,
+        CheckProtocol::Https { path, .. } => match tls.connect(stream).await {
+            Ok(stream) => question(Transport::Tls(Box::new(stream.into())), probe, path).await,
+            Err(_) => (Outcome::Failed, None),
         },
     }
 }
 
+async fn question(mut stream: Transport, probe: &Probe, path: &str) -> (Outcome, Option<Transport>) {
+    match get(&mut stream, probe, path).await {
+        Some(status) => (Outcome::Status(status), Some(stream)),
+        None => (Outcome::Failed, None),
+    }
+}
+
 /// Lets a target finish its answer.
-pub async fn hear_out(mut stream: TcpStream) {
+pub async fn hear_out(mut stream: Transport) {
     let rest = async {
         let (mut scrap, mut taken) = ([0; 2048], 0);
         while let Ok(count @ 1..) = stream.read(&mut scrap).await {
@@ -52,13 +67,14 @@ pub async fn hear_out(mut stream: TcpStream) {
 }
 
 /// The final status. The body is not waited for.
-async fn get(stream: &mut TcpStream, probe: &Probe, path: &str) -> Option<u16> {
+async fn get(stream: &mut Transport, probe: &Probe, path: &str) -> Option<u16> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {}:{}\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\n\
          Accept-Encoding: gzip, compressed\r\n\r\n",
         probe.address, probe.port
     );
     stream.write_all(request.as_bytes()).await.ok()?;
+    stream.flush().await.ok()?;
     let mut reply = Buffer::default();
     loop {
         let (status, length) = {

@@ -45,7 +45,11 @@ pub async fn send(
             Err(_) => return Err(SendFailure::Silent),
         }
     }
-    Ok(())
+    match patience.wait(idle, to.flush()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(SendFailure::Cut),
+        Err(_) => Err(SendFailure::Silent),
+    }
 }
 
 /// Moves what is here of a body from `input` to `out`, framed anew; gives the bytes used up.

@@ -23,7 +23,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use crate::config::{AlpnPolicy, Certificate, ListenerTls};
+use crate::config::{AlpnPolicy, Certificate, ListenerTls, ProtocolVersion};
 use crate::core::policy::{SecurityPolicy, Tls13, security_policy};
 
 /// Why a listener's TLS settings cannot be used.
@@ -147,6 +147,32 @@ impl ClientTls {
     pub async fn connect(&self, stream: TcpStream) -> io::Result<client::TlsStream<TcpStream>> {
         let address = stream.peer_addr()?.ip();
         self.0.connect(ServerName::IpAddress(IpAddr::from(address)), stream).await
+    }
+}
+
+/// How targets are spoken to, by the version of HTTP that their group has.
+#[derive(Clone, Debug)]
+pub struct TargetTls {
+    http1: ClientTls,
+    http2: ClientTls,
+}
+
+impl TargetTls {
+    /// Both ways.
+    ///
+    /// # Errors
+    /// If the library refuses its own settings.
+    pub fn new() -> Result<Self, TlsError> {
+        // A target that speaks HTTP/1.1 need not know ALPN.
+        Ok(Self { http1: ClientTls::new(AlpnPolicy::None)?, http2: ClientTls::new(AlpnPolicy::Http2Only)? })
+    }
+
+    /// One of them.
+    pub fn of(&self, version: ProtocolVersion) -> &ClientTls {
+        match version {
+            ProtocolVersion::Http1 => &self.http1,
+            ProtocolVersion::Http2 | ProtocolVersion::Grpc => &self.http2,
+        }
     }
 }
 

@@ -1,29 +1,31 @@
 //! What follows `101 Switching Protocols`: bytes, both ways, until both are done.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
 use super::patience::{Idle, Patience};
 use super::stream::send;
+use super::transport::{Half, Transport};
 use crate::core::count::NodeCounts;
 
 /// Relays until both sides have closed, one is gone, or neither says anything for too long.
 pub async fn tunnel(
-    client: &mut TcpStream,
-    target: &mut TcpStream,
+    client: &mut Transport,
+    target: &mut Transport,
     from_client: &mut Buffer,
     from_target: &mut Buffer,
     idle: &Idle,
     node: &NodeCounts,
 ) {
-    let (mut client_reader, mut client_writer) = client.split();
-    let (mut target_reader, mut target_writer) = target.split();
+    let (client, target) = (RefCell::new(client), RefCell::new(target));
+    let (mut client_reader, mut client_writer) = (Half(&client), Half(&client));
+    let (mut target_reader, mut target_writer) = (Half(&target), Half(&target));
     let mut up = pin!(pump(&mut client_reader, &mut target_writer, from_client, idle, node));
     let mut down = pin!(pump(&mut target_reader, &mut client_writer, from_target, idle, node));
     let (mut up_closed, mut down_closed) = (false, false);

@@ -14,11 +14,14 @@ use tokio::task::{AbortHandle, spawn_local};
 use super::buffer::{Buffer, Shelf};
 use super::client;
 use super::conductor::Event;
+use super::encryption::{self, Encryption};
 use super::patience::Pace;
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
 use super::sockets::Sockets;
-use crate::config::Node;
+use super::tls::TargetTls;
+use super::transport::Transport;
+use crate::config::{Node, TargetProtocol};
 use crate::core::route::TargetHandle;
 use crate::core::trace::TraceIds;
 
@@ -52,6 +55,19 @@ pub struct Door {
     pub zone: usize,
     /// The port.
     pub port: u16,
+    /// How its clients are met.
+    pub encryption: encryption::Current,
+}
+
+/// Why there is no connection to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectError {
+    /// It was refused, or there are no sockets left.
+    Refused,
+    /// Nobody answered in time.
+    TimedOut,
+    /// It accepted, but does not speak TLS as it should.
+    Tls,
 }
 
 /// One core's state.
@@ -66,6 +82,7 @@ pub struct Worker {
     /// Tells the conductor.
     pub events: mpsc::UnboundedSender<Event>,
     sockets: Arc<dyn Sockets>,
+    target_tls: TargetTls,
     pool: RefCell<Pool>,
     clients: RefCell<BTreeMap<u64, Rc<Client>>>,
     next_client: Cell<u64>,
@@ -111,6 +128,7 @@ impl Worker {
         pace: Pace,
         seed: u64,
         sockets: Arc<dyn Sockets>,
+        target_tls: TargetTls,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         Self {
@@ -120,6 +138,7 @@ impl Worker {
             shelf: RefCell::default(),
             events,
             sockets,
+            target_tls,
             pool: RefCell::default(),
             clients: RefCell::default(),
             next_client: Cell::new(1),
@@ -198,12 +217,29 @@ impl Worker {
     }
 
     /// A new connection to a target.
-    pub async fn connect(&self, target: Arc<TargetHandle>, door: &Door) -> std::io::Result<Kept> {
-        let socket = self.sockets.connect_socket(&door.node)?;
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(&self, target: Arc<TargetHandle>, door: &Door) -> Result<Kept, ConnectError> {
+        let socket = self.sockets.connect_socket(&door.node).map_err(|_| ConnectError::Refused)?;
         let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
-        let stream = tokio::time::timeout(self.pace.connect_timeout(), socket.connect(target.address.into())).await??;
-        stream.set_nodelay(true)?;
+        let limit = self.pace.connect_timeout();
+        let connected = tokio::time::timeout(limit, socket.connect(target.address.into())).await;
+        let stream = match connected.map_err(|_| ConnectError::TimedOut)? {
+            Ok(stream) => stream,
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Err(ConnectError::TimedOut),
+            Err(_) => return Err(ConnectError::Refused),
+        };
+        stream.set_nodelay(true).map_err(|_| ConnectError::Refused)?;
         let active = Active::new(&door.shared, self.core, door.zone);
+        let stream = match target.group.protocol {
+            TargetProtocol::Http => Transport::Plain(stream),
+            TargetProtocol::Https => {
+                let tls = self.target_tls.of(target.group.version).connect(stream);
+                let tls = tokio::time::timeout(limit, tls).await.map_err(|_| ConnectError::TimedOut)?;
+                Transport::Tls(Box::new(tls.map_err(|_| ConnectError::Tls)?.into()))
+            }
+        };
         Ok(Kept { stream, target, active, since: Instant::now() })
     }
 
@@ -234,9 +270,30 @@ impl Worker {
         let task = spawn_local(async move {
             let _listed = listed;
             let _active = active;
-            client::serve(worker, door, this, stream, peer).await;
+            if let Some(stream) = worker.meet(stream, &door).await {
+                client::serve(worker, door, this, stream, peer).await;
+            }
         });
         *client.task.borrow_mut() = Some(task.abort_handle());
+    }
+
+    /// Makes a client's connection what the listener says; `None` if the client does not play its
+    /// part.
+    async fn meet(&self, stream: TcpStream, door: &Door) -> Option<Transport> {
+        // Without it answers wait for acknowledgements; failing to set it is not worth a connection.
+        let _ = stream.set_nodelay(true);
+        let encryption = door.encryption.load_full();
+        match &*encryption {
+            Encryption::Off => Some(Transport::Plain(stream)),
+            Encryption::Broken => None,
+            Encryption::On(tls) => {
+                if let Ok(Ok(stream)) = tokio::time::timeout(self.pace.connect_timeout(), tls.accept(stream)).await {
+                    return Some(Transport::Tls(Box::new(stream.into())));
+                }
+                door.shared.node(self.core, door.zone).client_tls_errors.add(1);
+                None
+            }
+        }
     }
 
     fn each_client(&self, which: impl Fn(&Client) -> bool, act: impl Fn(&Client)) {

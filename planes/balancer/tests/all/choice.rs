@@ -7,14 +7,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use zonal_balancer::config::*;
 use zonal_balancer::core::fleet::TargetKey;
-use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Snapshot, TargetHandle};
+use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Scheme, Snapshot, TargetHandle};
 
 use crate::support::group;
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
 fn facts<'a>(method: &'a str, target: &'a str, host: &'a str, headers: &'a [httparse::Header<'a>]) -> Facts<'a> {
-    Facts { method, target, host, headers, client: Ipv4Addr::new(203, 0, 113, 7), port: 80 }
+    Facts { method, target, host, headers, client: Ipv4Addr::new(203, 0, 113, 7), port: 80, scheme: Scheme::Http }
 }
 
 /// A target: its zone's place, what is wanted of it and what was found.
@@ -70,7 +70,7 @@ impl Stage {
     fn snapshot(&self) -> Snapshot {
         let (mut groups, mut targets) = (BTreeMap::new(), BTreeMap::new());
         for made in &self.config.target_groups {
-            let handle = Arc::new(GroupHandle::new(1));
+            let handle = Arc::new(GroupHandle::new(1, TargetProtocol::Http, ProtocolVersion::Http1));
             for target in &made.targets {
                 let key = TargetKey { group: made.id.clone(), target: target.id.clone(), port: target.port };
                 let key = Arc::new(key);

@@ -5,13 +5,14 @@ use zonal_balancer::core::answer::After;
 use zonal_balancer::core::body::Framing;
 use zonal_balancer::core::head::{RequestHead, find_head_end, header_space, parse_request, parse_response};
 use zonal_balancer::core::rewrite::{self, Hop, Onward};
+use zonal_balancer::core::route::Scheme;
 use zonal_balancer::core::trace::TraceIds;
 
 /// A request as it would be sent on; `None` if it is refused or not whole.
 fn rewritten(input: &[u8]) -> Option<(Framing, Vec<u8>)> {
     with_head(input, |head| {
         let mut out = Vec::new();
-        let hop = Hop::new("192.0.2.1", "10.0.0.1", 80);
+        let hop = Hop::new("192.0.2.1", "10.0.0.1", 80, Scheme::Http);
         rewrite::request(head, &hop, &mut TraceIds::new(1), 0, &mut out);
         (head.framing, out)
     })

@@ -11,3 +11,4 @@ mod health;
 mod refuse;
 mod storm;
 mod support;
+mod tls;

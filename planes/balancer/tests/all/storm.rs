@@ -64,6 +64,8 @@ fn config(revision: u64, states: [u8; 4], zones: [bool; 4], used: bool, threshol
         target_groups: vec![TargetGroup {
             id: "group".to_owned(),
             name: "group".to_owned(),
+            protocol: TargetProtocol::default(),
+            protocol_version: ProtocolVersion::default(),
             health_check: HealthCheck {
                 protocol: CheckProtocol::Tcp,
                 port: None,

@@ -180,6 +180,8 @@ pub fn group(id: &str, targets: &[&Server]) -> TargetGroup {
     TargetGroup {
         id: id.to_owned(),
         name: id.to_owned(),
+        protocol: TargetProtocol::default(),
+        protocol_version: ProtocolVersion::default(),
         health_check: HealthCheck {
             protocol: CheckProtocol::Http { path: "/health".to_owned(), matcher: "200".to_owned() },
             port: None,
@@ -268,6 +270,21 @@ impl Server {
             }
         });
         Self { id: id.to_owned(), port, state }
+    }
+
+    /// A target that speaks its own way.
+    pub fn raw(id: &str, speak: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let speak = Arc::new(speak);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let speak = speak.clone();
+                // A connection's end, however it comes, is its thread's.
+                std::thread::spawn(move || drop(speak(stream)));
+            }
+        });
+        Self { id: id.to_owned(), port, state: Arc::default() }
     }
 
     /// A target that is registered, but nobody listens there.

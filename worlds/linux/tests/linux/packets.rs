@@ -348,6 +348,8 @@ fn balancer(node: &Instance, target: &Instance) -> zonal_balancer::config::Balan
         target_groups: vec![TargetGroup {
             id: "tg-1".into(),
             name: "tg".into(),
+            protocol: TargetProtocol::default(),
+            protocol_version: ProtocolVersion::default(),
             health_check: check,
             targets: vec![web],
             deregistration_delay: Duration::ZERO,

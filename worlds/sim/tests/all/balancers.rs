@@ -39,6 +39,8 @@ fn config(targets: u8) -> BalancerConfig {
         target_groups: vec![TargetGroup {
             id: "group".into(),
             name: "group".into(),
+            protocol: zonal_balancer::config::TargetProtocol::default(),
+            protocol_version: zonal_balancer::config::ProtocolVersion::default(),
             health_check: HealthCheck {
                 protocol: CheckProtocol::Http { path: "/".into(), matcher: "200".into() },
                 port: None,
