@@ -4,6 +4,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
+/// Where AWS's services are inside a world: what the VPC resolver answers for their names. An address of a range that is kept for
+/// documentation (RFC 5737), so that no packet for it ever leaves by mistake.
+pub const SERVICES: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
 /// A VPC: one router.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Network {

@@ -39,6 +39,7 @@ pub mod plane;
 mod sandbox;
 pub mod supervise;
 mod sys;
+mod trust;
 pub mod warden;
 mod world;
 

@@ -63,6 +63,7 @@ impl Processes {
         let text = serde_json::to_vec_pretty(config).map_err(|e| Error::Refused(e.to_string()))?;
         let path = directory.join("config.json");
         fs::write(&path, text).act("write", path.display())?;
+        crate::trust::make(config)?;
         let plane = config.plane_directory();
         fs::create_dir_all(&plane).act("make", plane.display())?;
         fs::set_permissions(&plane, Permissions::from_mode(0o700)).act("set mode of", plane.display())?;

@@ -64,6 +64,17 @@ impl Config {
         self.plane_directory().join("plane.sock")
     }
 
+    /// Where the daemon hears what instances ask of AWS's services, as the plane passes it on.
+    #[must_use]
+    pub fn services_socket(&self) -> PathBuf {
+        self.directory.join("daemon").join("services.sock")
+    }
+
+    /// The layer over the base image with what is this world's own: its certificate authority, where packages come from.
+    pub(crate) fn layer(&self) -> PathBuf {
+        self.directory.join("layer")
+    }
+
     /// Where the plane keeps what it was told last.
     pub(crate) fn plane_directory(&self) -> PathBuf {
         self.directory.join("plane")

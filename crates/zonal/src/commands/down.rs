@@ -114,7 +114,9 @@ fn stop(directory: &Path, role: &str, pid: u32) -> Result<(), CommandError> {
         match pidfd_send_signal(&handle, signal) {
             Ok(()) => {}
             Err(rustix::io::Errno::SRCH) => return Ok(()),
-            Err(error) => return Err(CommandError::said(format!("the {role} (process {pid}) can't be ended: {error}"))),
+            Err(error) => {
+                return Err(CommandError::said(format!("the {role} (process {pid}) can't be ended: {error}")));
+            }
         }
         let patience = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: 0 };
         // Readable once it has ended.

@@ -112,6 +112,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
         port: settings.port,
         seed: settings.seed,
         settle: settings.settle,
+        inside: (settings.world == WorldKind::Linux).then(|| linux_config(&settings).services_socket()),
         directory: settings.directory.clone(),
     };
     let nudge = beat.clone();

@@ -46,6 +46,8 @@ pub struct DaemonConfig {
     pub seed: u64,
     /// Whether a Describe waits for what it names to leave a transition.
     pub settle: bool,
+    /// The socket that instances' calls come by, where instances are real.
+    pub inside: Option<PathBuf>,
     /// The world's directory, for messages.
     pub directory: PathBuf,
 }

@@ -1,4 +1,5 @@
-//! The HTTP server on loopback: the API, the world's names, and our own paths below `/_zonal/`.
+//! The HTTP server on loopback: the API, the world's names, and our own paths below `/_zonal/`; and the one that instances' calls come
+//! to, which has the API alone.
 
 use crate::daemon::names::{self, Names};
 use crate::daemon::{Daemon, admin, door};
@@ -10,8 +11,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use zonal_wire::Bounds;
 use zonal_wire::door::RequestHead;
 
@@ -26,7 +30,27 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The socket for instances' calls could not be had.
+    #[error("cannot listen on {path}: {source}")]
+    ListenInside {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// From this machine.
+    Host,
+    /// From an instance: it reaches AWS's services, and nothing of ours.
+    Inside,
+}
+
+/// How long nothing is accepted after that has failed.
+const RECOVER: std::time::Duration = std::time::Duration::from_millis(20);
 
 struct Shared {
     daemon: Arc<Daemon>,
@@ -42,6 +66,7 @@ pub async fn serve(daemon: Arc<Daemon>, dns: SocketAddr, end: impl Future<Output
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     // Clients that know no IPv4 `localhost` come to ::1; where there is no IPv6 they can't.
     let six = TcpListener::bind(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, daemon.config.port))).await.ok();
+    let inside = daemon.config.inside.as_deref().map(listen_inside).transpose()?;
     let shared = Arc::new(Shared { daemon, names: Names::new(dns) });
     tokio::pin!(end);
     loop {
@@ -49,10 +74,18 @@ pub async fn serve(daemon: Arc<Daemon>, dns: SocketAddr, end: impl Future<Output
             () = &mut end => return Ok(()),
             accepted = listener.accept() => accepted,
             accepted = accept(six.as_ref()) => accepted,
+            stream = accept_inside(inside.as_ref()) => {
+                tokio::spawn(connection(stream, shared.clone(), Side::Inside));
+                continue;
+            }
         };
         match stream {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, shared.clone()));
+                // Answers are small and written whole.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("TCP_NODELAY: {error}");
+                }
+                tokio::spawn(connection(stream, shared.clone(), Side::Host));
             }
             // Out of descriptors, say: others may close theirs.
             Err(error) => tracing::warn!("accepting a connection: {error}"),
@@ -67,14 +100,32 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    // Answers are small and written whole.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("TCP_NODELAY: {error}");
+/// The socket that the plane passes instances' calls to; it runs as the same user as we do, and nobody else may.
+fn listen_inside(path: &Path) -> Result<UnixListener, ServeError> {
+    let failed = |source| ServeError::ListenInside { path: path.to_owned(), source };
+    // A daemon that was killed left its own behind.
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+async fn accept_inside(listener: Option<&UnixListener>) -> UnixStream {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => tracing::warn!("accepting an instance's call: {error}"),
+        }
+        // Out of descriptors, say: others may close theirs.
+        tokio::time::sleep(RECOVER).await;
     }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>, side: Side) {
     let service = service_fn(|request| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(respond(&shared, request).await) }
+        async move { Ok::<_, Infallible>(respond(&shared, request, side).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -87,11 +138,14 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(shared: &Shared, request: Request<Incoming>, side: Side) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let head = RequestHead { method: parts.method.clone(), uri: parts.uri.clone(), headers: parts.headers.clone() };
     let host = head.header("host").unwrap_or_default().to_owned();
-    let world_name = names::asked_for(&host).map(ToOwned::to_owned);
+    let world_name = match side {
+        Side::Host => names::asked_for(&host).map(ToOwned::to_owned),
+        Side::Inside => None,
+    };
     // Pages of the world may call each other, as they would on the internet; the API hears no foreign page.
     if world_name.is_none() && door::is_foreign(&head) {
         return text(
@@ -113,7 +167,9 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<B
     if let Some(name) = world_name {
         return shared.names.pass(&name, Request::from_parts(parts, body)).await;
     }
-    if let Some(answer) = admin::answer(&shared.daemon, &head, &body).await {
+    if side == Side::Host
+        && let Some(answer) = admin::answer(&shared.daemon, &head, &body).await
+    {
         return answer;
     }
     let answer = door::answer(&shared.daemon, head, &body).await;

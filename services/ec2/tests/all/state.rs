@@ -147,7 +147,10 @@ fn a_reset_takes_back_all_that_the_world_was_asked_for() {
             .filter(|ask| if put { matches!(ask, Ask::PutZone { .. }) } else { matches!(ask, Ask::RemoveZone { .. }) })
             .count()
     };
-    assert!(zones(true) > 0 && zones(false) == 3, "the names, too: two of the VPC, one of the region");
+    assert!(
+        zones(true) > 0 && zones(false) == 5,
+        "the names, too: two of the VPC, two of the services as it sees them, one of the region"
+    );
 }
 
 #[test]

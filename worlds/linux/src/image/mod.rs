@@ -1,10 +1,12 @@
 //! The base image: the files of a named set of the machine's own Debian packages, with what they depend on, and nothing else of the
 //! machine. Made once, in about a second.
 
+mod layer;
 mod packages;
 
 use crate::error::{Act, Error, Result};
 use crate::init::guest;
+pub(crate) use layer::make_layer;
 use packages::{Package, Packages};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};

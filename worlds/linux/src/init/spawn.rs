@@ -15,6 +15,11 @@ use std::process::{Command, Stdio};
 const FILES: u64 = 65_535;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where everybody's trust is kept.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// What brings its own trust along, unless told by these: botocore and whatever uses requests, Node.js.
+const TRUST: [&str; 3] = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+
 /// A command that will run confined, as root inside.
 pub(super) fn command(program: &str) -> Command {
     command_as(program, None)
@@ -25,7 +30,13 @@ pub(super) fn command_as(program: &str, account: Option<(u32, u32)>) -> Command 
     let mut command = Command::new(program);
     // The holder's own limit is no instance's.
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or((1024, 4096), |(_, most)| (most.min(FILES), most));
-    command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").current_dir("/").stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .envs(TRUST.map(|name| (name, BUNDLE)))
+        .current_dir("/")
+        .stdin(Stdio::null());
     // SAFETY: between fork and exec, PID 1 being single-threaded; only system calls are made there.
     unsafe {
         command.pre_exec(move || {

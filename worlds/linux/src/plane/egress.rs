@@ -1,12 +1,12 @@
 //! The way out: TCP connections that leave the world arrive at a socket here, and are made again from the host. What is near the host
-//! (its own addresses, private networks, metadata services) is refused, always.
+//! (its own addresses, private networks, metadata services) is refused, always. AWS's services are answered here.
 
 use super::door::reset;
+use super::services::Services;
 use super::stock::Stocks;
 use crate::network::{EGRESS_PORT, INET_ADDRESS};
 use crate::sys;
 use crate::warden::request::{Kind, Place};
-use crate::world::Config;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
@@ -14,17 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use zonal_substrate::SERVICES;
 
 const MOST_CONNECTIONS: usize = 2048;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves the way out, for as long as the plane runs.
-pub(super) fn start(config: &Config, stocks: Arc<Stocks>) {
-    let _ = config;
+pub(super) fn start(stocks: Arc<Stocks>, services: Services) {
+    let services = Arc::new(services);
     tokio::spawn(async move {
         loop {
             match listener(&stocks).await {
-                Ok(listener) => serve(listener).await,
+                Ok(listener) => serve(listener, &services).await,
                 Err(error) => tracing::warn!(%error, "no way out yet"),
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -38,14 +39,15 @@ async fn listener(stocks: &Arc<Stocks>) -> io::Result<TcpListener> {
     TcpListener::from_std(bound.await.map_err(io::Error::other)?.map_err(io::Error::other)?.into())
 }
 
-async fn serve(listener: TcpListener) {
+async fn serve(listener: TcpListener, services: &Arc<Services>) {
     let limit = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&limit).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((client, _)) => {
+                let services = Arc::clone(services);
                 tokio::spawn(async move {
-                    carry(client).await;
+                    carry(client, &services).await;
                     drop(slot);
                 });
             }
@@ -54,8 +56,11 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-async fn carry(mut client: TcpStream) {
+async fn carry(mut client: TcpStream, services: &Services) {
     let Ok(wanted) = sys::original_destination(client.as_fd()) else { return reset(&client) };
+    if *wanted.ip() == SERVICES {
+        return services.serve(client, wanted.port()).await;
+    }
     if !may_leave(wanted) {
         return reset(&client);
     }

@@ -5,6 +5,7 @@ mod door;
 mod duties;
 mod egress;
 pub(crate) mod protocol;
+mod services;
 mod stock;
 
 use crate::error::{Act, Error, Result};
@@ -49,7 +50,7 @@ async fn run(config: &Config) -> Result<()> {
     let kept = config.plane_directory().join("duties.json");
     let mut duties = Duties::start(config, link, reports.clone())?;
     duties.all(read(&kept)).await;
-    egress::start(config, duties.stocks());
+    egress::start(duties.stocks(), services::Services::open(config)?);
     let duties = Arc::new(Mutex::new(duties));
     let retried = Arc::clone(&duties);
     let mut failures = reports.subscribe();

@@ -92,12 +92,14 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     mount(Some("zonal"), &base, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=700"))
         .act("mount", base.display())?;
     let mut lower = Vec::new();
-    for (number, layer) in spec.layers.iter().enumerate() {
+    let mut images: Vec<PathBuf> = spec.layers.iter().map(|layer| config.image(layer).join("root")).collect();
+    // Over the base, below what an image of the user's has made of it.
+    images.insert(images.len().saturating_sub(1), config.layer());
+    for (number, image) in images.iter().enumerate() {
         let at = base.join(format!("l{number}"));
         fs::create_dir(&at).act("make", at.display())?;
-        let image = config.image(layer).join("root");
-        let tree = sys::open_tree(&image).act("open image", image.display())?;
-        sys::map_owners(tree.as_fd(), opened.user.as_fd()).act("map the owners of image", layer)?;
+        let tree = sys::open_tree(image).act("open image", image.display())?;
+        sys::map_owners(tree.as_fd(), opened.user.as_fd()).act("map the owners of image", image.display())?;
         sys::attach(tree.as_fd(), &at).act("attach", at.display())?;
         lower.push(format!("l{number}"));
     }

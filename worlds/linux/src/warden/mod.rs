@@ -35,6 +35,7 @@ pub fn main(config: &Config) -> Result<()> {
     let hierarchy = Hierarchy::find();
     hierarchy.make_world(&config.cgroup())?;
     crate::image::make_base(&config.image(disk::BASE))?;
+    crate::image::make_layer(config)?;
     // Moves this process into the holder's mount namespace: before there is a second thread.
     let holder = holding::find_or_start(config)?;
     let routers = Routers::open(&config.namespaces(), &config.facts(), config.public, config.host())?;

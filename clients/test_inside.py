@@ -1,0 +1,80 @@
+"""What an instance finds inside, from its own point of view: AWS's API. Needs root; skipped without."""
+
+import os
+
+import pytest
+
+from conftest import Account, wait_for
+from test_linux import a_world
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the real world needs root")
+
+
+@pytest.fixture(scope="module")
+def real():
+    # A vCPU is a core: what is measured here is that things work, not how slow a small instance is.
+    with a_world("--range", "20", "--vcpu", "1") as world:
+        yield world
+
+
+@pytest.fixture
+def there(real):
+    return Account(real)
+
+
+def console(account, instance, until, seconds=60):
+    """An instance's console, once it shows `until`."""
+    read = lambda: account.world.run("logs", instance).stdout
+    return wait_for(f"{until!r} on the console", lambda: (text := read()) and until in text and text, seconds)
+
+
+CALLS = """#!/bin/bash
+sign() { curl -sS --max-time 20 --aws-sigv4 "aws:amz:us-east-1:$1" --user 000000000000:secret "${@:2}"; }
+echo "who: $(sign sts https://sts.us-east-1.amazonaws.com/ -d Action=GetCallerIdentity -d Version=2011-06-15 | tr -d '\\n')"
+echo "mine: $(sign ec2 https://ec2.us-east-1.amazonaws.com/ -d Action=DescribeInstances -d Version=2016-11-15 \
+  -d InstanceId.1=$(cat /var/lib/cloud/data-instance-id) | grep -o 'instanceId>i-[0-9a-f]*')"
+echo "plain: $(sign monitoring http://monitoring.us-east-1.amazonaws.com/ -d Action=ListMetrics -d Version=2010-08-01 | grep -c ListMetricsResult)"
+python3 - <<'PY'
+import ssl, urllib.error, urllib.request
+def get(url, **more):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+print("python trusts:", get("https://sts.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"))
+print("ours are hidden:", get("https://ssm.us-east-1.amazonaws.com/_zonal/reset", method="POST", data=b""))
+try:
+    urllib.request.urlopen("https://sts.amazonaws.com/", timeout=20, context=ssl.create_default_context(cadata=open("/usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt").read()))
+except urllib.error.URLError as error:
+    print("others do not:", "CERTIFICATE_VERIFY_FAILED" in str(error))
+PY
+echo "no name: $(getent hosts nobody.elb.us-east-1.amazonaws.com || echo none)"
+echo all-said
+"""
+
+
+def test_instances_call_awss_api_by_its_names_over_tls(there):
+    (instance,) = there.launch(UserData=CALLS)
+    said = console(there, instance, "all-said")
+    assert "<Account>000000000000</Account>" in said
+    assert "python trusts: 200" in said
+    assert "plain: 1" in said or "plain: 2" in said
+    assert "others do not: True" in said
+    assert "no name: none" in said
+    # An instance has no part in what is ours: a path of ours is no operation of AWS's.
+    hidden = int(said.split("ours are hidden: ")[1].split()[0])
+    assert 400 <= hidden < 500
+    assert there.instance(instance)["State"]["Name"] == "running"
+    mine = CALLS.replace("000000000000", there.id)
+    (own,) = there.launch(UserData=mine)
+    assert f"mine: instanceId>{own}" in console(there, own, "all-said")
+
+
+def test_without_a_route_to_a_gateway_awss_api_is_out_of_reach(there):
+    vpc, _ = there.default_subnets()
+    tables = there.ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    there.ec2.delete_route(RouteTableId=tables[0]["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+    (instance,) = there.launch(UserData="#!/bin/sh\ncurl -sS --max-time 3 https://sts.amazonaws.com/ ; echo \"curl ended with $?\"\n")
+    said = console(there, instance, "curl ended with")
+    assert "curl ended with 28" in said, "its packets lead nowhere"
