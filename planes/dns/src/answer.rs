@@ -5,27 +5,29 @@
 //! name servers with what was found, its SOA with what was not, addresses of the names in MX, NS and SRV records. A VPC's
 //! resolver answers as resolvers do: no name servers, recursion available.
 
-use domain::base::iana::{Class, Opcode, OptRcode, Rcode};
+use std::net::IpAddr;
+
+use domain::base::iana::{OptRcode, OptionCode, Rcode};
 use domain::base::message_builder::{
     AdditionalBuilder, AnswerBuilder, AuthorityBuilder, MessageBuilder, PushError, StaticCompressor,
 };
-use domain::base::name::{Name, ParsedName};
-use domain::base::opt::{Opt, OptRecord};
-use domain::base::{Header, Message, Question, Rtype};
+use domain::base::{Message, Rtype};
+use domain::dep::octseq::OctetsBuilder as _;
 
 use crate::cache::Fetched;
-use crate::lookup::{Ending, Link, Resolution, Scope};
+use crate::lookup::{Client, Ending, Links, Resolution, Scope};
 use crate::name::{Key, KeyBuffer, WireName};
+use crate::names::Node;
 use crate::place::{Compressor, Places, Written};
-use crate::rdata::Target;
-use crate::snapshot::{Records, Snapshot, Zone};
+use crate::records::{Records, Target};
+use crate::request::{Edns, MIN_UDP, Request};
+use crate::snapshot::{Snapshot, Zone};
 
 /// The largest UDP answer, and what we say we take (Developer Guide: "Maximum response size").
 pub(crate) const MAX_UDP: usize = 4096;
-const MIN_UDP: usize = 512;
-const MAX_TCP: usize = 65_535;
-/// The octets of an OPT record without options.
+/// The octets of an OPT record without options, and of one with a client's subnet.
 const OPT_LEN: usize = 11;
+const OPT_WITH_SUBNET: usize = OPT_LEN + 4 + 20;
 
 /// What a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub enum Role {
         view: String,
         /// Whether what no zone here has may be asked for elsewhere. Otherwise it does not exist.
         forwards: bool,
+        /// The region that its clients are in, for policies that ask where they are; without one their addresses say.
+        region: Option<String>,
     },
 }
 
@@ -60,6 +64,8 @@ pub struct Query<'a> {
     pub message: &'a [u8],
     /// What it came over.
     pub transport: Transport,
+    /// Who asked: for policies that ask where a client is, unless the query names a subnet.
+    pub client: Option<IpAddr>,
     /// A number drawn for this query: orders values, chooses by weight.
     pub draw: u64,
 }
@@ -118,7 +124,11 @@ pub fn answer(
     let request = Request::read(&message, query.transport, &mut key);
     let reply = match request.check() {
         Err(rcode) => Ok(Reply::bare(rcode)),
-        Ok(rtype) => Reply::work_out(snapshot, role, key.key(), rtype, query.draw, upstream),
+        Ok(rtype) => {
+            let address = request.subnet().filter(|subnet| subnet.source > 0).map(|subnet| subnet.address);
+            let client = address.or(query.client);
+            Reply::work_out(snapshot, role, client, (key.key(), rtype, query.draw), upstream)
+        }
     };
     match reply {
         Ok(reply) => {
@@ -131,86 +141,13 @@ pub fn answer(
     }
 }
 
-/// What a query asks, as far as it can be read.
-struct Request<'a> {
-    header: Header,
-    question: Option<Question<ParsedName<&'a [u8]>>>,
-    edns: Edns,
-    /// The largest answer that the client takes.
-    size: usize,
-}
-
-/// What the client says of EDNS (RFC 6891).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Edns {
-    None,
-    Version0,
-    /// A version that is not spoken here.
-    Newer,
-    /// More than one OPT record, or records that can't be read.
-    Broken,
-}
-
-impl<'a> Request<'a> {
-    /// Reads a query; the name asked for goes into `key`.
-    fn read(message: &'a Message<&'a [u8]>, transport: Transport, key: &mut KeyBuffer) -> Self {
-        let question = message.sole_question().ok();
-        if let Some(question) = &question {
-            key.fill(question.qname());
-        }
-        let (edns, payload) = if question.is_some() { read_edns(message) } else { (Edns::Broken, 0) };
-        let size = match transport {
-            Transport::Udp => usize::from(payload).clamp(MIN_UDP, MAX_UDP),
-            Transport::Tcp => MAX_TCP,
-        };
-        Request { header: message.header(), question, edns, size }
-    }
-
-    /// The type that is to be looked up, or why nothing is.
-    fn check(&self) -> Result<Rtype, OptRcode> {
-        if self.header.opcode() != Opcode::QUERY {
-            return Err(OptRcode::NOTIMP);
-        }
-        match (&self.question, self.edns) {
-            (None, _) | (_, Edns::Broken) => Err(OptRcode::FORMERR),
-            (_, Edns::Newer) => Err(OptRcode::BADVERS),
-            // Zone transfers are not for clients, other classes hold nothing.
-            (Some(question), _) => match (question.qclass(), question.qtype()) {
-                (Class::IN, Rtype::AXFR | Rtype::IXFR) => Err(OptRcode::REFUSED),
-                (Class::IN, rtype) => Ok(rtype),
-                _ => Err(OptRcode::REFUSED),
-            },
-        }
-    }
-}
-
-fn read_edns(message: &Message<&[u8]>) -> (Edns, u16) {
-    let counts = message.header_counts();
-    if counts.arcount() == 0 && counts.ancount() == 0 && counts.nscount() == 0 {
-        return (Edns::None, 0);
-    }
-    let Ok(additional) = message.additional() else { return (Edns::Broken, 0) };
-    let mut found = (Edns::None, 0);
-    for record in additional {
-        let Ok(record) = record else { return (Edns::Broken, 0) };
-        if record.rtype() != Rtype::OPT {
-            continue;
-        }
-        let Ok(Some(opt)) = record.into_record::<Opt<_>>() else { return (Edns::Broken, 0) };
-        if found.0 != Edns::None {
-            return (Edns::Broken, 0);
-        }
-        let opt = OptRecord::from_record(opt);
-        found = (if opt.version() == 0 { Edns::Version0 } else { Edns::Newer }, opt.udp_payload_size());
-    }
-    found
-}
-
 /// An answer before it is written.
 struct Reply<'a> {
     rcode: OptRcode,
     authoritative: bool,
-    links: Vec<Link<'a>>,
+    links: Links<'a>,
+    /// Whether it depends on who asks.
+    located: bool,
     fetched: Option<&'a Fetched>,
     authority: Authority<'a>,
 }
@@ -224,7 +161,7 @@ enum Authority<'a> {
     Start(&'a Zone),
     /// The name servers of a delegation.
     Referral {
-        cut: &'a Key,
+        cut: &'a Node,
         servers: &'a Records,
         zone: &'a Zone,
     },
@@ -232,28 +169,30 @@ enum Authority<'a> {
 
 impl<'a> Reply<'a> {
     fn bare(rcode: OptRcode) -> Self {
-        Reply { rcode, authoritative: false, links: Vec::new(), fetched: None, authority: Authority::Nothing }
+        let links = Links::new();
+        Reply { rcode, authoritative: false, links, located: false, fetched: None, authority: Authority::Nothing }
     }
 
     /// Looks up; an error is what has to be fetched first.
     fn work_out(
         snapshot: &'a Snapshot,
         role: &Role,
-        key: &Key,
-        rtype: Rtype,
-        draw: u64,
+        address: Option<IpAddr>,
+        (key, rtype, draw): (&Key, Rtype, u64),
         upstream: Upstream<'a>,
     ) -> Result<Reply<'a>, (WireName, Rtype)> {
         match role {
             Role::Authoritative { view } => {
-                let found = Scope::authoritative(snapshot, view).resolve(key, rtype, draw);
+                let client = Client { address, region: None };
+                let found = Scope::authoritative(snapshot, view, client).resolve(key, rtype, draw);
                 if let Some(zone) = found.zone {
                     zone.count_query();
                 }
                 Ok(Reply::as_name_server(found))
             }
-            Role::Resolver { view, forwards } => {
-                let found = Scope::resolver(snapshot, view).resolve(key, rtype, draw);
+            Role::Resolver { view, forwards, region } => {
+                let client = Client { address, region: region.as_deref() };
+                let found = Scope::resolver(snapshot, view, client).resolve(key, rtype, draw);
                 if let (Some(zone), Upstream::NotAsked) = (found.zone, upstream) {
                     zone.count_query();
                 }
@@ -278,7 +217,7 @@ impl<'a> Reply<'a> {
             Authority::Referral { .. } => !found.links.is_empty(),
             _ => rcode == OptRcode::NOERROR || rcode == OptRcode::NXDOMAIN,
         };
-        Reply { rcode, authoritative, links: found.links, fetched: None, authority }
+        Reply { rcode, authoritative, links: found.links, located: found.located, fetched: None, authority }
     }
 
     fn as_resolver(
@@ -288,7 +227,7 @@ impl<'a> Reply<'a> {
         rtype: Rtype,
         upstream: Upstream<'a>,
     ) -> Result<Self, (WireName, Rtype)> {
-        let mut reply = Reply { links: found.links, ..Reply::bare(OptRcode::NOERROR) };
+        let mut reply = Reply { links: found.links, located: found.located, ..Reply::bare(OptRcode::NOERROR) };
         match found.ending {
             Ending::Answer => {}
             Ending::NoData(zone) => reply.authority = Authority::Start(zone),
@@ -348,7 +287,12 @@ impl<'a> Reply<'a> {
             let _ = additional.opt(|opt| {
                 opt.set_udp_payload_size(MAX_UDP as u16);
                 opt.set_rcode(self.rcode);
-                Ok(())
+                let Some(subnet) = request.subnet() else { return Ok(()) };
+                let mut option = [0; 20];
+                let scope = if self.located { subnet.source } else { 0 };
+                let len = subnet.write(scope, &mut option);
+                // An option of so many octets has a length that fits.
+                opt.push_raw_option(OptionCode::CLIENT_SUBNET, len as u16, |target| target.append_slice(&option[..len]))
             });
         }
         (additional.finish().into_target(), cut)
@@ -357,14 +301,14 @@ impl<'a> Reply<'a> {
     fn write_answers(
         &self,
         section: &mut AnswerBuilder<Compressor>,
-        places: &mut Places<'a>,
+        places: &mut Places<'_, 'a>,
         draw: u64,
     ) -> Result<(), PushError> {
         for link in &self.links {
             let owner = places.owner(link.owner);
             let apex = places.apex(link.zone);
             for record in link.records.rotated(draw) {
-                places.remember(section.as_slice().len(), owner, record);
+                places.remember(section.as_slice().len(), owner, &record);
                 section.push(Written { owner, record, apex })?;
             }
         }
@@ -377,30 +321,33 @@ impl<'a> Reply<'a> {
     fn write_authority(
         &self,
         section: &mut AuthorityBuilder<Compressor>,
-        places: &mut Places<'a>,
+        places: &mut Places<'_, 'a>,
     ) -> Result<(), PushError> {
         match self.authority {
             Authority::Nothing => {}
             Authority::Servers(zone) => {
                 let servers = zone.plain(&zone.apex_key, Rtype::NS);
                 let in_answer = |servers: &Records| self.links.iter().any(|link| std::ptr::eq(link.records, servers));
-                let (owner, apex) = (places.place(zone.apex.for_slice()), places.apex(zone));
-                for record in servers.into_iter().filter(|servers| !in_answer(servers)).flat_map(|found| &found.all) {
+                let (owner, apex) = (places.place(&zone.apex_key), places.apex(zone));
+                for record in servers.into_iter().filter(|servers| !in_answer(servers)).flat_map(Records::iter) {
                     section.push(Written { owner, record, apex })?;
                 }
             }
             Authority::Start(zone) => {
-                let (owner, apex) = (places.place(zone.apex.for_slice()), places.apex(zone));
-                if let Some(record) = &zone.soa {
+                let (owner, apex) = (places.place(&zone.apex_key), places.apex(zone));
+                for record in zone.soa.iter().flat_map(Records::iter) {
                     section.push(Written { owner, record, apex })?;
                 }
             }
             Authority::Referral { cut, servers, zone } => {
-                let Ok(cut) = Name::from_slice(cut) else { return Ok(()) };
-                let (owner, apex) = (places.place(cut), places.apex(zone));
-                for record in &servers.all {
-                    places.remember(section.as_slice().len(), owner, record);
+                let (owner, apex) = (places.place(&cut.key), places.apex(zone));
+                for record in servers.iter() {
+                    places.remember(section.as_slice().len(), owner, &record);
                     section.push(Written { owner, record, apex })?;
+                }
+                // Whoever follows learns whether the zone below is signed.
+                for record in cut.get(Rtype::DS).and_then(|set| set.plain()).into_iter().flat_map(Records::iter) {
+                    section.push(Written { owner, record, apex: None })?;
                 }
             }
         }
@@ -414,13 +361,13 @@ impl<'a> Reply<'a> {
     fn write_additional(
         &self,
         section: &mut AdditionalBuilder<Compressor>,
-        places: &Places<'a>,
+        places: &Places<'_, 'a>,
     ) -> Result<(), PushError> {
         let (Authority::Servers(zone) | Authority::Referral { zone, .. }) = self.authority else { return Ok(()) };
-        let in_answer = |target: &Target| self.links.iter().any(|link| link.owner.is(&target.name));
+        let in_answer = |target: &Target<'_>| self.links.iter().any(|link| link.owner.is(target));
         for (owner, target) in places.targets().filter(|(_, target)| !in_answer(target)) {
-            for records in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| zone.plain(&target.key, rtype)) {
-                for record in &records.all {
+            for records in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| zone.plain(target.key, rtype)) {
+                for record in records.iter() {
                     section.push(Written { owner, record, apex: None })?;
                 }
             }
@@ -440,6 +387,11 @@ fn start_message(request: &Request<'_>, role: &Role, mut buffer: Vec<u8>) -> Mes
     header.set_rd(request.header.rd());
     header.set_ra(matches!(role, Role::Resolver { .. }));
     // The limit is the first size that is too long.
-    builder.set_push_limit(request.size + 1 - if request.edns == Edns::None { 0 } else { OPT_LEN });
+    let opt = match request.edns {
+        Edns::None => 0,
+        Edns::Version0(Some(_)) => OPT_WITH_SUBNET,
+        _ => OPT_LEN,
+    };
+    builder.set_push_limit(request.size + 1 - opt);
     builder
 }

@@ -15,6 +15,9 @@ pub struct DnsConfig {
     pub revision: u64,
     /// The public view, and one for each VPC that has names of its own.
     pub views: Vec<View>,
+    /// Where clients are, beside what the address registries say of continents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
 }
 
 /// A set of zones that are seen together.
@@ -45,7 +48,8 @@ pub struct Zone {
 pub struct RecordSet {
     /// The owner.
     pub name: String,
-    /// `A`, `AAAA`, `CAA`, `CNAME`, `MX`, `NS`, `PTR`, `SOA`, `SPF`, `SRV` or `TXT`.
+    /// Any that Route 53 has: `A`, `AAAA`, `CAA`, `CNAME`, `DS`, `HTTPS`, `MX`, `NAPTR`, `NS`, `PTR`, `SOA`, `SPF`, `SRV`, `SSHFP`,
+    /// `SVCB`, `TLSA` or `TXT`.
     #[serde(rename = "type")]
     pub type_: String,
     /// Seconds, as served. An alias takes its target's.
@@ -73,10 +77,13 @@ pub struct RecordSet {
 pub struct Alias {
     /// A name in the same view or in the public one.
     pub target_name: String,
+    /// Whether the alias is healthy only while one of its target's record sets is.
+    #[serde(default)]
+    pub evaluate_target_health: bool,
 }
 
-/// The routing policies of Route 53 that a lone machine can mean: where a client sits in the world is none of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The routing policies of Route 53. Where a client is, is said by EDNS client subnet or its address, and a table ([`Place`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// All values, in an order that changes.
@@ -93,6 +100,78 @@ pub enum Policy {
     FailoverPrimary,
     /// This set when the primary is not healthy.
     FailoverSecondary,
+    /// The set whose region is nearest in time.
+    Latency {
+        /// Such as `eu-west-1`.
+        region: String,
+    },
+    /// The set of the smallest location that the client is in.
+    Geolocation {
+        /// The location.
+        location: Location,
+    },
+    /// The set whose place is nearest, distances bent by a bias.
+    Geoproximity {
+        /// Where the resource is.
+        origin: Origin,
+        /// -99 to 99: above zero draws clients from further away.
+        bias: i8,
+    },
+    /// The set that has the longest prefix of the client's address.
+    Cidr {
+        /// Such as `192.0.2.0/24`; none makes it the one for all other clients.
+        blocks: Vec<String>,
+    },
+}
+
+/// A part of the world that a geolocation record set is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// Everywhere that no other set is for, and whoever cannot be placed.
+    Default,
+    /// `AF`, `AN`, `AS`, `EU`, `NA`, `OC` or `SA`.
+    Continent(String),
+    /// Two letters of ISO 3166.
+    Country(String),
+    /// A part of a country: the country and the part's own code.
+    Subdivision(String, String),
+}
+
+/// Where a resource of a geoproximity record set is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// In a region.
+    Region(String),
+    /// At these coordinates.
+    Point(Point),
+}
+
+/// Coordinates, in hundredths of a degree: the precision that Route 53 takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// North of the equator.
+    pub latitude: i32,
+    /// East of Greenwich.
+    pub longitude: i32,
+}
+
+/// Where the clients with one prefix are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Such as `192.0.2.0/24` or `2001:db8::/32`.
+    pub prefix: String,
+    /// As in [`Location::Continent`].
+    pub continent: String,
+    /// As in [`Location::Country`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// As in [`Location::Subdivision`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdivision: Option<String>,
+    /// Their coordinates.
+    pub point: Point,
 }
 
 /// Whether a record set may be handed out.
@@ -140,4 +219,6 @@ pub enum Change {
         /// The view.
         view: String,
     },
+    /// Says where clients are, whole.
+    PutPlaces(Vec<Place>),
 }

@@ -47,6 +47,12 @@ pub enum Error {
         /// The type.
         type_: String,
     },
+    /// A place whose prefix is none.
+    #[error("{text:?} is no prefix of addresses")]
+    Prefix {
+        /// As configured.
+        text: String,
+    },
     /// A record set with both values and an alias, or with neither.
     #[error("record set {name} {type_} needs either values or an alias")]
     Content {

@@ -3,13 +3,14 @@
 //! It knows names, record sets and views; it knows no AWS API. The control plane hands it a [`config::DnsConfig`] (or
 //! [`config::Change`]s of it), it answers queries from one immutable snapshot behind one pointer:
 //!
-//! 1. [`config`]: what the control plane says, as plain structs (the only part the control plane compiles);
-//! 2. `name`, `rdata`: Route 53's presentation text to wire form, once, when the configuration arrives;
-//! 3. `snapshot`: zones by name, in views (`public`, and one per VPC);
-//! 4. `lookup`: a name and a type to record sets: wildcards, CNAME chains, aliases, routing policies (`reserved`: what stays here);
-//! 5. `answer`: a query's bytes to an answer's bytes (`place` says where names stand); draws are handed in;
-//! 6. `cache`: answers fetched from outside the world, for as long as they may be kept;
-//! 7. `shell`: the sockets.
+//! 1. [`config`]: what the control plane says, as plain structs (the only part the control plane compiles); `steps`: what changed;
+//! 2. `name`, `rdata`, `svcb`, `records`: Route 53's presentation text to wire form, once, when the configuration arrives;
+//! 3. `snapshot`, `names`: zones and their names, in views (`public`, and one per VPC);
+//! 4. `lookup`: a name and a type to record sets: wildcards, CNAME chains, aliases (`reserved`: what stays here);
+//! 5. `policy`, `geo`: which of several record sets, by chance, health and where the client is;
+//! 6. `request`, `answer`: a query's bytes to an answer's bytes (`place` says where names stand); draws are handed in;
+//! 7. `cache`: answers fetched from outside the world, for as long as they may be kept;
+//! 8. `shell`: the sockets.
 //!
 //! A resolver looks in its VPC's view first, then in the public one, then asks upstream, where it has one.
 
@@ -24,17 +25,31 @@ pub mod cache;
 #[cfg(feature = "core")]
 mod error;
 #[cfg(feature = "core")]
+mod geo;
+#[cfg(feature = "core")]
 mod lookup;
 #[cfg(feature = "core")]
 pub mod name;
 #[cfg(feature = "core")]
+mod names;
+#[cfg(feature = "core")]
 mod place;
 #[cfg(feature = "core")]
+mod policy;
+#[cfg(feature = "core")]
 mod rdata;
+#[cfg(feature = "core")]
+mod records;
+#[cfg(feature = "core")]
+mod request;
 #[cfg(feature = "core")]
 mod reserved;
 #[cfg(feature = "core")]
 mod snapshot;
+#[cfg(feature = "core")]
+mod steps;
+#[cfg(feature = "core")]
+mod svcb;
 
 #[cfg(feature = "shell")]
 pub mod shell;
@@ -43,3 +58,5 @@ pub mod shell;
 pub use error::Error;
 #[cfg(feature = "core")]
 pub use snapshot::Snapshot;
+#[cfg(feature = "core")]
+pub use steps::steps;

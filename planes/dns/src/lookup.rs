@@ -3,44 +3,63 @@
 //! The rules: the longest matching zone answers; in it RFC 1034 4.3.2 with RFC 4592's wildcards; a CNAME is followed, an alias
 //! is replaced by its target's records; a routing policy picks among sets. Chance is one number that the caller drew.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use domain::base::Rtype;
 use domain::base::name::{Name, ToName};
+use smallvec::SmallVec;
 
-use crate::config::{Health, PUBLIC};
+use crate::config::PUBLIC;
+use crate::geo::{self, Whereabouts};
 use crate::name::{self, Key, KeyBuffer, WireName};
-use crate::rdata::{Record, Target};
+use crate::names::Node;
+use crate::policy::{Content, spread};
+use crate::records::{Records, Target};
 use crate::reserved;
-use crate::snapshot::{Content, Member, Node, Records, Routed, Snapshot, View, Zone};
+use crate::snapshot::{Snapshot, View, Zone};
 
 /// CNAMEs in a row, and aliases in a row, that are followed.
 const MAX_CHAIN: usize = 8;
 
-/// Values that a multivalue answer has at most (Developer Guide: "Multivalue answer routing").
-const MAX_MULTIVALUE: usize = 8;
+/// Where a query comes from, for policies that ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Client<'a> {
+    /// The address, or the subnet's in whose name it asks.
+    pub address: Option<IpAddr>,
+    /// The region that it is in, where it is inside the world.
+    pub region: Option<&'a str>,
+}
 
 /// What one client sees: its own view over the public one, and how far a CNAME is followed.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
+pub(crate) struct Scope<'a, 'c> {
+    snapshot: &'a Snapshot,
     own: Option<&'a View>,
     public: Option<&'a View>,
     /// A resolver follows a CNAME into any zone, an authoritative server stays in the one it answers from.
     crosses_zones: bool,
+    client: Client<'c>,
+    /// Whether the answer depends on who asks.
+    located: Cell<bool>,
 }
 
 /// What was found: the records in the order in which they are to be written, and how it ended.
 pub(crate) struct Resolution<'a> {
-    pub(crate) links: Vec<Link<'a>>,
+    pub(crate) links: Links<'a>,
     pub(crate) ending: Ending<'a>,
     /// The zone that the name asked for is in.
     pub(crate) zone: Option<&'a Zone>,
+    /// Whether the answer depends on who asks.
+    pub(crate) located: bool,
 }
 
+/// Record sets in the order in which they are written.
+pub(crate) type Links<'a> = SmallVec<[Link<'a>; 4]>;
+
 /// A record set under the name it is given out for.
+#[derive(Clone, Copy)]
 pub(crate) struct Link<'a> {
     pub(crate) owner: Owner<'a>,
-    pub(crate) rtype: Rtype,
     pub(crate) records: &'a Records,
     /// The zone that the owner is in.
     pub(crate) zone: &'a Zone,
@@ -50,7 +69,8 @@ pub(crate) struct Link<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Owner<'a> {
     Question,
-    Name(&'a WireName),
+    /// The target of a record that was found before.
+    Target(Target<'a>),
 }
 
 /// How a lookup ended.
@@ -62,7 +82,7 @@ pub(crate) enum Ending<'a> {
     /// The name does not exist.
     NoName(&'a Zone),
     /// These name servers know.
-    Referral { cut: &'a Key, servers: &'a Records, zone: &'a Zone, elsewhere: Owner<'a> },
+    Referral { cut: &'a Node, servers: &'a Records, zone: &'a Zone, elsewhere: Owner<'a> },
     /// No zone here has the name.
     Outside(Owner<'a>),
     /// CNAMEs that lead nowhere.
@@ -72,41 +92,60 @@ pub(crate) enum Ending<'a> {
 /// A name within a zone.
 enum Found<'a> {
     Node(&'a Node),
-    Cut { cut: &'a Key, servers: &'a Records },
+    Cut { cut: &'a Node, servers: &'a Records },
     Nothing,
 }
 
-impl<'a> Scope<'a> {
+impl<'a, 'c> Scope<'a, 'c> {
     /// What a name server sees that serves `view` and nothing else.
-    pub(crate) fn authoritative(snapshot: &'a Snapshot, view: &str) -> Scope<'a> {
-        Scope { own: snapshot.view(view), public: None, crosses_zones: false }
+    pub(crate) fn authoritative(snapshot: &'a Snapshot, view: &str, client: Client<'c>) -> Self {
+        let own = snapshot.view(view);
+        Scope { snapshot, own, public: None, crosses_zones: false, client, located: Cell::new(false) }
     }
 
     /// What the resolver of `view` sees.
-    pub(crate) fn resolver(snapshot: &'a Snapshot, view: &str) -> Scope<'a> {
+    pub(crate) fn resolver(snapshot: &'a Snapshot, view: &str, client: Client<'c>) -> Self {
         let own = if view == PUBLIC { None } else { snapshot.view(view) };
-        Scope { own, public: snapshot.view(PUBLIC), crosses_zones: true }
+        let public = snapshot.view(PUBLIC);
+        Scope { snapshot, own, public, crosses_zones: true, client, located: Cell::new(false) }
     }
 
-    /// The zone that answers for a name: the longest of the own view, then the longest of the public one.
-    fn zone(&self, key: &Key) -> Option<&'a Zone> {
+    /// Where the client is, if that is known.
+    pub(crate) fn whereabouts(&self) -> Option<Whereabouts<'a>> {
+        self.located.set(true);
+        let region = self.client.region.and_then(geo::region);
+        region.or_else(|| self.snapshot.places().find(self.client.address?))
+    }
+
+    /// The client's address.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.located.set(true);
+        self.client.address
+    }
+
+    /// The zone that answers for a name: the longest of the own view, then the longest of the public one. The parent's side of a
+    /// delegation has the DS record (RFC 4035, 3.1.4.1).
+    fn zone(&self, key: &Key, rtype: Rtype) -> Option<&'a Zone> {
+        let within = |view: &'a View| {
+            let above = name::ancestors(key).skip(usize::from(rtype == Rtype::DS)).filter_map(|apex| view.zone(apex));
+            let at = if rtype == Rtype::DS { view.zone(key) } else { None };
+            above.chain(at)
+        };
         let own = self.own.and_then(|view| {
-            let mut zones = name::ancestors(key).filter_map(|apex| view.zone(apex));
-            zones.find(|zone| !zone.overlay || !matches!(zone.find(key), Found::Nothing))
+            within(view).find(|zone| !zone.overlay || !matches!(zone.find(key, rtype), Found::Nothing))
         });
-        own.or_else(|| self.public.and_then(|view| name::ancestors(key).find_map(|apex| view.zone(apex))))
+        own.or_else(|| self.public.and_then(|view| within(view).next()))
     }
 
     /// Looks a name up. `rtype` may be ANY: then one set of the name is the answer (RFC 8482, 4.1).
     pub(crate) fn resolve(&self, question: &Key, rtype: Rtype, draw: u64) -> Resolution<'a> {
-        let mut links = Vec::with_capacity(2);
-        let mut zone = self.zone(question);
+        let mut links = Links::new();
+        let mut zone = self.zone(question, rtype);
         let first_zone = zone;
         let mut owner = Owner::Question;
-        let mut target: Option<&'a Key> = None;
         let ending = loop {
             let Some(current) = zone else { break Ending::Outside(owner) };
-            let node = match current.find(target.unwrap_or(question)) {
+            let node = match current.find(owner.key(question), rtype) {
                 Found::Node(node) => node,
                 Found::Cut { cut, servers } => {
                     break Ending::Referral { cut, servers, zone: current, elsewhere: owner };
@@ -120,21 +159,19 @@ impl<'a> Scope<'a> {
                 break Ending::Answer;
             }
             self.push_sets(current, node, Rtype::CNAME, owner, draw, &mut links);
-            let cname = links.get(before).and_then(|link| link.records.all.first());
-            let Some(Target { name, key, .. }) = cname.and_then(|cname| cname.target.as_deref()) else {
-                break Ending::NoData(current);
-            };
+            let cname = links.get(before).and_then(|link| link.records.iter().next());
+            let Some(target) = cname.and_then(|cname| cname.target) else { break Ending::NoData(current) };
             if links.len() > MAX_CHAIN {
                 break Ending::Loop;
             }
-            (owner, target) = (Owner::Name(name), Some(&**key));
+            owner = Owner::Target(target);
             zone = if self.crosses_zones {
-                self.zone(key)
+                self.zone(target.key, rtype)
             } else {
-                Some(current).filter(|zone| name::is_within(key, &zone.apex_key))
+                Some(current).filter(|zone| name::is_within(target.key, &zone.apex_key))
             };
         };
-        Resolution { links, ending, zone: first_zone }
+        Resolution { links, ending, zone: first_zone, located: self.located.get() }
     }
 
     /// The addresses of a name, IPv4 before IPv6.
@@ -142,7 +179,7 @@ impl<'a> Scope<'a> {
         let mut addresses = Vec::new();
         for rtype in [Rtype::A, Rtype::AAAA] {
             for link in self.resolve(key, rtype, draw).links {
-                addresses.extend(link.records.rotated(draw).filter_map(|record| record.address(link.rtype)));
+                addresses.extend(link.records.rotated(draw).filter_map(|record| record.address()));
             }
         }
         addresses
@@ -156,46 +193,44 @@ impl<'a> Scope<'a> {
         rtype: Rtype,
         owner: Owner<'a>,
         draw: u64,
-        links: &mut Vec<Link<'a>>,
+        links: &mut Links<'a>,
     ) {
         let Some(routed) = node.get(rtype) else { return };
-        let mut push = |content, draw| {
+        routed.each(self, rtype, draw, MAX_CHAIN, |content, draw| {
             if let Some(records) = self.records(content, rtype, draw, MAX_CHAIN) {
-                links.push(Link { owner, rtype, records, zone });
+                links.push(Link { owner, records, zone });
             }
-        };
-        match routed {
-            Routed::Multivalue(members) => {
-                let healthy: Vec<&Member> = usable(members.iter(), |member| member);
-                let start = start(draw, healthy.len());
-                let chosen = healthy.iter().cycle().skip(start).take(healthy.len().min(MAX_MULTIVALUE));
-                chosen.for_each(|member| push(&member.content, draw));
-            }
-            _ => {
-                if let Some(content) = pick(routed, draw) {
-                    push(content, spread(draw));
-                }
-            }
-        }
+        });
     }
 
     /// The records behind an alias, or the content's own.
     fn records(&self, content: &'a Content, rtype: Rtype, draw: u64, depth: usize) -> Option<&'a Records> {
         match content {
             Content::Records(records) => Some(records),
-            Content::Alias(target) => {
-                let Found::Node(node) = self.zone(target)?.find(target) else { return None };
-                let content = pick(node.get(rtype)?, draw)?;
-                self.records(content, rtype, spread(draw), depth.checked_sub(1)?)
+            Content::Alias { target, .. } => {
+                let depth = depth.checked_sub(1)?;
+                let Found::Node(node) = self.zone(target, rtype)?.find(target, rtype) else { return None };
+                let content = node.get(rtype)?.pick(self, rtype, draw, depth)?;
+                self.records(content, rtype, spread(draw), depth)
             }
         }
+    }
+
+    /// Whether an alias may lead there: one of the target's record sets is healthy.
+    pub(crate) fn is_healthy(&self, target: &Key, rtype: Rtype, depth: usize) -> bool {
+        let Some(depth) = depth.checked_sub(1) else { return false };
+        let found = self.zone(target, rtype).map(|zone| zone.find(target, rtype));
+        let Some(Found::Node(node)) = found else { return false };
+        node.get(rtype).is_some_and(|routed| routed.is_healthy(self, rtype, depth))
     }
 }
 
 impl Zone {
-    fn find(&self, key: &Key) -> Found<'_> {
-        if self.has_cuts
+    fn find(&self, key: &Key, rtype: Rtype) -> Found<'_> {
+        if self.names.has_cuts()
             && let Some((cut, servers)) = self.cut_above(key)
+            // Of what is at the cut, the DS record is this side's.
+            && !(rtype == Rtype::DS && *cut.key == *key)
         {
             return Found::Cut { cut, servers };
         }
@@ -203,36 +238,29 @@ impl Zone {
             return Found::Node(node);
         }
         // The closest encloser decides: a wildcard directly below it, or nothing (RFC 4592, 3.3.1).
-        let encloser = name::ancestors(key).find(|name| self.names.contains_key(*name));
+        let encloser = name::ancestors(key).skip(1).find(|name| self.names.get(name).is_some());
         let mut wildcard = KeyBuffer::new();
         match encloser {
             Some(encloser) if wildcard.wildcard(encloser) => {
-                self.names.get(wildcard.key()).map_or(Found::Nothing, |node| Found::Node(node))
+                self.names.get(wildcard.key()).map_or(Found::Nothing, Found::Node)
             }
             _ => Found::Nothing,
         }
     }
 
     /// The topmost delegation at or above a name.
-    fn cut_above(&self, key: &Key) -> Option<(&Key, &Records)> {
-        let below_apex = name::ancestors(key).take_while(|name| *name != &*self.apex_key);
-        below_apex
-            .filter_map(|name| {
-                let (cut, node) = self.names.get_key_value(name)?;
-                match node.get(Rtype::NS)? {
-                    Routed::Simple(Content::Records(servers)) => Some((&**cut, servers)),
-                    _ => None,
-                }
-            })
-            .last()
+    fn cut_above(&self, key: &Key) -> Option<(&Node, &Records)> {
+        let below_apex = name::ancestors(key).take_while(|name| **name != *self.apex_key);
+        let cuts = below_apex.filter_map(|name| {
+            let node = self.names.get(name)?;
+            Some((node, node.get(Rtype::NS)?.plain()?))
+        });
+        cuts.last()
     }
 
     /// The plain records of a name in this very zone: what goes along without having been asked for.
     pub(crate) fn plain(&self, key: &Key, rtype: Rtype) -> Option<&Records> {
-        match self.names.get(key)?.get(rtype)? {
-            Routed::Simple(Content::Records(records)) => Some(records),
-            _ => None,
-        }
+        self.names.get(key)?.get(rtype)?.plain()
     }
 }
 
@@ -240,93 +268,38 @@ impl Snapshot {
     /// The addresses that a client of `view`'s resolver would get for a name, IPv4 before IPv6; none for what is no name or is
     /// not known here. `draw` orders and chooses.
     pub fn addresses(&self, view: &str, name: &str, draw: u64) -> Vec<IpAddr> {
-        name::parse(name)
-            .map_or_else(|_| Vec::new(), |name| Scope::resolver(self, view).addresses(&name::key(&name), draw))
+        let Ok(name) = name::parse(name) else { return Vec::new() };
+        Scope::resolver(self, view, Client::default()).addresses(&name::key(&name), draw)
     }
 }
 
-/// The one content that a policy chooses. Where none is healthy, all are taken to be (Developer Guide: "How Amazon Route 53
-/// chooses records when health checking is configured").
-fn pick(routed: &Routed, draw: u64) -> Option<&Content> {
-    match routed {
-        Routed::Simple(content) => Some(content),
-        Routed::Multivalue(members) => {
-            let healthy: Vec<&Member> = usable(members.iter(), |member| member);
-            healthy.get(start(draw, healthy.len())).map(|member| &member.content)
-        }
-        Routed::Weighted(members) => {
-            let candidates: Vec<&(u8, Member)> = usable(members.iter(), |(_, member)| member);
-            let total: u64 = candidates.iter().map(|(weight, _)| u64::from(*weight)).sum();
-            let mut left = draw.checked_rem(total);
-            let chosen = candidates.iter().find(|(weight, _)| match left {
-                Some(before) => {
-                    left = before.checked_sub((*weight).into());
-                    left.is_none()
-                }
-                None => false,
-            });
-            // Without weights, all are alike.
-            let any = || candidates.get(start(draw, candidates.len()));
-            chosen.or_else(any).map(|(_, member)| &member.content)
-        }
-        Routed::Failover { primary, secondary } => {
-            let healthy = |member: &&Member| member.health == Health::Healthy;
-            let up = primary.iter().find(healthy).or_else(|| secondary.iter().find(healthy));
-            up.or(primary.as_ref()).or(secondary.as_ref()).map(|member| &member.content)
-        }
-    }
-}
-
-/// The healthy ones, or all where none is.
-fn usable<'a, T>(all: impl Iterator<Item = &'a T> + Clone, member: impl Fn(&T) -> &Member) -> Vec<&'a T> {
-    let healthy: Vec<&T> = all.clone().filter(|one| member(one).health == Health::Healthy).collect();
-    if healthy.is_empty() { all.collect() } else { healthy }
-}
-
-impl Records {
-    /// All records, beginning with one that the draw chooses.
-    pub(crate) fn rotated(&self, draw: u64) -> impl Iterator<Item = &Record> {
-        let (tail, head) = self.all.split_at(start(draw, self.all.len()));
-        head.iter().chain(tail)
-    }
-}
-
-/// Where a rotation of `len` values starts.
-fn start(draw: u64, len: usize) -> usize {
-    // The remainder is below `len`, so it is a usize again.
-    if len < 2 { 0 } else { (draw % len as u64) as usize }
-}
-
-/// Another number out of the same draw, so that two choices in a row are not tied together.
-fn spread(draw: u64) -> u64 {
-    let mixed = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed ^ (mixed >> 27)
-}
-
-impl Owner<'_> {
-    /// The name, where the question is `question`.
-    pub(crate) fn name<'s>(&'s self, question: &'s Key) -> Option<&'s Name<[u8]>> {
+impl<'a> Owner<'a> {
+    fn key<'s>(&self, question: &'s Key) -> &'s Key
+    where
+        'a: 's,
+    {
         match self {
-            Owner::Question => Name::from_slice(question).ok(),
-            Owner::Name(name) => Some(name.for_slice()),
+            Owner::Question => question,
+            Owner::Target(target) => target.key,
         }
     }
 
-    /// Whether it is this very name, not just one like it.
-    pub(crate) fn is(&self, name: &WireName) -> bool {
-        matches!(self, Owner::Name(own) if std::ptr::eq(*own, name))
+    /// Whether it is this very record's target, not just one like it.
+    pub(crate) fn is(&self, target: &Target<'_>) -> bool {
+        matches!(self, Owner::Target(own) if std::ptr::eq(own.name.as_ptr(), target.name.as_ptr()))
     }
 
     /// Whether nobody outside is to be asked for it.
     pub(crate) fn stays_here(&self, question: &Key) -> bool {
-        match self {
-            Owner::Question => reserved::stays_here(question),
-            Owner::Name(name) => reserved::stays_here(&name::key(name)),
-        }
+        reserved::stays_here(self.key(question))
     }
 
     /// The same, to be kept.
     pub(crate) fn to_wire(self, question: &Key) -> WireName {
-        self.name(question).map_or_else(Name::root_vec, ToName::to_vec)
+        let spelled = match self {
+            Owner::Question => question,
+            Owner::Target(target) => target.name,
+        };
+        Name::from_slice(spelled).map_or_else(|_| Name::root_vec(), ToName::to_vec)
     }
 }

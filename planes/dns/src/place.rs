@@ -5,13 +5,13 @@
 //! the question was the target of the record before. Records fetched from upstream go through the crate's own compressor.
 
 use domain::base::message_builder::StaticCompressor;
-use domain::base::name::Name;
 use domain::base::record::ComposeRecord;
 use domain::base::wire::Composer;
+use smallvec::SmallVec;
 
 use crate::lookup::Owner;
 use crate::name::Key;
-use crate::rdata::{Record, Target};
+use crate::records::{Record, Target};
 use crate::snapshot::Zone;
 
 /// What messages are written into.
@@ -30,28 +30,27 @@ const POINTABLE: usize = 0x4000;
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'a> {
     At(u16),
-    Spelled(&'a Name<[u8]>),
+    Spelled(&'a [u8]),
 }
 
 /// What is known of one message's names.
-pub(crate) struct Places<'a> {
-    question: &'a Key,
+pub(crate) struct Places<'q, 'a> {
+    question: &'q Key,
     /// The targets of the records written, where they stand.
-    targets: Vec<(usize, &'a Target)>,
+    targets: SmallVec<[(usize, Target<'a>); 8]>,
 }
 
-impl<'a> Places<'a> {
-    pub(crate) fn new(question: &'a Key) -> Places<'a> {
-        Places { question, targets: Vec::new() }
+impl<'q, 'a> Places<'q, 'a> {
+    pub(crate) fn new(question: &'q Key) -> Places<'q, 'a> {
+        Places { question, targets: SmallVec::new() }
     }
 
     /// Where a name stands that may be the question's or one above it.
-    pub(crate) fn place<'n>(&self, name: &'n Name<[u8]>) -> Place<'n> {
-        let octets = name.as_slice();
-        let at = self.question.len().checked_sub(octets.len());
+    pub(crate) fn place<'n>(&self, name: &'n [u8]) -> Place<'n> {
+        let at = self.question.len().checked_sub(name.len());
         match at {
             // A question has at most 255 octets.
-            Some(at) if self.question[at..].eq_ignore_ascii_case(octets) => Place::At((QUESTION + at) as u16),
+            Some(at) if self.question[at..].eq_ignore_ascii_case(name) => Place::At((QUESTION + at) as u16),
             _ => Place::Spelled(name),
         }
     }
@@ -60,37 +59,37 @@ impl<'a> Places<'a> {
     pub(crate) fn owner(&self, owner: Owner<'a>) -> Place<'a> {
         match owner {
             Owner::Question => Place::At(QUESTION as u16),
-            Owner::Name(name) => {
-                let known = self.targets.iter().find(|(_, target)| std::ptr::eq(&target.name, name));
-                known.and_then(|(at, _)| pointer(*at)).map_or(Place::Spelled(name.for_slice()), Place::At)
+            Owner::Target(name) => {
+                let known = self.targets.iter().find(|(_, target)| owner.is(target));
+                known.and_then(|(at, _)| pointer(*at)).map_or(Place::Spelled(name.name), Place::At)
             }
         }
     }
 
     /// Where the apex of a zone stands, if it stands in the question.
     pub(crate) fn apex(&self, zone: &Zone) -> Option<u16> {
-        match self.place(zone.apex.for_slice()) {
+        match self.place(&zone.apex_key) {
             Place::At(at) => Some(at),
             Place::Spelled(_) => None,
         }
     }
 
     /// Remembers where the target of a record will stand that is written at `at`.
-    pub(crate) fn remember(&mut self, at: usize, owner: Place<'_>, record: &'a Record) {
-        if let Some(target) = &record.target {
+    pub(crate) fn remember(&mut self, at: usize, owner: Place<'_>, record: &Record<'a>) {
+        if let Some(target) = record.target {
             let owner_len = match owner {
                 Place::At(_) => 2,
-                Place::Spelled(name) => name.as_slice().len(),
+                Place::Spelled(name) => name.len(),
             };
             self.targets.push((at + owner_len + TO_RDATA - 2 + target.offset, target));
         }
     }
 
     /// The names pointed at by the records written.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = (Place<'a>, &'a Target)> {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = (Place<'a>, Target<'a>)> {
         self.targets
             .iter()
-            .map(|(at, target)| (pointer(*at).map_or(Place::Spelled(target.name.for_slice()), Place::At), *target))
+            .map(|(at, target)| (pointer(*at).map_or(Place::Spelled(target.name), Place::At), *target))
     }
 }
 
@@ -101,7 +100,7 @@ fn pointer(at: usize) -> Option<u16> {
 /// A record with its owner.
 pub(crate) struct Written<'a> {
     pub(crate) owner: Place<'a>,
-    pub(crate) record: &'a Record,
+    pub(crate) record: Record<'a>,
     /// Where the apex of the record's zone stands.
     pub(crate) apex: Option<u16>,
 }
@@ -110,10 +109,10 @@ impl ComposeRecord for Written<'_> {
     fn compose_record<Target: Composer + ?Sized>(&self, target: &mut Target) -> Result<(), Target::AppendError> {
         match self.owner {
             Place::At(at) => target.append_slice(&(0xc000 | at).to_be_bytes())?,
-            Place::Spelled(name) => target.append_slice(name.as_slice())?,
+            Place::Spelled(name) => target.append_slice(name)?,
         }
         target.append_slice(&self.record.fixed)?;
-        let rdata = &self.record.rdata;
+        let rdata = self.record.rdata;
         match (self.record.before_apex, self.apex) {
             (Some(before), Some(apex)) => {
                 // Data is at most 65,535 octets long, and this is a part of it.

@@ -142,7 +142,7 @@ mod tests {
                 };
                 let zone = zonal_dns::config::Zone { name: "example.com".into(), overlay: false, records: vec![set] };
                 let view = zonal_dns::config::View { name: "public".into(), zones: vec![zone] };
-                let config = zonal_dns::config::DnsConfig { revision: 1, views: vec![view] };
+                let config = zonal_dns::config::DnsConfig { revision: 1, views: vec![view], places: Vec::new() };
                 let served = zonal_dns::Snapshot::default().replaced_by(&config);
                 prop_assert!(served.is_ok(), "{kind} {value}: {:?}", served.err());
             }

@@ -12,7 +12,7 @@ mod udp;
 mod upstream;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -84,8 +84,7 @@ pub struct Options {
     pub role: Role,
     /// Where a resolver asks for what no zone has.
     pub upstream: Option<SocketAddr>,
-    /// From which the orders of values, the choices by weight and the ids of forwarded queries are drawn. Unpredictable, where
-    /// there is an upstream.
+    /// From which the orders of values and the choices by weight are drawn.
     pub seed: u64,
 }
 
@@ -97,7 +96,16 @@ impl Options {
 
     /// The resolver of a view.
     pub fn resolver(view: &str, upstream: Option<SocketAddr>, seed: u64) -> Options {
-        Options { role: Role::Resolver { view: view.to_owned(), forwards: upstream.is_some() }, upstream, seed }
+        Options { role: Role::Resolver { view: view.to_owned(), forwards: upstream.is_some(), region: None }, upstream, seed }
+    }
+
+    /// The same, for clients that are in a region.
+    #[must_use]
+    pub fn in_region(mut self, name: &str) -> Options {
+        if let Role::Resolver { region, .. } = &mut self.role {
+            *region = Some(name.to_owned());
+        }
+        self
     }
 }
 
@@ -115,7 +123,7 @@ impl DnsServer {
     /// share a runtime wake each other for nothing.
     pub fn start(store: &Arc<ZoneStore>, sockets: Sockets, options: Options) -> io::Result<DnsServer> {
         let mut server = DnsServer { counters: Vec::new(), tasks: JoinSet::new() };
-        let forwarder = options.upstream.map(|upstream| Arc::new(Forwarder::new(upstream, options.seed)));
+        let forwarder = options.upstream.map(|upstream| Arc::new(Forwarder::new(upstream)));
         let mut seed = options.seed;
         let mut responder = || {
             let counters = Arc::new(Counters::default());
@@ -167,6 +175,7 @@ struct Responder {
 struct Pending {
     name: WireName,
     rtype: Rtype,
+    client: Option<IpAddr>,
     draw: u64,
 }
 
@@ -179,8 +188,14 @@ enum Step {
 
 impl Responder {
     /// Answers into `out`, if that needs nothing from upstream but what is cached.
-    fn answer(&mut self, snapshot: &Snapshot, message: &[u8], transport: Transport, out: &mut Vec<u8>) -> Step {
-        let query = Query { message, transport, draw: self.draws.next() };
+    fn answer(
+        &mut self,
+        snapshot: &Snapshot,
+        message: &[u8],
+        (transport, client): (Transport, Option<IpAddr>),
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let query = Query { message, transport, client, draw: self.draws.next() };
         let verdict = answer::answer(snapshot, &self.role, &query, Upstream::NotAsked, out);
         let Verdict::Fetch { name, rtype } = verdict else { return self.counted(transport, &verdict) };
         let cached = self.forwarder.as_ref().and_then(|forwarder| forwarder.cached(&name, rtype));
@@ -189,7 +204,7 @@ impl Responder {
                 let verdict = answer::answer(snapshot, &self.role, &query, Upstream::Answered(&fetched), out);
                 self.counted(transport, &verdict)
             }
-            None => Step::Fetch(Pending { name, rtype, draw: query.draw }),
+            None => Step::Fetch(Pending { name, rtype, client, draw: query.draw }),
         }
     }
 
@@ -207,7 +222,7 @@ impl Responder {
         };
         self.counters.fetched();
         let upstream = fetched.as_ref().map_or(Upstream::Failed, Upstream::Answered);
-        let query = Query { message, transport, draw: pending.draw };
+        let query = Query { message, transport, client: pending.client, draw: pending.draw };
         let verdict = answer::answer(&self.store.current.load(), &self.role, &query, upstream, out);
         self.counted(transport, &verdict)
     }

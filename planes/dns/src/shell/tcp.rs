@@ -1,6 +1,8 @@
-//! DNS over TCP (RFC 7766): pipelined queries are answered in order, all that have arrived with one write.
+//! DNS over TCP (RFC 7766): pipelined queries are answered as they come, all that have arrived with one write;
+//! one that has to wait for upstream holds none of those behind it up.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Responder, Step};
+use super::{Pending, Responder, Step};
 use crate::answer::Transport;
 
 /// Connections of one listener; more wait in its backlog.
@@ -18,6 +20,9 @@ const MAX_CONNECTIONS: usize = 256;
 
 /// A client that says nothing, or takes nothing, for so long is let go.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// Queries of one connection that may wait for upstream; of the rest nothing is read until then.
+const MAX_WAITING: usize = 64;
 
 /// No query is longer; whoever announces one is let go.
 const MAX_QUERY: usize = 4096;
@@ -38,11 +43,11 @@ pub(super) async fn serve(listener: TcpListener, responder: Responder) {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, client)) => {
                 let responder = responder.clone();
                 connections.spawn(async move {
                     // How a connection ends is the client's affair.
-                    let _ = converse(stream, responder).await;
+                    let _ = converse(stream, client.ip(), responder).await;
                     drop(slot);
                 });
             }
@@ -52,11 +57,13 @@ pub(super) async fn serve(listener: TcpListener, responder: Responder) {
 }
 
 /// Reads and answers until the client leaves.
-async fn converse(mut stream: TcpStream, mut responder: Responder) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, client: IpAddr, mut responder: Responder) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = Vec::with_capacity(512);
     let mut output = Vec::with_capacity(512);
     let mut answer = Vec::new();
+    // What waits for upstream ends with the connection.
+    let mut fetches: JoinSet<Vec<u8>> = JoinSet::new();
     loop {
         let mut used = 0;
         while let Some(query) = next_query(&input[used..])? {
@@ -64,16 +71,15 @@ async fn converse(mut stream: TcpStream, mut responder: Responder) -> io::Result
             let step = {
                 let store = Arc::clone(&responder.store);
                 let snapshot = store.current.load();
-                responder.answer(&snapshot, query, Transport::Tcp, &mut answer)
+                responder.answer(&snapshot, query, (Transport::Tcp, Some(client)), &mut answer)
             };
-            let step = match step {
-                Step::Fetch(pending) => responder.fetch_in_slot(pending, query, &mut answer).await,
-                step => step,
-            };
-            if let Step::Send = step {
-                // Answers over TCP are cut at 65,535 octets.
-                output.extend_from_slice(&(answer.len() as u16).to_be_bytes());
-                output.extend_from_slice(&answer);
+            match step {
+                Step::Send => frame(&mut output, &answer),
+                Step::Nothing => {}
+                Step::Fetch(pending) => match fetch_later(&responder, pending, query) {
+                    Some(fetch) => drop(fetches.spawn(fetch)),
+                    None => responder.counters.dropped(1),
+                },
             }
             if output.len() >= FLUSH_AT {
                 flush(&mut stream, &mut output).await?;
@@ -81,10 +87,51 @@ async fn converse(mut stream: TcpStream, mut responder: Responder) -> io::Result
         }
         input.drain(..used);
         flush(&mut stream, &mut output).await?;
-        if timeout(IDLE, stream.read_buf(&mut input)).await?? == 0 {
-            return Ok(());
+        let is_idle = fetches.is_empty();
+        tokio::select! {
+            read = timeout(IDLE, stream.read_buf(&mut input)), if fetches.len() < MAX_WAITING => match read {
+                Ok(Ok(0)) if is_idle => return Ok(()),
+                // It has asked all that it will and waits for the rest.
+                Ok(Ok(0)) => return finish(stream, fetches, output).await,
+                Ok(read) => drop(read?),
+                Err(elapsed) if is_idle => return Err(elapsed.into()),
+                Err(_) => {}
+            },
+            Some(fetched) = fetches.join_next(), if !is_idle => {
+                frame(&mut output, &fetched.unwrap_or_default());
+            }
         }
     }
+}
+
+/// Sends what is still being fetched, then leaves.
+async fn finish(mut stream: TcpStream, mut fetches: JoinSet<Vec<u8>>, mut output: Vec<u8>) -> io::Result<()> {
+    while let Some(fetched) = fetches.join_next().await {
+        frame(&mut output, &fetched.unwrap_or_default());
+        flush(&mut stream, &mut output).await?;
+    }
+    Ok(())
+}
+
+/// Appends an answer with its length; one that there is not is empty.
+fn frame(output: &mut Vec<u8>, answer: &[u8]) {
+    if !answer.is_empty() {
+        // Answers over TCP are cut at 65,535 octets.
+        output.extend_from_slice(&(answer.len() as u16).to_be_bytes());
+        output.extend_from_slice(answer);
+    }
+}
+
+/// Asks upstream within the forwarder's bound; nothing above it: then the query is not answered.
+fn fetch_later(responder: &Responder, pending: Pending, query: &[u8]) -> Option<impl Future<Output = Vec<u8>> + use<>> {
+    let slot = responder.forwarder.as_ref()?.slot()?;
+    let (responder, query) = (responder.clone(), query.to_vec());
+    Some(async move {
+        let mut answer = Vec::new();
+        let step = responder.fetch_and_answer(pending, &query, Transport::Tcp, &mut answer).await;
+        drop(slot);
+        if matches!(step, Step::Send) { answer } else { Vec::new() }
+    })
 }
 
 /// The query at the front, once it is whole.
@@ -103,17 +150,4 @@ async fn flush(stream: &mut TcpStream, output: &mut Vec<u8>) -> io::Result<()> {
         output.clear();
     }
     Ok(())
-}
-
-impl Responder {
-    /// Asks upstream within the forwarder's bound; above it the query is not answered.
-    async fn fetch_in_slot(&self, pending: super::Pending, query: &[u8], answer: &mut Vec<u8>) -> Step {
-        match self.forwarder.as_ref().and_then(|forwarder| forwarder.slot()) {
-            Some(_slot) => self.fetch_and_answer(pending, query, Transport::Tcp, answer).await,
-            None => {
-                self.counters.dropped(1);
-                Step::Nothing
-            }
-        }
-    }
 }

@@ -43,13 +43,16 @@ pub(super) async fn serve(socket: Arc<UdpSocket>, mut responder: Responder) {
     }
 }
 
-/// Room for a batch of queries and their answers.
+/// Room for a batch of queries and their answers: made once, so that an answer allocates nothing. (A batch does: the headers that
+/// the kernel fills hold pointers, and what holds pointers does not go from thread to thread as a task may.)
 struct Batch {
     /// [`MAX_QUERY`] octets for each, in one piece that costs no memory before it is used.
     queries: Vec<u8>,
     /// How long each query is and who asked. Only as many as were taken.
     taken: Vec<(usize, SockaddrStorage)>,
     answers: Vec<Vec<u8>>,
+    /// Whom each answer goes to.
+    clients: Vec<Option<SockaddrStorage>>,
 }
 
 impl Batch {
@@ -58,6 +61,7 @@ impl Batch {
             queries: vec![0; MAX_QUERY * BATCH],
             taken: Vec::with_capacity(BATCH),
             answers: vec![Vec::new(); BATCH],
+            clients: Vec::with_capacity(BATCH),
         }
     }
 
@@ -66,9 +70,10 @@ impl Batch {
         self.taken.clear();
         let Batch { queries, taken, .. } = self;
         let received = socket.try_io(Interest::READABLE, || {
+            let mut room = queries.chunks_exact_mut(MAX_QUERY);
+            let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+                std::array::from_fn(|_| [IoSliceMut::new(room.next().unwrap_or_default())]);
             let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
-            let room = queries.chunks_exact_mut(MAX_QUERY);
-            let mut slices: Vec<[IoSliceMut<'_>; 1]> = room.map(|query| [IoSliceMut::new(query)]).collect();
             let messages = recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
             taken.extend(messages.filter_map(|message| Some((message.bytes, message.address?))));
             // Fewer than there was room for: the socket is empty, and the next datagram will wake us. Saying so here saves
@@ -83,12 +88,14 @@ impl Batch {
     fn answer(&mut self, socket: &Arc<UdpSocket>, responder: &mut Responder, fetches: &mut JoinSet<()>) -> usize {
         let store = Arc::clone(&responder.store);
         let snapshot = store.current.load();
-        let mut clients = Vec::with_capacity(self.taken.len());
+        self.clients.clear();
         for (query, (len, client)) in self.queries.chunks_exact(MAX_QUERY).zip(&self.taken) {
             let query = &query[..*len];
             // There are as many answers as queries.
-            match responder.answer(&snapshot, query, Transport::Udp, &mut self.answers[clients.len()]) {
-                Step::Send => clients.push(Some(*client)),
+            let answer = &mut self.answers[self.clients.len()];
+            let address = socket_address(client).map(|address| address.ip());
+            match responder.answer(&snapshot, query, (Transport::Udp, address), answer) {
+                Step::Send => self.clients.push(Some(*client)),
                 Step::Nothing => {}
                 Step::Fetch(pending) => match fetch_later(socket, responder, pending, query, client) {
                     Some(fetch) => drop(fetches.spawn(fetch)),
@@ -96,27 +103,28 @@ impl Batch {
                 },
             }
         }
-        send(socket, &self.answers[..clients.len()], &clients)
+        self.send(socket)
     }
-}
 
-/// Sends answers to their clients; returns how many were lost.
-fn send(socket: &UdpSocket, answers: &[Vec<u8>], clients: &[Option<SockaddrStorage>]) -> usize {
-    let slices: Vec<[IoSlice<'_>; 1]> = answers.iter().map(|answer| [IoSlice::new(answer)]).collect();
-    let (mut next, mut lost) = (0, 0);
-    while next < slices.len() {
-        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len() - next, None);
-        let sent =
-            sendmmsg(socket.as_raw_fd(), &mut headers, &slices[next..], &clients[next..], [], MsgFlags::MSG_DONTWAIT);
-        match sent.map(|sent| sent.count()) {
-            Ok(sent) if sent > 0 => next += sent,
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return lost + slices.len() - next,
-            // This one can't be sent, as when its network is gone; the others may.
-            _ => (next, lost) = (next + 1, lost + 1),
+    /// Sends answers to their clients; returns how many were lost.
+    fn send(&self, socket: &UdpSocket) -> usize {
+        let count = self.clients.len();
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(count, None);
+        let slices: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|at| [IoSlice::new(&self.answers[at])]);
+        let (mut next, mut lost) = (0, 0);
+        while next < count {
+            let (slices, clients) = (&slices[next..count], &self.clients[next..count]);
+            let sent = sendmmsg(socket.as_raw_fd(), &mut headers, slices, clients, [], MsgFlags::MSG_DONTWAIT);
+            match sent.map(|sent| sent.count()) {
+                Ok(sent) if sent > 0 => next += sent,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return lost + count - next,
+                // This one can't be sent, as when its network is gone; the others may.
+                _ => (next, lost) = (next + 1, lost + 1),
+            }
         }
+        lost
     }
-    lost
 }
 
 /// What leaves the socket's task free while upstream is asked; nothing where too much waits already.

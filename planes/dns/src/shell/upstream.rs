@@ -1,19 +1,25 @@
 //! The way outside: asking the upstream resolver, over UDP and, for what is cut, over TCP; and the cache in front of it.
+//!
+//! A question that is open already is not asked again: whoever wants the same waits for the one answer. An answer counts only
+//! from where the question went, with its id and its question; ids are drawn from a keyed hash that nobody outside knows, and each
+//! question has a port of its own.
 
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::base::Rtype;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-use super::Draws;
 use crate::cache::{self, Cache, Fetched};
-use crate::name::WireName;
+use crate::name::{self, Key, WireName};
 
 /// Questions that may be open at once.
 const MAX_OPEN: usize = 256;
@@ -25,21 +31,52 @@ const TRIES: usize = 2;
 /// Room for cached answers, in octets.
 const CACHE_ROOM: usize = 2 * 1024 * 1024;
 
+/// What is asked.
+type Question = (Box<Key>, Rtype);
+
+/// What became of a question: nothing so far, or an answer, or none.
+type Outcome = Option<Option<Fetched>>;
+
 /// A client of one upstream resolver.
 pub(super) struct Forwarder {
     upstream: SocketAddr,
     cache: Mutex<Cache>,
-    draws: Mutex<Draws>,
+    /// Questions that are open now, and where their askers will hear.
+    asked: Mutex<BTreeMap<Question, watch::Receiver<Outcome>>>,
+    /// Keyed by the operating system's own chance.
+    ids: RandomState,
+    next_id: AtomicU64,
     open: Arc<Semaphore>,
     started: Instant,
 }
 
+/// Whoever asks a question for all that want it. However that ends, the question is not open any more.
+struct Asker<'f> {
+    forwarder: &'f Forwarder,
+    question: Question,
+    outcome: watch::Sender<Outcome>,
+}
+
+impl Drop for Asker<'_> {
+    fn drop(&mut self) {
+        self.forwarder.asked().remove(&self.question);
+    }
+}
+
+/// One's part in a question.
+enum Part<'f> {
+    Asks(Asker<'f>),
+    Waits(watch::Receiver<Outcome>),
+}
+
 impl Forwarder {
-    pub(super) fn new(upstream: SocketAddr, seed: u64) -> Forwarder {
+    pub(super) fn new(upstream: SocketAddr) -> Forwarder {
         Forwarder {
             upstream,
             cache: Mutex::new(Cache::new(CACHE_ROOM)),
-            draws: Mutex::new(Draws::new(seed)),
+            asked: Mutex::default(),
+            ids: RandomState::new(),
+            next_id: AtomicU64::new(0),
             open: Arc::new(Semaphore::new(MAX_OPEN)),
             started: Instant::now(),
         }
@@ -55,8 +92,31 @@ impl Forwarder {
         self.cache().get(self.started.elapsed(), name, rtype)
     }
 
-    /// Asks; nothing where upstream says nothing in time.
+    /// Asks, or waits for whoever asks the same already; nothing where upstream says nothing in time.
     pub(super) async fn fetch(&self, name: &WireName, rtype: Rtype) -> Option<Fetched> {
+        match self.part(name, rtype) {
+            Part::Asks(asker) => {
+                let fetched = self.ask(name, rtype).await;
+                asker.outcome.send_replace(Some(fetched.clone()));
+                fetched
+            }
+            // An asker that gave up said nothing.
+            Part::Waits(mut outcome) => outcome.wait_for(Option::is_some).await.ok().and_then(|known| known.clone()?),
+        }
+    }
+
+    fn part(&self, name: &WireName, rtype: Rtype) -> Part<'_> {
+        let question = (name::key(name), rtype);
+        let mut asked = self.asked();
+        if let Some(open) = asked.get(&question) {
+            return Part::Waits(open.clone());
+        }
+        let (outcome, heard) = watch::channel(None);
+        asked.insert(question.clone(), heard);
+        Part::Asks(Asker { forwarder: self, question, outcome })
+    }
+
+    async fn ask(&self, name: &WireName, rtype: Rtype) -> Option<Fetched> {
         for _ in 0..TRIES {
             let id = self.draw_id();
             let over_udp = timeout(TRY_TIMEOUT, self.ask_udp(id, name, rtype)).await;
@@ -105,9 +165,13 @@ impl Forwarder {
     }
 
     fn draw_id(&self) -> u16 {
-        let mut draws = self.draws.lock().unwrap_or_else(PoisonError::into_inner);
-        // The upper bits are as good as the lower.
-        (draws.next() >> 48) as u16
+        // Any sixteen bits are as good as others.
+        self.ids.hash_one(self.next_id.fetch_add(1, Ordering::Relaxed)) as u16
+    }
+
+    /// A panic while the list was held can only have lost a question.
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<Question, watch::Receiver<Outcome>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic while the cache was held can only have lost entries.

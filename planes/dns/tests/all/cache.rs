@@ -38,9 +38,9 @@ fn fetch(name: &str) -> Fetched {
 /// A resolver's answer from what the cache has some seconds later; nothing where it has nothing.
 fn later(cache: &Cache, name: &str, seconds: u64) -> Option<String> {
     let fetched = cache.get(NOW + Duration::from_secs(seconds), &wire(name), Rtype::A)?;
-    let role = Role::Resolver { view: "vpc-1".to_owned(), forwards: true };
+    let role = Role::Resolver { view: "vpc-1".to_owned(), forwards: true, region: None };
     let message = upstream_query(9, &wire(name), Rtype::A);
-    let query = Query { message: &message, transport: Transport::Udp, draw: 0 };
+    let query = Query { message: &message, transport: Transport::Udp, client: None, draw: 0 };
     let mut out = Vec::new();
     answer(&Snapshot::default(), &role, &query, Upstream::Answered(&fetched), &mut out);
     Some(render(&out))
@@ -93,9 +93,9 @@ fn no_negative_answer_is_kept_for_more_than_three_hours() {
 #[test]
 fn what_was_fetched_for_another_name_answers_nothing() {
     let fetched = fetch("host.example.com");
-    let role = Role::Resolver { view: "vpc-1".to_owned(), forwards: true };
+    let role = Role::Resolver { view: "vpc-1".to_owned(), forwards: true, region: None };
     let message = upstream_query(9, &wire("www.example.com"), Rtype::A);
-    let query = Query { message: &message, transport: Transport::Udp, draw: 0 };
+    let query = Query { message: &message, transport: Transport::Udp, client: None, draw: 0 };
     let mut out = Vec::new();
     answer(&Snapshot::default(), &role, &query, Upstream::Answered(&fetched), &mut out);
     assert_eq!(render(&out), "SERVFAIL ra");

@@ -1,5 +1,7 @@
 //! Queries as bytes, answers as text.
 
+use std::net::IpAddr;
+
 use domain::base::iana::Rcode;
 use domain::base::message_builder::MessageBuilder;
 use domain::base::name::ParsedName;
@@ -31,8 +33,20 @@ pub fn query(name: &str, rtype: &str, payload: Option<u16>) -> Vec<u8> {
 
 /// Asks the core.
 pub fn ask(snapshot: &Snapshot, role: &Role, message: &[u8], transport: Transport, draw: u64) -> (Verdict, Vec<u8>) {
+    ask_from(snapshot, role, message, transport, draw, None)
+}
+
+/// Asks the core from an address.
+pub fn ask_from(
+    snapshot: &Snapshot,
+    role: &Role,
+    message: &[u8],
+    transport: Transport,
+    draw: u64,
+    client: Option<IpAddr>,
+) -> (Verdict, Vec<u8>) {
     let mut out = Vec::new();
-    let query = Query { message, transport, draw };
+    let query = Query { message, transport, client, draw };
     let verdict = answer(snapshot, role, &query, Upstream::NotAsked, &mut out);
     (verdict, out)
 }
@@ -78,7 +92,7 @@ pub fn set(name: &str, type_: &str, ttl: u32, values: &[&str]) -> RecordSet {
 /// A configuration of one public zone.
 pub fn public_zone(name: &str, records: Vec<RecordSet>) -> DnsConfig {
     let zone = Zone { name: name.to_owned(), overlay: false, records };
-    DnsConfig { revision: 1, views: vec![View { name: "public".to_owned(), zones: vec![zone] }] }
+    DnsConfig { revision: 1, views: vec![View { name: "public".to_owned(), zones: vec![zone] }], ..DnsConfig::default() }
 }
 
 /// The name server of the public view.

@@ -104,7 +104,9 @@ fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
     let records = view.list::<RecordSet>().filter(|set| set.zone == zone.id).map(|set| {
         let (ttl, values, alias) = match &set.content {
             Content::Records { ttl, values } => (*ttl, values.clone(), None),
-            Content::Alias { name, .. } => (0, Vec::new(), Some(config::Alias { target_name: name.clone() })),
+            Content::Alias { name, evaluate, .. } => {
+                (0, Vec::new(), Some(config::Alias { target_name: name.clone(), evaluate_target_health: *evaluate }))
+            }
         };
         config::RecordSet {
             name: set.name.clone(),

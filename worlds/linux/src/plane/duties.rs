@@ -17,6 +17,7 @@ use zonal_balancer::config::{MetricsReport, Node, Report};
 use zonal_balancer::{Balancer, Sockets};
 use zonal_dns::config::{Change, PUBLIC};
 use zonal_dns::shell::{DnsServer, Options, ZoneStore};
+use zonal_dns::steps;
 use zonal_metadata::shell::MetadataServer;
 use zonal_metadata::token::Secret;
 
@@ -150,9 +151,12 @@ impl Duties {
                 // It would refuse the same revision.
                 self.balancer.remove(&config.id);
             }
+            // What failed is not what is served, so the next version is no step from it.
+            self.told.remove(&key);
             if self.take_up(&key, &duty).await.is_err() && tried < MOST_TRIES {
-                self.failing.insert(key, tried + 1);
+                self.failing.insert(key.clone(), tried + 1);
             }
+            self.told.insert(key, duty);
         }
     }
 
@@ -169,8 +173,12 @@ impl Duties {
         match duty {
             Duty::Balancer(config) => self.balancer.apply((**config).clone()).map_err(|e| e.to_string()),
             Duty::Zone { view, zone } => {
-                let change = Change::PutZone { view: view.clone(), zone: (**zone).clone() };
-                self.change_zone(change)
+                // What is served already is changed name by name, so that a change costs what it changes.
+                let steps = match self.told.get(key) {
+                    Some(Duty::Zone { zone: old, .. }) if !self.failing.contains_key(key) => steps(view, old, zone),
+                    _ => Ok(vec![Change::PutZone { view: view.clone(), zone: (**zone).clone() }]),
+                };
+                self.change_zones(&steps.map_err(|e| e.to_string())?)
             }
             Duty::Resolver { network, addresses } => {
                 self.resolvers.remove(key);
@@ -204,9 +212,9 @@ impl Duties {
         }
     }
 
-    fn change_zone(&mut self, change: Change) -> std::result::Result<(), String> {
+    fn change_zones(&mut self, changes: &[Change]) -> std::result::Result<(), String> {
         self.zone_revision += 1;
-        self.zones.change(self.zone_revision, &[change]).map(drop).map_err(|e| e.to_string())
+        self.zones.change(self.zone_revision, changes).map(drop).map_err(|e| e.to_string())
     }
 
     async fn bind(&self, place: Place, kind: Kind, address: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
@@ -238,7 +246,7 @@ impl Duties {
             }
             Some(Duty::Zone { view, zone }) => {
                 // A zone that is not there any more is what was wanted.
-                let _ = self.change_zone(Change::RemoveZone { view, zone: zone.name });
+                let _ = self.change_zones(&[Change::RemoveZone { view, zone: zone.name }]);
             }
             Some(Duty::Resolver { .. }) => drop(self.resolvers.remove(key)),
             Some(Duty::Metadata { .. }) => drop(self.metadata.remove(key)),
