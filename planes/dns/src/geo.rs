@@ -115,9 +115,9 @@ const RIPE: (&str, Point) = ("EU", at(5000, 1200));
 
 /// Blocks of the IPv4 space by their first octet. All others are ARIN's, were given out before there were registries, or to nobody.
 const APNIC_BLOCKS: [u8; 51] = [
-    1, 14, 27, 36, 39, 42, 43, 49, 58, 59, 60, 61, 101, 103, 106, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 120,
-    121, 122, 123, 124, 125, 126, 133, 150, 153, 163, 171, 175, 180, 182, 183, 202, 203, 210, 211, 218, 219, 220, 221,
-    222, 223,
+    1, 14, 27, 36, 39, 42, 43, 49, 58, 59, 60, 61, 101, 103, 106, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119,
+    120, 121, 122, 123, 124, 125, 126, 133, 150, 153, 163, 171, 175, 180, 182, 183, 202, 203, 210, 211, 218, 219, 220,
+    221, 222, 223,
 ];
 
 fn registry(address: IpAddr) -> Option<(&'static str, Point)> {
@@ -220,7 +220,8 @@ mod tests {
             subdivision: None,
             point: at(5000, 1000),
         };
-        let places = Places::new(&[place("192.0.2.0/24", "DE"), place("192.0.2.128/25", "FR"), place("2001:db8::/32", "IT")]);
+        let places =
+            Places::new(&[place("192.0.2.0/24", "DE"), place("192.0.2.128/25", "FR"), place("2001:db8::/32", "IT")]);
         let places = places.expect("prefixes");
         let country = |address: &str| places.find(address.parse().expect("an address")).and_then(|found| found.country);
         assert_eq!(country("192.0.2.1"), Some("DE"));

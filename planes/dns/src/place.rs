@@ -87,9 +87,7 @@ impl<'q, 'a> Places<'q, 'a> {
 
     /// The names pointed at by the records written.
     pub(crate) fn targets(&self) -> impl Iterator<Item = (Place<'a>, Target<'a>)> {
-        self.targets
-            .iter()
-            .map(|(at, target)| (pointer(*at).map_or(Place::Spelled(target.name), Place::At), *target))
+        self.targets.iter().map(|(at, target)| (pointer(*at).map_or(Place::Spelled(target.name), Place::At), *target))
     }
 }
 

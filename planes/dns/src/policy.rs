@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::Error;
-use crate::config::{self, Health, Location, Origin, Policy, Point, RecordSet};
+use crate::config::{self, Health, Location, Origin, Point, Policy, RecordSet};
 use crate::geo::{self, Prefix};
 use crate::lookup::Scope;
 use crate::name::{self, Key};
@@ -21,7 +21,10 @@ const MAX_MULTIVALUE: usize = 8;
 /// What answers for one name and type.
 #[derive(Clone, Debug)]
 pub(crate) enum Routed {
-    Simple { health: Health, content: Content },
+    Simple {
+        health: Health,
+        content: Content,
+    },
     /// Several, of which the policy chooses. All have the same kind of [`By`].
     Chosen(Box<[Member]>),
 }
@@ -84,7 +87,13 @@ impl Routed {
     }
 
     /// The content that the policy chooses; nothing where no set is for the client.
-    pub(crate) fn pick<'a>(&'a self, scope: &Scope<'a, '_>, rtype: Rtype, draw: u64, depth: usize) -> Option<&'a Content> {
+    pub(crate) fn pick<'a>(
+        &'a self,
+        scope: &Scope<'a, '_>,
+        rtype: Rtype,
+        draw: u64,
+        depth: usize,
+    ) -> Option<&'a Content> {
         match self {
             Routed::Simple { content, .. } => Some(content),
             Routed::Chosen(members) => choose(members, scope, rtype, draw, depth).map(|member| &member.content),
@@ -185,10 +194,9 @@ impl By {
 impl Content {
     fn build(rtype: Rtype, set: &RecordSet, apex: &Key) -> Result<Content, Error> {
         match &set.alias {
-            Some(config::Alias { target_name, evaluate_target_health }) if set.values.is_empty() => Ok(Content::Alias {
-                target: name::key(&parse_name(target_name)?),
-                evaluate: *evaluate_target_health,
-            }),
+            Some(config::Alias { target_name, evaluate_target_health }) if set.values.is_empty() => {
+                Ok(Content::Alias { target: name::key(&parse_name(target_name)?), evaluate: *evaluate_target_health })
+            }
             None if !set.values.is_empty() => {
                 let refuse = |text: &str, reason| Error::Value {
                     name: set.name.clone(),
@@ -207,7 +215,13 @@ impl Content {
 }
 
 /// The one that the policy of all chooses.
-fn choose<'m>(members: &'m [Member], scope: &Scope<'_, '_>, rtype: Rtype, draw: u64, depth: usize) -> Option<&'m Member> {
+fn choose<'m>(
+    members: &'m [Member],
+    scope: &Scope<'_, '_>,
+    rtype: Rtype,
+    draw: u64,
+    depth: usize,
+) -> Option<&'m Member> {
     let healthy = |member: &Member| member.is_healthy(scope, rtype, depth);
     match members.first()?.by {
         By::Multivalue => {
@@ -254,7 +268,11 @@ fn choose<'m>(members: &'m [Member], scope: &Scope<'_, '_>, rtype: Rtype, draw: 
 }
 
 /// The healthy one that is for the fewest clients of those that are for this one; were none healthy, the smallest.
-fn smallest(members: &[Member], fits: impl Fn(&Member) -> Option<u8>, healthy: impl Fn(&Member) -> bool) -> Option<&Member> {
+fn smallest(
+    members: &[Member],
+    fits: impl Fn(&Member) -> Option<u8>,
+    healthy: impl Fn(&Member) -> bool,
+) -> Option<&Member> {
     let fitting = || members.iter().filter_map(|member| Some((fits(member)?, member)));
     let smallest = fitting().filter(|(_, member)| healthy(member)).min_by_key(|(size, _)| *size);
     smallest.or_else(|| fitting().min_by_key(|(size, _)| *size)).map(|(_, member)| member)

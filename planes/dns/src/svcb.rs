@@ -8,15 +8,8 @@ use crate::name;
 use crate::rdata::{Fields, Problem, Wire, number};
 
 /// The parameters that have names (RFC 9460, 14.3.2; RFC 9461), by number. `ech` goes by its number only: its text is base64.
-const NAMES: [(&str, u16); 7] = [
-    ("mandatory", 0),
-    ("alpn", 1),
-    ("no-default-alpn", 2),
-    ("port", 3),
-    ("ipv4hint", 4),
-    ("ech", 5),
-    ("ipv6hint", 6),
-];
+const NAMES: [(&str, u16); 7] =
+    [("mandatory", 0), ("alpn", 1), ("no-default-alpn", 2), ("port", 3), ("ipv4hint", 4), ("ech", 5), ("ipv6hint", 6)];
 
 /// The number that no parameter may have.
 const INVALID: u16 = 65_535;

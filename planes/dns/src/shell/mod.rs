@@ -96,7 +96,11 @@ impl Options {
 
     /// The resolver of a view.
     pub fn resolver(view: &str, upstream: Option<SocketAddr>, seed: u64) -> Options {
-        Options { role: Role::Resolver { view: view.to_owned(), forwards: upstream.is_some(), region: None }, upstream, seed }
+        Options {
+            role: Role::Resolver { view: view.to_owned(), forwards: upstream.is_some(), region: None },
+            upstream,
+            seed,
+        }
     }
 
     /// The same, for clients that are in a region.

@@ -92,7 +92,11 @@ pub fn set(name: &str, type_: &str, ttl: u32, values: &[&str]) -> RecordSet {
 /// A configuration of one public zone.
 pub fn public_zone(name: &str, records: Vec<RecordSet>) -> DnsConfig {
     let zone = Zone { name: name.to_owned(), overlay: false, records };
-    DnsConfig { revision: 1, views: vec![View { name: "public".to_owned(), zones: vec![zone] }], ..DnsConfig::default() }
+    DnsConfig {
+        revision: 1,
+        views: vec![View { name: "public".to_owned(), zones: vec![zone] }],
+        ..DnsConfig::default()
+    }
 }
 
 /// The name server of the public view.

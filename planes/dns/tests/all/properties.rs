@@ -221,7 +221,10 @@ fn a_configuration_is_refused_whole_with_the_place_that_is_wrong() {
         "the record sets of a.example.com A have policies that do not go together",
     );
     assert_eq!(
-        snapshot.replaced_by(&DnsConfig { revision: 0, views: Vec::new(), ..DnsConfig::default() }).unwrap_err().to_string(),
+        snapshot
+            .replaced_by(&DnsConfig { revision: 0, views: Vec::new(), ..DnsConfig::default() })
+            .unwrap_err()
+            .to_string(),
         "revision 0 is older than 1, which is applied"
     );
 }
