@@ -1,6 +1,6 @@
 //! A balancer on 127.0.0.1 for benchmarks and for trying things by hand:
-//! `balance PORT TARGET_PORT[xTIMES][,…] [THREADS]`. Runs until killed; prints reports. A port taken
-//! several times stands for as many targets.
+//! `balance PORT TARGET_PORT[xTIMES][,…] [THREADS] [RULES]`. Runs until killed; prints reports. A port
+//! taken several times stands for as many targets; rules match nothing, so that each is looked at.
 
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
 
@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, GroupRouting, HealthCheck, HttpSettings, Listener, Node, ResponseHeaders,
-    Target, TargetGroup, TargetState, WeightedGroup,
+    Action, BalancerConfig, CheckProtocol, Condition, GroupRouting, HealthCheck, HttpSettings, Listener, Node,
+    ResponseHeaders, Rule, Target, TargetGroup, TargetState, WeightedGroup,
 };
 use zonal_balancer::{Balancer, HostSockets};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "balance PORT TARGET_PORT[xTIMES][,…] [THREADS]";
+    let usage = "balance PORT TARGET_PORT[xTIMES][,…] [THREADS] [RULES]";
     let port = arguments.next().ok_or(usage)?.parse()?;
     let targets = arguments.next().ok_or(usage)?;
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
+    let rules: u32 = arguments.next().map_or(Ok(0), |rules| rules.parse())?;
     let mut registered = Vec::new();
     for part in targets.split(',') {
         let (port, times) = part.split_once('x').unwrap_or((part, "1"));
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             tls: None,
             flow: None,
             default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }].into()),
-            rules: Vec::new(),
+            rules: (1..=rules).map(rule).collect(),
             response_headers: ResponseHeaders::default(),
         }],
         target_groups: vec![TargetGroup {
@@ -78,4 +79,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{report:?}");
     }
     Ok(())
+}
+
+/// A host and a path that nobody asks for.
+fn rule(priority: u32) -> Rule {
+    Rule {
+        id: format!("rule-{priority}"),
+        priority,
+        conditions: vec![
+            Condition::PathPattern(vec!["/*".to_owned()]),
+            Condition::HostHeader(vec![format!("*.service-{priority}.example.com")]),
+        ],
+        action: Action::FixedResponse { status_code: 404, content_type: None, message_body: String::new() },
+    }
 }
