@@ -3,6 +3,8 @@
 import http.client
 import json
 
+import boto3
+import botocore.config
 import pytest
 
 from conftest import REGION
@@ -35,7 +37,43 @@ def test_regions_have_their_zones_with_ids(account):
 def test_what_is_not_implemented_says_so(account, refused):
     with refused("InvalidAction") as refusal:
         account.ec2.create_nat_gateway(SubnetId="subnet-0123456789abcdef0")
-    assert refusal.status == 400
+    assert refusal.status == 400 and "not implemented by Zonal" in refusal.message
+
+
+@pytest.mark.parametrize(("service", "call", "code"), [
+    ("rds", "describe_db_instances", "InvalidAction"),
+    ("lambda", "list_functions", "UnknownOperationException"),
+    ("dynamodb", "list_tables", "UnknownOperationException"),
+    ("s3", "list_buckets", "NotImplemented"),
+])
+def test_a_service_that_is_not_here_says_so_in_its_own_protocol(world, account, refused, service, call, code):
+    with refused(code) as refusal:
+        getattr(world.client(service, account.id), call)()
+    assert "not implemented by Zonal" in refusal.message and "COVERAGE.md" in refusal.message
+
+
+def test_a_region_that_there_is_not_is_refused_by_name(world, account, refused):
+    with refused("InvalidParameterValue") as refusal:
+        world.client("ec2", account.id, "us-east-9").describe_vpcs()
+    assert "us-east-9" in refusal.message and "us-east-2" in refusal.message
+
+
+def test_keys_that_were_issued_are_verified_and_others_name_an_account(world, account, refused):
+    made = account.sts.get_session_token()["Credentials"]
+
+    def client(secret, token):
+        return boto3.client(
+            "ec2", endpoint_url=world.endpoint, region_name=REGION, aws_access_key_id=made["AccessKeyId"],
+            aws_secret_access_key=secret, aws_session_token=token, config=botocore.config.Config(retries={"max_attempts": 1}))
+
+    vpc = account.ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    known = client(made["SecretAccessKey"], made["SessionToken"])
+    assert vpc in [vpc["VpcId"] for vpc in known.describe_vpcs()["Vpcs"]], "the key's account"
+    with refused("SignatureDoesNotMatch") as refusal:
+        client("another", made["SessionToken"]).describe_vpcs()
+    assert refusal.status == 403
+    with refused("InvalidClientTokenId"):
+        client(made["SecretAccessKey"], "another").describe_vpcs()
 
 
 def test_health_answers_where_existing_scripts_look(world):

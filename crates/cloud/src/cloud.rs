@@ -183,6 +183,12 @@ impl Cloud {
         (self.committed)(0);
     }
 
+    /// Whether an operation of a service is implemented.
+    #[must_use]
+    pub fn implements(&self, service: &str, operation: &str) -> bool {
+        self.core.entries.get(service).is_some_and(|entries| entries.contains_key(operation))
+    }
+
     /// The interfaces of all services, for the door: (name among ours, facts).
     pub fn apis(&self) -> impl Iterator<Item = (&'static str, &'static Api)> {
         self.core.services.iter().map(|service| (service.name(), service.api()))

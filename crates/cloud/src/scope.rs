@@ -53,14 +53,19 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The account that an access key names: a key of twelve digits is the account, any other stands for [`DEFAULT_ACCOUNT`].
+    /// The account that an access key names: a key of twelve digits is the account, a temporary one that was issued here has it
+    /// inside, any other stands for [`DEFAULT_ACCOUNT`].
     #[must_use]
     pub fn account_of(access_key: &str) -> &str {
-        if access_key.len() == 12 && access_key.bytes().all(|b| b.is_ascii_digit()) {
-            access_key
-        } else {
-            DEFAULT_ACCOUNT
-        }
+        let named = if Self::is_issued(access_key) { &access_key[4..16] } else { access_key };
+        if named.len() == 12 && named.bytes().all(|b| b.is_ascii_digit()) { named } else { DEFAULT_ACCOUNT }
+    }
+
+    /// Whether a key has the form of those that are issued here: `ASIA`, an account, four characters. AWS's own have no such digits.
+    #[must_use]
+    pub fn is_issued(access_key: &str) -> bool {
+        let bytes = access_key.as_bytes();
+        bytes.len() == 20 && bytes.starts_with(b"ASIA") && bytes[4..16].iter().all(u8::is_ascii_digit)
     }
 
     /// Whether a service of ours calls.

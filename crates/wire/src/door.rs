@@ -140,6 +140,12 @@ fn check_sizes(head: &RequestHead, body: &[u8], bounds: &Bounds) -> Result<(), U
     Ok(())
 }
 
+/// The answer to an operation that the wire knows, and nobody here implements.
+#[must_use]
+pub fn not_implemented(identified: &Identified) -> AwsError {
+    crate::identify::unknown(identified.protocol, Some(identified.api), identified.operation.name, "")
+}
+
 /// The input, complete: with all that is required and nothing out of its limits.
 ///
 /// # Errors

@@ -134,6 +134,7 @@ pub(crate) fn error(
     let name = modelled.map_or(&*error.code, |facts| facts.name);
     let namespace = api.map_or("", |api| api.namespace);
     let body = match protocol {
+        Protocol::RestXml if api.is_none() => bare_error(error, request_id).into_bytes(),
         Protocol::Query | Protocol::RestXml => query_error(namespace, error, request_id).into_bytes(),
         Protocol::Ec2 => ec2_error(error, request_id).into_bytes(),
         Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => json_error(name, error).into_bytes(),
@@ -160,6 +161,16 @@ fn query_error(namespace: &str, error: &AwsError, request_id: &str) -> String {
     });
     xml::text(&mut out, "RequestId", request_id);
     out + "</ErrorResponse>"
+}
+
+/// As S3 writes it.
+fn bare_error(error: &AwsError, request_id: &str) -> String {
+    let mut out = String::from(DECLARATION);
+    xml::wrap(&mut out, "Error", |out| {
+        code_and_message(out, error);
+        xml::text(out, "RequestId", request_id);
+    });
+    out
 }
 
 fn ec2_error(error: &AwsError, request_id: &str) -> String {

@@ -50,6 +50,18 @@ impl<'a> Hints<'a> {
         }
     }
 
+    /// The protocol of a service that is not here: what speaks neither forms nor JSON documents is one of the REST protocols, and
+    /// which of them the service's name tells.
+    fn protocol_of_strangers(&self, form: &Tree) -> Protocol {
+        let signed_for = self.scope.as_ref().map(|scope| scope.service.as_str());
+        match (self.protocol(), signed_for) {
+            (Protocol::Query, Some(service)) if !self.is_form() && form.get("Action").is_none() => {
+                if REST_XML.contains(&service) { Protocol::RestXml } else { Protocol::RestJson }
+            }
+            (protocol, _) => protocol,
+        }
+    }
+
     fn reject(&self, error: AwsError, api: Option<&'static Api>, protocol: Protocol) -> Rejection {
         Rejection { error, api, protocol }
     }
@@ -68,13 +80,13 @@ impl<'a> Hints<'a> {
         let Some(api) = self.choose(&candidates, &form) else {
             let named = self.scope.as_ref().map_or_else(String::new, |scope| format!(" '{}'", scope.service));
             let name = self.operation_name(&form).unwrap_or("");
-            let text = if name.is_empty() {
-                format!("There is no service{named} here.")
-            } else {
-                format!("No service{named} here has the operation {name}.")
+            let protocol = self.protocol_of_strangers(&form);
+            let text = match name {
+                "" => format!("The service{named} is not implemented by Zonal: COVERAGE.md lists what is."),
+                name => format!("{name} of the service{named} is not implemented by Zonal: COVERAGE.md lists what is."),
             };
-            let error = unknown(self.protocol(), None, name, &text);
-            return Err(self.reject(error, None, self.protocol()));
+            let error = unknown(protocol, None, name, &text);
+            return Err(self.reject(error, None, protocol));
         };
         self.operation(api, form, bounds)
     }
@@ -179,17 +191,32 @@ impl<'a> Hints<'a> {
     }
 }
 
-/// AWS's own answer to an operation that a service does not have; `message` where no service is known to give its own.
-fn unknown(protocol: Protocol, api: Option<&Api>, name: &str, message: &str) -> AwsError {
+/// The signing names of AWS's services that speak rest-xml.
+const REST_XML: &[&str] = &["cloudfront", "route53", "s3", "s3-object-lambda", "s3-outposts", "s3express"];
+
+/// AWS's own answer to an operation that a service does not have, and that it is Zonal which lacks it; `message` says all of it
+/// where no service is known.
+pub(crate) fn unknown(protocol: Protocol, api: Option<&Api>, name: &str, message: &str) -> AwsError {
+    let lacks = "(not implemented by Zonal: COVERAGE.md lists what is)";
     match (protocol, api) {
         (Protocol::Query, Some(api)) => {
-            AwsError::client("InvalidAction", format!("Could not find operation {name} for version {}", api.version))
+            let text = format!("Could not find operation {name} for version {} {lacks}", api.version);
+            AwsError::client("InvalidAction", text)
         }
         (Protocol::Ec2, _) => {
-            AwsError::client("InvalidAction", format!("The action {name} is not valid for this web service."))
+            let text = format!("The action {name} is not valid for this web service. {lacks}");
+            AwsError::client("InvalidAction", text)
         }
         (Protocol::Query, None) => AwsError::client("InvalidAction", message),
-        (Protocol::Json10 | Protocol::Json11, _) => AwsError::client("UnknownOperationException", message),
-        _ => AwsError::client("UnknownOperationException", message).status(404),
+        (Protocol::RestXml, None) => AwsError::client("NotImplemented", message).status(501),
+        (protocol, _) => {
+            let text = match (message, name) {
+                ("", "") => format!("There is no such operation {lacks}"),
+                ("", name) => format!("There is no operation {name} {lacks}"),
+                (message, _) => message.to_owned(),
+            };
+            let error = AwsError::client("UnknownOperationException", text);
+            if matches!(protocol, Protocol::Json10 | Protocol::Json11) { error } else { error.status(404) }
+        }
     }
 }

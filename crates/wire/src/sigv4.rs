@@ -133,6 +133,15 @@ fn mismatch(message: impl Into<String>) -> AwsError {
     AwsError::client("SignatureDoesNotMatch", message).status(403)
 }
 
+/// The session token that a request of a temporary key carries.
+#[must_use]
+pub fn session_token(head: &RequestHead) -> Option<String> {
+    let header = head.header("x-amz-security-token").map(str::to_owned);
+    header.or_else(|| {
+        pairs(head.query()).ok()?.into_iter().find(|(name, _)| name == "X-Amz-Security-Token").map(|(_, t)| t)
+    })
+}
+
 /// Whether the request was signed with `secret`, recently. `body_sha` is the body's SHA-256 in hexadecimal.
 ///
 /// # Errors

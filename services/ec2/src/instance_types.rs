@@ -131,6 +131,33 @@ impl InstanceType {
         })
     }
 
+    /// The part of its name before the dot.
+    #[must_use]
+    pub fn family(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or_default()
+    }
+
+    /// Whether it is built on the Nitro System.
+    #[must_use]
+    pub fn is_nitro(&self) -> bool {
+        !matches!(self.family(), "t2" | "m1" | "m4")
+    }
+
+    /// Its processors' sustained clock speed, GHz; none where AWS gives none.
+    #[must_use]
+    pub fn clock_ghz(&self) -> Option<f64> {
+        Some(match self.family() {
+            "c5" => 3.4,
+            "c6i" | "m6i" | "r6i" => 3.5,
+            "c7i" | "m7i" => 3.2,
+            "m4" => 2.4,
+            "m5" | "r5" => 3.1,
+            "m5a" | "t2" | "t3" | "t3a" | "t4g" => 2.5,
+            "m6a" => 3.6,
+            _ => return None,
+        })
+    }
+
     /// Whether it is of the current generation.
     #[must_use]
     pub fn is_current(&self) -> bool {

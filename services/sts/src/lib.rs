@@ -1,9 +1,10 @@
 //! Security Token Service: who a caller is, and temporary keys.
 //!
-//! A key that Zonal did not issue names an account and nothing else, so every caller is its account's root user. `AssumeRole` is not
+//! The keys that are issued are temporary ones, and the API's door verifies their signatures. Any other key names an account and nothing else, so every caller is its account's root user. `AssumeRole` is not
 //! there: there are no roles to assume yet.
 #![forbid(unsafe_code)]
 
+pub mod model;
 mod operations;
 pub mod shapes;
 
@@ -32,16 +33,14 @@ impl Service for Sts {
         ]
     }
 
-    fn records(&self, _: &mut Registrar) {}
+    fn records(&self, registrar: &mut Registrar) {
+        registrar.record::<model::Session>();
+    }
 
     fn coverage(&self) -> Coverage {
         Coverage {
             without_effect: &[
-                (
-                    "GetSessionToken",
-                    "DurationSeconds",
-                    "said in Expiration; the key goes on naming its account afterwards",
-                ),
+                ("GetSessionToken", "DurationSeconds", "an hour at most, as for every root user"),
                 ("GetSessionToken", "SerialNumber", "there are no MFA devices: the code is not checked"),
                 ("GetSessionToken", "TokenCode", "as SerialNumber"),
             ],

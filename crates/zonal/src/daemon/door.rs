@@ -2,17 +2,19 @@
 //!
 //! 1. refuse what a browser sent from elsewhere;
 //! 2. identify service, protocol and operation;
-//! 3. decode the input;
+//! 3. admit it: implemented, in a region that there is, truly signed where its key is ours; decode the input;
 //! 4. settle: wait while what it names is in transition;
 //! 5. run it;
 //! 6. encode the answer.
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, clock};
 use std::sync::Arc;
 use std::time::Duration;
-use zonal_cloud::{Caller, Prepared, Scope};
+use zonal_cloud::regions::{self, Region};
+use zonal_cloud::{Caller, Clock, Prepared, Scope};
+use zonal_sts::model::Session;
 use zonal_wire::door::{self, Identified, RequestHead, Response};
-use zonal_wire::{Api, AwsError};
+use zonal_wire::{Api, AwsError, sigv4};
 
 /// The region of requests that name none.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -27,7 +29,9 @@ pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Res
         Err(rejection) => return rejection.respond(&request_id),
     };
     let service = apis.iter().find(|(_, api)| std::ptr::eq(*api, identified.api)).map_or("", |(name, _)| *name);
-    let result = match door::decode(&identified, &head, body) {
+    let decoded =
+        admit(daemon, service, &identified, &head, body).and_then(|()| door::decode(&identified, &head, body));
+    let result = match decoded {
         Ok(input) => {
             let (scope, caller) = caller(&identified);
             let prepared = Prepared { service, operation: identified.operation.name, scope, caller, input };
@@ -63,7 +67,47 @@ async fn settle(daemon: &Arc<Daemon>, prepared: &Prepared) {
     let _: Result<(), _> = tokio::time::timeout(limit, wait).await;
 }
 
-/// Who calls, and from where: what the signature's scope claims. Keys are not issued here, so that any key only names an account.
+/// Whether a request may go on: to an operation that is implemented, in a region that there is, and truly signed where its key was
+/// issued here. Any other key only names an account.
+fn admit(
+    daemon: &Daemon,
+    service: &str,
+    identified: &Identified,
+    head: &RequestHead,
+    body: &[u8],
+) -> Result<(), AwsError> {
+    if !daemon.cloud.implements(service, identified.operation.name) {
+        return Err(door::not_implemented(identified));
+    }
+    let Some(claimed) = &identified.scope else { return Ok(()) };
+    if !identified.api.global && Region::named(&claimed.region).is_none() {
+        let names: Vec<&str> = regions::REGIONS.iter().map(|region| region.name).collect();
+        let text = format!("There is no region '{}' here. There are: {}.", claimed.region, names.join(", "));
+        return Err(AwsError::client("InvalidParameterValue", text));
+    }
+    if Caller::is_issued(&claimed.access_key) { verify(daemon, &claimed.access_key, head, body) } else { Ok(()) }
+}
+
+fn verify(daemon: &Daemon, key: &str, head: &RequestHead, body: &[u8]) -> Result<(), AwsError> {
+    let invalid = || {
+        AwsError::client("InvalidClientTokenId", "The security token included in the request is invalid.").status(403)
+    };
+    let anywhere = Scope::new("", "");
+    let session = daemon.cloud.view(&anywhere, |view| view.find::<Session>(key).map(|(_, session)| session.clone()));
+    let session = session.ok_or_else(invalid)?;
+    if sigv4::session_token(head).as_ref() != Some(&session.session_token) {
+        return Err(invalid());
+    }
+    // Callers sign by their own clock, which is this machine's; keys last by the world's.
+    sigv4::verify(head, &sigv4::body_sha(body), &session.secret_access_key, clock::wall())?;
+    if session.expiration < daemon.clock.now() {
+        let text = "The security token included in the request is expired";
+        return Err(AwsError::client("ExpiredToken", text).status(403));
+    }
+    Ok(())
+}
+
+/// Who calls, and from where: what the signature's scope claims.
 fn caller(identified: &Identified) -> (Scope, Caller) {
     let claimed = identified.scope.as_ref();
     let access_key = claimed.map_or("", |scope| scope.access_key.as_str());

@@ -143,11 +143,7 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         image_id: text(&instance.image),
         instance_type: text(&instance.instance_type),
         state: Some(state_shape(instance.state)),
-        state_reason: instance.reason.as_ref().map(|reason| shapes::StateReason {
-            code: text(&reason.code),
-            message: text(&reason.message),
-            ..Default::default()
-        }),
+        state_reason: state_reason(instance),
         state_transition_reason: text(transition_reason(instance)),
         launch_time: Some(instance.launched),
         key_name: instance.key_name.clone(),
@@ -216,6 +212,16 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         tags: tag_list(&instance.tags),
         ..Default::default()
     }
+}
+
+/// Why an instance is in its state; one that starts gives that as its reason.
+fn state_reason(instance: &Instance) -> Option<shapes::StateReason> {
+    let (code, message) = match (&instance.reason, instance.state) {
+        (Some(reason), _) => (reason.code.as_str(), reason.message.as_str()),
+        (None, InstanceState::Pending) => ("pending", "pending"),
+        (None, _) => return None,
+    };
+    Some(shapes::StateReason { code: text(code), message: text(message), ..Default::default() })
 }
 
 /// `User initiated (2026-11-24 16:00:00 GMT)` where a user ended the last state.

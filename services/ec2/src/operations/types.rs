@@ -48,8 +48,7 @@ fn is_free(kind: &InstanceType) -> bool {
 }
 
 fn hypervisor(kind: &InstanceType) -> InstanceTypeHypervisor {
-    let xen = ["t2.", "m4.", "m1."].iter().any(|family| kind.name.starts_with(family));
-    if xen { InstanceTypeHypervisor::Xen } else { InstanceTypeHypervisor::Nitro }
+    if kind.is_nitro() { InstanceTypeHypervisor::Nitro } else { InstanceTypeHypervisor::Xen }
 }
 
 fn shape(kind: &InstanceType) -> InstanceTypeInfo {
@@ -67,6 +66,7 @@ fn shape(kind: &InstanceType) -> InstanceTypeInfo {
         hypervisor: Some(hypervisor(kind)),
         processor_info: Some(ProcessorInfo {
             supported_architectures: kind.architecture.parse().into_iter().collect(),
+            sustained_clock_speed_in_ghz: kind.clock_ghz(),
             ..Default::default()
         }),
         v_cpu_info: Some(VCpuInfo {
@@ -77,6 +77,23 @@ fn shape(kind: &InstanceType) -> InstanceTypeInfo {
         }),
         memory_info: Some(MemoryInfo { size_in_mi_b: Some(kind.memory_mib.into()), ..Default::default() }),
         instance_storage_supported: Some(false),
+        ebs_info: Some(EbsInfo {
+            ebs_optimized_support: Some(match kind.family() {
+                "t2" | "m1" => EbsOptimizedSupport::Unsupported,
+                _ => EbsOptimizedSupport::Default,
+            }),
+            encryption_support: Some(EbsEncryptionSupport::Supported),
+            nvme_support: Some(if kind.is_nitro() { EbsNvmeSupport::Required } else { EbsNvmeSupport::Unsupported }),
+            ..Default::default()
+        }),
+        placement_group_info: Some(PlacementGroupInfo {
+            supported_strategies: if kind.burstable {
+                vec![PlacementGroupStrategy::Partition, PlacementGroupStrategy::Spread]
+            } else {
+                vec![PlacementGroupStrategy::Cluster, PlacementGroupStrategy::Partition, PlacementGroupStrategy::Spread]
+            },
+            ..Default::default()
+        }),
         network_info: Some(NetworkInfo {
             network_performance: text(kind.network),
             maximum_network_interfaces: Some(interfaces),
@@ -86,6 +103,7 @@ fn shape(kind: &InstanceType) -> InstanceTypeInfo {
             ipv6_addresses_per_interface: Some(0),
             ipv6_supported: Some(false),
             efa_supported: Some(false),
+            ena_support: Some(if kind.is_nitro() { EnaSupport::Required } else { EnaSupport::Unsupported }),
             ..Default::default()
         }),
         hibernation_supported: Some(false),

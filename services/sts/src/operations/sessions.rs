@@ -1,8 +1,9 @@
 //! Temporary keys. Source: AWS Security Token Service API reference, `GetSessionToken`.
 
+use crate::model::Session;
 use crate::shapes::{Credentials, GetSessionTokenRequest, GetSessionTokenResponse};
 use std::time::Duration;
-use zonal_cloud::{Caller, Tx, ids};
+use zonal_cloud::{Tx, ids};
 use zonal_wire::AwsError;
 
 /// The root user's sessions last an hour at most.
@@ -17,22 +18,29 @@ pub fn session_token(tx: &mut Tx<'_>, input: &GetSessionTokenRequest) -> Result<
             format!("The duration '{asked}' must be between 900 and 129600 seconds"),
         ));
     }
+    // One that is over for long is refused as an unknown one is.
+    let month = Duration::from_secs(30 * 86_400);
+    let now = tx.now;
+    let old = |session: &&Session| session.expiration + month < now;
+    let over: Vec<String> = tx.list::<Session>().filter(old).map(|session| session.access_key_id.clone()).collect();
+    for key in over {
+        tx.remove::<Session>(&key);
+    }
     let expiration = tx.now + Duration::from_secs(u64::from(asked.min(LONGEST)));
     let suffix = ids::alphanumeric(4, tx.chance());
     let access_key_id = format!("ASIA{}{suffix}", tx.scope.account);
-    if *Caller::account_of(&access_key_id) != *tx.scope.account {
-        // A key that stood for another account's resources would be worse than none.
-        let text = format!(
-            "Zonal issues no temporary keys for the account {}: use the account's id as the key",
-            tx.scope.account
-        );
-        return Err(AwsError::client("AccessDenied", text).status(403));
-    }
+    let session = Session {
+        access_key_id,
+        secret_access_key: ids::alphanumeric(40, tx.chance()),
+        session_token: ids::alphanumeric(356, tx.chance()),
+        expiration,
+    };
+    tx.put(session.clone());
     Ok(GetSessionTokenResponse {
         credentials: Some(Credentials {
-            access_key_id,
-            secret_access_key: ids::alphanumeric(40, tx.chance()),
-            session_token: ids::alphanumeric(356, tx.chance()),
+            access_key_id: session.access_key_id,
+            secret_access_key: session.secret_access_key,
+            session_token: session.session_token,
             expiration,
         }),
     })

@@ -90,17 +90,43 @@ fn what_no_service_has_gets_awss_answer() {
         taken(&head("POST", "/", &[FORM, ("authorization", &authorization)]), body)
     };
     let version = "Could not find operation Nope for version 2011-01-01";
-    assert_eq!(form("autoscaling", "Action=Nope&Version=2011-01-01"), format!("InvalidAction: {version}"));
-    assert_eq!(form("ec2", "Action=Nope"), "InvalidAction: The action Nope is not valid for this web service.");
+    let here = "(not implemented by Zonal: COVERAGE.md lists what is)";
+    assert_eq!(form("autoscaling", "Action=Nope&Version=2011-01-01"), format!("InvalidAction: {version} {here}"));
+    let action = "InvalidAction: The action Nope is not valid for this web service.";
+    assert_eq!(form("ec2", "Action=Nope"), format!("{action} {here}"));
     assert_eq!(form("ec2", "Foo=1"), "MissingAction: The request must contain the parameter Action");
-    assert!(form("lambda", "Action=Nope").starts_with("InvalidAction: No service 'lambda'"));
+    assert!(
+        form("rds", "Action=Nope").starts_with("InvalidAction: Nope of the service 'rds' is not implemented by Zonal")
+    );
+    let rest = |service: &str| {
+        let authorization = signed(service);
+        let request = head("GET", "/2015-03-31/functions/", &[("authorization", &authorization)]);
+        let rejection = door::identify(&request, b"", &APIS).expect_err("refused");
+        (rejection.protocol, rejection.respond("id"))
+    };
+    let (protocol, answer) = rest("lambda");
+    assert_eq!((protocol, answer.status), (Protocol::RestJson, 404));
+    assert!(
+        text(&answer).starts_with(r#"{"__type":"UnknownOperationException","message":"The service 'lambda' is not"#)
+    );
+    let (protocol, answer) = rest("s3");
+    assert_eq!((protocol, answer.status), (Protocol::RestXml, 501));
+    assert!(
+        text(&answer).contains("<Error><Code>NotImplemented</Code><Message>The service 's3' is not"),
+        "{}",
+        text(&answer)
+    );
     let ssm = head("POST", "/", &[JSON, ("x-amz-target", "AmazonSSM.Nope")]);
     let rejection = door::identify(&ssm, b"{}", &APIS).expect_err("refused");
     assert_eq!(rejection.protocol, Protocol::Json11);
     let answer = rejection.respond("id");
     assert_eq!(
         (answer.status, text(&answer)),
-        (400, r#"{"__type":"UnknownOperationException","message":""}"#.to_owned())
+        (
+            400,
+            r#"{"__type":"UnknownOperationException","message":"There is no operation Nope (not implemented by Zonal: COVERAGE.md lists what is)"}"#
+                .to_owned()
+        )
     );
 }
 
