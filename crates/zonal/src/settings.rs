@@ -54,6 +54,9 @@ pub struct Settings {
     pub vcpu: f64,
     /// Where all chance comes from.
     pub seed: u64,
+    /// Whether all instances have the same ids, also where each could have its own.
+    #[serde(default)]
+    pub shared_ids: bool,
 }
 
 impl Settings {
@@ -72,6 +75,7 @@ impl Settings {
             settle: true,
             vcpu: 0.1,
             seed: rand::random(),
+            shared_ids: false,
         }
     }
 
@@ -167,8 +171,11 @@ fn owner_of_self() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
 }
 
-/// Whom the daemon runs as where root starts it: who called `sudo`, or the system user `zonal`, or `nobody`.
+/// Whom the daemon runs as: who started it; where that is root, who called `sudo`, or the system user `zonal`, or `nobody`.
 pub fn daemon_owner() -> (u32, u32) {
+    if !is_root() {
+        return (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    }
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID"))
         && user != 0

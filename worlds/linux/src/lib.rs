@@ -6,7 +6,7 @@
 //! if init::guest::NAMES.contains(&argv0_basename) { return init::guest::main(argv0_basename, &args) }   // inside sandboxes
 //! if supervise::SUBCOMMANDS.contains(&args[1])    { return supervise::run(args[1], Path::new(args[2])) } // warden | holder | plane
 //!
-//! // `zonal up`, as root:
+//! // `zonal up`, as root or as a user with subordinate ids:
 //! let config = Config::new(directory, (uid, gid));       // absolute; the world's own, made if need be
 //! let processes = supervise::Processes::start(&config)?; // warden, holder, plane; base image at the first time
 //! //  … processes.keep()? now and then, to start again what died
@@ -16,13 +16,13 @@
 //! let world = LinuxWorld::connect(config, Box::new(|report| …))?;
 //! world.ask(asks); world.inventory(); world.console("i-…"); world.shell("i-…", fds)?;
 //!
-//! // `zonal down` and `zonal down --purge`, as root, whatever was killed before:
+//! // `zonal down` and `zonal down --purge`, as whoever started it, whatever was killed before:
 //! supervise::down(&config)?;   supervise::purge(&config)?;
 //! ```
 //!
 //! # The processes
-//! - [`warden`]: root; makes networks and sandboxes and hands over sockets, asked over `warden.sock`.
-//! - [`holder`]: root; pins what must outlive the others: namespaces, PID 1s, console logs. Never spoken to but by the warden.
+//! - [`warden`]: root, or root of an ordinary user's namespace ([`Privilege`]); makes networks and sandboxes and hands over sockets, asked over `warden.sock`.
+//! - [`holder`]: likewise; pins what must outlive the others: namespaces, PID 1s, console logs. Never spoken to but by the warden.
 //! - [`plane`]: the owner; balancers, names, metadata, and the way in and out. Told over `plane/plane.sock`.
 //! - [`init`]: PID 1 of each sandbox, and the commands that those inside know a booted system by.
 
@@ -36,6 +36,7 @@ mod image;
 pub mod init;
 mod network;
 pub mod plane;
+mod privilege;
 mod sandbox;
 pub mod supervise;
 mod sys;
@@ -43,6 +44,8 @@ mod trust;
 pub mod warden;
 mod world;
 
-pub use client::{LinuxWorld, Listener, shell};
+pub use client::{Internet, LinuxWorld, Listener, shell};
 pub use error::{Error, Result};
+pub use privilege::{Ids, Privilege, subordinate_ids};
+pub use sandbox::cgroup::lent_group;
 pub use world::Config;

@@ -1,6 +1,11 @@
 //! Starting and ending a world's processes.
 
+mod probe;
+
+pub use probe::probe;
+
 use crate::error::{Act, Error, Result};
+use crate::privilege::{self, Ids, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
 use crate::warden::holding;
 use crate::warden::link::Link;
@@ -18,7 +23,10 @@ use std::time::{Duration, Instant};
 use zonal_substrate::SandboxState;
 
 /// The subcommands of the running program that start each process; [`run`] understands them.
-pub const SUBCOMMANDS: [&str; 3] = ["warden", "holder", "plane"];
+///
+/// `sweep` empties a directory of an ordinary user's world, whose files belong to the ids that are lent to the user; `probe` tries what a
+/// world needs, for [`probe`].
+pub const SUBCOMMANDS: [&str; 5] = ["warden", "holder", "plane", "sweep", "probe"];
 
 /// Runs one of the world's processes: `subcommand` of [`SUBCOMMANDS`], on the world in `directory`. Call it first thing in `main`, while
 /// there is but one thread.
@@ -26,6 +34,15 @@ pub const SUBCOMMANDS: [&str; 3] = ["warden", "holder", "plane"];
 /// # Errors
 /// When the process can't do its work any more.
 pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
+    match subcommand {
+        // Only what is a world's: this takes no words of the command line's for it.
+        "sweep" if directory.parent().is_some_and(|world| world.join("config.json").is_file()) => {
+            return privilege::enter_new().and_then(|()| remove(directory));
+        }
+        "sweep" => return Err(Error::Refused(format!("{} is no world's", directory.display()))),
+        "probe" => return probe::run(directory),
+        _ => {}
+    }
     let config = Config::load(directory)?;
     let filter = tracing_subscriber::EnvFilter::try_from_env("ZONAL_LOG").unwrap_or_else(|_| "warn".into());
     // Whoever runs this in a process that logs already keeps its own way.
@@ -42,7 +59,7 @@ pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
     }
 }
 
-/// A world's processes, kept running by whoever holds this: as root.
+/// A world's processes, kept running by whoever holds this: as root, or as a user with subordinate ids.
 pub struct Processes {
     config: Config,
     warden: Option<Child>,
@@ -52,7 +69,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Brings a world up: warden (and by it the holder), then plane, from the running program's own file. Root only.
+    /// Brings a world up: warden (and by it the holder), then plane, from the running program's own file.
     ///
     /// # Errors
     /// When the directory can't be made, or a process does not come up.
@@ -60,6 +77,7 @@ impl Processes {
         let directory = &config.directory;
         fs::create_dir_all(directory).act("make", directory.display())?;
         fs::set_permissions(directory, Permissions::from_mode(0o755)).act("set mode of", directory.display())?;
+        let config = &settle(config)?;
         let text = serde_json::to_vec_pretty(config).map_err(|e| Error::Refused(e.to_string()))?;
         let path = directory.join("config.json");
         fs::write(&path, text).act("write", path.display())?;
@@ -131,6 +149,38 @@ impl Processes {
     }
 }
 
+/// Settles what a world is run with: at its first start by what this machine can do, later as it was.
+fn settle(config: &Config) -> Result<Config> {
+    let mut config = config.clone();
+    let before = Config::load(&config.directory).ok();
+    let made = config.directory.join("images").exists();
+    match before.filter(|_| made) {
+        Some(before) if before.privilege != config.privilege => {
+            return Err(Error::Refused(format!(
+                "{} was made {}: its files belong to other ids than yours; another directory makes another world",
+                config.directory.display(),
+                if before.privilege == Privilege::Root { "by root" } else { "by an ordinary user" }
+            )));
+        }
+        Some(before) => {
+            config.ids = before.ids;
+            config.lent_group = before.lent_group.filter(|path| path.exists() && holding::find(&config).is_some());
+        }
+        None if config.ids == Ids::Shared => {}
+        None if config.privilege == Privilege::User || !probe::maps_owners(&config.directory) => {
+            config.ids = Ids::Shared;
+        }
+        None => {}
+    }
+    if config.privilege == Privilege::User {
+        config.lent_group = config.lent_group.or_else(Hierarchy::lent);
+        if let Some(group) = &config.lent_group {
+            Hierarchy::step_aside(group, &config.cgroup())?;
+        }
+    }
+    Ok(config)
+}
+
 /// Starts a subcommand of the running program, as root or as somebody else.
 fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>) -> Result<Child> {
     let program = std::env::current_exe().act("find", "our own program")?;
@@ -195,12 +245,16 @@ pub fn down(config: &Config) -> Result<()> {
 fn end_at_once(config: &Config) -> Result<()> {
     end(config, "warden");
     end(config, "plane");
+    // What the world was started with: whoever ends it may know less of it.
+    let config = &Config::load(&config.directory).unwrap_or_else(|_| config.clone());
     if let Some(pid) = holding::find(config) {
+        let sandboxes = holding::children(pid);
         // Its sandboxes die with it, and the mount namespace that pins everything.
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        await_end(&sandboxes)?;
     }
     kill_left_over(config);
-    let (hierarchy, world) = (Hierarchy::find(), config.cgroup());
+    let (hierarchy, world) = (Hierarchy::of(config), config.cgroup());
     let deadline = Instant::now() + Duration::from_secs(10);
     for id in hierarchy.inside(&world) {
         while !hierarchy.processes(&world, &id).is_empty() {
@@ -219,23 +273,54 @@ fn end_at_once(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the first processes of sandboxes are gone, and with each its whole sandbox.
+fn await_end(sandboxes: &[(i32, String)]) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Some((pid, _)) =
+        sandboxes.iter().find(|(pid, started)| holding::start_time(*pid).as_deref() == Some(started))
+    {
+        if Instant::now() > deadline {
+            return Err(Error::Refused(format!("the sandbox of process {pid} does not end")));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
 /// Ends a world and removes all that it kept: nothing is left.
 ///
 /// # Errors
 /// When something of it can't be ended or removed.
 pub fn purge(config: &Config) -> Result<()> {
     end_at_once(config)?;
-    match fs::remove_dir_all(&config.directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).act("remove", config.directory.display())
+    for inside in ["disks", "images", "layer"].map(|name| config.directory.join(name)) {
+        if Privilege::own() == Privilege::User && inside.exists() {
+            sweep(&inside)?;
         }
+    }
+    remove(&config.directory)
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("remove", directory.display()),
         _ => Ok(()),
     }
 }
 
+/// Removes a directory of an ordinary user's world: the files of sandboxes are only root's of their user namespace to remove.
+fn sweep(directory: &Path) -> Result<()> {
+    let output = Command::new("/proc/self/exe").arg("sweep").arg(directory).stdin(Stdio::null()).output();
+    let output = output.act("start", "the sweeper")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Remote(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
 /// Kills every process in the world's control groups: sandboxes whose holder is gone.
 pub(crate) fn kill_left_over(config: &Config) {
-    let (hierarchy, world) = (Hierarchy::find(), config.cgroup());
+    let (hierarchy, world) = (Hierarchy::of(config), config.cgroup());
     for id in hierarchy.inside(&world) {
         for pid in hierarchy.processes(&world, &id) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 /// Turns a system call's answer into a result.
@@ -177,21 +177,25 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
 }
 
-const OPAQUE: &std::ffi::CStr = c"trusted.overlay.opaque";
+/// The mark by which a directory of an overlay's layer hides what is below it: root's overlays have another than those of user
+/// namespaces (mount option `userxattr`).
+pub(crate) fn opaque(user: bool) -> &'static std::ffi::CStr {
+    if user { c"user.overlay.opaque" } else { c"trusted.overlay.opaque" }
+}
 
-/// Whether a directory of an overlay's layer hides what is below it.
-pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> bool {
+/// Whether a directory of an overlay's layer has a mark.
+pub(crate) fn is_opaque(directory: BorrowedFd<'_>, mark: &std::ffi::CStr) -> bool {
     let mut value = [0_u8; 1];
     // SAFETY: the name is a live C string, and the buffer's size is given.
-    let got = unsafe { libc::fgetxattr(directory.as_raw_fd(), OPAQUE.as_ptr(), value.as_mut_ptr().cast(), 1) };
+    let got = unsafe { libc::fgetxattr(directory.as_raw_fd(), mark.as_ptr(), value.as_mut_ptr().cast(), 1) };
     got == 1 && value[0] == b'y'
 }
 
-/// Has a directory of an overlay's layer hide what is below it.
-pub(crate) fn set_opaque(path: &Path) -> io::Result<()> {
+/// Gives a directory of an overlay's layer a mark.
+pub(crate) fn set_opaque(path: &Path, mark: &std::ffi::CStr) -> io::Result<()> {
     let path = c_path(path)?;
     // SAFETY: both names are live C strings, and the value's size is given.
-    check(libc::c_long::from(unsafe { libc::lsetxattr(path.as_ptr(), OPAQUE.as_ptr(), c"y".as_ptr().cast(), 1, 0) }))
+    check(libc::c_long::from(unsafe { libc::lsetxattr(path.as_ptr(), mark.as_ptr(), c"y".as_ptr().cast(), 1, 0) }))
         .map(drop)
 }
 
@@ -236,15 +240,15 @@ pub(crate) fn original_destination(socket: BorrowedFd<'_>) -> io::Result<std::ne
     Ok(std::net::SocketAddrV4::new(u32::from_be(address.sin_addr.s_addr).into(), u16::from_be(address.sin_port)))
 }
 
-/// Runs `act` in another network namespace and comes back. Only the calling thread moves.
-pub(crate) fn in_network<T>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> T) -> io::Result<T> {
+/// Runs `act` in another network namespace: on a thread of its own, which ends there. Who is root of a user namespace only could not
+/// come back to the machine's network; and no thread is ever left in the wrong place.
+pub(crate) fn in_network<T: Send>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> T + Send) -> io::Result<T> {
     use nix::sched::{CloneFlags, setns};
-    let home = std::fs::File::open("/proc/thread-self/ns/net")?;
-    setns(namespace, CloneFlags::CLONE_NEWNET)?;
-    let answer = act();
-    // A thread that can't come back must not go on working in the wrong place.
-    if setns(home.as_fd(), CloneFlags::CLONE_NEWNET).is_err() {
-        std::process::abort();
-    }
-    Ok(answer)
+    std::thread::scope(|scope| {
+        let there = std::thread::Builder::new().name("inside".to_owned()).spawn_scoped(scope, || {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            Ok(act())
+        })?;
+        there.join().unwrap_or_else(|_| Err(io::Error::other("panicked inside a network namespace")))
+    })
 }

@@ -1,12 +1,14 @@
 //! What a Linux world is made of on disk and in the kernel: its configuration, its paths and names.
 
 use crate::error::{Act, Error, Result};
+use crate::privilege::{Ids, Privilege};
+use crate::sandbox::IDS;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-/// How a world is set up. Chosen by who starts it, as root; kept in its directory for the processes that it runs.
+/// How a world is set up. Chosen by who starts it; kept in its directory for the processes that it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The world's own directory, absolute. All that the world keeps is in here: disks, images, sockets.
@@ -18,6 +20,15 @@ pub struct Config {
     pub public: Ipv4Net,
     /// Whom the daemon and the plane run as: user and group id. Only this user, and root, may ask the warden.
     pub owner: (u32, u32),
+    /// Whose rights it is run with.
+    #[serde(default)]
+    pub privilege: Privilege,
+    /// Which ids its sandboxes have. Settled at its first start, and kept: its disks and images belong to them.
+    #[serde(default)]
+    pub ids: Ids,
+    /// The control group below which an ordinary user may make some; root has the machine's own.
+    #[serde(default)]
+    pub lent_group: Option<PathBuf>,
     /// The share of a core that a vCPU is.
     pub vcpu_share: f64,
     /// How many times faster than real time health checks and idle timeouts run.
@@ -39,6 +50,9 @@ impl Config {
             base,
             public,
             owner,
+            privilege: Privilege::own(),
+            ids: Ids::Own,
+            lent_group: None,
             vcpu_share: 0.1,
             speed: 1.0,
             figures_every: std::time::Duration::from_secs(1),
@@ -50,6 +64,18 @@ impl Config {
     #[must_use]
     pub fn host(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.public.network()) | 1)
+    }
+
+    /// The first port that the world can listen on, on the host's side. Those below it are reached by name, and from inside.
+    #[must_use]
+    pub fn first_port(&self) -> u16 {
+        match self.privilege {
+            Privilege::Root => 1,
+            Privilege::User => {
+                let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+                text.ok().and_then(|text| text.trim().parse::<u16>().ok()).unwrap_or(1024).max(1)
+            }
+        }
     }
 
     /// The warden's socket.
@@ -112,7 +138,25 @@ impl Config {
 
     /// An image.
     pub(crate) fn image(&self, id: &str) -> PathBuf {
-        if id == crate::sandbox::disk::BASE { self.base.clone() } else { self.directory.join("images").join(id) }
+        match (id == crate::sandbox::disk::BASE, self.ids) {
+            (false, _) => self.directory.join("images").join(id),
+            (true, Ids::Own) => self.base.clone(),
+            // Several worlds may share a base whose ids they map, and another whose ids they don't.
+            (true, Ids::Shared) => self.base.with_file_name(crate::sandbox::disk::SHARED_BASE),
+        }
+    }
+
+    /// The id, as the warden sees it, that is root in the sandbox with this range.
+    pub(crate) fn root_id(&self, slot: u32) -> u32 {
+        self.privilege.first_id() + slot * IDS
+    }
+
+    /// The id that is root's in images.
+    pub(crate) fn image_root(&self) -> u32 {
+        match self.ids {
+            Ids::Own => 0,
+            Ids::Shared => self.root_id(0),
+        }
     }
 
     /// The name of this world's control groups: one world per directory.

@@ -1,11 +1,12 @@
 //! One HTTP/1.1 exchange: a GET, and its answer read to the end. What is read is
 //! counted, not kept.
 
+use super::Sockets;
 use crate::clients::{Outcome, Request};
 use std::io;
 use std::net::SocketAddrV4;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A head that is longer is no answer to a lab's request.
 const MAX_HEAD: usize = 64 * 1024;
@@ -24,10 +25,10 @@ pub(super) fn is_open(stream: &TcpStream) -> bool {
 }
 
 /// Sends the request, over `stream` if there is one.
-pub(super) async fn exchange(request: &Request, stream: Option<TcpStream>) -> Ended {
+pub(super) async fn exchange(request: &Request, stream: Option<TcpStream>, sockets: Option<&Sockets>) -> Ended {
     let mut stream = match stream {
         Some(stream) => stream,
-        None => match connect(request).await {
+        None => match connect(request, sockets).await {
             Ok(stream) => stream,
             Err(outcome) => {
                 return Ended { outcome, stream: None };
@@ -42,12 +43,18 @@ pub(super) async fn exchange(request: &Request, stream: Option<TcpStream>) -> En
     }
 }
 
-async fn connect(request: &Request) -> Result<TcpStream, Outcome> {
+async fn connect(request: &Request, sockets: Option<&Sockets>) -> Result<TcpStream, Outcome> {
     // The world's public addresses are all on loopback; a lab loads no other machine.
     if !request.to.is_loopback() {
         return Err(Outcome::Refused);
     }
-    let stream = TcpStream::connect(SocketAddrV4::new(request.to, request.port)).await.map_err(|e| match e.kind() {
+    let to = SocketAddrV4::new(request.to, request.port);
+    let connected = match sockets.map(|make| make()) {
+        None => TcpStream::connect(to).await,
+        Some(Ok(socket)) => TcpSocket::from_std_stream(socket).connect(to.into()).await,
+        Some(Err(error)) => Err(error),
+    };
+    let stream = connected.map_err(|e| match e.kind() {
         io::ErrorKind::TimedOut => Outcome::Timeout,
         _ => Outcome::Refused,
     })?;

@@ -38,6 +38,9 @@ pub trait Clock: Send + Sync {
     fn real_until(&self, at: At) -> Duration;
 }
 
+/// Makes sockets that are not connected yet and do not block, where those of this process's own network do not lead to the world.
+pub type Sockets = dyn Fn() -> io::Result<std::net::TcpStream> + Send + Sync;
+
 /// A load under way. Dropping it ends it.
 #[derive(Debug)]
 pub struct RunningLoad {
@@ -53,15 +56,20 @@ enum Command {
 }
 
 impl RunningLoad {
-    /// Starts the clients of `load`; `dns` is the world's DNS.
+    /// Starts the clients of `load`; `dns` is the world's DNS. They connect by `sockets`, or as any program does.
     ///
     /// # Errors
     /// The thread or its runtime cannot be made.
-    pub fn start(load: Load, dns: SocketAddr, clock: Arc<dyn Clock>) -> io::Result<RunningLoad> {
+    pub fn start(
+        load: Load,
+        dns: SocketAddr,
+        clock: Arc<dyn Clock>,
+        sockets: Option<Arc<Sockets>>,
+    ) -> io::Result<RunningLoad> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let (outbox, samples) = sync::channel();
-        let shell = Shell::new(load, dns, clock, outbox);
+        let shell = Shell::new(load, dns, clock, sockets, outbox);
         let clients = std::thread::Builder::new().name("lab-clients".into());
         let thread = clients.spawn(move || runtime.block_on(shell.run(inbox)))?;
         Ok(RunningLoad { commands, samples, thread: Some(thread) })
@@ -106,6 +114,7 @@ struct Shell {
     load: Load,
     dns: SocketAddr,
     clock: Arc<dyn Clock>,
+    sockets: Option<Arc<Sockets>>,
     idle: BTreeMap<u64, TcpStream>,
     reports: mpsc::UnboundedSender<Report>,
     reported: mpsc::UnboundedReceiver<Report>,
@@ -113,9 +122,15 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(load: Load, dns: SocketAddr, clock: Arc<dyn Clock>, samples: sync::Sender<Sample>) -> Shell {
+    fn new(
+        load: Load,
+        dns: SocketAddr,
+        clock: Arc<dyn Clock>,
+        sockets: Option<Arc<Sockets>>,
+        samples: sync::Sender<Sample>,
+    ) -> Shell {
         let (reports, reported) = mpsc::unbounded_channel();
-        Shell { load, dns, clock, idle: BTreeMap::new(), reports, reported, samples }
+        Shell { load, dns, clock, sockets, idle: BTreeMap::new(), reports, reported, samples }
     }
 
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
@@ -166,12 +181,14 @@ impl Shell {
             Connection::New => (request.id, None),
             Connection::Reuse(number) => (number, self.idle.remove(&number).filter(http::is_open)),
         };
-        let (reports, clock) = (self.reports.clone(), self.clock.clone());
+        let (reports, clock, sockets) = (self.reports.clone(), self.clock.clone(), self.sockets.clone());
         let limit = clock.real_until(request.deadline);
         tokio::spawn(async move {
             let silence = Ended { outcome: Outcome::Timeout, stream: None };
             let Ended { outcome, stream } =
-                tokio::time::timeout(limit, http::exchange(&request, stream)).await.unwrap_or(silence);
+                tokio::time::timeout(limit, http::exchange(&request, stream, sockets.as_deref()))
+                    .await
+                    .unwrap_or(silence);
             let input = Input::Finished { request: request.id, outcome, reusable: stream.is_some() };
             let kept = stream.map(|stream| (number, stream));
             let _ = reports.send(Report { at: clock.now(), input, kept });

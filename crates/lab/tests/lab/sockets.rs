@@ -32,7 +32,8 @@ fn plan(route: Route, port: u16, clients: u32) -> LoadPlan {
 
 /// The first `n` samples.
 fn samples(plan: LoadPlan, dns: SocketAddr, n: usize) -> Vec<Sample> {
-    let load = RunningLoad::start(Load::new(plan), dns, Arc::new(Fast(Instant::now()))).expect("threads can be made");
+    let load =
+        RunningLoad::start(Load::new(plan), dns, Arc::new(Fast(Instant::now())), None).expect("threads can be made");
     (0..n).map(|_| load.next_sample(LIMIT).expect("requests end")).collect()
 }
 
@@ -145,7 +146,7 @@ fn no_other_machine_is_ever_asked() {
 fn a_load_can_be_doubled_and_ends_when_dropped() {
     let (port, _) = server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let clock = Arc::new(Fast(Instant::now()));
-    let load = RunningLoad::start(Load::new(by_address(port)), no_dns(), clock).expect("threads can be made");
+    let load = RunningLoad::start(Load::new(by_address(port)), no_dns(), clock, None).expect("threads can be made");
     let pace = |n: u32| {
         let first = load.next_sample(LIMIT).expect("requests end").intended;
         for _ in 1..n {

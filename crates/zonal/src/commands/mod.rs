@@ -4,11 +4,12 @@ pub mod api;
 mod break_;
 mod coverage;
 mod deploy;
-mod doctor;
+pub mod doctor;
 pub mod down;
 mod env;
 mod inspect;
-mod run_daemon;
+pub mod run_daemon;
+mod setup;
 mod ssh;
 mod status;
 pub mod up;
@@ -29,7 +30,7 @@ pub struct Arguments {
 /// Which world a command speaks of.
 #[derive(Args, Clone)]
 pub struct Where {
-    /// The world's directory [default: $ZONAL_HOME, or /var/lib/zonal for root]
+    /// The world's directory [default: $ZONAL_HOME, or /var/lib/zonal for root, ~/.local/state/zonal for others]
     #[arg(long, value_name = "DIR", global = true)]
     home: Option<PathBuf>,
 }
@@ -63,6 +64,9 @@ enum Command {
     Env(env::EnvArguments),
     /// What this machine can run, and what to do where it can't
     Doctor(doctor::DoctorArguments),
+    /// Let ordinary users run the real world: what root must do for it, once
+    #[command(after_help = "Example:\n  sudo zonal setup")]
+    Setup(setup::SetupArguments),
     /// Create or update a stack from a template, and watch it
     #[command(
         after_help = "Examples:\n  zonal deploy cases/whatsthetime/phase-5.yaml\n  zonal deploy web.yaml --stack shop --parameter Size=t3.small"
@@ -115,6 +119,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Status(arguments) => exit(status::run(&arguments)),
         Command::Env(arguments) => exit(env::run(&arguments)),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Setup(arguments) => exit(setup::perform(&arguments)),
         Command::Deploy(arguments) => exit(deploy::run(&arguments)),
         Command::Break(arguments) => exit(break_::run(&arguments)),
         Command::Lab(arguments) => crate::lab::run(&arguments),

@@ -3,6 +3,7 @@
 use crate::commands::CommandError;
 use crate::daemon::clock::ScaledClock;
 use crate::daemon::named::Named;
+use crate::daemon::names::Names;
 use crate::daemon::pace::Paced;
 use crate::daemon::pump::{self, Beat, Timed};
 use crate::daemon::{Daemon, DaemonConfig, serve};
@@ -19,8 +20,8 @@ use std::time::Duration;
 use zonal_cloud::{Clock, Sync};
 use zonal_dns::config::PUBLIC;
 use zonal_dns::shell::{DnsServer, Options, Sockets, ZoneStore};
-use zonal_linux::LinuxWorld;
 use zonal_linux::supervise::Processes;
+use zonal_linux::{Internet, LinuxWorld};
 use zonal_sim::{Costs, Sim};
 use zonal_substrate::World;
 
@@ -44,6 +45,9 @@ pub fn linux_config(settings: &Settings) -> zonal_linux::Config {
     config.vcpu_share = settings.vcpu;
     config.dns_port = settings.dns_port;
     config.speed = f64::from(settings.speed);
+    if settings.shared_ids {
+        config.ids = zonal_linux::Ids::Shared;
+    }
     config
 }
 
@@ -76,7 +80,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
     fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
     let clock = Arc::new(ScaledClock::open((!settings.ephemeral).then(|| state.join("clock.json")), settings.speed));
     let (beat, beats) = pump::beats();
-    let mut zones = None;
+    let (mut zones, mut internet) = (None, None);
     let (world, sim): (Arc<dyn World>, Option<Arc<Sim>>) = match settings.world {
         WorldKind::Sim => {
             let sim = Arc::new(Sim::new(clock.now().0, Costs { vcpu_share: settings.vcpu, ..Costs::default() }));
@@ -87,6 +91,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
         }
         WorldKind::Linux => {
             let config = zonal_linux::Config::load(&settings.directory)?;
+            internet = Some(Internet::of(&config));
             let reports = beat.clone();
             let listener = Box::new(move |report| {
                 // The pump ends only with the process.
@@ -133,7 +138,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
     let served = runtime.block_on(async {
         // In the real world the plane answers.
         let _names = zones.and_then(|zones| answer_names(&settings, &zones));
-        serve(daemon, settings.dns(), asked_to_end()).await
+        serve(daemon, Names::new(settings.dns(), internet), asked_to_end()).await
     });
     let _ = beat.send(Beat::End);
     // The pump's own panic has been printed; there is nothing to add to it here.
@@ -165,7 +170,7 @@ async fn asked_to_end() {
     }
 }
 
-/// Keeps warden, plane and daemon running, as root, until it is told to end.
+/// Keeps warden, plane and daemon running until it is told to end.
 ///
 /// # Errors
 /// A process does not come up.

@@ -61,6 +61,9 @@ pub struct UpArguments {
     /// The share of a core that a vCPU is
     #[arg(long, default_value_t = 0.1)]
     vcpu: f64,
+    /// Give all instances the same ids (what is done by itself where each can't have its own)
+    #[arg(long)]
+    shared_ids: bool,
     /// Where chance comes from, to see the same again in a virtual world
     #[arg(long)]
     seed: Option<u64>,
@@ -79,6 +82,7 @@ impl UpArguments {
         settings.sync_full = self.sync_full;
         settings.settle = self.settle != 0;
         settings.vcpu = self.vcpu;
+        settings.shared_ids = self.shared_ids;
         settings.seed = self.seed.unwrap_or(settings.seed);
         settings
     }
@@ -88,10 +92,11 @@ impl UpArguments {
 pub fn run(arguments: &UpArguments) -> ExitCode {
     let settings = arguments.settings();
     if settings.world == WorldKind::Linux && !settings::is_root() {
-        eprintln!(
-            "zonal: the real world needs root here: run `sudo zonal up …`. `zonal doctor` looks at everything else that it needs.\n       `zonal up --world sim` needs no privileges; all that it shows is modelled."
-        );
-        return ExitCode::from(CANNOT);
+        // Cheap to see, and else said less well by what fails of it.
+        let missing = doctor::missing();
+        if !missing.is_empty() {
+            return cannot(&missing);
+        }
     }
     let ran = if arguments.detach { detached(&settings) } else { foreground(&settings) };
     // Looked at only now: it takes longer than a start does.
@@ -100,6 +105,11 @@ pub fn run(arguments: &UpArguments) -> ExitCode {
     if missing.is_empty() {
         return code;
     }
+    cannot(&missing)
+}
+
+/// Says why the real world can't run, and what to do.
+pub fn cannot(missing: &[String]) -> ExitCode {
     eprintln!("The real world can't run here:");
     missing.iter().for_each(|line| eprintln!("  {line}"));
     eprintln!("`zonal up --world sim` needs none of this; all that it shows is modelled.");

@@ -4,7 +4,7 @@ pub mod admin;
 pub mod clock;
 mod door;
 pub mod named;
-mod names;
+pub mod names;
 pub mod pace;
 pub mod pump;
 mod serve;

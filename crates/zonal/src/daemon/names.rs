@@ -3,20 +3,28 @@
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
 use zonal_lab::Answer;
+use zonal_linux::Internet;
 
 /// How long the world may take to answer.
 const LIMIT: Duration = Duration::from_secs(90);
+/// How long a connection may take to be made.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// Where pages are.
+const PORT: u16 = 80;
 
 /// Finds addresses of names, and fetches from them.
 pub struct Names {
-    client: Client<HttpConnector, Full<Bytes>>,
     dns: SocketAddr,
+    internet: Option<Arc<Internet>>,
 }
 
 /// The name of the world that a `Host` header asks for: `NAME.localhost[:PORT]`.
@@ -28,13 +36,17 @@ pub fn asked_for(host: &str) -> Option<&str> {
 }
 
 impl Names {
-    /// Asks the world's DNS at `dns`.
-    pub fn new(dns: SocketAddr) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_secs(10)));
-        // Nothing is kept open: a load balancer's addresses change under a name.
-        let client = Client::builder(hyper_util::rt::TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { client, dns }
+    /// Asks the world's DNS at `dns`, and connects from inside the world where there is an inside: a program of the host's that listens on
+    /// all addresses is not taken for the world's, and ports that the world can't have on the host are reached.
+    pub fn new(dns: SocketAddr, internet: Option<Internet>) -> Self {
+        Self { dns, internet: internet.map(Arc::new) }
+    }
+
+    async fn connect(&self, address: Ipv4Addr) -> io::Result<TcpStream> {
+        let at = SocketAddr::from((address, PORT));
+        let Some(internet) = self.internet.clone() else { return TcpStream::connect(at).await };
+        let socket = tokio::task::spawn_blocking(move || internet.socket()).await.map_err(io::Error::other)?;
+        TcpSocket::from_std_stream(socket.map_err(io::Error::other)?.into()).connect(at).await
     }
 
     /// Passes a request on to `name`.
@@ -67,16 +79,26 @@ impl Names {
         request: Request<Bytes>,
     ) -> Result<Response<Full<Bytes>>, String> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let uri = format!("http://{address}{path}");
+        let path = path.to_owned();
         let (parts, body) = request.into_parts();
-        let mut passed = Request::builder().method(parts.method).uri(uri);
+        let mut passed = Request::builder().method(parts.method).uri(path);
         for (header, value) in &parts.headers {
             if !matches!(header.as_str(), "host" | "connection" | "content-length" | "transfer-encoding" | "upgrade") {
                 passed = passed.header(header, value);
             }
         }
         let passed = passed.header("host", name).body(Full::new(body)).map_err(|error| error.to_string())?;
-        let response: Response<Incoming> = self.client.request(passed).await.map_err(|error| error.to_string())?;
+        let stream = tokio::time::timeout(CONNECTING, self.connect(address)).await;
+        let stream =
+            stream.map_err(|_| "it does not accept a connection".to_owned())?.map_err(|error| error.to_string())?;
+        // Nothing is kept open: a load balancer's addresses change under a name.
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        tokio::spawn(async move {
+            // How it ended shows in the answer.
+            let _ = connection.await;
+        });
+        let response: Response<Incoming> = sender.send_request(passed).await.map_err(|error| error.to_string())?;
         let (mut parts, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         parts.headers.remove("transfer-encoding");

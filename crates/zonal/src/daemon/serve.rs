@@ -61,13 +61,13 @@ struct Shared {
 ///
 /// # Errors
 /// The port cannot be had.
-pub async fn serve(daemon: Arc<Daemon>, dns: SocketAddr, end: impl Future<Output = ()>) -> Result<(), ServeError> {
+pub async fn serve(daemon: Arc<Daemon>, names: Names, end: impl Future<Output = ()>) -> Result<(), ServeError> {
     let address = SocketAddr::from(([127, 0, 0, 1], daemon.config.port));
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     // Clients that know no IPv4 `localhost` come to ::1; where there is no IPv6 they can't.
     let six = TcpListener::bind(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, daemon.config.port))).await.ok();
     let inside = daemon.config.inside.as_deref().map(listen_inside).transpose()?;
-    let shared = Arc::new(Shared { daemon, names: Names::new(dns) });
+    let shared = Arc::new(Shared { daemon, names });
     tokio::pin!(end);
     loop {
         let stream = tokio::select! {

@@ -1,6 +1,6 @@
 //! The command: which case, which world, what is printed.
 
-use crate::commands::CommandError;
+use crate::commands::{CommandError, doctor, up};
 use crate::lab::progress::Shown;
 use crate::lab::real::RealLab;
 use crate::lab::virtual_::VirtualLab;
@@ -48,17 +48,13 @@ enum LabWorldKind {
     Sim,
 }
 
-/// The exit code where the real world can't run here.
-const CANNOT: u8 = 3;
-
 /// Runs a lab; the exit code.
 pub fn run(arguments: &LabArguments) -> ExitCode {
     if arguments.world == LabWorldKind::Linux && !is_root() {
-        eprintln!(
-            "zonal: the real world needs root here: `sudo zonal lab {0}`, or `zonal lab {0} --world sim`.",
-            arguments.case
-        );
-        return ExitCode::from(CANNOT);
+        let missing = doctor::missing();
+        if !missing.is_empty() {
+            return up::cannot(&missing);
+        }
     }
     crate::commands::exit(measured(arguments))
 }

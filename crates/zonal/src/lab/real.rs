@@ -1,19 +1,20 @@
 //! A lab in the real world: a world of its own beside what the user has running, called over its door.
 
-use crate::commands::{CommandError, api, down, up};
+use crate::commands::{CommandError, api, down, run_daemon, up};
 use crate::daemon::admin::Break;
 use crate::lab::backend::Backend;
 use crate::lab::stacks::Stacks;
 use crate::settings::{Pace, Settings, WorldKind, public_range};
 use serde_json::{Value, json};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use zonal_lab::shell::{Clock as LabClock, RunningLoad};
+use zonal_lab::shell::{Clock as LabClock, RunningLoad, Sockets};
 use zonal_lab::world::{Breakage, LabWorld, Observation, WorldKind as LabWorldKind};
 use zonal_lab::{At, Load, StackChange, StackState, WorldError};
+use zonal_linux::Internet;
 use zonal_wire::Time;
 
 /// How often what happened to the stacks is looked at, real time.
@@ -204,7 +205,14 @@ impl LabWorld for RealLab {
     fn start_load(&mut self, load: Load) -> Result<(), WorldError> {
         let clock = ClientClock { clock: self.stacks.backend.clock.clone(), origin: self.stacks.origin };
         let dns = self.stacks.backend.settings.dns();
-        let running = RunningLoad::start(load, dns, Arc::new(clock))
+        let config = run_daemon::linux_config(&self.stacks.backend.settings);
+        // On the host's side there is no port 80 for a world of an ordinary user's.
+        let sockets = (config.first_port() > 80).then(|| {
+            let internet = Internet::of(&config);
+            let make = move || internet.socket().map(TcpStream::from).map_err(std::io::Error::other);
+            Arc::new(make) as Arc<Sockets>
+        });
+        let running = RunningLoad::start(load, dns, Arc::new(clock), sockets)
             .map_err(|error| WorldError::new("start the clients", error))?;
         self.load = Some(running);
         Ok(())

@@ -11,14 +11,16 @@ const WIDEST: u16 = 64;
 /// The doors that should be open, and those that are.
 pub(super) struct Doors {
     host: Ipv4Addr,
+    /// The first port that can be listened on.
+    first: u16,
     interfaces: BTreeMap<String, Interface>,
     groups: BTreeMap<String, Group>,
     open: BTreeMap<Ipv4Addr, Door>,
 }
 
 impl Doors {
-    pub(super) fn new(host: Ipv4Addr) -> Self {
-        Self { host, interfaces: BTreeMap::new(), groups: BTreeMap::new(), open: BTreeMap::new() }
+    pub(super) fn new(host: Ipv4Addr, first: u16) -> Self {
+        Self { host, first, interfaces: BTreeMap::new(), groups: BTreeMap::new(), open: BTreeMap::new() }
     }
 
     pub(super) fn put_group(&mut self, group: Group) {
@@ -68,14 +70,14 @@ impl Doors {
         for rule in rules {
             let open = matches!(rule.peer, PeerMatch::Cidr(cidr) if cidr.contains(&self.host));
             let ports = if rule.protocol == Protocol::All { PortRange::ALL } else { rule.ports };
-            if !open || ports.from > ports.to {
+            if !open || ports.from > ports.to || ports.to < self.first {
                 continue;
             }
             let wide = ports.to - ports.from >= WIDEST;
             match rule.protocol {
-                Protocol::Tcp | Protocol::All if wide => door.wide.push((ports.from, ports.to)),
-                Protocol::Tcp => door.tcp.extend(ports.from.max(1)..=ports.to),
-                Protocol::Udp if !wide => door.udp.extend(ports.from.max(1)..=ports.to),
+                Protocol::Tcp | Protocol::All if wide => door.wide.push((ports.from.max(self.first), ports.to)),
+                Protocol::Tcp => door.tcp.extend(ports.from.max(self.first)..=ports.to),
+                Protocol::Udp if !wide => door.udp.extend(ports.from.max(self.first)..=ports.to),
                 _ => {}
             }
         }
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn ports_open_to_everybody_or_the_host_get_a_door_and_no_others() {
-        let mut doors = Doors::new("127.100.0.1".parse().unwrap());
+        let mut doors = Doors::new("127.100.0.1".parse().unwrap(), 1);
         doors.put_group(Group {
             id: "sg-1".into(),
             network: "vpc-1".into(),
@@ -107,7 +109,32 @@ mod tests {
             egress: vec![],
         });
         let public = "127.100.0.10".parse().unwrap();
-        doors.put_interface(Interface {
+        doors.put_interface(interface(public));
+        let changes = doors.changes();
+        let [(at, Some(door))] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((*at, &door.tcp), (public, &BTreeSet::from([22, 80, 81])));
+        assert_eq!(door.wide, [(1000, 2000)]);
+        assert!(doors.changes().is_empty());
+        doors.remove_interface("eni-1");
+        assert_eq!(doors.changes(), [(public, None)]);
+    }
+
+    #[test]
+    fn a_world_of_an_ordinary_user_has_no_doors_below_1024() {
+        let mut doors = Doors::new("127.100.0.1".parse().unwrap(), 1024);
+        let ingress = [(80, 80), (1000, 1030), (100, 900), (0, 65_535)];
+        let rules = ingress.map(|(from, to)| rule(Protocol::Tcp, from, to, "0.0.0.0/0"));
+        doors.put_group(Group { id: "sg-1".into(), network: "vpc-1".into(), ingress: rules.to_vec(), egress: vec![] });
+        let public = "127.100.0.10".parse().unwrap();
+        doors.put_interface(interface(public));
+        let changes = doors.changes();
+        let [(_, Some(door))] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!(door.tcp, (1024..=1030).collect());
+        assert_eq!(door.wide, [(1024, 65_535)]);
+    }
+
+    fn interface(public: Ipv4Addr) -> Interface {
+        Interface {
             id: "eni-1".into(),
             network: "vpc-1".into(),
             subnet: "subnet-1".into(),
@@ -116,13 +143,6 @@ mod tests {
             addresses: vec![Address { private: "10.0.0.4".parse().unwrap(), public: Some(public) }],
             groups: vec!["sg-1".into()],
             source_check: true,
-        });
-        let changes = doors.changes();
-        let [(at, Some(door))] = &changes[..] else { panic!("{changes:?}") };
-        assert_eq!((*at, &door.tcp), (public, &BTreeSet::from([22, 80, 81])));
-        assert_eq!(door.wide, [(1000, 2000)]);
-        assert!(doors.changes().is_empty());
-        doors.remove_interface("eni-1");
-        assert_eq!(doors.changes(), [(public, None)]);
+        }
     }
 }

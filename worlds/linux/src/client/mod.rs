@@ -6,7 +6,10 @@
 
 mod doors;
 mod figures;
+mod internet;
 mod plane;
+
+pub use internet::Internet;
 
 use crate::error::{Act, Result};
 use crate::frame;
@@ -160,7 +163,7 @@ impl Performer {
                 sender
             })
             .collect();
-        let doors = Doors::new(config.host());
+        let doors = Doors::new(config.host(), config.first_port());
         Self {
             link: Link::new(&config.warden_socket(), PATIENCE),
             tell,

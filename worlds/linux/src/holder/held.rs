@@ -64,7 +64,7 @@ impl Held {
         let id = &spec.sandbox.id;
         let network = config.namespaces().join(&spec.sandbox.interface);
         let network: OwnedFd = File::open(&network).act("open namespace", &spec.sandbox.interface)?.into();
-        let hierarchy = Hierarchy::find();
+        let hierarchy = Hierarchy::of(config);
         let limits = crate::sandbox::cgroup::Limits {
             cores: f64::from(spec.sandbox.vcpus) * config.vcpu_share,
             memory: u64::from(spec.sandbox.memory_mib) << 20,
@@ -72,7 +72,7 @@ impl Held {
         };
         let joins = hierarchy.make(&config.cgroup(), id, &limits)?;
         let groups = joins.iter().map(|path| build::open_group(path)).collect::<Result<Vec<_>>>()?;
-        let user = build::user_namespace(spec.root_id())?;
+        let user = build::user_namespace(config.root_id(spec.slot))?;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .act("make control channel of", id)?;
         let (console, writer) = std::io::pipe().act("make console of", id)?;

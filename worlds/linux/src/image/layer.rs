@@ -6,7 +6,7 @@ use crate::sandbox::disk::BASE;
 use crate::trust;
 use crate::world::Config;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, lchown};
 use std::path::Path;
 
 /// Where the machine-wide bundle of trusted certificates is.
@@ -26,7 +26,19 @@ pub(crate) fn make_layer(config: &Config) -> Result<()> {
     put(&layer.join(BUNDLE), &format!("{bundle}{authority}"))?;
     put(&layer.join("etc/ssl/certs").join(trust::HASHED_NAME), &authority)?;
     put(&layer.join("usr/local/share/ca-certificates/zonal.crt"), &authority)?;
-    put(&layer.join("etc/environment"), ENVIRONMENT)
+    put(&layer.join("etc/environment"), ENVIRONMENT)?;
+    // All of it is root's inside; where owners are mapped, root's outside is.
+    if config.image_root() == 0 { Ok(()) } else { give(&layer, config.image_root()) }
+}
+
+/// Gives a tree away.
+fn give(path: &Path, root: u32) -> Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).act("read", path.display())? {
+            give(&entry.act("read", path.display())?.path(), root)?;
+        }
+    }
+    lchown(path, Some(root), Some(root)).act("give away", path.display())
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

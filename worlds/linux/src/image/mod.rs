@@ -2,11 +2,14 @@
 //! machine. Made once, in about a second.
 
 mod layer;
+mod owners;
 mod packages;
 
 use crate::error::{Act, Error, Result};
 use crate::init::guest;
+use crate::privilege::PROGRAMS;
 pub(crate) use layer::make_layer;
+pub(crate) use owners::Owners;
 use packages::{Package, Packages};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -14,9 +17,6 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Where the machine's own programs are: whoever calls us may have others first on its PATH.
-const PROGRAMS: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
 
 /// What an instance has from the start; what of these the machine lacks is left out.
 const WANTED: &[&str] = &[
@@ -90,15 +90,19 @@ const SKIPPED: &[&str] = &[
     "/etc/cron.daily",
 ];
 
-/// Makes the base image at `image` unless it is there.
+/// dpkg's own.
+const DATABASE: &str = "/var/lib/dpkg";
+
+/// Makes the base image at `image` unless it is there. Root of its files is `root_id`; with `owners`, whoever makes it is no root of the
+/// machine, and can't read every file.
 ///
 /// # Errors
 /// When the machine has no dpkg database, or the disk is full.
-pub(crate) fn make_base(image: &Path) -> Result<()> {
+pub(crate) fn make_base(image: &Path, root_id: u32, owners: Option<&Owners>) -> Result<()> {
     if image.join("root").is_dir() {
         return Ok(());
     }
-    let database = Path::new("/var/lib/dpkg");
+    let database = Path::new(DATABASE);
     let status = fs::read_to_string(database.join("status")).act("read", "/var/lib/dpkg/status")?;
     let packages = Packages::parse(&status);
     let chosen = packages.closure(WANTED, UNWANTED);
@@ -112,13 +116,16 @@ pub(crate) fn make_base(image: &Path) -> Result<()> {
     let root = pending.join("root");
     fs::create_dir_all(&root).act("make", root.display())?;
     fs::set_permissions(&root, Permissions::from_mode(0o755)).act("set mode of", root.display())?;
-    let mut tree = Tree { root, certificates: Vec::new() };
+    let mut tree = Tree { root, certificates: Vec::new(), owners };
     tree.skeleton()?;
     let changed = changed_settings(&chosen);
     for package in &chosen {
         tree.package(database, package, &changed)?;
     }
     tree.settings(database, &chosen)?;
+    if root_id != 0 {
+        owners::shift(&tree.root, root_id)?;
+    }
     fs::write(pending.join("layers.json"), "[\"base\"]").act("write", "layers.json")?;
     match fs::rename(&pending, image) {
         // Another world that shares it was faster.
@@ -138,12 +145,19 @@ fn changed_settings(packages: &[&Package]) -> BTreeSet<PathBuf> {
     settings.iter().filter(|setting| !same.contains(*setting)).map(|(path, _)| PathBuf::from(path)).collect()
 }
 
-struct Tree {
-    root: PathBuf,
-    certificates: Vec<PathBuf>,
+/// The list of a package's files.
+fn list_of(database: &Path, package: &Package) -> Option<PathBuf> {
+    let names = [format!("{}.list", package.name), format!("{}:{}.list", package.name, package.architecture)];
+    names.into_iter().map(|name| database.join("info").join(name)).find(|path| path.exists())
 }
 
-impl Tree {
+struct Tree<'a> {
+    root: PathBuf,
+    certificates: Vec<PathBuf>,
+    owners: Option<&'a Owners>,
+}
+
+impl Tree<'_> {
     fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
@@ -211,11 +225,10 @@ impl Tree {
     /// Copies what a package brought.
     fn package(&mut self, database: &Path, package: &Package, changed: &BTreeSet<PathBuf>) -> Result<()> {
         let info = database.join("info");
-        let names = [format!("{}.", package.name), format!("{}:{}.", package.name, package.architecture)];
-        let Some(prefix) = names.iter().find(|prefix| info.join(format!("{prefix}list")).exists()) else {
-            return Ok(());
-        };
-        let list = fs::read_to_string(info.join(format!("{prefix}list"))).act("read file list of", &package.name)?;
+        let Some(path) = list_of(database, package) else { return Ok(()) };
+        let list = fs::read_to_string(&path).act("read", path.display())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let prefix = name.trim_end_matches("list");
         for line in list.lines() {
             let path = Path::new(line);
             if line.len() > 1 && !SKIPPED.iter().any(|skipped| path.starts_with(skipped)) && !changed.contains(path) {
@@ -250,10 +263,11 @@ impl Tree {
         let Ok(found) = path.symlink_metadata() else { return Ok(()) };
         let to = self.at(path);
         let kind = found.file_type();
+        let owner = owners::owner(self.owners, path, &found);
         if kind.is_dir() {
             if !to.is_dir() {
                 fs::create_dir_all(&to).act("make", to.display())?;
-                chown(&to, Some(found.uid()), Some(found.gid())).act("give away", to.display())?;
+                chown(&to, Some(owner.0), Some(owner.1)).act("give away", to.display())?;
                 fs::set_permissions(&to, Permissions::from_mode(found.mode() & 0o7777))
                     .act("set mode of", to.display())?;
             }
@@ -273,9 +287,17 @@ impl Tree {
         if kind.is_symlink() {
             let target = fs::read_link(path).act("read link", path.display())?;
             symlink(&target, &to).act("link", to.display())?;
-            return lchown(&to, Some(found.uid()), Some(found.gid())).act("give away", to.display());
+            return lchown(&to, Some(owner.0), Some(owner.1)).act("give away", to.display());
         }
-        copy_file(path, &to)?;
+        match copy_file(path, &to, owner) {
+            // What only root reads stays outside where root is not there to read it.
+            Err(Error::Os { source, .. })
+                if self.owners.is_some() && source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                return Ok(());
+            }
+            copied => copied?,
+        }
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("py") => copy_compiled(path, &to, &found)?,
             Some("crt") if path.starts_with("/usr/share/ca-certificates") => self.certificates.push(to),
@@ -328,6 +350,12 @@ impl Tree {
         self.write("/etc/resolv.conf", "nameserver 169.254.169.253\n", 0o644)?;
         self.write("/etc/environment", "", 0o644)?;
         self.write("/etc/sudoers.d/90-cloud-init-users", "ec2-user ALL=(ALL) NOPASSWD:ALL\n", 0o440)?;
+        // Where the machine's own was changed, or can't be read.
+        if self.at("/usr/bin/sudo").exists() && !self.at("/etc/sudoers").exists() {
+            let text = "Defaults secure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n\
+                root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n";
+            self.write("/etc/sudoers", text, 0o440)?;
+        }
         // What pam-auth-update makes of the module that every system has.
         for (kind, module) in [
             (
@@ -383,13 +411,13 @@ impl Tree {
 }
 
 /// Copies a file with owner, mode and time.
-fn copy_file(from: &Path, to: &Path) -> Result<()> {
+fn copy_file(from: &Path, to: &Path, owner: (u32, u32)) -> Result<()> {
     let mut source = File::open(from).act("open", from.display())?;
     let found = source.metadata().act("look at", from.display())?;
     let mut copy = File::create(to).act("create", to.display())?;
     std::io::copy(&mut source, &mut copy).act("copy", from.display())?;
-    if (found.uid(), found.gid()) != (0, 0) {
-        chown(to, Some(found.uid()), Some(found.gid())).act("give away", to.display())?;
+    if owner != (0, 0) {
+        chown(to, Some(owner.0), Some(owner.1)).act("give away", to.display())?;
     }
     copy.set_permissions(Permissions::from_mode(found.mode() & 0o7777)).act("set mode of", to.display())?;
     let times = fs::FileTimes::new().set_modified(found.modified().act("look at", from.display())?);
@@ -415,7 +443,7 @@ fn copy_compiled(from: &Path, to: &Path, source: &fs::Metadata) -> Result<()> {
         if fits {
             let cache = target.join("__pycache__");
             fs::create_dir_all(&cache).act("make", cache.display())?;
-            copy_file(&entry.path(), &cache.join(&name))?;
+            copy_file(&entry.path(), &cache.join(&name), (0, 0))?;
         }
     }
     Ok(())

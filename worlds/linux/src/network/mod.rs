@@ -35,7 +35,7 @@ pub(crate) fn nft(namespace: &Namespace, script: &str) -> Result<()> {
     let spawned = namespace.inside(|| {
         Command::new("nft")
             .args(["-f", "-"])
-            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+            .env("PATH", crate::privilege::PROGRAMS)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -91,7 +91,7 @@ impl Namespace {
     }
 
     /// Runs `act` inside.
-    pub(crate) fn inside<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
+    pub(crate) fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Result<T> {
         sys::in_network(self.as_fd(), act).act("enter", &self.name)
     }
 }
@@ -148,7 +148,9 @@ fn settings(kind: Kind) -> Result<()> {
         // The namespace belongs to the warden, so those inside have no rights over it: they get by setting what they need.
         Kind::Interface => {
             write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
-            write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")
+            let range = "/proc/sys/net/ipv4/ping_group_range";
+            // In an ordinary user's namespace there are no more groups than these.
+            write(range, "0 2147483647").or_else(|_| write(range, "0 65536"))
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{IDS, Spec, confine};
 use crate::error::{Act, Error, Result};
+use crate::privilege::{Ids, Privilege};
 use crate::sys::{self, Forked};
 use crate::world::Config;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -99,7 +100,9 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
         let at = base.join(format!("l{number}"));
         fs::create_dir(&at).act("make", at.display())?;
         let tree = sys::open_tree(image).act("open image", image.display())?;
-        sys::map_owners(tree.as_fd(), opened.user.as_fd()).act("map the owners of image", image.display())?;
+        if config.ids == Ids::Own {
+            sys::map_owners(tree.as_fd(), opened.user.as_fd()).act("map the owners of image", image.display())?;
+        }
         sys::attach(tree.as_fd(), &at).act("attach", at.display())?;
         lower.push(format!("l{number}"));
     }
@@ -110,14 +113,17 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     fs::create_dir(&root).act("make", root.display())?;
     // Relative paths, for the option's separators may well be in the world's own path.
     std::env::set_current_dir(&base).act("enter", base.display())?;
-    let options = format!("lowerdir={},upperdir=d/upper,workdir=d/work,redirect_dir=off,metacopy=off", lower.join(":"));
+    // No layer depends on marks that a copy of it would lack. In a user namespace the marks are others, and these never made.
+    let marks = if config.privilege == Privilege::User { "userxattr" } else { "redirect_dir=off,metacopy=off" };
+    let options = format!("lowerdir={},upperdir=d/upper,workdir=d/work,{marks}", lower.join(":"));
     mount(Some("zonal"), "r", Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
         .act("mount the disk of", &spec.sandbox.id)?;
     for name in ["proc", "sys", "dev", "run"] {
         mount_point(&root.join(name))?;
     }
-    kernel_files(&root, spec.root_id())?;
-    devices(&root.join("dev"), spec.root_id())?;
+    let owner = config.root_id(spec.slot);
+    kernel_files(&root, owner)?;
+    devices(&root.join("dev"), owner, config.privilege)?;
     let guest = root.join(&GUEST[1..]);
     // Only where it lies where it should: those inside may have put links in its way.
     if guest.canonicalize().is_ok_and(|found| found == guest) {
@@ -176,13 +182,19 @@ fn kernel_files(root: &Path, owner: u32) -> Result<()> {
 }
 
 /// `/dev`: the few devices that every program may count on.
-fn devices(dev: &Path, owner: u32) -> Result<()> {
+fn devices(dev: &Path, owner: u32, privilege: Privilege) -> Result<()> {
     temporary(dev, owner, "size=64k,mode=755", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC)?;
     let everyone = Mode::from_bits_truncate(0o666);
     for (name, major, minor) in
         [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)]
     {
         let path = dev.join(name);
+        if privilege == Privilege::User {
+            // Who is root of a user namespace makes no devices, but may show the machine's.
+            File::create(&path).act("create", path.display())?;
+            bind(&Path::new("/dev").join(name), &path)?;
+            continue;
+        }
         mknod(&path, SFlag::S_IFCHR, everyone, makedev(major, minor)).act("make device", name)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).act("open up", name)?;
     }

@@ -1,6 +1,9 @@
 //! Control groups, version 1 or 2: what a sandbox may use, and what it has used.
 
 use crate::error::{Act, Result};
+use crate::privilege::Privilege;
+use crate::world::Config;
+use nix::unistd::{AccessFlags, access};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,8 @@ pub(crate) enum Hierarchy {
         /// Number of processes.
         pids: Option<PathBuf>,
     },
+    /// None that we may use: nothing is limited.
+    Absent,
 }
 
 /// What a sandbox may use.
@@ -36,9 +41,34 @@ pub(crate) struct Limits {
 const PERIOD_US: u64 = 100_000;
 
 impl Hierarchy {
-    /// Finds out what is mounted.
-    pub(crate) fn find() -> Self {
-        Self::read(&fs::read_to_string("/proc/mounts").unwrap_or_default())
+    /// What a world may use: root the machine's own, an ordinary user what was lent.
+    pub(crate) fn of(config: &Config) -> Self {
+        match (config.privilege, &config.lent_group) {
+            (Privilege::Root, _) => Self::read(&fs::read_to_string("/proc/mounts").unwrap_or_default()),
+            (Privilege::User, Some(path)) => Self::Unified(path.clone()),
+            (Privilege::User, None) => Self::Absent,
+        }
+    }
+
+    /// The group that this process is in, if whoever runs it may make groups below (systemd's `Delegate=yes`).
+    pub(crate) fn lent() -> Option<PathBuf> {
+        let mounts = fs::read_to_string("/proc/mounts").ok()?;
+        let root = mounts.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            [_, path, "cgroup2", ..] => Some(PathBuf::from(path)),
+            _ => None,
+        })?;
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let path = root.join(own.lines().find_map(|line| line.strip_prefix("0::/"))?);
+        let may = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+        (may(&path) && may(&path.join("cgroup.procs"))).then_some(path)
+    }
+
+    /// Moves this process, and with it those that it will start, to a group beside the sandboxes': one that has groups with limits below it
+    /// may hold no process itself.
+    pub(crate) fn step_aside(path: &Path, world: &str) -> Result<()> {
+        let beside = path.join(beside(world));
+        make(&beside)?;
+        fs::write(beside.join("cgroup.procs"), "0").act("join", beside.display())
     }
 
     fn read(mounts: &str) -> Self {
@@ -70,6 +100,7 @@ impl Hierarchy {
 
     fn roots(&self) -> Vec<&PathBuf> {
         match self {
+            Self::Absent => Vec::new(),
             Self::Unified(path) => vec![path],
             Self::Separate { cpu, cpuacct, memory, pids } => {
                 [cpu, cpuacct, memory, pids].into_iter().flatten().collect()
@@ -109,6 +140,7 @@ impl Hierarchy {
             fs::write(&path, value).act("write", path.display())
         };
         match self {
+            Self::Absent => {}
             Self::Unified(root) => {
                 let at = Some(root.clone());
                 // A unified tree without controllers still tells whose a process is.
@@ -161,12 +193,16 @@ impl Hierarchy {
         for root in self.roots() {
             // One that is busy stays, and is found by the next purge.
             let _ = fs::remove_dir(root.join(world).join(id));
+            if id.is_empty() {
+                let _ = fs::remove_dir(root.join(beside(world)));
+            }
         }
     }
 
     /// The processor time that a sandbox has used, in nanoseconds.
     pub(crate) fn cpu_used(&self, world: &str, id: &str) -> Option<u64> {
         match self {
+            Self::Absent => None,
             Self::Unified(root) => {
                 let text = fs::read_to_string(root.join(world).join(id).join("cpu.stat")).ok()?;
                 let line = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
@@ -178,6 +214,17 @@ impl Hierarchy {
             }
         }
     }
+}
+
+/// The control group below which whoever runs this process may make others, if there is one.
+#[must_use]
+pub fn lent_group() -> Option<PathBuf> {
+    Hierarchy::lent()
+}
+
+/// The group of an ordinary user's warden and its like.
+fn beside(world: &str) -> String {
+    format!("{world}-control")
 }
 
 fn make(path: &Path) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Disks: a sandbox's own layer over its image, with the range of ids that its files belong to.
 
-use super::{FIRST_ID, IDS, SLOTS, layer};
+use super::{SLOTS, layer};
 use crate::error::{Act, Error, Result};
+use crate::privilege::Ids;
 use crate::world::Config;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use zonal_substrate::{DiskSource, Sandbox};
 
 /// The world's base image.
 pub(crate) const BASE: &str = "base";
+/// Where it is, beside the other, when it belongs to the one range of ids that all sandboxes have.
+pub(crate) const SHARED_BASE: &str = "base-shared";
 
 /// What is written beside a disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ pub(crate) fn prepare(config: &Config, sandbox: &Sandbox) -> Result<Record> {
                 DiskSource::Image(id) => layers(config, id)?,
             };
             let record = Record { slot: free_slot(config)?, layers, generation: 0 };
-            let root = FIRST_ID + record.slot * IDS;
+            let root = config.root_id(record.slot);
             for (name, mode) in [("upper", 0o755), ("work", 0o700)] {
                 let part = path.join(name);
                 fs::create_dir_all(&part).act("make", part.display())?;
@@ -73,7 +76,7 @@ pub(crate) fn all(config: &Config) -> Vec<String> {
 
 /// All images beside the base.
 pub(crate) fn images(config: &Config) -> Vec<String> {
-    names(&config.directory.join("images")).into_iter().filter(|name| name != BASE).collect()
+    names(&config.directory.join("images")).into_iter().filter(|name| name != BASE && name != SHARED_BASE).collect()
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -87,6 +90,9 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 fn free_slot(config: &Config) -> Result<u32> {
+    if config.ids == Ids::Shared {
+        return Ok(0);
+    }
     let taken: BTreeSet<u32> = all(config).iter().filter_map(|id| Some(read(config, id)?.slot)).collect();
     (0..SLOTS).find(|slot| !taken.contains(slot)).ok_or_else(|| Error::Refused(format!("{SLOTS} disks exist already")))
 }
@@ -100,7 +106,7 @@ fn layers(config: &Config, image: &str) -> Result<Vec<String>> {
     serde_json::from_slice(&bytes).map_err(|_| unknown())
 }
 
-/// Makes an image of a disk: a copy of its own layer, its owners shifted back to where images have theirs.
+/// Makes an image of a disk: a copy of its own layer, its owners shifted to where images have theirs.
 pub(crate) fn make_image(config: &Config, id: &str, sandbox: &str, record: &Record) -> Result<()> {
     let image = config.image(id);
     if image.join("root").is_dir() {
@@ -109,7 +115,9 @@ pub(crate) fn make_image(config: &Config, id: &str, sandbox: &str, record: &Reco
     let pending = image.with_extension("new");
     remove_tree(&pending)?;
     fs::create_dir_all(&pending).act("make", pending.display())?;
-    layer::copy(&config.disk(sandbox).join("upper"), &pending.join("root"), FIRST_ID + record.slot * IDS)?;
+    let shift =
+        layer::Shift { from: config.root_id(record.slot), to: config.image_root(), privilege: config.privilege };
+    layer::copy(&config.disk(sandbox).join("upper"), &pending.join("root"), shift)?;
     let mut layers = vec![id.to_owned()];
     layers.extend(record.layers.iter().cloned());
     let text = serde_json::to_vec(&layers).map_err(|e| Error::Refused(e.to_string()))?;

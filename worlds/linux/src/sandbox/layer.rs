@@ -5,6 +5,7 @@
 
 use super::IDS;
 use crate::error::{Act, Result};
+use crate::privilege::Privilege;
 use crate::sys;
 use nix::sys::stat::{Mode, SFlag, mknod};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -12,9 +13,20 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::Path;
 
-/// Copies the layer at `from` to `to`, its owners shifted down by `shift`, with the marks that overlayfs keeps in it for what is deleted
+/// Whose ids the files of a layer have, and whose the copy's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shift {
+    /// The id that is root's in the layer.
+    pub from: u32,
+    /// The id that is root's in the copy.
+    pub to: u32,
+    /// Who mounts both: root's overlays keep their marks where ordinary users' can't.
+    pub privilege: Privilege,
+}
+
+/// Copies the layer at `from` to `to`, its owners shifted, with the marks that overlayfs keeps in it for what is deleted
 /// or replaced.
-pub(super) fn copy(from: &Path, to: &Path, shift: u32) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path, shift: Shift) -> Result<()> {
     let directory = open(from, libc::O_DIRECTORY)?;
     copy_directory(&directory, to, shift)
 }
@@ -24,7 +36,7 @@ fn open(path: &Path, flags: i32) -> Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path).act("open", path.display())
 }
 
-fn copy_directory(from: &File, to: &Path, shift: u32) -> Result<()> {
+fn copy_directory(from: &File, to: &Path, shift: Shift) -> Result<()> {
     fs::create_dir(to).act("make", to.display())?;
     // The kernel's name for this very directory, wherever it is by now.
     let here = Path::new("/proc/self/fd").join(from.as_raw_fd().to_string());
@@ -34,13 +46,14 @@ fn copy_directory(from: &File, to: &Path, shift: u32) -> Result<()> {
     }
     let found = from.metadata().act("look at", to.display())?;
     finish(&found, to, shift)?;
-    if sys::is_opaque(from.as_fd()) {
-        sys::set_opaque(to).act("mark", to.display())?;
+    let name = sys::opaque(shift.privilege == Privilege::User);
+    if sys::is_opaque(from.as_fd(), name) {
+        sys::set_opaque(to, name).act("mark", to.display())?;
     }
     Ok(())
 }
 
-fn copy_entry(from: &Path, to: &Path, shift: u32) -> Result<()> {
+fn copy_entry(from: &Path, to: &Path, shift: Shift) -> Result<()> {
     let found = from.symlink_metadata().act("look at", to.display())?;
     let kind = found.file_type();
     if kind.is_symlink() {
@@ -67,12 +80,12 @@ fn copy_entry(from: &Path, to: &Path, shift: u32) -> Result<()> {
     }
 }
 
-fn finish(found: &Metadata, to: &Path, shift: u32) -> Result<()> {
+fn finish(found: &Metadata, to: &Path, shift: Shift) -> Result<()> {
     give(found, to, shift)?;
     fs::set_permissions(to, fs::Permissions::from_mode(found.mode() & 0o7777)).act("set mode of", to.display())
 }
 
-fn give(found: &Metadata, to: &Path, shift: u32) -> Result<()> {
-    let back = |id: u32| id.checked_sub(shift).filter(|id| *id < IDS).unwrap_or(0);
-    lchown(to, Some(back(found.uid())), Some(back(found.gid()))).act("give away", to.display())
+fn give(found: &Metadata, to: &Path, shift: Shift) -> Result<()> {
+    let shifted = |id: u32| shift.to + id.checked_sub(shift.from).filter(|id| *id < IDS).unwrap_or(0);
+    lchown(to, Some(shifted(found.uid())), Some(shifted(found.gid()))).act("give away", to.display())
 }

@@ -11,8 +11,8 @@ use zonal_substrate::Sandbox;
 
 /// How many user and group ids each sandbox has.
 pub(crate) const IDS: u32 = 65_536;
-/// Where the ids of sandboxes begin on the host, beyond what systemd hands out; the id range of sandbox `slot` is the
-/// `slot`-th from here.
+/// Where the ids of root's sandboxes begin on the host, beyond what systemd hands out; the id range of sandbox `slot` is the
+/// `slot`-th from here. An ordinary user's: [`crate::Privilege`].
 pub(crate) const FIRST_ID: u32 = 0x7000_0000;
 /// How many sandboxes may have a disk.
 pub(crate) const SLOTS: u32 = 0x0fff;
@@ -26,13 +26,6 @@ pub(crate) struct Spec {
     pub slot: u32,
     /// The images below its own disk, uppermost first.
     pub layers: Vec<String>,
-}
-
-impl Spec {
-    /// The host's id that is root inside.
-    pub(crate) fn root_id(&self) -> u32 {
-        FIRST_ID + self.slot * IDS
-    }
 }
 
 /// What PID 1 tells the holder.

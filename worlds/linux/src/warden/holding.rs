@@ -41,6 +41,18 @@ pub(crate) fn start_time(pid: i32) -> Option<String> {
     (state != "Z").then(|| fields.nth(18).map(str::to_owned))?
 }
 
+/// The children of a process, each by number and start time.
+pub(crate) fn children(parent: i32) -> Vec<(i32, String)> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let of = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, after) = stat.rsplit_once(')')?;
+        (after.split_whitespace().nth(1)?.parse() == Ok(parent)).then(|| start_time(pid))?
+    };
+    numbers.filter_map(|pid| Some((pid, of(pid)?))).collect()
+}
+
 /// Writes down who the holder is. Called by the holder itself, once it can be reached.
 pub(crate) fn announce(config: &Config) -> Result<()> {
     let pid = std::process::id().cast_signed();

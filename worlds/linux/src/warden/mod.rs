@@ -10,6 +10,7 @@ mod sockets;
 use crate::error::{Act, Error, Result};
 use crate::frame;
 use crate::network::router::Routers;
+use crate::privilege::{self, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
 use crate::sandbox::disk;
 use crate::world::Config;
@@ -22,7 +23,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Runs the warden of a world until it is killed. Root only.
+/// Runs the warden of a world until it is killed: as root, or as an ordinary user, who becomes root of a user namespace here.
 ///
 /// # Errors
 /// When the holder can't be started, or the world's directory can't be used.
@@ -32,9 +33,20 @@ pub fn main(config: &Config) -> Result<()> {
         fs::create_dir_all(&path).act("make", path.display())?;
         fs::set_permissions(&path, Permissions::from_mode(mode)).act("set mode of", path.display())?;
     }
-    let hierarchy = Hierarchy::find();
+    let hierarchy = Hierarchy::of(config);
     hierarchy.make_world(&config.cgroup())?;
-    crate::image::make_base(&config.image(disk::BASE))?;
+    let image = config.image(disk::BASE);
+    // Looked at where the ids of the machine's files can be seen.
+    let owners =
+        (config.privilege == Privilege::User && !image.exists()).then(crate::image::Owners::look).transpose()?;
+    let mut config = config.clone();
+    if config.privilege == Privilege::User {
+        privilege::enter(&config)?;
+        // As it is called in there: nobody else's user can be seen.
+        config.owner = (0, 0);
+    }
+    let config = &config;
+    crate::image::make_base(&image, config.image_root(), owners.as_ref())?;
     crate::image::make_layer(config)?;
     // Moves this process into the holder's mount namespace: before there is a second thread.
     let holder = holding::find_or_start(config)?;

@@ -45,7 +45,7 @@ impl Warden {
         })?
     }
 
-    fn in_place<T>(&self, place: &Place, act: impl FnOnce() -> T) -> Result<T> {
+    fn in_place<T: Send>(&self, place: &Place, act: impl FnOnce() -> T + Send) -> Result<T> {
         let routers = lock(&self.routers);
         let (name, known): (&str, bool) = match place {
             Place::Host => return Ok(act()),

@@ -1,6 +1,7 @@
 //! What the real world itself needs: privileges, and what of the kernel.
 
 use super::{Check, Failure, Finding, read, succeeds, system_program};
+use crate::commands::setup;
 use crate::settings;
 use std::fs;
 use std::path::PathBuf;
@@ -14,25 +15,28 @@ const CAPABILITIES: [(u32, &str); 6] =
 
 /// Looks at all of it.
 pub(super) fn checks() -> Vec<Check> {
-    let privileges = privileges(&read("/proc/self/status"), &read("/proc/self/uid_map"));
-    let may = privileges.finding == Finding::Ok;
-    vec![
-        privileges,
-        kernel(&read("/proc/sys/kernel/osrelease")),
-        user_namespaces(may, |name| fs::read_to_string(format!("/proc/sys/{name}")).ok()),
-        subordinate_ids(),
-        namespaces(may),
-        overlay(),
-        nft(may),
-        cgroups(&read("/proc/mounts")),
-    ]
+    let root = settings::is_root();
+    let first = privileges(&read("/proc/self/status"), &read("/proc/self/uid_map"));
+    let allowed = user_namespaces(root, |name| fs::read_to_string(format!("/proc/sys/{name}")).ok());
+    let mut checks = if root {
+        let may = first.finding == Finding::Ok;
+        vec![first, allowed, namespaces(may), nft(may), cgroups(&read("/proc/mounts"))]
+    } else {
+        let (ids, nft) = (subordinate_ids(), nft(false));
+        // Tried only where nothing is known to be in the way: one cause is told once.
+        let may = [&allowed, &ids, &nft].into_iter().all(|check| check.finding != Finding::Missing);
+        vec![first, allowed, ids, nft, own_namespaces(may), lent_cgroups(), ports()]
+    };
+    checks.insert(1, kernel(&read("/proc/sys/kernel/osrelease")));
+    checks.insert(2, overlay());
+    checks
 }
 
 fn privileges(status: &str, uid_map: &str) -> Check {
     const NAME: &str = "privileges";
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
     if field("Uid:").split_whitespace().nth(1) != Some("0") {
-        return Check::missing(NAME, "an ordinary user", "run it as root: sudo zonal …");
+        return Check::ok(NAME, "an ordinary user: the world is made in a user namespace");
     }
     let held = u64::from_str_radix(field("CapEff:"), 16).unwrap_or_default();
     let lacking: Vec<&str> =
@@ -83,15 +87,16 @@ fn user_namespaces(root: bool, sysctl: impl Fn(&str) -> Option<String>) -> Check
     if root {
         return Check::ok(NAME, "allowed");
     }
-    for (name, forbids, allows) in
-        [("kernel/unprivileged_userns_clone", "0", "1"), ("kernel/apparmor_restrict_unprivileged_userns", "1", "0")]
+    for (name, forbids) in
+        [("kernel/unprivileged_userns_clone", "0"), ("kernel/apparmor_restrict_unprivileged_userns", "1")]
     {
-        if is(name, forbids) {
+        // An AppArmor profile that lets this very program have them is what the try below shows.
+        if is(name, forbids) && !(name.contains("apparmor") && setup::has_profile()) {
             let name = name.replace('/', ".");
-            return Check::note(
+            return Check::missing(
                 NAME,
                 format!("forbidden to ordinary users: {name} is {forbids}"),
-                format!("root has them all the same; else: sudo sysctl -w {name}={allows}"),
+                "sudo zonal setup mends it; or run it as root: sudo zonal …",
             );
         }
     }
@@ -100,31 +105,70 @@ fn user_namespaces(root: bool, sysctl: impl Fn(&str) -> Option<String>) -> Check
 
 fn subordinate_ids() -> Check {
     const NAME: &str = "subordinate ids";
-    if settings::is_root() {
-        return Check::ok(NAME, "root needs none");
-    }
-    let user = std::env::var("USER").unwrap_or_default();
-    let enough = |file: &str| {
-        read(file).lines().any(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            matches!(fields[..], [of, _, count] if of == user && count.trim().parse::<u32>().is_ok_and(|count| count >= 65_536))
-        })
-    };
     if system_program("newuidmap").is_none() {
-        Check::note(
+        return Check::missing(
             NAME,
             "newuidmap is not installed",
-            "only root runs the real world; else: sudo apt-get install uidmap",
-        )
-    } else if enough("/etc/subuid") && enough("/etc/subgid") {
-        Check::ok(NAME, format!("{user} has 65,536 or more"))
-    } else {
-        Check::note(
-            NAME,
-            format!("{user} has too few"),
-            format!("sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"),
-        )
+            "sudo apt-get install uidmap, or sudo zonal setup; or run it as root: sudo zonal …",
+        );
     }
+    match zonal_linux::subordinate_ids() {
+        Ok((first, _)) => Check::ok(NAME, format!("65,536 from {first}, shared by all instances")),
+        Err(reason) => Check::missing(NAME, reason, "sudo zonal setup mends it; or run it as root: sudo zonal …"),
+    }
+}
+
+/// Whether what an ordinary user's world is made of can be had: it is made, in a process that ends at once.
+fn own_namespaces(may: bool) -> Check {
+    const NAME: &str = "namespaces";
+    if !may {
+        return Check::note(NAME, "not tried", "what is missing above comes first");
+    }
+    match zonal_linux::supervise::probe() {
+        Ok(()) => Check::ok(NAME, "user, mount, network and process namespaces, an overlay and nftables in them"),
+        Err(error) => Check::missing(
+            NAME,
+            error.to_string(),
+            "a security module, a seccomp filter or a container forbids it: run it as root, or on a machine of its own",
+        ),
+    }
+}
+
+fn lent_cgroups() -> Check {
+    const NAME: &str = "control groups";
+    const NONE: &str = "none of its own: instances run without limits of processor and memory";
+    match zonal_linux::lent_group() {
+        None => {
+            Check::note(NAME, NONE, "systemd-run --user --scope -p Delegate=yes zonal up gives it some (version 2)")
+        }
+        Some(path) => {
+            let there = read(&path.join("cgroup.controllers").to_string_lossy());
+            let lacking: Vec<&str> = ["cpu", "memory", "pids"]
+                .into_iter()
+                .filter(|name| !there.split_whitespace().any(|word| word == *name))
+                .collect();
+            if lacking.is_empty() {
+                Check::ok(NAME, format!("version 2, lent: {}", path.display()))
+            } else {
+                let found = format!("version 2, lent, without {}", lacking.join(", "));
+                Check::note(NAME, found, "instances run without these limits")
+            }
+        }
+    }
+}
+
+/// The ports of public addresses that can be had on the host.
+fn ports() -> Check {
+    const NAME: &str = "low ports";
+    let first = read("/proc/sys/net/ipv4/ip_unprivileged_port_start").trim().parse::<u16>().unwrap_or(1024);
+    if first <= 80 {
+        return Check::ok(NAME, format!("public addresses open from port {first}"));
+    }
+    Check::note(
+        NAME,
+        format!("public addresses open from port {first} on the host"),
+        "pages open by name at http://NAME.localhost:4566, and instances reach each other at every port",
+    )
 }
 
 /// Whether a new mount and network namespace can be had: the masks say that it may be asked, the answer says that it is given.
@@ -166,11 +210,7 @@ fn nft(root: bool) -> Check {
         return Check::missing(NAME, "nft is not installed", "sudo apt-get install nftables");
     };
     if !root {
-        return Check::note(
-            NAME,
-            format!("{} is there, not tried without root", nft.display()),
-            "sudo zonal doctor tries it",
-        );
+        return Check::note(NAME, format!("{} is there", nft.display()), "tried with the namespaces below");
     }
     // In a network namespace that ends with the command: nothing of the host's is touched.
     let mut tried = Command::new(system_program("unshare").unwrap_or_else(|| "unshare".into()));
@@ -235,7 +275,7 @@ mod tests {
         let status = |uid: u32, caps: &str| format!("Name:\tzonal\nUid:\t{uid}\t{uid}\t0\t0\nCapEff:\t{caps}\n");
         let whole = "0 0 4294967295";
         assert_eq!(privileges(&status(0, "000001ffffffffff"), whole).finding, Finding::Ok);
-        assert_eq!(privileges(&status(1000, "0000000000000000"), whole).finding, Finding::Missing);
+        assert_eq!(privileges(&status(1000, "0000000000000000"), whole).finding, Finding::Ok);
         // What Docker gives by default.
         let docker = privileges(&status(0, "00000000a80425fb"), whole);
         assert_eq!((docker.finding, docker.found.as_str()), (Finding::Missing, "root without NET_ADMIN, SYS_ADMIN"));

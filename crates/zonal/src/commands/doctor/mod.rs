@@ -93,7 +93,7 @@ pub fn run(arguments: &DoctorArguments) -> ExitCode {
 
 fn verdict(can: bool) -> &'static str {
     if can {
-        "The real world can run here: sudo zonal up --detach"
+        "The real world can run here: zonal up --detach"
     } else {
         "The real world can't run here yet. `zonal up --world sim` needs none of this; all that it shows is modelled."
     }
