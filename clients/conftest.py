@@ -61,13 +61,15 @@ def wait_for(what, condition, seconds=30, pause=0.02):
 class World:
     """A running `zonal up`, ended with all that belongs to it."""
 
-    def __init__(self, home, *arguments):
+    def __init__(self, home, *arguments, identity=None, program=program):
+        """`identity` is what subprocess takes to run as somebody else, `program` what they can run."""
+        self.identity, self.program = identity or {}, program() if callable(program) else program
         self.home, self.port, self.dns_port = str(home), free_port(), free_port()
         self.endpoint = f"http://localhost:{self.port}"
         self.log = open(f"{home}.log", "w+")
         self.process = subprocess.Popen(
-            [program(), "up", "--home", self.home, "--port", str(self.port), "--dns-port", str(self.dns_port), *arguments],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
+            [self.program, "up", "--home", self.home, "--port", str(self.port), "--dns-port", str(self.dns_port), *arguments],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True, **self.identity,
         )
         try:
             wait_for("the world's first answer", self.answers, 120)
@@ -91,8 +93,13 @@ class World:
 
     def run(self, *arguments, check=True):
         """A `zonal` command about this world."""
-        done = subprocess.run([program(), *arguments, "--home", self.home], capture_output=True, text=True, timeout=120)
-        assert not check or done.returncode == 0, f"zonal {arguments}: {done.stdout}{done.stderr}"
+        return self.run_with(arguments, check=check)
+
+    def run_with(self, command, *more, check=True):
+        """The same, with words that go behind where the world is."""
+        words = [self.program, *command, "--home", self.home, *more]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, **self.identity)
+        assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done
 
     def client(self, service, account="000000000000", region=REGION, **config):
@@ -111,7 +118,8 @@ class World:
         }
 
     def end(self):
-        subprocess.run([program(), "down", "--purge", "--home", self.home], capture_output=True, timeout=60, check=False)
+        subprocess.run([self.program, "down", "--purge", "--home", self.home], capture_output=True, timeout=60, check=False,
+                       **self.identity)
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self.process.poll() is None:
                 self.process.send_signal(number)

@@ -32,6 +32,11 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// A world that is set up otherwise than usual.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
         // Tests run side by side, in one process or in many: a public range and a port of each one's own.
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id() as u16;
@@ -43,6 +48,7 @@ impl Fixture {
         config.dns_port = 20_000 + process.wrapping_add(number) % 20_000;
         config.base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("base");
         config.figures_every = Duration::from_millis(200);
+        change(&mut config);
         let processes = supervise::Processes::start(&config).unwrap();
         let mut fixture = Self { config, world: None, processes: Some(processes), reports: Arc::default() };
         fixture.connect();

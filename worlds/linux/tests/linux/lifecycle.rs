@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     ("an_instance_that_powers_off_is_stopped_by_itself", an_instance_that_powers_off_is_stopped_by_itself),
     ("a_service_is_kept_running_and_starts_at_each_boot", a_service_is_kept_running_and_starts_at_each_boot),
     ("an_image_is_one_more_layer", an_image_is_one_more_layer),
+    ("where_owners_cannot_be_mapped_all_instances_have_the_same_ids", where_owners_cannot_be_mapped),
     ("a_cut_zone_is_dead_and_silent_until_it_is_joined", a_cut_zone_is_dead_and_silent_until_it_is_joined),
     ("a_wide_range_of_ports_opens_as_something_listens", a_wide_range_of_ports_opens_as_something_listens),
     ("from_the_call_to_the_first_line_of_user_data_takes_milliseconds", launch_takes_milliseconds),
@@ -108,14 +109,29 @@ fn a_service_is_kept_running_and_starts_at_each_boot() {
 }
 
 fn an_image_is_one_more_layer() {
-    let world = Fixture::new();
+    make_an_image(&Fixture::new());
+}
+
+/// As on Linux before 5.19, and on file systems whose mounts show nothing but the owners that there are.
+fn where_owners_cannot_be_mapped() {
+    let world = Fixture::with(|config| config.ids = zonal_linux::Ids::Shared);
+    make_an_image(&world);
+    let own = world.run("c", "cat /proc/self/uid_map | tr -s ' '; stat -c '%u %a' /etc/shadow /usr/bin/passwd; find / -xdev ! -path /proc ! -path /usr/lib/zonal/guest -uid +60000");
+    let first = own.lines().next().unwrap_or_default().to_owned();
+    assert_eq!(own, format!("{first}\n0 640\n0 4755\n"), "all files have owners inside");
+    world.instance(&Instance::new("d", "10.0.1.13"));
+    assert_eq!(world.run("d", "cat /proc/self/uid_map | tr -s ' '").trim_end(), first);
+    assert_eq!(world.run("d", "su nobody -s /bin/sh -c 'cat /etc/shadow' 2>/dev/null; echo $?"), "1\n");
+}
+
+fn make_an_image(world: &Fixture) {
     world.ask(simple());
-    let script = "#!/bin/sh\necho baked >/root/made; chown 1000 /root/made; rm /etc/fstab; rm -r /srv && mkdir /srv; ln -s made /root/link\n";
+    let script = "#!/bin/sh\necho baked >/root/made; chown 1000 /root/made; rm /etc/fstab; rm -r /srv /etc/pam.d && mkdir /srv /etc/pam.d; ln -s made /root/link\n";
     world.instance(&Instance { user_data: script.into(), ..Instance::new("a", "10.0.1.10") });
     world.ask(vec![Ask::PutImage { id: "ami-1".into(), sandbox: "i-a".into() }]);
     world.hear("the image", |report| *report == Report::ImageReady("ami-1".into()));
     world.instance(&Instance { disk: DiskSource::Image("ami-1".into()), ..Instance::new("b", "10.0.1.11") });
-    let look = "cat /root/link; stat -c %u /root/made; ls /etc/fstab 2>/dev/null; ls -d /srv; rm /root/made; ls /root/made 2>/dev/null";
+    let look = "cat /root/link; stat -c %u /root/made; ls /etc/fstab 2>/dev/null; ls -d /srv; ls /etc/pam.d; rm /root/made; ls /root/made 2>/dev/null";
     assert_eq!(world.run("b", look), "baked\n1000\n/srv\n");
     assert_eq!(world.world().inventory().images, ["ami-1"]);
     world.ask(vec![Ask::RemoveSandbox("i-b".into()), Ask::RemoveImage("ami-1".into())]);
