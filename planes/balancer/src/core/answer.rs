@@ -1,7 +1,8 @@
 //! The answers that are the balancer's own, byte for byte as an ALB gives them.
 
+use super::rewrite::add;
 use super::route::Facts;
-use crate::config::Redirect;
+use crate::config::{Redirect, ResponseHeaders};
 
 /// Whether a client may send more on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,31 +25,33 @@ impl After {
 
 /// What every answer of ours depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Occasion {
+pub struct Occasion<'a> {
     /// Seconds since 1970.
     pub now: u64,
     /// What happens to the connection.
     pub after: After,
     /// The request was HEAD: no body.
     pub head_only: bool,
+    /// What the listener changes of it.
+    pub headers: Option<&'a ResponseHeaders>,
 }
 
 /// `100 Continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// An error page.
-pub fn error(status: u16, occasion: Occasion, out: &mut Vec<u8>) {
+pub fn error(status: u16, occasion: Occasion<'_>, out: &mut Vec<u8>) {
     page(status, &[], occasion, out);
 }
 
 /// A redirect to the address that `redirect` makes of the request.
-pub fn redirect(redirect: &Redirect, facts: &Facts<'_>, occasion: Occasion, out: &mut Vec<u8>) {
+pub fn redirect(redirect: &Redirect, facts: &Facts<'_>, occasion: Occasion<'_>, out: &mut Vec<u8>) {
     let location = location(redirect, facts);
     page(if redirect.permanent { 301 } else { 302 }, location.as_bytes(), occasion, out);
 }
 
 /// A fixed response.
-pub fn fixed(status: u16, content_type: Option<&str>, body: &str, occasion: Occasion, out: &mut Vec<u8>) {
+pub fn fixed(status: u16, content_type: Option<&str>, body: &str, occasion: Occasion<'_>, out: &mut Vec<u8>) {
     start(status, occasion, out);
     if let Some(content_type) = content_type {
         field("Content-Type", content_type.as_bytes(), out);
@@ -56,7 +59,7 @@ pub fn fixed(status: u16, content_type: Option<&str>, body: &str, occasion: Occa
     finish(body.as_bytes(), &[], occasion, out);
 }
 
-fn page(status: u16, location: &[u8], occasion: Occasion, out: &mut Vec<u8>) {
+fn page(status: u16, location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8>) {
     let title = format!("{status} {}", reason(status));
     let body = format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
@@ -66,16 +69,22 @@ fn page(status: u16, location: &[u8], occasion: Occasion, out: &mut Vec<u8>) {
     finish(body.as_bytes(), location, occasion, out);
 }
 
-fn start(status: u16, occasion: Occasion, out: &mut Vec<u8>) {
-    let line = format!("HTTP/1.1 {status} {}\r\nServer: awselb/2.0\r\nDate: ", reason(status));
-    out.extend_from_slice(line.as_bytes());
+fn start(status: u16, occasion: Occasion<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason(status)).as_bytes());
+    if occasion.headers.is_none_or(|headers| headers.server) {
+        out.extend_from_slice(b"Server: awselb/2.0\r\n");
+    }
+    out.extend_from_slice(b"Date: ");
     out.extend_from_slice(http_date(occasion.now).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
-fn finish(body: &[u8], location: &[u8], occasion: Occasion, out: &mut Vec<u8>) {
+fn finish(body: &[u8], location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8>) {
     field("Content-Length", body.len().to_string().as_bytes(), out);
     out.extend_from_slice(occasion.after.header());
+    if let Some(headers) = occasion.headers {
+        add(headers, out);
+    }
     if !location.is_empty() {
         field("Location", location, out);
     }
@@ -180,7 +189,8 @@ mod tests {
     use super::super::route::Scheme;
     use super::*;
 
-    const OCCASION: Occasion = Occasion { now: 784_111_777, after: After::KeepAlive, head_only: false };
+    const OCCASION: Occasion<'_> =
+        Occasion { now: 784_111_777, after: After::KeepAlive, head_only: false, headers: None };
 
     fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -227,6 +237,7 @@ mod tests {
             client: Ipv4Addr::LOCALHOST,
             port: 80,
             scheme: Scheme::Http,
+            now: 0,
         };
         let https = to("HTTPS", "#{host}", "443", "/#{path}", "#{query}");
         assert_eq!(location(&https, &facts), "https://example.com:443/a/b?c=d");

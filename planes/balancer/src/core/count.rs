@@ -38,6 +38,9 @@ pub struct NodeCounts {
     pub fixed_responses: Count,
     pub client_tls_errors: Count,
     pub rule_evaluations: Count,
+    pub non_compliant_requests: Count,
+    pub dropped_invalid_header_requests: Count,
+    pub redirect_url_limit_exceeded: Count,
 }
 
 impl NodeCounts {
@@ -73,6 +76,9 @@ impl NodeCounts {
         self.fixed_responses.take_into(&mut sum.fixed_responses);
         self.client_tls_errors.take_into(&mut sum.client_tls_errors);
         self.rule_evaluations.take_into(&mut sum.rule_evaluations);
+        self.non_compliant_requests.take_into(&mut sum.non_compliant_requests);
+        self.dropped_invalid_header_requests.take_into(&mut sum.dropped_invalid_header_requests);
+        self.redirect_url_limit_exceeded.take_into(&mut sum.redirect_url_limit_exceeded);
     }
 }
 

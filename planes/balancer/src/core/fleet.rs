@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::group::Standing;
 use super::health::{Checker, Outcome, Time};
 use crate::config::{
     Action, BalancerConfig, CheckProtocol, Health, HealthReason, HealthReport, HealthState, Hosts, ProtocolVersion,
@@ -73,6 +74,10 @@ struct Member {
     version: ProtocolVersion,
     phase: Phase,
     round: u64,
+    /// Its group's.
+    slow_start: Duration,
+    /// When it became healthy, if it is given its share little by little since.
+    warming: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -173,9 +178,24 @@ impl Fleet {
             self.agenda.insert((at, key.clone()));
         }
         if changed {
+            self.warm_up(&key, now);
             self.report(&key, &mut events);
         }
         events
+    }
+
+    /// Begins or ends a target's slow start, after its health has changed. As the ALB guide has it: only
+    /// where another target is healthy and warm, since somebody must carry the load meanwhile.
+    fn warm_up(&mut self, key: &Arc<TargetKey>, now: Time) {
+        let from = TargetKey { group: key.group.clone(), target: String::new(), port: 0 };
+        let mut others = self.members.range(Arc::new(from)..).take_while(|(other, _)| other.group == key.group);
+        let carried = others.any(|(other, member)| {
+            let warm = member.warming.is_none_or(|since| since + member.slow_start <= now);
+            other != key && warm && member.state() == HealthState::Healthy
+        });
+        let Some(member) = self.members.get_mut(key) else { return };
+        let starts = member.state() == HealthState::Healthy && !member.slow_start.is_zero() && carried;
+        member.warming = starts.then_some(now);
     }
 
     /// A target has nothing in flight: if it drains, it is done.
@@ -201,6 +221,15 @@ impl Fleet {
         self.members.get(key).map(Member::health)
     }
 
+    /// What choices need to know of a target. One that is not known is in no use.
+    pub fn standing(&self, key: &TargetKey) -> Standing {
+        let member = self.members.get(key);
+        member.map_or(Standing::from(HealthState::Unused), |member| Standing {
+            state: member.state(),
+            warming: member.warming,
+        })
+    }
+
     /// A report for every target, for whoever missed the changes.
     pub fn reports(&self) -> Vec<HealthReport> {
         let mut events = Events::default();
@@ -215,7 +244,7 @@ impl Fleet {
         let mut hosts: BTreeMap<String, BTreeMap<String, Hosts>> = BTreeMap::new();
         for (key, member) in &self.members {
             let zone = hosts.entry(key.group.clone()).or_default().entry(member.zone.clone()).or_default();
-            match member.health().state {
+            match member.state() {
                 HealthState::Healthy => zone.healthy += 1,
                 HealthState::Unhealthy => zone.unhealthy += 1,
                 HealthState::Initial | HealthState::Draining | HealthState::Unused => {}
@@ -237,6 +266,7 @@ impl Fleet {
         let before = old.as_ref().map(Member::health);
         // At another address it is another target, whatever its id.
         let old = old.filter(|old| old.address == target.address);
+        let warming = old.as_ref().and_then(|old| old.warming).filter(|_| target.state == TargetState::Active);
         let known_round = old.as_ref().filter(|old| matches!(old.phase, Phase::Checked(_))).map(|old| old.round);
         let next = match (target.state, idle, old.map(|old| old.phase)) {
             (TargetState::Draining, _, Some(phase @ (Phase::Draining { .. } | Phase::Drained))) => phase,
@@ -263,6 +293,8 @@ impl Fleet {
             version: group.protocol_version,
             phase: next,
             round,
+            slow_start: group.routing.slow_start,
+            warming: warming.filter(|_| !group.routing.slow_start.is_zero()),
         };
         let changed = before.as_ref() != Some(&member.health());
         self.members.insert(key.clone(), member);
@@ -310,6 +342,15 @@ impl Phase {
 }
 
 impl Member {
+    fn state(&self) -> HealthState {
+        match &self.phase {
+            Phase::Checked(checker) => checker.health().state,
+            Phase::Unused(health) => health.state,
+            Phase::Draining { .. } => HealthState::Draining,
+            Phase::Drained => HealthState::Unused,
+        }
+    }
+
     fn health(&self) -> Health {
         match &self.phase {
             Phase::Checked(checker) => checker.health().clone(),

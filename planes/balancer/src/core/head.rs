@@ -6,6 +6,7 @@
 use std::mem::MaybeUninit;
 
 use super::body::Framing;
+use super::desync::{Imitated, Reason, imitates};
 
 /// Headers in one message, at most.
 pub const MAX_HEADERS: usize = 128;
@@ -15,6 +16,9 @@ pub const MAX_REQUEST_HEAD: usize = 64 * 1024;
 pub const MAX_LINE: usize = 16 * 1024;
 /// Bytes in a response's head, at most (ELB quotas: 32 K).
 pub const MAX_RESPONSE_HEAD: usize = 32 * 1024;
+
+/// Addresses in X-Forwarded-For, at most (ALB guide, HTTP 463).
+pub const MAX_FORWARDED_FOR: usize = 30;
 
 /// Where `httparse` puts what it finds, without clearing it first.
 pub type HeaderSpace<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_HEADERS];
@@ -42,6 +46,9 @@ pub enum Refusal {
     /// Not HTTP/1.0 or HTTP/1.1: 505.
     #[error("HTTP version not supported")]
     Version,
+    /// More than 30 addresses in X-Forwarded-For: 463, as an ALB answers it.
+    #[error("too many addresses in X-Forwarded-For")]
+    ForwardedFor,
 }
 
 impl Refusal {
@@ -51,6 +58,7 @@ impl Refusal {
             Self::Malformed => 400,
             Self::Method => 405,
             Self::TargetTooLong => 414,
+            Self::ForwardedFor => 463,
             Self::TransferEncoding => 501,
             Self::Version => 505,
         }
@@ -87,6 +95,8 @@ pub struct RequestHead<'h, 'b> {
     pub expects_continue: bool,
     /// Whether the client asks to change the protocol.
     pub upgrade: bool,
+    /// The worst that is wrong with it.
+    pub verdict: Reason,
 }
 
 /// A response's head, read and found sound.
@@ -151,6 +161,7 @@ pub fn parse_request<'h, 'b>(head: &'b [u8], space: &'h mut HeaderSpace<'b>) -> 
         (None, None) if version == Version::Http10 => "",
         (None, None) => return Err(Refusal::Malformed),
     };
+    let verdict = fields.verdict(method);
     Ok(RequestHead {
         method,
         target,
@@ -161,6 +172,7 @@ pub fn parse_request<'h, 'b>(head: &'b [u8], space: &'h mut HeaderSpace<'b>) -> 
         keep_alive: fields.connection.keep_alive(version),
         expects_continue: fields.expects_continue && version == Version::Http11,
         upgrade: fields.upgrade && fields.connection.upgrade && version == Version::Http11,
+        verdict,
     })
 }
 
@@ -192,6 +204,9 @@ pub fn parse_response<'h, 'b>(
             Known::Connection => connection.read(header.value),
             _ => {}
         }
+    }
+    if length.coding.is_some() && length.length.is_some() {
+        return Err(Refusal::Malformed);
     }
     let stated = length.framing(version)?;
     let content_length = length.length;
@@ -255,6 +270,11 @@ struct RequestFields<'b> {
     connection: Connection,
     expects_continue: bool,
     upgrade: bool,
+    forwarded_for: usize,
+    /// Bytes beyond ASCII.
+    foreign: bool,
+    imitates_length: bool,
+    imitates_coding: bool,
 }
 
 impl<'b> RequestFields<'b> {
@@ -265,6 +285,10 @@ impl<'b> RequestFields<'b> {
             connection: Connection::default(),
             expects_continue: false,
             upgrade: false,
+            forwarded_for: 0,
+            foreign: false,
+            imitates_length: false,
+            imitates_coding: false,
         };
         for header in headers {
             match Known::of(header.name) {
@@ -275,10 +299,53 @@ impl<'b> RequestFields<'b> {
                 Known::Connection => fields.connection.read(header.value),
                 Known::Expect => fields.expects_continue |= header.value.eq_ignore_ascii_case(b"100-continue"),
                 Known::Upgrade => fields.upgrade = true,
+                Known::ForwardedFor if !header.value.is_empty() => {
+                    fields.forwarded_for += 1 + memchr::memchr_iter(b',', header.value).count();
+                    if fields.forwarded_for > MAX_FORWARDED_FOR {
+                        return Err(Refusal::ForwardedFor);
+                    }
+                }
+                Known::Other => match imitates(header.name) {
+                    Some(Imitated::ContentLength) => fields.imitates_length = true,
+                    Some(Imitated::TransferEncoding) => fields.imitates_coding = true,
+                    None => {}
+                },
                 _ => {}
             }
+            fields.foreign |= !header.value.is_ascii();
         }
         Ok(fields)
+    }
+
+    fn verdict(&self, method: &str) -> Reason {
+        let mut worst = Reason::Compliant;
+        if self.foreign {
+            worst.or(Reason::NonCompliantHeader);
+        }
+        let (length, coding) = (self.length.length, self.length.coding);
+        if self.imitates_length || self.imitates_coding {
+            worst.or(Reason::SuspiciousHeader);
+            if (length.is_some() || self.imitates_length) && (coding.is_some() || self.imitates_coding) {
+                worst.or(Reason::SuspiciousTeClPresent);
+            }
+        }
+        if length.is_none() && coding.is_none() {
+            return worst;
+        }
+        if length.is_some() && coding.is_some() {
+            worst.or(Reason::BothTeClPresent);
+        }
+        if self.length.repeated {
+            worst.or(Reason::DuplicateContentLength);
+        }
+        if matches!(method, "GET" | "HEAD") {
+            worst.or(match (coding, length) {
+                (Some(_), _) => Reason::UndefinedTransferEncodingSemantics,
+                (None, Some(0)) => Reason::GetHeadZeroContentLength,
+                (None, _) => Reason::UndefinedContentLengthSemantics,
+            });
+        }
+        worst
     }
 }
 
@@ -287,6 +354,8 @@ impl<'b> RequestFields<'b> {
 struct Length {
     length: Option<u64>,
     coding: Option<Coding>,
+    /// The same length came twice.
+    repeated: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -304,7 +373,10 @@ impl Length {
         let length = value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
         match self.length.replace(length) {
             Some(other) if other != length => Err(Refusal::Malformed),
-            _ => Ok(()),
+            other => {
+                self.repeated |= other.is_some();
+                Ok(())
+            }
         }
     }
 
@@ -324,9 +396,9 @@ impl Length {
 
     fn framing(&self, version: Version) -> Result<Framing, Refusal> {
         match (self.coding, self.length) {
-            (Some(_), Some(_)) => Err(Refusal::Malformed),
-            (Some(_), None) if version == Version::Http10 => Err(Refusal::Malformed),
-            (Some(Coding::Chunked), None) => Ok(Framing::Chunked),
+            (Some(_), _) if version == Version::Http10 => Err(Refusal::Malformed),
+            // The coding overrides the length (RFC 9112, 6.3), which is not passed on.
+            (Some(Coding::Chunked), _) => Ok(Framing::Chunked),
             (Some(Coding::Identity) | None, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
     }

@@ -4,8 +4,11 @@
 pub mod answer;
 pub mod body;
 pub mod count;
+pub mod desync;
 pub mod fleet;
 pub mod flow;
+pub mod group;
+pub mod handle;
 pub mod head;
 pub mod health;
 pub mod matcher;
@@ -13,4 +16,5 @@ pub mod pattern;
 pub mod policy;
 pub mod rewrite;
 pub mod route;
+pub mod sticky;
 pub mod trace;

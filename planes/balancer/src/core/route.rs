@@ -1,99 +1,21 @@
 //! One immutable snapshot of configuration and health, and the choices made from it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::count::GroupCounts;
 use super::fleet::TargetKey;
+pub use super::group::Standing;
+use super::group::{GroupView, Pick, Registered};
+pub use super::handle::{GroupHandle, MAX_ZONES, TargetHandle};
+use super::health::Time;
 use super::pattern::{Case, matches};
+use super::sticky::{Kind, Marker, Marks, Seal};
 use crate::config::{
-    Action, BalancerConfig, Condition, HealthState, ProtocolVersion, QueryPattern, Redirect, TargetProtocol,
-    TargetState,
+    Action, BalancerConfig, Condition, HttpSettings, QueryPattern, Redirect, ResponseHeaders, TargetState,
 };
-
-/// Zones that a balancer can have had in its life, at most.
-pub const MAX_ZONES: usize = 16;
-
-/// What of a target group outlives a snapshot.
-#[derive(Debug)]
-pub struct GroupHandle {
-    /// Whether its targets are spoken to over TLS.
-    pub protocol: TargetProtocol,
-    /// What they are spoken to in.
-    pub version: ProtocolVersion,
-    /// Which target's turn it is.
-    turn: AtomicUsize,
-    /// Which group's turn it is, in actions that begin with this one.
-    share_turn: AtomicUsize,
-    /// One per core and zone, made when first needed.
-    counts: Box<[OnceLock<Box<GroupCounts>>]>,
-}
-
-impl GroupHandle {
-    /// For so many cores.
-    pub fn new(cores: usize, protocol: TargetProtocol, version: ProtocolVersion) -> Self {
-        let counts = (0..cores * MAX_ZONES).map(|_| OnceLock::new()).collect();
-        Self { protocol, version, turn: AtomicUsize::new(0), share_turn: AtomicUsize::new(0), counts }
-    }
-
-    /// The counters of one core and node.
-    pub fn counts(&self, core: usize, zone: usize) -> &GroupCounts {
-        self.counts[core * MAX_ZONES + zone].get_or_init(Box::default)
-    }
-
-    /// All counters that exist, with their zone.
-    pub fn all_counts(&self) -> impl Iterator<Item = (usize, &GroupCounts)> {
-        self.counts.iter().enumerate().filter_map(|(at, counts)| Some((at % MAX_ZONES, &**counts.get()?)))
-    }
-}
-
-/// What of a target outlives a snapshot.
-#[derive(Debug)]
-pub struct TargetHandle {
-    /// Never used twice.
-    pub slot: u64,
-    /// Whom it is about.
-    pub key: Arc<TargetKey>,
-    /// Where it listens.
-    pub address: SocketAddrV4,
-    /// Its group.
-    pub group: Arc<GroupHandle>,
-    /// Deregistered: whoever finishes a request says so.
-    pub draining: AtomicBool,
-    /// Requests on their way, per core.
-    in_flight: Box<[OwnLine]>,
-}
-
-/// A counter on a cache line of its own, so that cores do not wait for each other.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct OwnLine(AtomicU32);
-
-impl TargetHandle {
-    /// For so many cores.
-    pub fn new(slot: u64, key: Arc<TargetKey>, address: SocketAddrV4, group: Arc<GroupHandle>, cores: usize) -> Self {
-        let in_flight = (0..cores).map(|_| OwnLine::default()).collect();
-        Self { slot, key, address, group, draining: AtomicBool::new(false), in_flight }
-    }
-
-    /// A request begins.
-    pub fn begin(&self, core: usize) {
-        self.in_flight[core].0.fetch_add(1, Relaxed);
-    }
-
-    /// A request has ended.
-    pub fn end(&self, core: usize) {
-        self.in_flight[core].0.fetch_sub(1, Relaxed);
-    }
-
-    /// Requests on their way.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.iter().map(|core| core.0.load(Relaxed)).sum()
-    }
-}
 
 /// What of a request rules look at.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +34,8 @@ pub struct Facts<'a> {
     pub port: u16,
     /// The listener's protocol.
     pub scheme: Scheme,
+    /// Seconds since 1970.
+    pub now: u64,
 }
 
 /// What clients speak.
@@ -148,7 +72,7 @@ impl Facts<'_> {
 #[derive(Debug)]
 pub enum Decision<'s> {
     /// It goes there.
-    Forward(&'s Arc<TargetHandle>),
+    Forward(Chosen<'s>),
     /// Its group has no target: 503.
     NoTarget,
     /// It is answered.
@@ -166,21 +90,77 @@ pub enum Decision<'s> {
     Closed,
 }
 
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'s> {
+    /// The target.
+    pub target: &'s Arc<TargetHandle>,
+    /// The priority of the rule that said so; `None` for the default action.
+    pub rule: Option<u32>,
+    group: &'s GroupView,
+    stuck: bool,
+    stickiness: Option<Duration>,
+    seal: &'s Seal,
+}
+
+impl Chosen<'_> {
+    /// The cookies that bring the client back, if it is to come back. `real` turns virtual durations
+    /// into real ones.
+    pub fn marks(&self, facts: &Facts<'_>, real: &dyn Fn(Duration) -> Duration) -> Option<Box<Marks>> {
+        if self.stickiness.is_none() && !self.group.is_sticky() {
+            return None;
+        }
+        let turn = self.group.handle.cookies.fetch_add(1, Relaxed) as u64;
+        let marker = Marker { seal: self.seal, now: facts.now, real, secure: facts.scheme == Scheme::Https, turn };
+        let mut marks = Marks::default();
+        if let Some(duration) = self.stickiness {
+            marker.stick(Kind::Group, self.group.token, duration, &mut marks);
+        }
+        self.group.mark(Pick { target: self.target, stuck: self.stuck }, &marker, &mut marks);
+        Some(Box::new(marks))
+    }
+}
+
 /// Configuration and health of a balancer at one instant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// The configuration's revision.
     pub revision: u64,
     /// After which silent connections are closed; virtual time.
     pub idle_timeout: Duration,
+    /// How requests are read and passed on.
+    pub http: HttpSettings,
     listeners: Vec<ListenerView>,
+    seal: Seal,
+}
+
+impl Default for Snapshot {
+    /// Of a balancer that is no more, or not yet.
+    fn default() -> Self {
+        Self {
+            revision: 0,
+            idle_timeout: Duration::ZERO,
+            http: HttpSettings::default(),
+            listeners: Vec::new(),
+            seal: Seal::new(""),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct ListenerView {
     port: u16,
-    rules: Vec<(Vec<Condition>, ActionView)>,
+    rules: Vec<RuleView>,
     default_action: ActionView,
+    /// What answers have that they would not have by themselves.
+    headers: Option<Arc<ResponseHeaders>>,
+}
+
+#[derive(Debug)]
+struct RuleView {
+    priority: u32,
+    conditions: Vec<Condition>,
+    action: ActionView,
 }
 
 #[derive(Debug)]
@@ -197,22 +177,15 @@ struct Shares {
     total: usize,
     /// Coprime to `total`: steps of this length visit every place once, far from each other.
     stride: usize,
-}
-
-#[derive(Debug)]
-struct GroupView {
-    handle: Arc<GroupHandle>,
-    /// Whom nodes of any zone choose from.
-    all: Vec<Arc<TargetHandle>>,
-    /// Whom nodes of a zone choose from, if they must stay in it.
-    by_zone: Option<BTreeMap<String, Vec<Arc<TargetHandle>>>>,
+    /// For so long a client stays with its group.
+    stickiness: Option<Duration>,
 }
 
 impl Snapshot {
     /// Joins a configuration with the health of its targets.
-    pub fn new(
+    pub fn new<S: Into<Standing>>(
         config: &BalancerConfig,
-        health: impl Fn(&TargetKey) -> HealthState,
+        health: impl Fn(&TargetKey) -> S,
         targets: &BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
         groups: &BTreeMap<String, Arc<GroupHandle>>,
     ) -> Self {
@@ -220,72 +193,90 @@ impl Snapshot {
         for group in &config.target_groups {
             let Some(handle) = groups.get(&group.id) else { continue };
             let active = group.targets.iter().filter(|target| target.state == TargetState::Active);
-            let registered: Vec<_> = active
+            let registered: Vec<Registered<'_>> = active
                 .filter_map(|target| {
                     let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
-                    Some((target.zone.as_str(), health(&key), targets.get(&key)?))
+                    Some((target.zone.as_str(), health(&key).into(), targets.get(&key)?))
                 })
                 .collect();
-            let view = GroupView {
-                handle: handle.clone(),
-                all: eligible(&registered, |_| true),
-                by_zone: (!group.cross_zone).then(|| {
-                    let zones = registered.iter().map(|(zone, ..)| *zone);
-                    zones.map(|zone| (zone.to_owned(), eligible(&registered, |other| other == zone))).collect()
-                }),
-            };
-            views.insert(group.id.as_str(), Arc::new(view));
+            views.insert(group.id.as_str(), Arc::new(GroupView::new(group, handle.clone(), &registered)));
         }
         let listeners = config.listeners.iter().map(|listener| {
             let mut rules: Vec<_> = listener.rules.iter().collect();
             rules.sort_by_key(|rule| rule.priority);
+            let rules = rules.into_iter().map(|rule| RuleView {
+                priority: rule.priority,
+                conditions: rule.conditions.clone(),
+                action: ActionView::new(&rule.action, &views),
+            });
+            let plain = listener.response_headers == ResponseHeaders::default();
             ListenerView {
                 port: listener.port,
-                rules: rules
-                    .into_iter()
-                    .map(|rule| (rule.conditions.clone(), ActionView::new(&rule.action, &views)))
-                    .collect(),
+                rules: rules.collect(),
                 default_action: ActionView::new(&listener.default_action, &views),
+                headers: (!plain).then(|| Arc::new(listener.response_headers.clone())),
             }
         });
-        Self { revision: config.revision, idle_timeout: config.idle_timeout, listeners: listeners.collect() }
+        let secret = if config.cookie_secret.is_empty() { &config.id } else { &config.cookie_secret };
+        Self {
+            revision: config.revision,
+            idle_timeout: config.idle_timeout,
+            http: config.http.clone(),
+            listeners: listeners.collect(),
+            seal: Seal::new(secret),
+        }
     }
 
     /// What to do with a request that came in on a node in `zone`; and how many rules were looked
-    /// at.
-    pub fn decide(&self, zone: &str, facts: &Facts<'_>) -> (Decision<'_>, u64) {
-        let Some(listener) = self.listeners.iter().find(|listener| listener.port == facts.port) else {
+    /// at. `now` is asked for the virtual time only where the choice depends on it.
+    pub fn decide(&self, zone: &str, facts: &Facts<'_>, now: &dyn Fn() -> Time) -> (Decision<'_>, u64) {
+        let Some(listener) = self.listener(facts.port) else {
             return (Decision::Closed, 0);
         };
         let mut evaluated = 0;
-        let hit = listener.rules.iter().find(|(conditions, _)| {
+        let hit = listener.rules.iter().find(|rule| {
             evaluated += 1;
-            conditions.iter().all(|condition| holds(condition, facts))
+            rule.conditions.iter().all(|condition| holds(condition, facts))
         });
-        let action = hit.map_or(&listener.default_action, |(_, action)| action);
+        let action = hit.map_or(&listener.default_action, |rule| &rule.action);
         let decision = match action {
             ActionView::Fixed { status, content_type, body } => {
                 Decision::Fixed { status: *status, content_type: content_type.as_deref(), body }
             }
             ActionView::Redirect(redirect) => Decision::Redirect(redirect),
             ActionView::Forward(shares) => {
-                shares.next().and_then(|group| group.next(zone)).map_or(Decision::NoTarget, Decision::Forward)
+                let kept = shares.stickiness.and_then(|_| self.seal.read(Kind::Group, facts));
+                let group = kept.and_then(|token| shares.named(token)).or_else(|| shares.next());
+                let chosen = group.and_then(|group| {
+                    let Pick { target, stuck } = group.next(zone, facts, &self.seal, now)?;
+                    let (rule, stickiness) = (hit.map(|rule| rule.priority), shares.stickiness);
+                    Some(Chosen { target, rule, group, stuck, stickiness, seal: &self.seal })
+                });
+                chosen.map_or(Decision::NoTarget, Decision::Forward)
             }
         };
         (decision, evaluated)
+    }
+
+    /// How a listener's answers differ from what they would be by themselves.
+    pub fn response_headers(&self, port: u16) -> Option<&Arc<ResponseHeaders>> {
+        self.listener(port)?.headers.as_ref()
+    }
+
+    fn listener(&self, port: u16) -> Option<&ListenerView> {
+        self.listeners.iter().find(|listener| listener.port == port)
     }
 }
 
 impl ActionView {
     fn new(action: &Action, views: &BTreeMap<&str, Arc<GroupView>>) -> Self {
         match action {
-            Action::Forward(forward) => Self::Forward(Shares::new(
-                forward
-                    .groups
-                    .iter()
-                    .filter_map(|share| Some((share.weight as usize, views.get(share.target_group.as_str())?.clone())))
-                    .collect(),
-            )),
+            Action::Forward(forward) => {
+                let groups = forward.groups.iter();
+                let groups = groups
+                    .filter_map(|share| Some((share.weight as usize, views.get(share.target_group.as_str())?.clone())));
+                Self::Forward(Shares::new(groups.collect(), forward.stickiness))
+            }
             Action::FixedResponse { status_code, content_type, message_body } => {
                 Self::Fixed { status: *status_code, content_type: content_type.clone(), body: message_body.clone() }
             }
@@ -295,12 +286,12 @@ impl ActionView {
 }
 
 impl Shares {
-    fn new(groups: Vec<(usize, Arc<GroupView>)>) -> Self {
+    fn new(groups: Vec<(usize, Arc<GroupView>)>, stickiness: Option<Duration>) -> Self {
         let total: usize = groups.iter().map(|(weight, _)| weight).sum();
         // About the golden section of the whole spreads best.
         let start = (total * 5 / 8).max(1);
         let stride = (start..=total.max(1)).find(|stride| gcd(*stride, total) == 1).unwrap_or(1);
-        Self { groups, total, stride }
+        Self { groups, total, stride, stickiness }
     }
 
     fn next(&self) -> Option<&GroupView> {
@@ -319,33 +310,11 @@ impl Shares {
         }
         None
     }
-}
 
-impl GroupView {
-    fn next(&self, zone: &str) -> Option<&Arc<TargetHandle>> {
-        let targets = match &self.by_zone {
-            None => &self.all,
-            Some(zones) => zones.get(zone)?,
-        };
-        let turn = self.handle.turn.fetch_add(1, Relaxed).checked_rem(targets.len())?;
-        Some(&targets[turn])
+    /// The group that a client's cookie names. Its weight does not matter: that is for new clients.
+    fn named(&self, token: u64) -> Option<&GroupView> {
+        self.groups.iter().map(|(_, group)| &**group).find(|group| group.token == token)
     }
-}
-
-/// The healthy ones; if there are none, all that are registered and in use (fail-open).
-fn eligible(
-    registered: &[(&str, HealthState, &Arc<TargetHandle>)],
-    in_zone: impl Fn(&str) -> bool,
-) -> Vec<Arc<TargetHandle>> {
-    let pick = |wanted: &dyn Fn(HealthState) -> bool| -> Vec<_> {
-        let of = registered.iter().filter(|(zone, state, _)| in_zone(zone) && wanted(*state));
-        of.map(|(.., target)| Arc::clone(target)).collect()
-    };
-    let healthy = pick(&|state| state == HealthState::Healthy);
-    if healthy.is_empty() {
-        return pick(&|state| matches!(state, HealthState::Initial | HealthState::Unhealthy));
-    }
-    healthy
 }
 
 fn holds(condition: &Condition, facts: &Facts<'_>) -> bool {

@@ -41,11 +41,19 @@ impl TraceIds {
     /// SplitMix64.
     fn mix(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        scramble(self.0)
     }
+}
+
+/// A number that looks random, the same for the same input.
+pub(super) fn mix(seed: u64) -> u64 {
+    scramble(seed.wrapping_add(0x9e37_79b9_7f4a_7c15))
+}
+
+fn scramble(mut mixed: u64) -> u64 {
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 fn starts_with(field: &[u8], prefix: &[u8]) -> bool {

@@ -19,8 +19,9 @@ use super::worker::{Client, ConnectError, Door, Worker};
 use crate::core::answer::{self, After, Occasion};
 use crate::core::body::{Body, Framing};
 use crate::core::count::NodeCounts;
+use crate::core::desync::{Reason, Treatment};
 use crate::core::head::{self, Refusal, Version};
-use crate::core::rewrite::{self, Hop};
+use crate::core::rewrite::{self, Dressing, Hop};
 use crate::core::route::{Decision, Facts, GroupHandle, TargetHandle};
 
 /// Unread bytes of a request that was answered early are taken for so long, at most, so that the
@@ -37,7 +38,8 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, strea
         IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
     let mut session = Session {
-        hop: Hop::new(&address.to_string(), &door.node.address.to_string(), door.port, stream.scheme()),
+        hop: Hop::new((address, peer.port()).into(), &door.node.address.to_string(), door.port, stream.scheme()),
+        opened: Instant::now(),
         patience: Patience::new(&idle),
         idle,
         address,
@@ -64,6 +66,7 @@ struct Session {
     stream: Transport,
     address: Ipv4Addr,
     hop: Hop,
+    opened: Instant,
     idle: Idle,
     patience: Patience,
     /// What the client has sent.
@@ -84,6 +87,7 @@ struct Forward {
     route: Route,
     framing: Framing,
     wants: Wants,
+    dressing: Dressing,
 }
 
 /// A connection to a target, or whom to connect to.
@@ -99,6 +103,8 @@ pub struct Wants {
     pub version: Version,
     /// Whether it may ask again.
     pub keep_alive: bool,
+    /// Whether the request is such that no other may follow it to its target.
+    pub isolated: bool,
     /// Whether it asked by HEAD.
     pub head_only: bool,
     /// Whether it waits for `100 Continue`.
@@ -111,11 +117,11 @@ impl Session {
     async fn next_request(&mut self) -> Result<After, Gone> {
         let length = match self.read_head().await? {
             Ok(length) => length,
-            Err(refusal) => return self.refuse(refusal.status(), After::Close, false).await,
+            Err(refusal) => return self.reject(refusal).await,
         };
         let plan = match self.plan(length) {
             Ok(plan) => plan,
-            Err(refusal) => return self.refuse(refusal.status(), After::Close, false).await,
+            Err(refusal) => return self.reject(refusal).await,
         };
         match plan {
             Plan::Answered(after) => self.send_answer(after).await,
@@ -168,6 +174,17 @@ impl Session {
         let mut space = head::header_space();
         let (bytes, rest) = self.input.bytes().split_at(length);
         let head = head::parse_request(bytes, &mut space)?;
+        let snapshot = door.shared.snapshot.load();
+        let counts = door.shared.node(worker.core, door.zone);
+        let isolated = match head.verdict.treatment(snapshot.http.desync) {
+            Treatment::Pass => false,
+            Treatment::PassAndClose => true,
+            Treatment::Refuse => return Err(Refusal::Malformed),
+        };
+        if head.verdict != Reason::Compliant {
+            counts.non_compliant_requests.add(1);
+        }
+        let now = unix_time();
         let facts = Facts {
             method: head.method,
             target: head.target,
@@ -176,39 +193,47 @@ impl Session {
             client: self.address,
             port: door.port,
             scheme: self.stream.scheme(),
+            now,
         };
+        let aged = self.opened.elapsed() >= worker.pace.real(snapshot.http.client_keep_alive);
+        let keep_alive = head.keep_alive && !isolated && !aged;
         let wants = Wants {
             version: head.version,
-            keep_alive: head.keep_alive,
+            keep_alive,
+            isolated,
             head_only: head.method == "HEAD",
             expects_continue: head.expects_continue,
             upgrade: head.upgrade,
         };
-        let snapshot = door.shared.snapshot.load();
         self.idle.limit(worker.pace.timeout(snapshot.idle_timeout));
-        let (decision, evaluated) = snapshot.decide(&door.node.zone, &facts);
-        let counts = door.shared.node(worker.core, door.zone);
+        let (decision, evaluated) = snapshot.decide(&door.node.zone, &facts, &|| worker.pace.now());
         if evaluated > 0 {
             counts.rule_evaluations.add(evaluated);
         }
         self.output = worker.lend_bytes();
-        let now = unix_time();
         // A body that nobody takes ends the connection, unless it is here already.
         let unread = match head.framing {
             Framing::Length(left) => usize::try_from(left).ok().filter(|left| *left <= rest.len()),
             Framing::Chunked | Framing::UntilClose => None,
         };
-        let keeps = head.keep_alive && unread.is_some() && !self.client.dismissed.get();
+        let keeps = keep_alive && unread.is_some() && !self.client.dismissed.get();
         let after = if keeps { After::KeepAlive } else { After::Close };
-        let occasion = Occasion { now, after, head_only: wants.head_only };
+        let headers = snapshot.response_headers(door.port);
+        let occasion = Occasion { now, after, head_only: wants.head_only, headers: headers.map(|headers| &**headers) };
         let plan = match decision {
-            Decision::Forward(target) => {
+            Decision::Forward(chosen) => {
                 let seconds = u32::try_from(now).unwrap_or(u32::MAX);
-                rewrite::request(&head, &self.hop, &mut worker.traces.borrow_mut(), seconds, &mut self.output);
+                let mut traces = worker.traces.borrow_mut();
+                if rewrite::request(&head, &self.hop, &snapshot.http, &mut traces, seconds, &mut self.output) {
+                    counts.dropped_invalid_header_requests.add(1);
+                }
+                let marks = chosen.marks(&facts, &|span| worker.pace.real(span));
+                let dressing = Dressing { marks, headers: headers.cloned() };
+                let target = chosen.target;
                 target.begin(worker.core);
                 self.client.at(target.slot);
                 let route = worker.kept(target, door).map_or_else(|| Route::New(target.clone()), Route::Kept);
-                Plan::Forward(Forward { route, framing: head.framing, wants })
+                Plan::Forward(Forward { route, framing: head.framing, wants, dressing })
             }
             own => Plan::Answered(write_own(own, &facts, occasion, counts, &mut self.output)),
         };
@@ -248,7 +273,7 @@ impl Session {
 
     /// Takes the request to its target and the answer back.
     async fn exchange(&mut self, forward: Forward, group: &GroupHandle) -> Result<(Done, Kept), Failure> {
-        let Forward { route, framing, wants } = forward;
+        let Forward { route, framing, wants, dressing } = forward;
         let (worker, door) = (&self.worker, &self.door);
         let counts = group.counts(worker.core, door.zone);
         counts.requests.add(1);
@@ -267,6 +292,7 @@ impl Session {
                 node: door.shared.node(worker.core, door.zone),
                 group: counts,
                 wants,
+                dressing: &dressing,
                 dismissed: &self.client.dismissed,
                 begun: &begun,
             },
@@ -300,11 +326,21 @@ impl Session {
         }
     }
 
+    /// Answers what is not taken.
+    async fn reject(&mut self, refusal: Refusal) -> Result<After, Gone> {
+        if refusal == Refusal::Malformed {
+            self.door.shared.node(self.worker.core, self.door.zone).non_compliant_requests.add(1);
+        }
+        self.refuse(refusal.status(), After::Close, false).await
+    }
+
     /// Answers with an error of ours.
     async fn refuse(&mut self, status: u16, after: After, head_only: bool) -> Result<After, Gone> {
         self.door.shared.node(self.worker.core, self.door.zone).elb_error(status);
         self.output.clear();
-        answer::error(status, Occasion { now: unix_time(), after, head_only }, &mut self.output);
+        let snapshot = self.door.shared.snapshot.load_full();
+        let headers = snapshot.response_headers(self.door.port).map(|headers| &**headers);
+        answer::error(status, Occasion { now: unix_time(), after, head_only, headers }, &mut self.output);
         self.send_answer(after).await
     }
 
@@ -336,7 +372,13 @@ impl Session {
 }
 
 /// Writes an answer that needs no target; what happens to the connection after it.
-fn write_own(decision: Decision<'_>, facts: &Facts<'_>, at: Occasion, counts: &NodeCounts, out: &mut Vec<u8>) -> After {
+fn write_own(
+    decision: Decision<'_>,
+    facts: &Facts<'_>,
+    at: Occasion<'_>,
+    counts: &NodeCounts,
+    out: &mut Vec<u8>,
+) -> After {
     match decision {
         Decision::Fixed { status, content_type, body } => {
             counts.fixed_responses.add(1);

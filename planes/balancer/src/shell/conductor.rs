@@ -383,10 +383,9 @@ impl Conducted {
     }
 
     fn publish(&self) {
-        let health = |key: &TargetKey| self.fleet.health(key).map_or(HealthState::Unused, |health| health.state);
         let mut ledger = self.shared.ledger();
         ledger.hosts = self.fleet.hosts();
-        let snapshot = Snapshot::new(&self.config, health, &self.targets, &ledger.groups);
+        let snapshot = Snapshot::new(&self.config, |key| self.fleet.standing(key), &self.targets, &ledger.groups);
         self.shared.snapshot.store(Arc::new(snapshot));
     }
 

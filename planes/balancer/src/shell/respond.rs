@@ -14,7 +14,7 @@ use crate::core::answer::After;
 use crate::core::body::{Body, LAST_CHUNK};
 use crate::core::count::{GroupCounts, NodeCounts};
 use crate::core::head;
-use crate::core::rewrite::{self, Onward};
+use crate::core::rewrite::{self, Dressing, Onward};
 
 /// The answer's side of an exchange.
 pub struct Answering<'a> {
@@ -30,6 +30,8 @@ pub struct Answering<'a> {
     pub group: &'a GroupCounts,
     /// What the client understands and asks for.
     pub wants: Wants,
+    /// What the answer has that the target did not say.
+    pub dressing: &'a Dressing,
     /// Set while the balancer is being removed: the client must not ask again.
     pub dismissed: &'a Cell<bool>,
     /// Whether something of the answer has been written.
@@ -99,7 +101,7 @@ impl Answering<'_> {
                     return Err(upload.failure(502));
                 }
                 self.output.clear();
-                rewrite::response(&head, Onward::Plain, After::KeepAlive, self.output);
+                rewrite::response(&head, Onward::Plain, After::KeepAlive, self.dressing, self.output);
                 self.reply.consume(length);
                 return Ok(Progress::Upgraded);
             }
@@ -118,10 +120,10 @@ impl Answering<'_> {
                 body: Body::new(head.framing),
                 onward,
                 after: if keeps { After::KeepAlive } else { After::Close },
-                keeps_target: head.keep_alive,
+                keeps_target: head.keep_alive && !self.wants.isolated,
             };
             self.output.clear();
-            rewrite::response(&head, onward, relay.after, self.output);
+            rewrite::response(&head, onward, relay.after, self.dressing, self.output);
             self.reply.consume(length);
             return Ok(Progress::Final(relay));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use zonal_balancer::config::*;
@@ -14,7 +15,16 @@ use crate::support::group;
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
 fn facts<'a>(method: &'a str, target: &'a str, host: &'a str, headers: &'a [httparse::Header<'a>]) -> Facts<'a> {
-    Facts { method, target, host, headers, client: Ipv4Addr::new(203, 0, 113, 7), port: 80, scheme: Scheme::Http }
+    Facts {
+        method,
+        target,
+        host,
+        headers,
+        client: Ipv4Addr::new(203, 0, 113, 7),
+        port: 80,
+        scheme: Scheme::Http,
+        now: 0,
+    }
 }
 
 /// A target: its zone's place, what is wanted of it and what was found.
@@ -60,7 +70,7 @@ impl Stage {
                 response_headers: ResponseHeaders::default(),
             }],
             target_groups,
-            idle_timeout: std::time::Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
             http: HttpSettings::default(),
             cookie_secret: String::new(),
         };
@@ -120,8 +130,8 @@ proptest! {
         let rounds = 60;
         let (mut chosen, mut nobody) = (BTreeMap::<String, u32>::new(), 0);
         for _ in 0..total.max(1) * rounds {
-            match snapshot.decide(ZONES[zone], &facts("GET", "/", "h", &[])).0 {
-                Decision::Forward(target) => *chosen.entry(target.key.target.clone()).or_default() += 1,
+            match snapshot.decide(ZONES[zone], &facts("GET", "/", "h", &[]), &|| Duration::ZERO).0 {
+                Decision::Forward(to) => *chosen.entry(to.target.key.target.clone()).or_default() += 1,
                 Decision::NoTarget => nobody += 1,
                 other => prop_assert!(false, "{:?}", other),
             }
@@ -175,7 +185,8 @@ fn the_first_rule_in_priority_whose_conditions_all_hold_decides() {
         .collect();
     let snapshot = stage.snapshot();
     let curl = [httparse::Header { name: "user-agent", value: b"Curl/8" }];
-    let check = |facts: Facts<'_>, expected: u16, looked_at: u64| match snapshot.decide("a", &facts) {
+    let check = |facts: Facts<'_>, expected: u16, looked_at: u64| match snapshot.decide("a", &facts, &|| Duration::ZERO)
+    {
         (Decision::Fixed { status, .. }, evaluated) => {
             assert_eq!((status, evaluated), (expected, looked_at), "{facts:?}")
         }

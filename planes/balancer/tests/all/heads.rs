@@ -1,10 +1,11 @@
 //! Heads without sockets: whatever is accepted leaves in one form that can be read in one way.
 
 use proptest::prelude::*;
+use zonal_balancer::config::HttpSettings;
 use zonal_balancer::core::answer::After;
 use zonal_balancer::core::body::Framing;
 use zonal_balancer::core::head::{RequestHead, find_head_end, header_space, parse_request, parse_response};
-use zonal_balancer::core::rewrite::{self, Hop, Onward};
+use zonal_balancer::core::rewrite::{self, Dressing, Hop, Onward};
 use zonal_balancer::core::route::Scheme;
 use zonal_balancer::core::trace::TraceIds;
 
@@ -12,8 +13,8 @@ use zonal_balancer::core::trace::TraceIds;
 fn rewritten(input: &[u8]) -> Option<(Framing, Vec<u8>)> {
     with_head(input, |head| {
         let mut out = Vec::new();
-        let hop = Hop::new("192.0.2.1", "10.0.0.1", 80, Scheme::Http);
-        rewrite::request(head, &hop, &mut TraceIds::new(1), 0, &mut out);
+        let hop = Hop::new(([192, 0, 2, 1], 50_000).into(), "10.0.0.1", 80, Scheme::Http);
+        rewrite::request(head, &hop, &HttpSettings::default(), &mut TraceIds::new(1), 0, &mut out);
         (head.framing, out)
     })
 }
@@ -162,7 +163,7 @@ proptest! {
         prop_assert_eq!(length, answer.len());
         let onward = Onward::of(head.framing, zonal_balancer::core::head::Version::Http11);
         let mut out = Vec::new();
-        rewrite::response(&head, onward, After::KeepAlive, &mut out);
+        rewrite::response(&head, onward, After::KeepAlive, &Dressing::default(), &mut out);
         let out = String::from_utf8_lossy(&out).into_owned();
         prop_assert!(out.ends_with("\r\n\r\n") && out.matches("\r\n\r\n").count() == 1, "{}", out);
         prop_assert_eq!(out.matches("Connection: ").count(), 1, "{}", out);

@@ -3,12 +3,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests own their sockets, threads and clocks")]
 
 mod answers;
+mod attributes;
 mod bodies;
 mod change;
 mod choice;
+mod desync;
 mod heads;
 mod health;
 mod refuse;
+mod sticky;
 mod storm;
 mod support;
 mod tls;
