@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod condition;
 pub mod count;
 pub mod desync;
 pub mod fleet;

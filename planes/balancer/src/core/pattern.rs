@@ -1,4 +1,7 @@
 //! The wildcards of rule conditions: `*` for any run of characters, `?` for exactly one.
+//!
+//! Most patterns have one wildcard at an end, or none. A request is held against each rule's, so what kind a pattern is, is found
+//! out once.
 
 /// Whether upper and lower case are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,9 +12,61 @@ pub enum Case {
     Insensitive,
 }
 
+/// A pattern, ready to be held against many texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    kind: Kind,
+    case: Case,
+    /// A plain pattern's first, in lower case, or a suffix's last: what does not match, mostly differs in it already.
+    telling: u8,
+    /// Without the wildcard that its kind stands for.
+    text: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    Prefix,
+    Suffix,
+    Wild,
+}
+
+impl Pattern {
+    /// Of its text.
+    pub fn new(text: &str, case: Case) -> Self {
+        let plain = |part: &[u8]| !part.iter().any(|byte| matches!(byte, b'*' | b'?'));
+        let (kind, text) = match text.as_bytes() {
+            whole if plain(whole) => (Kind::Exact, whole),
+            [start @ .., b'*'] if plain(start) => (Kind::Prefix, start),
+            [b'*', end @ ..] if plain(end) => (Kind::Suffix, end),
+            whole => (Kind::Wild, whole),
+        };
+        let telling = if kind == Kind::Suffix { text.last() } else { text.first() };
+        Self { kind, case, telling: telling.map_or(0, u8::to_ascii_lowercase), text: text.into() }
+    }
+
+    /// Whether `text` is what it describes.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        let length = self.text.len();
+        let part = match self.kind {
+            Kind::Exact => (text.len() == length).then_some(text),
+            Kind::Prefix => text.get(..length),
+            Kind::Suffix => text.len().checked_sub(length).map(|at| &text[at..]),
+            Kind::Wild => return matches(&self.text, text, self.case),
+        };
+        let Some(part) = part else { return false };
+        let told = if self.kind == Kind::Suffix { part.last() } else { part.first() };
+        told.is_none_or(|byte| byte.to_ascii_lowercase() == self.telling)
+            && match self.case {
+                Case::Sensitive => *part == *self.text,
+                Case::Insensitive => part.eq_ignore_ascii_case(&self.text),
+            }
+    }
+}
+
 /// Whether `text` is what `pattern` describes. Linear in practice and never worse than the product
 /// of the lengths: only the last `*` is ever taken back.
-pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
+fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let same = |a: u8, b: u8| match case {
         Case::Sensitive => a == b,
         Case::Insensitive => a.eq_ignore_ascii_case(&b),
@@ -72,6 +127,9 @@ mod tests {
         fn matching_agrees_with_the_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}") {
             let expected = plainly(pattern.as_bytes(), text.as_bytes());
             prop_assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Case::Sensitive), expected);
+            prop_assert_eq!(Pattern::new(&pattern, Case::Sensitive).matches(text.as_bytes()), expected);
+            let loud = text.to_uppercase();
+            prop_assert_eq!(Pattern::new(&pattern, Case::Insensitive).matches(loud.as_bytes()), expected);
         }
     }
 }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::condition::Tests;
 use super::fleet::TargetKey;
 pub use super::group::Standing;
 use super::group::{GroupView, Pick, Registered};
 pub use super::handle::{GroupHandle, MAX_ZONES, TargetHandle};
 use super::health::Time;
-use super::pattern::{Case, matches};
 use super::sticky::{Kind, Marker, Marks, Seal};
-use crate::config::{
-    Action, BalancerConfig, Condition, HttpSettings, QueryPattern, Redirect, ResponseHeaders, TargetState,
-};
+use crate::config::{Action, BalancerConfig, HttpSettings, Redirect, ResponseHeaders, TargetState};
 
 /// What of a request rules look at.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +148,8 @@ impl Default for Snapshot {
 #[derive(Debug)]
 struct ListenerView {
     port: u16,
+    tests: Tests,
+    /// One per rule.
     rules: Vec<RuleView>,
     default_action: ActionView,
     /// What answers have that they would not have by themselves.
@@ -159,7 +159,6 @@ struct ListenerView {
 #[derive(Debug)]
 struct RuleView {
     priority: u32,
-    conditions: Vec<Condition>,
     action: ActionView,
 }
 
@@ -204,14 +203,15 @@ impl Snapshot {
         let listeners = config.listeners.iter().map(|listener| {
             let mut rules: Vec<_> = listener.rules.iter().collect();
             rules.sort_by_key(|rule| rule.priority);
-            let rules = rules.into_iter().map(|rule| RuleView {
-                priority: rule.priority,
-                conditions: rule.conditions.clone(),
-                action: ActionView::new(&rule.action, &views),
-            });
+            let mut tests = Tests::default();
+            rules.iter().for_each(|rule| tests.push(&rule.conditions));
+            let rules = rules
+                .into_iter()
+                .map(|rule| RuleView { priority: rule.priority, action: ActionView::new(&rule.action, &views) });
             let plain = listener.response_headers == ResponseHeaders::default();
             ListenerView {
                 port: listener.port,
+                tests,
                 rules: rules.collect(),
                 default_action: ActionView::new(&listener.default_action, &views),
                 headers: (!plain).then(|| Arc::new(listener.response_headers.clone())),
@@ -233,11 +233,9 @@ impl Snapshot {
         let Some(listener) = self.listener(facts.port) else {
             return (Decision::Closed, 0);
         };
-        let mut evaluated = 0;
-        let hit = listener.rules.iter().find(|rule| {
-            evaluated += 1;
-            rule.conditions.iter().all(|condition| holds(condition, facts))
-        });
+        let hit = listener.tests.first(facts);
+        let evaluated = hit.map_or(listener.tests.count(), |at| at + 1) as u64;
+        let hit = hit.map(|at| &listener.rules[at]);
         let action = hit.map_or(&listener.default_action, |rule| &rule.action);
         let decision = match action {
             ActionView::Fixed { status, content_type, body } => {
@@ -315,33 +313,6 @@ impl Shares {
     fn named(&self, token: u64) -> Option<&GroupView> {
         self.groups.iter().map(|(_, group)| &**group).find(|group| group.token == token)
     }
-}
-
-fn holds(condition: &Condition, facts: &Facts<'_>) -> bool {
-    let any = |patterns: &[String], text: &[u8], case| patterns.iter().any(|p| matches(p.as_bytes(), text, case));
-    let (path, query) = facts.target.split_once('?').unwrap_or((facts.target, ""));
-    match condition {
-        Condition::HostHeader(patterns) => any(patterns, facts.host_name().as_bytes(), Case::Insensitive),
-        Condition::PathPattern(patterns) => any(patterns, path.as_bytes(), Case::Sensitive),
-        Condition::HttpRequestMethod(methods) => methods.iter().any(|method| method == facts.method),
-        Condition::HttpHeader { name, values } => {
-            let named = facts.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
-            named.into_iter().any(|header| any(values, header.value, Case::Insensitive))
-        }
-        Condition::QueryString(wanted) => {
-            query.split('&').filter(|pair| !pair.is_empty()).any(|pair| wanted.iter().any(|want| in_query(want, pair)))
-        }
-        Condition::SourceIp(networks) => networks.iter().any(|(network, length)| {
-            let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
-            u32::from(*network) & mask == u32::from(facts.client) & mask
-        }),
-    }
-}
-
-fn in_query(want: &QueryPattern, pair: &str) -> bool {
-    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let key_matches = want.key.as_ref().is_none_or(|k| matches(k.as_bytes(), key.as_bytes(), Case::Insensitive));
-    key_matches && matches(want.value.as_bytes(), value.as_bytes(), Case::Insensitive)
 }
 
 fn gcd(a: usize, b: usize) -> usize {
