@@ -1,7 +1,7 @@
 //! Bodies: where they end, and their bytes framed anew.
 //!
-//! Chunks are always written by us, never passed on as they came, so that extensions, odd sizes and
-//! trailers end here.
+//! Chunks are always written by us, never passed on as they came, so that extensions and odd sizes
+//! end here. Trailers do too, unless both sides speak HTTP/2.
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ const MAX_LINE: u32 = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     state: State,
+    /// Trailer lines as they came, where they are wanted.
+    trailers: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +79,17 @@ impl Body {
             Framing::Chunked => State::Size { size: 0, digits: 0 },
             Framing::UntilClose => State::UntilClose,
         };
-        Self { state }
+        Self { state, trailers: None }
+    }
+
+    /// As [`Body::new`], keeping what comes as trailers.
+    pub fn with_trailers(framing: Framing) -> Self {
+        Self { trailers: Some(Vec::new()), ..Self::new(framing) }
+    }
+
+    /// The trailers, a line each; nothing unless they are kept.
+    pub fn trailers(&self) -> &[u8] {
+        self.trailers.as_deref().unwrap_or_default()
     }
 
     /// Whether all of it has been read.
@@ -124,7 +136,14 @@ impl Body {
                 *at += take;
                 return Ok(&rest[..take]);
             }
-            self.state = self.step(rest[0])?;
+            let next = self.step(rest[0])?;
+            if let Some(trailers) = &mut self.trailers
+                && (matches!(next, State::Trailer { .. } | State::TrailerLf { .. })
+                    || matches!(self.state, State::TrailerLf { .. }))
+            {
+                trailers.push(rest[0]);
+            }
+            self.state = next;
             *at += 1;
         }
         Ok(&[])
@@ -187,11 +206,28 @@ pub fn write_chunk(data: &[u8], out: &mut Vec<u8>) {
 /// The end of a chunked body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// The end of a chunked body that has these trailer lines.
+pub fn write_end(trailers: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers);
+    out.extend_from_slice(b"\r\n");
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn trailers_are_kept_where_they_are_wanted() {
+        let input = b"3\r\nabc\r\n0\r\ngrpc-status: 0\r\nx: y\r\n\r\n";
+        let (mut body, mut at) = (Body::with_trailers(Framing::Chunked), 0);
+        assert_eq!(body.next(input, &mut at), Ok(&b"abc"[..]));
+        assert_eq!(body.next(input, &mut at), Ok(&b""[..]));
+        assert!(body.is_done());
+        assert_eq!(body.trailers(), b"grpc-status: 0\r\nx: y\r\n");
+    }
 
     fn decode(input: &[u8], cuts: &[usize]) -> Result<(Vec<u8>, bool, usize), BrokenBody> {
         let mut body = Body::new(Framing::Chunked);

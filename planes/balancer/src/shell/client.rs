@@ -16,6 +16,7 @@ use super::respond::Answering;
 use super::stream::send;
 use super::transport::Transport;
 use super::worker::{Client, ConnectError, Door, Worker};
+use crate::config::ProtocolVersion;
 use crate::core::answer::{self, After, Occasion};
 use crate::core::body::{Body, Framing};
 use crate::core::count::NodeCounts;
@@ -111,6 +112,8 @@ pub struct Wants {
     pub expects_continue: bool,
     /// Whether it wants another protocol.
     pub upgrade: bool,
+    /// Whether both sides speak HTTP/2, so that trailers pass.
+    pub trailers: bool,
 }
 
 impl Session {
@@ -204,6 +207,7 @@ impl Session {
             head_only: head.method == "HEAD",
             expects_continue: head.expects_continue,
             upgrade: head.upgrade,
+            trailers: false,
         };
         self.idle.limit(worker.pace.timeout(snapshot.idle_timeout));
         let (decision, evaluated) = snapshot.decide(&door.node.zone, &facts, &|| worker.pace.now());
@@ -221,7 +225,13 @@ impl Session {
         let headers = snapshot.response_headers(door.port);
         let occasion = Occasion { now, after, head_only: wants.head_only, headers: headers.map(|headers| &**headers) };
         let plan = match decision {
+            Decision::Forward(chosen) if !fits(chosen.target.group.version, self.stream.is_stream(), &facts) => {
+                counts.elb_error(464);
+                answer::error(464, occasion, &mut self.output);
+                Plan::Answered(occasion.after)
+            }
             Decision::Forward(chosen) => {
+                let wants = Wants { trailers: chosen.target.group.version != ProtocolVersion::Http1, ..wants };
                 let seconds = u32::try_from(now).unwrap_or(u32::MAX);
                 let mut traces = worker.traces.borrow_mut();
                 if rewrite::request(&head, &self.hop, &snapshot.http, &mut traces, seconds, &mut self.output) {
@@ -282,7 +292,7 @@ impl Session {
         let mut exchange = Exchange {
             client: &mut self.stream,
             input: &mut self.input,
-            body: Body::new(framing),
+            body: if wants.trailers { Body::with_trailers(framing) } else { Body::new(framing) },
             framing,
             idle: &self.idle,
             answering: Answering {
@@ -368,6 +378,20 @@ impl Session {
         };
         // Whether the client is done or out of time: the connection ends.
         let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+/// Whether a target group takes what a client speaks (ELB guide, HTTP 464): HTTP/1.1 goes to
+/// HTTP/1.1 alone, gRPC to gRPC, which takes nothing but POST.
+fn fits(version: ProtocolVersion, http2: bool, facts: &Facts<'_>) -> bool {
+    let grpc = || {
+        let types = facts.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-type"));
+        types.into_iter().any(|header| header.value.starts_with(b"application/grpc"))
+    };
+    match version {
+        ProtocolVersion::Http1 => !(http2 && grpc()),
+        ProtocolVersion::Http2 => http2,
+        ProtocolVersion::Grpc => http2 && facts.method == "POST",
     }
 }
 

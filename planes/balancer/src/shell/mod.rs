@@ -20,6 +20,7 @@ mod client;
 mod conductor;
 mod encryption;
 mod exchange;
+mod h2;
 mod patience;
 mod pool;
 mod probe;

@@ -97,7 +97,8 @@ impl Idle {
         self.limit.set(limit);
     }
 
-    fn deadline(&self) -> Instant {
+    /// When it will have been silent for too long.
+    pub fn deadline(&self) -> Instant {
         let last = self.last.get();
         last.checked_add(self.limit.get()).unwrap_or(last + Duration::from_secs(86_400))
     }

@@ -1,6 +1,7 @@
 //! Connections to targets that wait for their next request: per core, node and target.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub struct Kept {
     /// Whom it leads to.
     pub target: Arc<TargetHandle>,
     /// Counts it.
-    pub active: Active,
+    pub active: Rc<Active>,
     /// Since when it waits.
     pub since: Instant,
 }

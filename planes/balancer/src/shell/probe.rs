@@ -8,10 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 use super::buffer::Buffer;
+use super::h2;
+use super::h2::probe::Question;
 use super::sockets::Sockets;
 use super::tls::ClientTls;
 use super::transport::Transport;
-use crate::config::{CheckProtocol, Node};
+use crate::config::{CheckProtocol, Node, ProtocolVersion};
 use crate::core::fleet::Probe;
 use crate::core::head::{header_space, parse_response};
 use crate::core::health::Outcome;
@@ -45,6 +47,12 @@ pub async fn ask(
 }
 
 async fn question(mut stream: Transport, probe: &Probe, path: &str) -> (Outcome, Option<Transport>) {
+    if probe.version != ProtocolVersion::Http1 {
+        let authority = format!("{}:{}", probe.address, probe.port);
+        let grpc = probe.version == ProtocolVersion::Grpc;
+        let question = Question { scheme: stream.scheme(), authority: &authority, path, grpc };
+        return (h2::probe::ask(stream, question).await.map_or(Outcome::Failed, Outcome::Status), None);
+    }
     match get(&mut stream, probe, path).await {
         Some(status) => (Outcome::Status(status), Some(stream)),
         None => (Outcome::Failed, None),

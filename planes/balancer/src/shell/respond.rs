@@ -117,7 +117,7 @@ impl Answering<'_> {
                 && onward != Onward::UntilClose
                 && !self.dismissed.get();
             let relay = Relay {
-                body: Body::new(head.framing),
+                body: if self.wants.trailers { Body::with_trailers(head.framing) } else { Body::new(head.framing) },
                 onward,
                 after: if keeps { After::KeepAlive } else { After::Close },
                 keeps_target: head.keep_alive && !self.wants.isolated,

@@ -6,7 +6,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::buffer::Buffer;
 use super::patience::{Idle, Patience};
-use crate::core::body::{Body, BrokenBody, LAST_CHUNK, write_chunk};
+use crate::core::body::{Body, BrokenBody, write_chunk, write_end};
 
 /// Bytes that are framed in one go, at most.
 const BATCH: usize = 64 * 1024;
@@ -69,7 +69,7 @@ pub fn frame(body: &mut Body, input: &mut Buffer, chunked: bool, out: &mut Vec<u
         if chunked { write_chunk(data, out) } else { out.extend_from_slice(data) }
     }
     if chunked && body.is_done() {
-        out.extend_from_slice(LAST_CHUNK);
+        write_end(body.trailers(), out);
     }
     input.consume(at);
     Ok(at)

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use super::h2::{ClientStream, TargetStream};
 use crate::core::route::Scheme;
 
 /// A connection that HTTP/1.1 is spoken on.
@@ -18,6 +19,10 @@ pub enum Transport {
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A client's HTTP/2 stream.
+    Stream(Box<ClientStream>),
+    /// A request to a target over HTTP/2.
+    Target(Box<TargetStream>),
 }
 
 impl Transport {
@@ -25,8 +30,20 @@ impl Transport {
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Plain(_) => Scheme::Http,
-            Self::Tls(_) => Scheme::Https,
+            // Clients speak HTTP/2 over TLS only.
+            Self::Tls(_) | Self::Stream(_) => Scheme::Https,
+            Self::Target(stream) => stream.scheme(),
         }
+    }
+
+    /// Whether it is a client's HTTP/2 stream.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    /// Whether it can be kept for another request.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::Plain(_) | Self::Tls(_))
     }
 
     /// Waits until a read has something to say, without a buffer to read into.
@@ -34,6 +51,8 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.readable().await,
             Self::Tls(stream) => stream.fill_buf().await.map(|_| ()),
+            // Its head is there, or its end.
+            Self::Stream(_) | Self::Target(_) => Ok(()),
         }
     }
 
@@ -55,6 +74,8 @@ impl Transport {
                 let mut byte = [0];
                 Pin::new(&mut **stream).poll_read(context, &mut ReadBuf::new(&mut byte)).is_pending()
             }
+            // Of one request each.
+            Self::Stream(_) | Self::Target(_) => false,
         }
     }
 }
@@ -64,6 +85,8 @@ impl AsyncRead for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
+            Self::Stream(stream) => stream.poll_read(context, buffer),
+            Self::Target(stream) => stream.poll_read(context, buffer),
         }
     }
 }
@@ -73,6 +96,8 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
+            Self::Stream(stream) => stream.poll_write(context, bytes),
+            Self::Target(stream) => stream.poll_write(context, bytes),
         }
     }
 
@@ -81,6 +106,8 @@ impl AsyncWrite for Transport {
             // Sockets keep nothing back.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(context),
+            Self::Stream(stream) => stream.poll_flush(context),
+            Self::Target(stream) => stream.poll_flush(context),
         }
     }
 
@@ -88,6 +115,8 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
+            // Their ends are told by their framing.
+            Self::Stream(_) | Self::Target(_) => Poll::Ready(Ok(())),
         }
     }
 }

@@ -8,20 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, spawn_local};
 
 use super::buffer::{Buffer, Shelf};
 use super::client;
 use super::conductor::Event;
 use super::encryption::{self, Encryption};
+use super::h2::{self, Line, Lines, TargetStream};
 use super::patience::Pace;
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
 use super::sockets::Sockets;
 use super::tls::TargetTls;
 use super::transport::Transport;
-use crate::config::{Node, TargetProtocol};
+use crate::config::{Node, ProtocolVersion, TargetProtocol};
 use crate::core::route::TargetHandle;
 use crate::core::trace::TraceIds;
 
@@ -84,6 +85,7 @@ pub struct Worker {
     sockets: Arc<dyn Sockets>,
     target_tls: TargetTls,
     pool: RefCell<Pool>,
+    lines: Lines,
     clients: RefCell<BTreeMap<u64, Rc<Client>>>,
     next_client: Cell<u64>,
 }
@@ -95,6 +97,9 @@ pub struct Client {
     target: Cell<u64>,
     /// It must not ask again.
     pub dismissed: Cell<bool>,
+    /// It has requests of its own kind: it is told, not cut off.
+    streams: Cell<bool>,
+    told: Notify,
     task: RefCell<Option<AbortHandle>>,
 }
 
@@ -107,6 +112,23 @@ impl Client {
     /// Its request is over.
     pub fn rest(&self) {
         self.target.set(0);
+    }
+
+    /// Its requests are streams, each a client in this list; waits until it must take no more.
+    pub async fn dismissal(&self) {
+        self.streams.set(true);
+        if !self.dismissed.get() {
+            self.told.notified().await;
+        }
+    }
+
+    fn dismiss(&self) {
+        self.dismissed.set(true);
+        if self.streams.get() {
+            self.told.notify_one();
+        } else if self.target.get() == 0 {
+            self.abort();
+        }
     }
 
     fn abort(&self) {
@@ -140,6 +162,7 @@ impl Worker {
             sockets,
             target_tls,
             pool: RefCell::default(),
+            lines: Lines::default(),
             clients: RefCell::default(),
             next_client: Cell::new(1),
         }
@@ -164,20 +187,14 @@ impl Worker {
                         task.abort();
                     }
                 }
-                Command::Purge(slot) => self.pool.borrow_mut().purge(slot),
+                Command::Purge(slot) => self.purge(slot),
                 Command::Cut(slot) => {
-                    self.pool.borrow_mut().purge(slot);
+                    self.purge(slot);
                     self.each_client(|client| client.target.get() == slot, Client::abort);
                 }
-                Command::Dismiss(shared) => self.each_client(
-                    |client| Arc::ptr_eq(&client.shared, &shared),
-                    |client| {
-                        client.dismissed.set(true);
-                        if client.target.get() == 0 {
-                            client.abort();
-                        }
-                    },
-                ),
+                Command::Dismiss(shared) => {
+                    self.each_client(|client| Arc::ptr_eq(&client.shared, &shared), Client::dismiss);
+                }
                 Command::Pass(token) => drop(token),
             }
         }
@@ -211,16 +228,54 @@ impl Worker {
 
     /// A connection that may serve another request.
     pub fn keep(&self, door: &Door, kept: Kept) {
-        if !kept.target.draining.load(std::sync::atomic::Ordering::Relaxed) {
+        if kept.stream.is_kept() && !kept.target.draining.load(std::sync::atomic::Ordering::Relaxed) {
             self.pool.borrow_mut().put(door.zone, kept);
         }
     }
 
-    /// A new connection to a target.
+    fn purge(&self, slot: u64) {
+        self.pool.borrow_mut().purge(slot);
+        self.lines.purge(slot);
+    }
+
+    /// A way to a target: a new connection, or a place on one.
     ///
     /// # Errors
     /// See [`ConnectError`].
     pub async fn connect(&self, target: Arc<TargetHandle>, door: &Door) -> Result<Kept, ConnectError> {
+        let (stream, active) = match target.group.version {
+            ProtocolVersion::Http1 => {
+                let stream = self.dial(&target, door).await?;
+                (stream, Rc::new(Active::new(&door.shared, self.core, door.zone)))
+            }
+            ProtocolVersion::Http2 | ProtocolVersion::Grpc => {
+                let (stream, active) = self.place(&target, door).await?;
+                (Transport::Target(Box::new(stream)), active)
+            }
+        };
+        Ok(Kept { stream, target, active, since: Instant::now() })
+    }
+
+    /// A place for one request on a connection that speaks HTTP/2.
+    async fn place(&self, target: &TargetHandle, door: &Door) -> Result<(TargetStream, Rc<Active>), ConnectError> {
+        let (slot, zone) = (target.slot, door.zone);
+        if let Some(place) = self.lines.take(slot, zone) {
+            return Ok(place);
+        }
+        let dialling = self.lines.dial(slot, zone).await;
+        if dialling.is_none()
+            && let Some(place) = self.lines.take(slot, zone)
+        {
+            return Ok(place);
+        }
+        let stream = self.dial(target, door).await?;
+        let (scheme, active) = (stream.scheme(), Active::new(&door.shared, self.core, zone));
+        let line = Line::begin(stream, scheme, active).await.map_err(|_| ConnectError::Refused)?;
+        Ok(self.lines.put(slot, zone, line))
+    }
+
+    /// A new connection to a target.
+    async fn dial(&self, target: &TargetHandle, door: &Door) -> Result<Transport, ConnectError> {
         let socket = self.sockets.connect_socket(&door.node).map_err(|_| ConnectError::Refused)?;
         let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
         let limit = self.pace.connect_timeout();
@@ -231,16 +286,14 @@ impl Worker {
             Err(_) => return Err(ConnectError::Refused),
         };
         stream.set_nodelay(true).map_err(|_| ConnectError::Refused)?;
-        let active = Active::new(&door.shared, self.core, door.zone);
-        let stream = match target.group.protocol {
-            TargetProtocol::Http => Transport::Plain(stream),
+        match target.group.protocol {
+            TargetProtocol::Http => Ok(Transport::Plain(stream)),
             TargetProtocol::Https => {
                 let tls = self.target_tls.of(target.group.version).connect(stream);
                 let tls = tokio::time::timeout(limit, tls).await.map_err(|_| ConnectError::TimedOut)?;
-                Transport::Tls(Box::new(tls.map_err(|_| ConnectError::Tls)?.into()))
+                Ok(Transport::Tls(Box::new(tls.map_err(|_| ConnectError::Tls)?.into())))
             }
-        };
-        Ok(Kept { stream, target, active, since: Instant::now() })
+        }
     }
 
     async fn accept(self: Rc<Self>, listener: TcpListener, door: Rc<Door>) {
@@ -257,22 +310,39 @@ impl Worker {
 
     fn welcome(self: &Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr, door: &Rc<Door>) {
         let active = Active::new(&door.shared, self.core, door.zone);
+        self.admit(door, |worker, door, client| async move {
+            let _active = active;
+            match worker.meet(stream, &door).await {
+                Some(Transport::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                    h2::serve(worker, door, client, stream, peer).await;
+                }
+                Some(stream) => client::serve(worker, door, client, stream, peer).await,
+                None => {}
+            }
+        });
+    }
+
+    /// Lists a client and serves it in a task of its own.
+    pub fn admit<F: Future<Output = ()> + 'static>(
+        self: &Rc<Self>,
+        door: &Rc<Door>,
+        serve: impl FnOnce(Rc<Self>, Rc<Door>, Rc<Client>) -> F,
+    ) {
         let id = self.next_client.replace(self.next_client.get() + 1);
         let client = Rc::new(Client {
             shared: door.shared.clone(),
             target: Cell::new(0),
             dismissed: Cell::new(false),
+            streams: Cell::new(false),
+            told: Notify::new(),
             task: RefCell::default(),
         });
         self.clients.borrow_mut().insert(id, client.clone());
         let listed = Listed { worker: self.clone(), id };
-        let (worker, door, this) = (self.clone(), door.clone(), client.clone());
+        let serving = serve(self.clone(), door.clone(), client.clone());
         let task = spawn_local(async move {
             let _listed = listed;
-            let _active = active;
-            if let Some(stream) = worker.meet(stream, &door).await {
-                client::serve(worker, door, this, stream, peer).await;
-            }
+            serving.await;
         });
         *client.task.borrow_mut() = Some(task.abort_handle());
     }
@@ -305,6 +375,8 @@ impl Worker {
             tokio::time::sleep(SWEEP).await;
             let limit = |kept: &Kept| self.pace.timeout(kept.idle_timeout());
             self.pool.borrow_mut().sweep(Instant::now(), limit);
+            let limit = |active: &Active| self.pace.timeout(active.shared().snapshot.load().idle_timeout);
+            self.lines.sweep(Instant::now(), limit);
         }
     }
 }

@@ -10,6 +10,7 @@ mod choice;
 mod desync;
 mod heads;
 mod health;
+mod http2;
 mod refuse;
 mod sticky;
 mod storm;

@@ -1,0 +1,141 @@
+//! HTTP/2: a client's connection with its streams, and requests to targets.
+//!
+//! Frames, windows and header compression are the h2 crate's. What is here turns each stream into
+//! the HTTP/1.1 exchange that the rest of the balancer knows, so that a request is routed, changed
+//! and answered in the same way whatever it came in.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use h2::server::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::patience::Idle;
+use super::transport::Transport;
+use super::worker::{Client, Door, Worker};
+
+mod carry;
+mod lines;
+pub mod probe;
+mod stream;
+mod target;
+
+pub use lines::Lines;
+pub use stream::ClientStream;
+pub use target::{Line, TargetStream};
+
+/// Streams that a client may have open (ELB guide, Listeners for your Application Load Balancers).
+const STREAMS: u32 = 128;
+/// What a stream, and all of them together, may have on their way to us.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// Bytes of a request's headers, at most, as for HTTP/1.1.
+const HEADERS: u32 = 64 * 1024;
+/// Streams that a client may reset before they have been looked at, and that it may have us reset:
+/// whoever goes beyond is hung up on (rapid reset).
+const RESETS: usize = 64;
+/// Within which the client must have said what HTTP/2 begins with.
+const PREFACE: Duration = Duration::from_secs(10);
+/// How long a client that has been told to end may take to do so, once it has its answers.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves a connection until it ends.
+pub async fn serve<S>(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let handshake = Builder::new()
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADERS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(Some(RESETS))
+        .max_send_buffer_size(64 * 1024)
+        .handshake(stream);
+    let Ok(Ok(mut connection)) = tokio::time::timeout(worker.pace.timeout(PREFACE), handshake).await else { return };
+    let (idle, lifetime) = {
+        let snapshot = door.shared.snapshot.load();
+        let idle = Idle::new(worker.pace.timeout(snapshot.idle_timeout));
+        (idle, worker.pace.real(snapshot.http.client_keep_alive))
+    };
+    let streams = Rc::new(());
+    let mut stage = Stage::Open;
+    let mut quiet = pin!(quiet(&idle, &streams));
+    let mut aged = pin!(tokio::time::sleep(lifetime));
+    loop {
+        let told = tokio::select! {
+            accepted = connection.accept() => {
+                let Some(Ok((request, answer))) = accepted else { return };
+                idle.touch(Instant::now());
+                let (stream, streams) = (ClientStream::new(request, answer), streams.clone());
+                worker.admit(&door, |worker, door, client| serve_stream(worker, door, client, stream, peer, streams));
+                false
+            }
+            () = client.dismissal(), if stage == Stage::Open => true,
+            () = quiet.as_mut(), if stage == Stage::Open => true,
+            () = aged.as_mut(), if stage == Stage::Open => true,
+            () = alone(&streams), if stage == Stage::Ending => return,
+        };
+        if told {
+            // What it has asked is answered; what it asks before it knows, too.
+            connection.graceful_shutdown();
+            stage = Stage::Ending;
+        }
+    }
+}
+
+/// A connection's life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The client has been told to ask no more.
+    Ending,
+}
+
+/// One request. `streams` counts it.
+async fn serve_stream(
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+    client: Rc<Client>,
+    stream: ClientStream,
+    peer: SocketAddr,
+    streams: Rc<()>,
+) {
+    let mut watch = stream.watch();
+    let stream = Transport::Stream(Box::new(stream));
+    tokio::select! {
+        () = super::client::serve(worker, door, client, stream, peer) => {}
+        // Nobody waits for the answer any more.
+        () = poll_fn(|context| watch.poll_reset(context)) => {}
+    }
+    drop(streams);
+}
+
+/// Waits until there has been no stream for as long as the idle timeout.
+async fn quiet(idle: &Idle, streams: &Rc<()>) {
+    loop {
+        let now = Instant::now();
+        if Rc::strong_count(streams) > 1 {
+            idle.touch(now);
+        }
+        let deadline = idle.deadline();
+        if deadline <= now {
+            return;
+        }
+        tokio::time::sleep_until(deadline.into()).await;
+    }
+}
+
+/// Waits until there are no streams, and a little longer for the client's own farewell.
+async fn alone(streams: &Rc<()>) {
+    loop {
+        tokio::time::sleep(FAREWELL).await;
+        if Rc::strong_count(streams) == 1 {
+            return;
+        }
+    }
+}
