@@ -19,7 +19,8 @@ help:
 demo: setup build
 	@tools/demo $(WORLD)
 
-test: setup
+test:
+	@tools/setup --tests
 	@tools/test $(if $(STRICT),--strict)
 
 bench: setup

@@ -209,9 +209,11 @@ impl<'a> Reply<'a> {
             Ending::Referral { cut, servers, zone, .. } => {
                 (OptRcode::NOERROR, Authority::Referral { cut, servers, zone })
             }
-            Ending::Loop => (OptRcode::SERVFAIL, Authority::Nothing),
             Ending::Outside(_) if found.links.is_empty() => (OptRcode::REFUSED, Authority::Nothing),
-            Ending::Outside(_) => (OptRcode::NOERROR, found.zone.map_or(Authority::Nothing, Authority::Servers)),
+            // Whoever follows the CNAMEs finds out where they lead, or that it is nowhere.
+            Ending::Outside(_) | Ending::Loop => {
+                (OptRcode::NOERROR, found.zone.map_or(Authority::Nothing, Authority::Servers))
+            }
         };
         let authoritative = match authority {
             Authority::Referral { .. } => !found.links.is_empty(),
@@ -271,7 +273,7 @@ impl<'a> Reply<'a> {
             answer.rewind();
         }
         let mut authority = answer.authority();
-        if !cut && self.write_authority(&mut authority, &mut places).is_err() {
+        if !cut && self.write_authority(&mut authority, &mut places, request.wants_dnssec()).is_err() {
             authority.rewind();
             // Name servers may be left out; an SOA and a referral are the answer.
             cut = !matches!(self.authority, Authority::Servers(_));
@@ -322,6 +324,7 @@ impl<'a> Reply<'a> {
         &self,
         section: &mut AuthorityBuilder<Compressor>,
         places: &mut Places<'_, 'a>,
+        dnssec: bool,
     ) -> Result<(), PushError> {
         match self.authority {
             Authority::Nothing => {}
@@ -341,12 +344,14 @@ impl<'a> Reply<'a> {
             }
             Authority::Referral { cut, servers, zone } => {
                 let (owner, apex) = (places.place(&cut.key), places.apex(zone));
+                places.forget_targets();
                 for record in servers.iter() {
                     places.remember(section.as_slice().len(), owner, &record);
                     section.push(Written { owner, record, apex })?;
                 }
-                // Whoever follows learns whether the zone below is signed.
-                for record in cut.get(Rtype::DS).and_then(|set| set.plain()).into_iter().flat_map(Records::iter) {
+                // Whoever validates learns whether the zone below is signed.
+                let signer = cut.get(Rtype::DS).and_then(|set| set.plain()).filter(|_| dnssec);
+                for record in signer.into_iter().flat_map(Records::iter) {
                     section.push(Written { owner, record, apex: None })?;
                 }
             }
@@ -366,7 +371,7 @@ impl<'a> Reply<'a> {
         let (Authority::Servers(zone) | Authority::Referral { zone, .. }) = self.authority else { return Ok(()) };
         let in_answer = |target: &Target<'_>| self.links.iter().any(|link| link.owner.is(target));
         for (owner, target) in places.targets().filter(|(_, target)| !in_answer(target)) {
-            for records in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| zone.plain(target.key, rtype)) {
+            for records in [Rtype::A, Rtype::AAAA].into_iter().filter_map(|rtype| zone.companion(target.key, rtype)) {
                 for record in records.iter() {
                     section.push(Written { owner, record, apex: None })?;
                 }
@@ -389,7 +394,7 @@ fn start_message(request: &Request<'_>, role: &Role, mut buffer: Vec<u8>) -> Mes
     // The limit is the first size that is too long.
     let opt = match request.edns {
         Edns::None => 0,
-        Edns::Version0(Some(_)) => OPT_WITH_SUBNET,
+        Edns::Version0 { subnet: Some(_), .. } => OPT_WITH_SUBNET,
         _ => OPT_LEN,
     };
     builder.set_push_limit(request.size + 1 - opt);

@@ -60,3 +60,15 @@ pub use error::Error;
 pub use snapshot::Snapshot;
 #[cfg(feature = "core")]
 pub use steps::steps;
+
+/// Reads a value of a type as it would be served; an error says what is wrong with it, in a few words.
+#[cfg(feature = "core")]
+pub fn check_value(type_: &str, text: &str) -> Result<(), &'static str> {
+    rdata::parse(rdata::record_type(type_).ok_or("a type that is not served")?, text).map(drop)
+}
+
+/// Whether it is known where a region is.
+#[cfg(feature = "core")]
+pub fn is_region(name: &str) -> bool {
+    geo::region(name).is_some()
+}

@@ -161,7 +161,8 @@ impl<'a, 'c> Scope<'a, 'c> {
             self.push_sets(current, node, Rtype::CNAME, owner, draw, &mut links);
             let cname = links.get(before).and_then(|link| link.records.iter().next());
             let Some(target) = cname.and_then(|cname| cname.target) else { break Ending::NoData(current) };
-            if links.len() > MAX_CHAIN {
+            let is_known = |link: &Link<'_>| link.owner.key(question) == target.key;
+            if links.len() > MAX_CHAIN || links.iter().any(is_known) {
                 break Ending::Loop;
             }
             owner = Owner::Target(target);
@@ -258,7 +259,15 @@ impl Zone {
         cuts.last()
     }
 
-    /// The plain records of a name in this very zone: what goes along without having been asked for.
+    /// The plain records of a name that another record points at, a wildcard's too: what goes along without having been asked for.
+    pub(crate) fn companion(&self, key: &Key, rtype: Rtype) -> Option<&Records> {
+        match self.names.get(key).map_or_else(|| self.find(key, rtype), Found::Node) {
+            Found::Node(node) => node.get(rtype)?.plain(),
+            _ => None,
+        }
+    }
+
+    /// The plain records of a name in this very zone.
     pub(crate) fn plain(&self, key: &Key, rtype: Rtype) -> Option<&Records> {
         self.names.get(key)?.get(rtype)?.plain()
     }

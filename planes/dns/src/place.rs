@@ -85,6 +85,11 @@ impl<'q, 'a> Places<'q, 'a> {
         }
     }
 
+    /// From here on only the name servers of a delegation count as targets: what leads there is for those to say.
+    pub(crate) fn forget_targets(&mut self) {
+        self.targets.clear();
+    }
+
     /// The names pointed at by the records written.
     pub(crate) fn targets(&self) -> impl Iterator<Item = (Place<'a>, Target<'a>)> {
         self.targets.iter().map(|(at, target)| (pointer(*at).map_or(Place::Spelled(target.name), Place::At), *target))

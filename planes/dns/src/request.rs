@@ -27,7 +27,7 @@ pub(crate) struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edns {
     None,
-    Version0(Option<Subnet>),
+    Version0 { subnet: Option<Subnet>, dnssec_ok: bool },
     /// A version that is not spoken here.
     Newer,
     /// More than one OPT record, or records that can't be read.
@@ -77,9 +77,14 @@ impl<'a> Request<'a> {
     /// The subnet in whose name it asks.
     pub(crate) fn subnet(&self) -> Option<Subnet> {
         match self.edns {
-            Edns::Version0(subnet) => subnet,
+            Edns::Version0 { subnet, .. } => subnet,
             _ => None,
         }
+    }
+
+    /// Whether it wants what only a validator reads.
+    pub(crate) fn wants_dnssec(&self) -> bool {
+        matches!(self.edns, Edns::Version0 { dnssec_ok: true, .. })
     }
 }
 
@@ -102,7 +107,10 @@ fn read_edns(message: &Message<&[u8]>) -> (Edns, u16) {
         }
         let opt = OptRecord::from_record(opt);
         let edns = match opt.version() {
-            0 => read_options(opt.opt()).map_or(Edns::Broken, Edns::Version0),
+            0 => match read_options(opt.opt()) {
+                Ok(subnet) => Edns::Version0 { subnet, dnssec_ok: opt.dnssec_ok() },
+                Err(()) => Edns::Broken,
+            },
             _ => Edns::Newer,
         };
         found = (edns, opt.udp_payload_size());

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
+use zonal_dns::config::{Location, Origin};
 use zonal_wire::Time;
 
 /// A hosted zone.
@@ -114,12 +115,15 @@ pub struct RecordSet {
     pub identifier: Option<String>,
     /// How it is chosen among those.
     pub policy: Policy,
+    /// The health check that says whether it may be handed out.
+    #[serde(default)]
+    pub health_check: Option<String>,
     /// What it answers.
     pub content: Content,
 }
 
 /// How a record set is chosen among those of its name and type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
     /// It is the only one.
     Simple,
@@ -131,6 +135,12 @@ pub enum Policy {
     FailoverSecondary,
     /// Together with up to seven others.
     Multivalue,
+    /// For clients to which this region is nearest in time.
+    Latency(String),
+    /// For clients in a part of the world.
+    Geolocation(Location),
+    /// For clients that are nearest, the distance bent by a bias of -99 to 99.
+    Geoproximity(Origin, i8),
 }
 
 /// What a record set answers.

@@ -3,27 +3,36 @@
 use crate::names;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The types that can be served.
-pub const TYPES: [&str; 11] = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SPF", "SRV", "TXT"];
+/// The types that can be served: all that the service has.
+pub const TYPES: [&str; 17] = [
+    "A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF", "SRV", "SSHFP", "SVCB", "TLSA",
+    "TXT",
+];
 
 /// What is wrong with a value of a type, in the service's words; `None` where nothing is.
 #[must_use]
 pub fn problem(kind: &str, value: &str) -> Option<String> {
-    let (code, text) = match kind {
+    let known = match kind {
         "A" => value
             .parse::<Ipv4Addr>()
             .is_err()
-            .then_some(("ARRDATAIllegalIPv4Address", "Value is not a valid IPv4 address"))?,
+            .then_some(("ARRDATAIllegalIPv4Address", "Value is not a valid IPv4 address")),
         "AAAA" => value
             .parse::<Ipv6Addr>()
             .is_err()
-            .then_some(("AAAARRDATAIllegalIPv6Address", "Value is not a valid IPv6 address"))?,
-        "CNAME" | "NS" | "PTR" => name_problem(value)?,
-        "MX" => fields(value, 1)?,
-        "SRV" => fields(value, 3)?,
-        "SOA" => soa(value)?,
-        "CAA" => caa(value)?,
-        _ => texts(value)?,
+            .then_some(("AAAARRDATAIllegalIPv6Address", "Value is not a valid IPv6 address")),
+        "CNAME" | "NS" | "PTR" => name_problem(value),
+        "MX" => fields(value, 1),
+        "SRV" => fields(value, 3),
+        "SOA" => soa(value),
+        "CAA" => caa(value),
+        "SPF" | "TXT" => texts(value),
+        _ => None,
+    };
+    let (code, text) = match (known, zonal_dns::check_value(kind, value)) {
+        (Some((code, text)), _) => (code.to_owned(), text.to_owned()),
+        (None, Ok(())) => return None,
+        (None, Err(reason)) => (format!("Invalid{kind}Value"), format!("Value is not a valid {kind} record: {reason}")),
     };
     Some(format!("Invalid Resource Record: 'FATAL problem: {code} ({text}) encountered with '{value}''"))
 }
@@ -171,6 +180,23 @@ mod tests {
             ("TXT", "\"a\" \"b\\\"c\"", true),
             ("TXT", "v=spf1", false),
             ("TXT", "\"open", false),
+            ("DS", "12345 3 1 123456789abcdef67890123456789abcdef67890", true),
+            ("DS", "12345 3 1 12345", false),
+            ("DS", "12345 3 ABCD", false),
+            ("SSHFP", "1 2 123456789ABCDEF67890123456789ABCDEF67890123456789ABCDEF123456789A", false),
+            ("SSHFP", "1 1 123456789ABCDEF67890123456789ABCDEF67890", true),
+            ("TLSA", "0 0 1 d2abde240d7cd3ee6b4b28c54df034b9", true),
+            ("TLSA", "0 0 1", false),
+            ("TLSA", "256 0 1 ab", false),
+            ("NAPTR", "100 50 \"u\" \"E2U+sip\" \"!^(.*)$!sip:info@example.com!\" .", true),
+            ("NAPTR", "100 50 \"u\" \"E2U+sip\" .", false),
+            ("SVCB", "16 foo.example.com alpn=\"h2,h3\" port=8443", true),
+            ("SVCB", "16 foo.example.com port=8443 port=8444", false),
+            ("SVCB", "0 foo.example.com port=8443", false),
+            ("HTTPS", "1 . alpn=h2 no-default-alpn", true),
+            ("HTTPS", "1 . no-default-alpn", false),
+            ("HTTPS", "1 . mandatory=port alpn=h2", false),
+            ("HTTPS", "1 . ipv4hint=2001:db8::1", false),
         ] {
             assert_eq!(problem(kind, value).is_none(), fits, "{kind} {value}");
         }

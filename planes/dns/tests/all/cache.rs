@@ -8,7 +8,7 @@ use zonal_dns::answer::{Query, Role, Transport, Upstream, answer};
 use zonal_dns::cache::{Cache, Fetched, upstream_query};
 use zonal_dns::name::{self, WireName};
 
-use crate::message::{ask, authoritative, public_zone, render, set};
+use crate::message::{ask, public_zone, render, set};
 
 const NOW: Duration = Duration::from_secs(1000);
 
@@ -31,7 +31,8 @@ fn wire(text: &str) -> WireName {
 /// What upstream answers to the query that is sent there.
 fn fetch(name: &str) -> Fetched {
     let query = upstream_query(7, &wire(name), Rtype::A);
-    let (_, message) = ask(&upstream(), &authoritative(), &query, Transport::Udp, 0);
+    let role = Role::Resolver { view: "public".to_owned(), forwards: false, region: None };
+    let (_, message) = ask(&upstream(), &role, &query, Transport::Udp, 0);
     Fetched::read(message, 7, &wire(name), Rtype::A).expect("an answer to the question")
 }
 
@@ -109,7 +110,8 @@ fn what_may_not_be_kept_is_not() {
 #[test]
 fn an_answer_to_another_question_or_id_is_none() {
     let query = upstream_query(7, &wire("host.example.com"), Rtype::A);
-    let (_, message) = ask(&upstream(), &authoritative(), &query, Transport::Udp, 0);
+    let role = Role::Resolver { view: "public".to_owned(), forwards: false, region: None };
+    let (_, message) = ask(&upstream(), &role, &query, Transport::Udp, 0);
     let read = |id, name, rtype| Fetched::read(message.clone(), id, &wire(name), rtype).is_some();
     assert!(read(7, "HOST.example.com", Rtype::A));
     assert!(!read(8, "host.example.com", Rtype::A));

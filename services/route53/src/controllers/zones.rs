@@ -114,12 +114,17 @@ fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
             ttl,
             values,
             alias,
-            policy: match set.policy {
+            policy: match &set.policy {
                 Policy::Simple => config::Policy::Simple,
-                Policy::Weighted(weight) => config::Policy::Weighted { weight },
+                Policy::Weighted(weight) => config::Policy::Weighted { weight: *weight },
                 Policy::FailoverPrimary => config::Policy::FailoverPrimary,
                 Policy::FailoverSecondary => config::Policy::FailoverSecondary,
                 Policy::Multivalue => config::Policy::Multivalue,
+                Policy::Latency(region) => config::Policy::Latency { region: region.clone() },
+                Policy::Geolocation(location) => config::Policy::Geolocation { location: location.clone() },
+                Policy::Geoproximity(origin, bias) => {
+                    config::Policy::Geoproximity { origin: origin.clone(), bias: *bias }
+                }
             },
             set_identifier: set.identifier.clone(),
             health: config::Health::Healthy,

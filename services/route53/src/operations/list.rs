@@ -2,6 +2,7 @@
 //! reference, `ListHostedZones`, `ListHostedZonesByName`, `ListHostedZonesByVPC`, `ListResourceRecordSets`.
 
 use super::zones::shown;
+use super::places;
 use super::{max_items, plain_id, seen_globally, zone};
 use crate::errors::{Error, invalid};
 use crate::model::{Content, HostedZone, Policy, RecordSet};
@@ -150,12 +151,16 @@ fn shown_set(set: &RecordSet) -> WireSet {
         set_identifier: set.identifier.clone(),
         ..WireSet::default()
     };
-    match set.policy {
+    wire.health_check_id = set.health_check.clone();
+    match &set.policy {
         Policy::Simple => {}
-        Policy::Weighted(weight) => wire.weight = Some(i64::from(weight)),
+        Policy::Weighted(weight) => wire.weight = Some(i64::from(*weight)),
         Policy::FailoverPrimary => wire.failover = Some(ResourceRecordSetFailover::Primary),
         Policy::FailoverSecondary => wire.failover = Some(ResourceRecordSetFailover::Secondary),
         Policy::Multivalue => wire.multi_value_answer = Some(true),
+        Policy::Latency(region) => wire.region = region.parse().ok(),
+        Policy::Geolocation(location) => wire.geo_location = Some(places::shown_location(location)),
+        Policy::Geoproximity(origin, bias) => wire.geo_proximity_location = Some(places::shown_origin(origin, *bias)),
     }
     match &set.content {
         Content::Records { ttl, values } => {

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod list;
+mod places;
 pub mod records;
 pub mod tags;
 pub mod vpcs;

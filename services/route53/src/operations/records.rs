@@ -1,6 +1,7 @@
 //! Record sets: changes in batches, all or none. Source: Route 53 API reference, `ChangeResourceRecordSets`; the texts are those that
 //! the service answers.
 
+use super::places;
 use super::{globally, new_change, plain_id, zone};
 use crate::errors::{Error, invalid};
 use crate::model::{Content, HostedZone, Policy, RecordSet};
@@ -17,6 +18,10 @@ use zonal_wire::AwsError;
 
 /// Changes in one batch; an UPSERT counts twice.
 const BATCH: usize = 1000;
+/// Characters in all values of one batch; an UPSERT's count twice.
+const CHARACTERS: usize = 32_000;
+/// Values in one record set, as AWS's default quota has it.
+const VALUES: usize = 400;
 /// Record sets per zone, as AWS's default quota has it.
 const QUOTA: usize = 10_000;
 
@@ -34,6 +39,14 @@ pub fn change(
         let weight = |change: &WireChange| if change.action == ChangeAction::Upsert { 2 } else { 1 };
         if batch.changes.iter().map(weight).sum::<usize>() > BATCH {
             return Err(Error::InvalidChangeBatch(vec![format!("Number of records limit of {BATCH} exceeded.")]).into());
+        }
+        let characters = |change: &WireChange| {
+            let values = change.resource_record_set.resource_records.iter().map(|record| record.value.chars().count());
+            values.sum::<usize>() * weight(change)
+        };
+        if batch.changes.iter().map(characters).sum::<usize>() > CHARACTERS {
+            let text = format!("Number of characters limit of {CHARACTERS} exceeded.");
+            return Err(Error::InvalidChangeBatch(vec![text]).into());
         }
         let wanted = batch.changes.iter().map(|change| set_of(&zone, change)).collect::<Result<Vec<_>, _>>()?;
         let mut problems = Vec::new();
@@ -101,7 +114,7 @@ fn is_same(a: &RecordSet, b: &RecordSet) -> bool {
         }
         (a, b) => a == b,
     };
-    content && a.policy == b.policy
+    content && a.policy == b.policy && a.health_check == b.health_check
 }
 
 /// What is wrong with a record set by itself.
@@ -130,7 +143,9 @@ fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
             let lone = matches!(kind.as_str(), "CNAME" | "SOA") && values.len() > 1;
             let lone =
                 lone.then(|| format!("RRSet of type {kind} with DNS name {name} can have only one resource record"));
-            values.iter().filter_map(|value| values::problem(kind, value)).chain(twice).chain(lone).collect()
+            let many = (values.len() > VALUES)
+                .then(|| format!("RRSet with DNS name {name}, type {kind} has more than {VALUES} resource records"));
+            values.iter().filter_map(|value| values::problem(kind, value)).chain(twice).chain(lone).chain(many).collect()
         }
         Content::Alias { zone: target_zone, name: target, .. } => {
             alias_problem(zone, kind, target_zone, target).into_iter().collect()
@@ -175,15 +190,18 @@ fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<Strin
             zone.name
         ));
     }
-    let alike = |a: Policy, b: Policy| match (a, b) {
+    let alike = |a: &Policy, b: &Policy| match (a, b) {
         (Policy::Weighted(_), Policy::Weighted(_)) | (Policy::Multivalue, Policy::Multivalue) => true,
         (Policy::FailoverPrimary, Policy::FailoverSecondary) | (Policy::FailoverSecondary, Policy::FailoverPrimary) => {
             true
         }
+        (Policy::Latency(region), Policy::Latency(other)) => region != other,
+        (Policy::Geolocation(location), Policy::Geolocation(other)) => location != other,
+        (Policy::Geoproximity(origin, _), Policy::Geoproximity(other, _)) => origin != other,
         // Two simple ones have one key; two of the same part in a failover leave nothing to choose by.
         _ => false,
     };
-    if others().any(|other| other.kind == *kind && !alike(other.policy, set.policy)) {
+    if others().any(|other| other.kind == *kind && !alike(&other.policy, &set.policy)) {
         let identifier = set.identifier.as_deref().unwrap_or("null");
         return Some(format!(
             "RRSet with DNS name {name}, type {kind}, SetIdentifier {identifier} cannot be created as other RRSets exist with the \
@@ -236,9 +254,6 @@ fn set_of(zone: &HostedZone, change: &WireChange) -> Result<RecordSet, Error> {
     if !values::TYPES.contains(&kind.as_str()) {
         return Err(invalid(format!("Invalid request: Zonal does not support records of type {kind} {place}")));
     }
-    if let Some(check) = &wire.health_check_id {
-        return Err(Error::NoSuchHealthCheck(check.clone()));
-    }
     let content = content(wire, &place)?;
     let policy = policy(wire, &place)?;
     if policy == Policy::Multivalue && matches!(content, Content::Alias { .. }) {
@@ -251,6 +266,7 @@ fn set_of(zone: &HostedZone, change: &WireChange) -> Result<RecordSet, Error> {
         kind,
         identifier: wire.set_identifier.clone(),
         policy,
+        health_check: wire.health_check_id.clone(),
         content,
     })
 }
@@ -282,14 +298,8 @@ fn content(wire: &WireSet, place: &str) -> Result<Content, Error> {
 }
 
 fn policy(wire: &WireSet, place: &str) -> Result<Policy, Error> {
-    let unsupported = [
-        ("Region", wire.region.is_some()),
-        ("GeoLocation", wire.geo_location.is_some()),
-        ("GeoProximityLocation", wire.geo_proximity_location.is_some()),
-        ("CidrRoutingConfig", wire.cidr_routing_config.is_some()),
-    ];
-    if let Some((field, _)) = unsupported.iter().find(|(_, given)| *given) {
-        return Err(invalid(format!("Invalid request: Zonal does not support routing by {field} {place}")));
+    if wire.cidr_routing_config.is_some() {
+        return Err(invalid(format!("Invalid request: Zonal does not support routing by CidrRoutingConfig {place}")));
     }
     let weight = wire.weight.map(|weight| u8::try_from(weight).map(Policy::Weighted));
     let weight = weight.transpose().map_err(|_| invalid(format!("Invalid request: Weight is out of range {place}")))?;
@@ -298,11 +308,17 @@ fn policy(wire: &WireSet, place: &str) -> Result<Policy, Error> {
         ResourceRecordSetFailover::Secondary => Policy::FailoverSecondary,
     });
     let multivalue = (wire.multi_value_answer == Some(true)).then_some(Policy::Multivalue);
-    let given: Vec<Policy> = [weight, failover, multivalue].into_iter().flatten().collect();
+    let latency = wire.region.map(|region| Policy::Latency(region.to_string()));
+    let location = wire.geo_location.as_ref().map(|location| places::location(location, place));
+    let location = location.transpose()?.map(Policy::Geolocation);
+    let near = wire.geo_proximity_location.as_ref().map(|origin| places::origin(origin, place)).transpose()?;
+    let near = near.map(|(origin, bias)| Policy::Geoproximity(origin, bias));
+    let given: Vec<Policy> =
+        [weight, failover, multivalue, latency, location, near].into_iter().flatten().collect();
     let choice = "Expected exactly one of [Weight, Region, Failover, GeoLocation, MultiValueAnswer, GeoProximityLocation, CidrRoutingConfig]";
     match (given.as_slice(), &wire.set_identifier) {
         ([], None) => Ok(Policy::Simple),
-        ([policy], Some(_)) => Ok(*policy),
+        ([policy], Some(_)) => Ok(policy.clone()),
         ([], Some(_)) => Err(invalid(format!("Invalid request: {choice}, but found none {place}"))),
         ([_], None) => Err(invalid(format!("Invalid request: Missing field 'SetIdentifier' {place}"))),
         (_, _) => Err(invalid(format!("Invalid request: {choice}, but found more than one {place}"))),

@@ -100,6 +100,7 @@ fn make_records(tx: &mut Tx<'_>, zone: &HostedZone) {
         kind: kind.to_owned(),
         identifier: None,
         policy: Policy::Simple,
+        health_check: None,
         content: Content::Records { ttl, values },
     };
     let servers: Vec<String> = zone.name_servers.iter().map(|server| format!("{server}.")).collect();

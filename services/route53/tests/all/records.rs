@@ -202,7 +202,7 @@ fn policies_reach_the_name_servers() {
     refused(&bench, &zone, vec![(Create, again)], "cannot be created as other RRSets exist");
     let served = bench.served("public", "example.com.").unwrap();
     let policies =
-        |name: &str| served.records.iter().filter(|set| set.name == name).map(|set| set.policy).collect::<Vec<_>>();
+        |name: &str| served.records.iter().filter(|set| set.name == name).map(|set| set.policy.clone()).collect::<Vec<_>>();
     assert_eq!(policies("www.example.com."), [Policy::Weighted { weight: 1 }, Policy::Weighted { weight: 3 }]);
     assert_eq!(policies("f.example.com."), [Policy::FailoverPrimary, Policy::FailoverSecondary]);
 }
