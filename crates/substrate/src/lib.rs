@@ -19,6 +19,7 @@ pub use sandbox::{DiskSource, Image, Sandbox, SandboxFigures, SandboxState, Stop
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What the control plane asks of a world. Each is the whole desired state of one thing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +88,10 @@ pub enum Ask {
         /// The zone's name, as given.
         name: String,
     },
+    /// A health check from outside runs.
+    PutProbe(Box<zonal_dns::config::Probe>),
+    /// The health check is over.
+    RemoveProbe(String),
     /// What the metadata service tells the sandbox behind an interface.
     PutMetadata {
         /// The interface.
@@ -130,6 +135,17 @@ pub enum Report {
     ImageReady(String),
     /// A balancer's targets changed their health.
     TargetHealth(zonal_balancer::config::HealthReport),
+    /// A health check from outside knows something else than before.
+    Probed {
+        /// The health check.
+        id: String,
+        /// Whether its endpoint counts as healthy.
+        healthy: bool,
+        /// The address connected to, where there was one.
+        address: Option<IpAddr>,
+        /// What came of the last connection, in words.
+        outcome: String,
+    },
     /// What the balancers have counted since the last such report.
     BalancerMetrics(Vec<zonal_balancer::config::MetricsReport>),
     /// What the sandboxes used since the last such report.
@@ -188,6 +204,8 @@ impl Ask {
             Self::RemoveBalancer(id) => ("balancer", id.clone()),
             Self::PutZone { view, zone } => ("zone", format!("{view}:{}", zone.name)),
             Self::RemoveZone { view, name } => ("zone", format!("{view}:{name}")),
+            Self::PutProbe(probe) => ("probe", probe.id.clone()),
+            Self::RemoveProbe(id) => ("probe", id.clone()),
             Self::PutMetadata { interface, .. } => ("metadata", interface.clone()),
             Self::SetZone { zone, .. } => ("availability-zone", zone.clone()),
             Self::SetSpeed(_) => ("speed", String::new()),
@@ -203,6 +221,7 @@ impl Ask {
                 | Self::RemoveImage(_)
                 | Self::RemoveBalancer(_)
                 | Self::RemoveZone { .. }
+                | Self::RemoveProbe(_)
                 | Self::SetZone { cut: false, .. }
         )
     }
@@ -220,6 +239,7 @@ impl Ask {
             Self::PutImage { id, .. } => Self::RemoveImage(id.clone()),
             Self::PutBalancer(config) => Self::RemoveBalancer(config.id.clone()),
             Self::PutZone { view, zone } => Self::RemoveZone { view: view.clone(), name: zone.name.clone() },
+            Self::PutProbe(probe) => Self::RemoveProbe(probe.id.clone()),
             Self::SetZone { zone, cut: true } => Self::SetZone { zone: zone.clone(), cut: false },
             _ => return None,
         })

@@ -185,6 +185,40 @@ pub enum Health {
     Unhealthy,
 }
 
+/// A health check from outside: connections, one after the other, to where an endpoint says it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The health check's id.
+    pub id: String,
+    /// An address, or a public name.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// What has to come back.
+    pub check: Check,
+    /// Seconds between two connections.
+    pub interval: u32,
+    /// How many in a row say another thing than before until it counts.
+    pub threshold: u32,
+}
+
+/// What makes a probe succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The connection.
+    Tcp,
+    /// An answer of 2xx or 3xx.
+    Http {
+        /// The path asked for.
+        path: String,
+        /// The `Host` header, where it is not the host connected to.
+        host: Option<String>,
+        /// What the first 5,120 octets of its body have to hold.
+        search: Option<String>,
+    },
+}
+
 /// A step from one configuration to the next, so that a change costs the change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -10,7 +10,8 @@
 //! 5. `policy`, `geo`: which of several record sets, by chance, health and where the client is;
 //! 6. `request`, `answer`: a query's bytes to an answer's bytes (`place` says where names stand); draws are handed in;
 //! 7. `cache`: answers fetched from outside the world, for as long as they may be kept;
-//! 8. `shell`: the sockets.
+//! 8. `probe`: what health checks from outside make of what they hear;
+//! 9. `shell`: the sockets.
 //!
 //! A resolver looks in its VPC's view first, then in the public one, then asks upstream, where it has one.
 
@@ -36,6 +37,8 @@ mod names;
 mod place;
 #[cfg(feature = "core")]
 mod policy;
+#[cfg(feature = "core")]
+pub mod probe;
 #[cfg(feature = "core")]
 mod rdata;
 #[cfg(feature = "core")]

@@ -37,7 +37,7 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
             on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image }))
         }
         Report::SandboxFigures(figures) => metrics::publish(tx, figures),
-        Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Failed { .. } => {}
+        Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Probed { .. } | Report::Failed { .. } => {}
     }
 }
 

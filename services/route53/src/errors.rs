@@ -20,9 +20,18 @@ pub enum Error {
     /// No such change.
     #[error("Could not find resource with ID: {0}")]
     NoSuchChange(String),
-    /// No such health check: there are none at all.
+    /// No such health check.
     #[error("A health check with ID {0} does not exist.")]
     NoSuchHealthCheck(String),
+    /// The reference was used before, for another.
+    #[error("A health check with the same caller reference already exists with different settings.")]
+    HealthCheckAlreadyExists,
+    /// It has changed since.
+    #[error("The health check has version {0}, which is not the one given.")]
+    HealthCheckVersionMismatch(i64),
+    /// The quota is reached.
+    #[error("Limits Exceeded: MAX_HEALTH_CHECKS_BY_OWNER - Cannot create more health checks.")]
+    TooManyHealthChecks,
     /// No such delegation set: there are none that can be named.
     #[error("No delegation set found with ID: {0}")]
     NoSuchDelegationSet(String),
@@ -85,6 +94,9 @@ impl From<Error> for AwsError {
             Error::NoSuchHostedZone(_) => ("NoSuchHostedZone", 404),
             Error::NoSuchChange(_) => ("NoSuchChange", 404),
             Error::NoSuchHealthCheck(_) => ("NoSuchHealthCheck", 404),
+            Error::HealthCheckAlreadyExists => ("HealthCheckAlreadyExists", 409),
+            Error::HealthCheckVersionMismatch(_) => ("HealthCheckVersionMismatch", 409),
+            Error::TooManyHealthChecks => ("TooManyHealthChecks", 400),
             Error::NoSuchDelegationSet(_) => ("NoSuchDelegationSet", 400),
             Error::HostedZoneAlreadyExists => ("HostedZoneAlreadyExists", 409),
             Error::HostedZoneNotEmpty => ("HostedZoneNotEmpty", 400),

@@ -1,8 +1,8 @@
 //! Route 53: hosted zones and their record sets, public ones and those of VPCs.
 //!
 //! Operations write what is wanted; [`controllers::zones`] hands each zone, whole, to the DNS plane, and calls the changes in it
-//! INSYNC. Everything lives in the account's global scope. Health checks and the policies that need the client's place in the world
-//! are not there, and refused by name.
+//! INSYNC; [`controllers::checks`] has the world probe endpoints, whose health goes into the zones. Everything lives in the account's
+//! global scope. Traffic policies, CIDR collections, and health checks by TLS or of alarms are not there, and refused by name.
 #![forbid(unsafe_code)]
 
 pub mod controllers;
@@ -15,10 +15,11 @@ mod values;
 
 pub use errors::Error;
 
-use operations::{changes, list, records, tags, vpcs, zones};
+use operations::{changes, checks, list, records, tags, vpcs, zones};
 use shapes::ops;
 use std::time::Duration;
-use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, read, write};
+use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
+use zonal_substrate::Report;
 use zonal_wire::Api;
 
 /// How long `GetChange` waits for a change to be served.
@@ -52,6 +53,13 @@ impl Service for Route53 {
             read::<ops::GetChange>(changes::get).settles::<ops::GetChange>(SETTLE, changes::unsettled),
             write::<ops::AssociateVPCWithHostedZone>(vpcs::associate),
             write::<ops::DisassociateVPCFromHostedZone>(vpcs::disassociate),
+            write::<ops::CreateHealthCheck>(checks::create),
+            read::<ops::GetHealthCheck>(checks::get),
+            read::<ops::ListHealthChecks>(checks::list),
+            write::<ops::UpdateHealthCheck>(checks::update),
+            write::<ops::DeleteHealthCheck>(checks::delete),
+            read::<ops::GetHealthCheckStatus>(checks::status),
+            read::<ops::GetHealthCheckCount>(checks::count),
             write::<ops::ChangeTagsForResource>(tags::change),
             read::<ops::ListTagsForResource>(tags::list),
             read::<ops::ListTagsForResources>(tags::list_several),
@@ -59,22 +67,27 @@ impl Service for Route53 {
     }
 
     fn controllers(&self) -> Vec<Box<dyn Controller>> {
-        vec![Box::new(controllers::zones::Zones)]
+        vec![Box::new(controllers::zones::Zones), Box::new(controllers::checks::Checks)]
     }
 
     fn records(&self, registrar: &mut Registrar) {
         registrar.record::<model::HostedZone>();
         registrar.record::<model::RecordSet>();
         registrar.record::<model::Change>();
+        registrar.record::<model::HealthCheck>();
+    }
+
+    fn report(&self, tx: &mut Tx<'_>, report: &Report) {
+        controllers::checks::heard(tx, report);
     }
 
     fn coverage(&self) -> Coverage {
         Coverage {
-            without_effect: &[(
-                "ChangeResourceRecordSets",
-                "AliasTarget.EvaluateTargetHealth",
-                "kept and shown; a load balancer's own name leaves out zones that are cut off",
-            )],
+            without_effect: &[
+                ("CreateHealthCheck", "HealthCheckConfig.MeasureLatency", "kept and shown"),
+                ("CreateHealthCheck", "HealthCheckConfig.Regions", "kept and shown; there is one checker, on the host"),
+                ("CreateHealthCheck", "HealthCheckConfig.EnableSNI", "ignored: health checks by TLS are refused"),
+            ],
         }
     }
 }

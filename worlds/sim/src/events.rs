@@ -66,6 +66,8 @@ pub(crate) enum Event {
     ImageMade(String),
     /// A health check ends.
     Probed { balancer: String, key: TargetKey, round: u64, outcome: Outcome },
+    /// A health check from outside is due.
+    ProbeDue { id: String, round: u64 },
     /// A balancer has something to do.
     Balance(String),
     /// Figures are due.

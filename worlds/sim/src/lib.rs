@@ -8,6 +8,7 @@
 mod balancers;
 mod events;
 mod network;
+mod probes;
 mod requests;
 mod world;
 

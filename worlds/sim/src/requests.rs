@@ -76,7 +76,7 @@ impl Inner {
         own.map_or(NAME_TTL, |set| Duration::from_secs(set.ttl.into()))
     }
 
-    fn request(&mut self, from: Ipv4Addr, to: Ipv4Addr, port: u16) -> Visit {
+    pub(crate) fn request(&mut self, from: Ipv4Addr, to: Ipv4Addr, port: u16) -> Visit {
         let refused = Visit { ending: Ending::Refused, after: Duration::from_micros(300) };
         let silence = Visit { ending: Ending::Silence, after: Duration::ZERO };
         let Some(interface) = self.facts.by_public(to) else { return refused };

@@ -3,6 +3,7 @@
 use crate::balancers::Balancers;
 use crate::events::{Agenda, Costs, Event, Micros, micros};
 use crate::network::Facts;
+use crate::probes::Probes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     /// The public zones, for their TTLs.
     pub zones: BTreeMap<String, Zone>,
     pub balancers: Balancers,
+    pub probes: Probes,
     pub reports: Vec<Report>,
     pub draws: u64,
 }
@@ -74,6 +76,7 @@ impl Sim {
                 names: Snapshot::default(),
                 zones: BTreeMap::new(),
                 balancers: Balancers::default(),
+                probes: Probes::default(),
                 reports: Vec::new(),
                 draws: 0,
             }),
@@ -220,6 +223,8 @@ impl Inner {
                 }
                 self.name(format!("{view}:{name}"), Change::RemoveZone { view, zone: name });
             }
+            Ask::PutProbe(probe) => self.put_probe(*probe),
+            Ask::RemoveProbe(id) => self.probes.remove(&id),
             Ask::PutMetadata { .. } => {}
             Ask::SetZone { zone, cut } => self.set_zone(&zone, cut),
             // What costs the modelled machine real time takes so many times longer in virtual time.
@@ -318,6 +323,7 @@ impl Inner {
                 self.reports.push(Report::Sandbox { id, generation, state });
             }
             Event::Probed { balancer, key, round, outcome } => self.probed(&balancer, &key, round, outcome),
+            Event::ProbeDue { id, round } => self.probe_from_outside(&id, round),
             Event::Balance(id) => self.balance(&id),
             Event::Figures => self.figures(),
         }

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the shell: it owns sockets, tasks and timers")]
 
 mod counters;
+mod prober;
 mod tcp;
 mod udp;
 mod upstream;
@@ -19,6 +20,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 
 pub use counters::Counts;
+pub use prober::{Prober, Probed};
 
 use crate::answer::{self, Query, Role, Transport, Upstream, Verdict};
 use crate::config::{Change, DnsConfig};

@@ -8,7 +8,7 @@ use zonal_dns::answer::{Query, Role, Transport, Upstream, answer};
 use zonal_dns::cache::{Cache, Fetched, upstream_query};
 use zonal_dns::name::{self, WireName};
 
-use crate::message::{ask, public_zone, render, set};
+use crate::message::{ask, authoritative, public_zone, render, set};
 
 const NOW: Duration = Duration::from_secs(1000);
 

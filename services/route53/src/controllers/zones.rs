@@ -3,7 +3,7 @@
 //! Two public zones may have one name; only one can be the one that the domain is delegated to, and here that is the older one, as
 //! where a domain's registration made its zone. The key is a view and a name, as that is what the plane has one zone for.
 
-use crate::model::{Change, ChangeStatus, Content, HostedZone, Policy, RecordSet, ZoneState};
+use crate::model::{Change, ChangeStatus, Content, HealthCheck, HostedZone, Policy, RecordSet, ZoneState};
 use std::time::Duration;
 use zonal_cloud::{self as cloud, Controller, Scope, Tx, View, Wake};
 use zonal_dns::config;
@@ -39,6 +39,14 @@ impl Controller for Zones {
         } else {
             None
         };
+        if change.is::<HealthCheck>() {
+            // It may count for others that are calculated from it.
+            for set in view.list::<RecordSet>().filter(|set| set.health_check.is_some()) {
+                if let Some(zone) = view.get::<HostedZone>(&set.zone) {
+                    wake_all(zone, wake);
+                }
+            }
+        }
         if let Some(zone) = zone.and_then(|zone| view.get::<HostedZone>(zone)) {
             wake_all(zone, wake);
         }
@@ -127,7 +135,10 @@ fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
                 }
             },
             set_identifier: set.identifier.clone(),
-            health: config::Health::Healthy,
+            health: match set.health_check.as_ref().and_then(|id| view.get::<HealthCheck>(id)) {
+                Some(check) if !check.is_healthy(&view) => config::Health::Unhealthy,
+                _ => config::Health::Healthy,
+            },
         }
     });
     config::Zone { name: zone.name.clone(), overlay: false, records: records.collect() }

@@ -1,6 +1,7 @@
 //! One file per noun, one handler per operation.
 
 pub mod changes;
+pub mod checks;
 pub mod list;
 mod places;
 pub mod records;

@@ -1,6 +1,7 @@
 //! Record sets: changes in batches, all or none. Source: Route 53 API reference, `ChangeResourceRecordSets`; the texts are those that
 //! the service answers.
 
+use super::checks::check;
 use super::places;
 use super::{globally, new_change, plain_id, zone};
 use crate::errors::{Error, invalid};
@@ -49,6 +50,12 @@ pub fn change(
             return Err(Error::InvalidChangeBatch(vec![text]).into());
         }
         let wanted = batch.changes.iter().map(|change| set_of(&zone, change)).collect::<Result<Vec<_>, _>>()?;
+        let checks = batch.changes.iter().zip(&wanted).filter(|(change, _)| change.action != ChangeAction::Delete);
+        for (_, set) in checks {
+            if let Some(id) = &set.health_check {
+                check(&tx.view(), id)?;
+            }
+        }
         let mut problems = Vec::new();
         let mut seen: BTreeMap<&str, ChangeAction> = BTreeMap::new();
         for (change, set) in batch.changes.iter().zip(&wanted) {

@@ -1,20 +1,24 @@
-//! Tags of hosted zones. Source: Route 53 API reference, `ChangeTagsForResource`, `ListTagsForResource`, `ListTagsForResources`.
+//! Tags of hosted zones and health checks. Source: Route 53 API reference, `ChangeTagsForResource`, `ListTagsForResource`, `ListTagsForResources`.
 
+use super::checks::check;
 use super::{globally, seen_globally, zone};
 use crate::errors::{Error, invalid};
+use crate::model::{HealthCheck, HostedZone};
 use crate::shapes::{
     ChangeTagsForResourceRequest, ChangeTagsForResourceResponse, ListTagsForResourceRequest,
     ListTagsForResourceResponse, ListTagsForResourcesRequest, ListTagsForResourcesResponse, ResourceTagSet, Tag,
     TagResourceType,
 };
+use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
 use zonal_wire::AwsError;
 
-fn check(kind: TagResourceType, id: &str) -> Result<(), Error> {
-    match kind {
-        TagResourceType::Hostedzone => Ok(()),
-        TagResourceType::Healthcheck => Err(Error::NoSuchHealthCheck(id.to_owned())),
-    }
+/// The tags of what a request names.
+fn tags<'a>(view: &View<'a>, kind: TagResourceType, id: &str) -> Result<&'a Tags, Error> {
+    Ok(match kind {
+        TagResourceType::Hostedzone => &zone(view, id)?.tags,
+        TagResourceType::Healthcheck => &check(view, id)?.tags,
+    })
 }
 
 /// `ChangeTagsForResource`
@@ -22,17 +26,26 @@ pub fn change(
     tx: &mut Tx<'_>,
     input: &ChangeTagsForResourceRequest,
 ) -> Result<ChangeTagsForResourceResponse, AwsError> {
-    check(input.resource_type, &input.resource_id)?;
     let by_service = tx.caller.is_service();
     globally(tx, |tx| {
-        let mut changed = zone(&tx.view(), &input.resource_id)?.clone();
-        changed.tags.retain(|key, _| !input.remove_tag_keys.contains(key));
+        let id = &input.resource_id;
+        let mut changed = tags(&tx.view(), input.resource_type, id)?.clone();
+        changed.retain(|key, _| !input.remove_tag_keys.contains(key));
         let pairs = input
             .add_tags
             .iter()
             .map(|tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default()));
-        zonal_cloud::tags::merge(&mut changed.tags, pairs, by_service).map_err(|error| invalid(error.to_string()))?;
-        tx.put(changed);
+        zonal_cloud::tags::merge(&mut changed, pairs, by_service).map_err(|error| invalid(error.to_string()))?;
+        match input.resource_type {
+            TagResourceType::Hostedzone => {
+                let owner = zone(&tx.view(), id)?.clone();
+                tx.put(HostedZone { tags: changed, ..owner });
+            }
+            TagResourceType::Healthcheck => {
+                let owner = check(&tx.view(), id)?.clone();
+                tx.put(HealthCheck { tags: changed, ..owner });
+            }
+        }
         Ok(ChangeTagsForResourceResponse {})
     })
 }
@@ -52,9 +65,8 @@ pub fn list_several(
 }
 
 fn set(view: &View<'_>, kind: TagResourceType, id: &str) -> Result<ResourceTagSet, Error> {
-    check(kind, id)?;
     seen_globally(view, |view| {
-        let tags = zone(view, id)?.tags.iter();
+        let tags = tags(view, kind, id)?.iter();
         Ok(ResourceTagSet {
             resource_type: Some(kind),
             resource_id: Some(id.to_owned()),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, read};
-use zonal_dns::config::Zone;
+use zonal_dns::config::{Probe, Zone};
 use zonal_ec2::shapes as ec2;
 use zonal_route53::Route53;
-use zonal_substrate::{Ask, Inventory, World};
+use zonal_substrate::{Ask, Inventory, Report, World};
 use zonal_wire::{Api, AwsError, Operation, Time};
 
 struct FakeEc2;
@@ -36,17 +36,23 @@ fn vpcs(view: &View<'_>, input: &ec2::DescribeVpcsRequest) -> Result<ec2::Descri
     Ok(ec2::DescribeVpcsResult { vpcs: vec![ec2::Vpc::default()], ..Default::default() })
 }
 
-/// The zones by view and name.
+/// The zones by view and name, and the probes by id.
 #[derive(Default)]
-struct Names(Mutex<BTreeMap<(String, String), Zone>>);
+struct Names {
+    zones: Mutex<BTreeMap<(String, String), Zone>>,
+    probes: Mutex<BTreeMap<String, Probe>>,
+}
 
 impl World for Names {
     fn ask(&self, asks: Vec<Ask>) {
-        let mut zones = self.0.lock().unwrap();
+        let mut zones = self.zones.lock().unwrap();
+        let mut probes = self.probes.lock().unwrap();
         for ask in asks {
             match ask {
                 Ask::PutZone { view, zone } => drop(zones.insert((view, zone.name.clone()), *zone)),
                 Ask::RemoveZone { view, name } => drop(zones.remove(&(view, name))),
+                Ask::PutProbe(probe) => drop(probes.insert(probe.id.clone(), *probe)),
+                Ask::RemoveProbe(id) => drop(probes.remove(&id)),
                 other => panic!("no other ask is this service's: {other:?}"),
             }
         }
@@ -116,8 +122,25 @@ impl Bench {
         Ok(output)
     }
 
+    /// What the world probes for a health check.
+    pub fn probe(&self, id: &str) -> Option<Probe> {
+        self.names.probes.lock().unwrap().get(id).cloned()
+    }
+
+    /// The world has seen an endpoint.
+    pub fn probed(&self, id: &str, healthy: bool) {
+        let outcome = if healthy { "Success: HTTP Status Code 200, OK" } else { "Failure: Connection timed out" };
+        self.cloud.report(&Report::Probed {
+            id: id.to_owned(),
+            healthy,
+            address: Some([192, 0, 2, 1].into()),
+            outcome: outcome.to_owned(),
+        });
+        self.settle();
+    }
+
     /// The zone that the world has in a view.
     pub fn served(&self, view: &str, name: &str) -> Option<Zone> {
-        self.names.0.lock().unwrap().get(&(view.to_owned(), name.to_owned())).cloned()
+        self.names.zones.lock().unwrap().get(&(view.to_owned(), name.to_owned())).cloned()
     }
 }

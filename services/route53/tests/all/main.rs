@@ -1,6 +1,7 @@
 //! The service as its users see it, above a world that keeps the zones it is asked for.
 
 mod bench;
+mod checks;
 mod properties;
 mod records;
 mod zones;

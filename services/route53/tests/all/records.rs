@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 use crate::zones::public;
-use zonal_dns::config::Policy;
+use zonal_dns::config::{Location, Origin, Point, Policy};
 use zonal_route53::shapes::*;
 use zonal_wire::AwsError;
 
@@ -119,7 +119,7 @@ fn a_record_set_has_values_with_a_ttl_or_is_an_alias() {
         (ResourceRecordSet { ttl: None, resource_records: Vec::new(), ..www.clone() }, "but found none"),
         (ResourceRecordSet { set_identifier: Some("a".into()), ..www.clone() }, "but found none"),
         (ResourceRecordSet { weight: Some(1), ..www.clone() }, "Missing field 'SetIdentifier'"),
-        (ResourceRecordSet { health_check_id: Some("h".into()), ..www.clone() }, "health check"),
+        (ResourceRecordSet { health_check_id: Some("h".into()), ..www.clone() }, "health check with ID h does not exist"),
     ] {
         refused(&bench, &zone, vec![(Create, set)], text);
     }
@@ -205,6 +205,78 @@ fn policies_reach_the_name_servers() {
         |name: &str| served.records.iter().filter(|set| set.name == name).map(|set| set.policy.clone()).collect::<Vec<_>>();
     assert_eq!(policies("www.example.com."), [Policy::Weighted { weight: 1 }, Policy::Weighted { weight: 3 }]);
     assert_eq!(policies("f.example.com."), [Policy::FailoverPrimary, Policy::FailoverSecondary]);
+}
+
+#[test]
+fn places_reach_the_name_servers_and_are_shown_as_they_were_given() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    let routed = |name: &str, identifier: &str| ResourceRecordSet {
+        set_identifier: Some(identifier.into()),
+        ..set(&format!("{name}.example.com"), RRType::A, &["192.0.2.1"])
+    };
+    let latency = |region, id: &str| ResourceRecordSet { region: Some(region), ..routed("fast", id) };
+    let geo = |continent: Option<&str>, country: Option<&str>, part: Option<&str>, id: &str| {
+        let [continent_code, country_code, subdivision_code] = [continent, country, part].map(|code| code.map(Into::into));
+        let geo_location = Some(GeoLocation { continent_code, country_code, subdivision_code });
+        ResourceRecordSet { geo_location, ..routed("geo", id) }
+    };
+    let near = |latitude: &str, longitude: &str, bias, id: &str| {
+        let coordinates = Some(Coordinates { latitude: latitude.into(), longitude: longitude.into() });
+        let place = GeoProximityLocation { coordinates, bias, ..Default::default() };
+        ResourceRecordSet { geo_proximity_location: Some(place), ..routed("near", id) }
+    };
+    let sets = [
+        latency(ResourceRecordSetRegion::UsEast1, "a"),
+        latency(ResourceRecordSetRegion::EuWest1, "b"),
+        geo(Some("EU"), None, None, "eu"),
+        geo(None, Some("*"), None, "all"),
+        geo(None, Some("US"), Some("CA"), "ca"),
+        near("49.22", "-74.01", Some(-50), "far"),
+    ];
+    batch(&bench, &zone, sets.iter().map(|set| (Create, set.clone())).collect()).unwrap();
+    let listed = list(&bench, &zone).resource_record_sets;
+    for mut set in sets {
+        set.name.push('.');
+        assert!(listed.contains(&set), "{set:?} in {listed:?}");
+    }
+    let served = bench.served("public", "example.com.").unwrap();
+    let policies: Vec<_> = served.records.iter().map(|set| set.policy.clone()).collect();
+    for policy in [
+        Policy::Latency { region: "eu-west-1".into() },
+        Policy::Geolocation { location: Location::Default },
+        Policy::Geolocation { location: Location::Subdivision("US".into(), "CA".into()) },
+        Policy::Geoproximity { origin: Origin::Point(Point { latitude: 4922, longitude: -7401 }), bias: -50 },
+    ] {
+        assert!(policies.contains(&policy), "{policy:?}");
+    }
+    for (set, text) in [
+        (latency(ResourceRecordSetRegion::UsEast1, "c"), "cannot be created"),
+        (geo(Some("EU"), None, None, "eu2"), "cannot be created"),
+        (geo(Some("XX"), None, None, "xx"), "ContinentCode XX is not valid"),
+        (geo(None, Some("DE"), Some("BY"), "by"), "SubdivisionCode BY is not valid"),
+        (near("91", "0", None, "pole"), "are not valid"),
+        (ResourceRecordSet { weight: Some(1), ..latency(ResourceRecordSetRegion::UsWest1, "d") }, "found more than one"),
+    ] {
+        refused(&bench, &zone, vec![(Create, set)], text);
+    }
+}
+
+#[test]
+fn a_batch_has_a_thousand_changes_and_thirty_two_thousand_characters_at_most() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    let sets = |count: usize, value: &str| -> Vec<_> {
+        (0..count).map(|i| set(&format!("h{i}.example.com"), RRType::Txt, &[value])).collect()
+    };
+    let all = |action, sets: Vec<_>| sets.into_iter().map(|set| (action, set)).collect::<Vec<_>>();
+    batch(&bench, &zone, all(Create, sets(1000, "\"t\""))).unwrap();
+    refused(&bench, &zone, all(Upsert, sets(501, "\"t\"")), "Number of records limit of 1000 exceeded.");
+    let long = format!("\"{}\"", "t".repeat(253));
+    refused(&bench, &zone, all(Upsert, sets(63, &long)), "Number of characters limit of 32000 exceeded.");
+    let many: Vec<String> = (0..401).map(|i| format!("192.0.{}.{}", i / 256, i % 256)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    refused(&bench, &zone, vec![(Create, set("m.example.com", RRType::A, &many))], "more than 400 resource records");
 }
 
 #[test]

@@ -251,6 +251,10 @@ impl Performer {
                 return self.plane.set(format!("zone:{view}:{}", zone.name), Some(Duty::Zone { view, zone }));
             }
             Ask::RemoveZone { view, name } => return self.plane.set(format!("zone:{view}:{name}"), None),
+            Ask::PutProbe(probe) => {
+                return self.plane.set(format!("probe:{}", probe.id), Some(Duty::Probe(probe)));
+            }
+            Ask::RemoveProbe(id) => return self.plane.set(format!("probe:{id}"), None),
             Ask::PutMetadata { interface, document } => {
                 return self.plane.set(format!("metadata:{interface}"), Some(Duty::Metadata { interface, document }));
             }

@@ -109,6 +109,7 @@ fn connect(socket: &Path, tell: &Arc<Listener>) -> Option<UnixStream> {
             tell(match heard {
                 Hear::Health(health) => Report::TargetHealth(health),
                 Hear::Metrics(metrics) => Report::BalancerMetrics(metrics),
+                Hear::Probed { id, healthy, address, outcome } => Report::Probed { id, healthy, address, outcome },
                 Hear::Failed { key, reason } => {
                     let id = key.split_once(':').map_or(key.as_str(), |(_, id)| id).to_owned();
                     Report::Failed { id, reason }

@@ -12,11 +12,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use zonal_balancer::config::{MetricsReport, Node, Report};
 use zonal_balancer::{Balancer, Sockets};
 use zonal_dns::config::{Change, PUBLIC};
-use zonal_dns::shell::{DnsServer, Options, ZoneStore};
+use zonal_dns::shell::{DnsServer, Options, Prober, ZoneStore};
 use zonal_dns::steps;
 use zonal_metadata::shell::MetadataServer;
 use zonal_metadata::token::Secret;
@@ -32,6 +32,9 @@ pub(super) struct Duties {
     doors: BTreeMap<String, Opened>,
     resolvers: BTreeMap<String, DnsServer>,
     metadata: BTreeMap<String, MetadataServer>,
+    probers: BTreeMap<String, Prober>,
+    /// How many times faster than real time the world's clock runs.
+    speed: watch::Sender<u32>,
     balancer: Balancer,
     zones: Arc<ZoneStore>,
     /// What the zones' changes are numbered by.
@@ -80,6 +83,8 @@ impl Duties {
             doors: BTreeMap::new(),
             resolvers: BTreeMap::new(),
             metadata: BTreeMap::new(),
+            probers: BTreeMap::new(),
+            speed: watch::Sender::new(config.speed.max(1.0) as u32),
             balancer,
             zones,
             zone_revision: 0,
@@ -199,7 +204,18 @@ impl Duties {
                 self.metadata.insert(key.to_owned(), server.map_err(|e| e.to_string())?);
                 Ok(())
             }
+            Duty::Probe(probe) => {
+                let reports = self.reports.clone();
+                let tell = move |probed: zonal_dns::shell::Probed| {
+                    let zonal_dns::shell::Probed { id, healthy, address, outcome } = probed;
+                    let _ = reports.send(Hear::Probed { id, healthy, address, outcome });
+                };
+                let prober = Prober::start(&self.zones, (**probe).clone(), self.speed.subscribe(), tell);
+                self.probers.insert(key.to_owned(), prober);
+                Ok(())
+            }
             Duty::Speed(speed) => {
+                self.speed.send_replace(*speed);
                 self.balancer.set_speed(f64::from(*speed));
                 Ok(())
             }
@@ -251,7 +267,11 @@ impl Duties {
             Some(Duty::Resolver { .. }) => drop(self.resolvers.remove(key)),
             Some(Duty::Metadata { .. }) => drop(self.metadata.remove(key)),
             Some(Duty::Door(_)) => drop(self.doors.remove(key)),
-            Some(Duty::Speed(_)) => self.balancer.set_speed(1.0),
+            Some(Duty::Probe(_)) => drop(self.probers.remove(key)),
+            Some(Duty::Speed(_)) => {
+                self.speed.send_replace(1);
+                self.balancer.set_speed(1.0);
+            }
             None => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// One thing that the plane is to do, whole; it stands until its key is told anew or dropped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub(crate) enum Duty {
     Zone { view: String, zone: Box<zonal_dns::config::Zone> },
     /// Answer a VPC's names at these addresses of its router.
     Resolver { network: String, addresses: Vec<Ipv4Addr> },
+    /// Check an endpoint's health from outside.
+    Probe(Box<zonal_dns::config::Probe>),
     /// Tell the instance behind an interface about itself.
     Metadata { interface: String, document: Box<zonal_metadata::config::InstanceMetadata> },
     /// Let what comes to a public address on the host in.
@@ -51,6 +53,12 @@ pub(crate) enum Tell {
 pub(crate) enum Hear {
     Health(zonal_balancer::config::HealthReport),
     Metrics(Vec<zonal_balancer::config::MetricsReport>),
+    Probed {
+        id: String,
+        healthy: bool,
+        address: Option<IpAddr>,
+        outcome: String,
+    },
     /// A duty could not be taken up.
     Failed {
         key: String,

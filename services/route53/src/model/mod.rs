@@ -1,5 +1,9 @@
 //! What is stored, all in the account's global scope: hosted zones, their record sets, and changes.
 
+mod checks;
+
+pub use checks::{Endpoint, HealthCheck, Seen, Subject};
+
 use crate::names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

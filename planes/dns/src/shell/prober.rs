@@ -1,0 +1,123 @@
+//! Health checks from outside, each a task: it connects, asks, and says when what it knows has changed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::ZoneStore;
+use crate::config::{PUBLIC, Probe};
+use crate::probe::{self, ANSWER_TIMEOUT, Outcome, Streak};
+
+/// No timeout is shorter, however fast the world's clock runs.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// What a health check knows, when that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// The health check.
+    pub id: String,
+    /// Whether its endpoint counts as healthy.
+    pub healthy: bool,
+    /// The address that was connected to.
+    pub address: Option<IpAddr>,
+    /// What came of the last connection.
+    pub outcome: String,
+}
+
+/// A health check that runs until this is dropped.
+#[derive(Debug)]
+pub struct Prober {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Prober {
+    /// Starts probing on the current tokio runtime. Names are looked up in the public view of `zones`, then as the host does; the
+    /// world's clock runs `speed` times as fast as real time.
+    pub fn start(
+        zones: &Arc<ZoneStore>,
+        probe: Probe,
+        mut speed: watch::Receiver<u32>,
+        tell: impl Fn(Probed) + Send + 'static,
+    ) -> Prober {
+        let zones = Arc::clone(zones);
+        let task = tokio::spawn(async move {
+            let mut streak = Streak::default();
+            let mut told = None;
+            for draw in 0.. {
+                let now = (*speed.borrow_and_update()).max(1);
+                let (address, outcome) = once(&zones, &probe, draw, now).await;
+                let healthy = streak.note(outcome.is_success(), probe.threshold);
+                let probed = Probed { id: probe.id.clone(), healthy, address, outcome: outcome.to_string() };
+                if told.as_ref() != Some(&probed) {
+                    tell(probed.clone());
+                    told = Some(probed);
+                }
+                let interval = Duration::from_secs(probe.interval.max(1).into()) / now;
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    // Another speed: what was left of the interval has another length.
+                    Ok(()) = speed.changed() => {}
+                }
+            }
+        });
+        Prober { task }
+    }
+}
+
+/// One connection.
+async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32) -> (Option<IpAddr>, Outcome) {
+    let failure = |text: &str| Outcome::Failure(text.to_owned());
+    let Some(address) = resolve(zones, probe, draw).await else {
+        return (None, failure("The name could not be resolved"));
+    };
+    let ip = Some(address.ip());
+    let limit = |of: Duration| (of / speed).max(SHORTEST);
+    let connected = timeout(limit(probe::connect_timeout(&probe.check)), TcpStream::connect(address)).await;
+    let mut stream = match connected {
+        Err(_) => return (ip, failure("Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall")),
+        Ok(Err(error)) => return (ip, Outcome::Failure(format!("The connection failed: {error}"))),
+        Ok(Ok(stream)) => stream,
+    };
+    let mut answer = Vec::new();
+    if let Some(request) = probe::request(probe) {
+        if let Err(error) = stream.write_all(&request).await {
+            return (ip, Outcome::Failure(format!("The request failed: {error}")));
+        }
+    }
+    let judged = async {
+        let mut ended = false;
+        loop {
+            if let Some(outcome) = probe::judge(&probe.check, &answer, ended) {
+                return outcome;
+            }
+            // A connection that breaks has said all that it will.
+            ended = !matches!(stream.read_buf(&mut answer).await, Ok(1..));
+        }
+    };
+    // The status and the body have their time each.
+    let outcome = timeout(limit(ANSWER_TIMEOUT * 2), judged).await;
+    (ip, outcome.unwrap_or_else(|_| failure("The endpoint did not answer within the time allowed")))
+}
+
+async fn resolve(zones: &ZoneStore, probe: &Probe, draw: u64) -> Option<SocketAddr> {
+    if let Ok(address) = probe.host.parse::<IpAddr>() {
+        return Some((address, probe.port).into());
+    }
+    let here = zones.snapshot().addresses(PUBLIC, &probe.host, draw).into_iter().find(IpAddr::is_ipv4);
+    match here {
+        Some(address) => Some((address, probe.port).into()),
+        None => tokio::net::lookup_host((probe.host.as_str(), probe.port)).await.ok()?.next(),
+    }
+}

@@ -1,0 +1,71 @@
+//! Health checks: the world probes the endpoints of those that look at one.
+
+use crate::model::{Endpoint, HealthCheck, Seen, Subject};
+use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
+use zonal_dns::config::{Check, Probe};
+use zonal_substrate::{Ask, Report};
+use zonal_wire::AwsError;
+
+/// Drives what the world probes. The key is the health check's id.
+pub struct Checks;
+
+impl Controller for Checks {
+    fn name(&self) -> &'static str {
+        "route53.checks"
+    }
+
+    fn wakes_on(&self, change: &Change, _: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        if change.is::<HealthCheck>() {
+            wake(&change.scope, &change.key);
+        }
+    }
+
+    fn all(&self, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+        for (scope, check) in view.everywhere::<HealthCheck>() {
+            wake(scope, &check.id);
+        }
+    }
+
+    fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
+        let probe = tx.get::<HealthCheck>(key).filter(|check| !check.disabled).and_then(|check| match &check.subject {
+            Subject::Endpoint(endpoint) => probe(key, endpoint),
+            Subject::Calculated { .. } => None,
+        });
+        tx.ask(match probe {
+            Some(probe) => Ask::PutProbe(Box::new(probe)),
+            None => Ask::RemoveProbe(key.to_owned()),
+        });
+        Ok(Wake::OnChange)
+    }
+}
+
+/// What the world is to do about an endpoint. One without address and name there is none.
+fn probe(id: &str, endpoint: &Endpoint) -> Option<Probe> {
+    let check = match endpoint.kind.as_str() {
+        "TCP" => Check::Tcp,
+        _ => Check::Http {
+            path: endpoint.path.clone().unwrap_or_else(|| "/".to_owned()),
+            host: endpoint.name.clone(),
+            search: endpoint.search.clone(),
+        },
+    };
+    Some(Probe {
+        id: id.to_owned(),
+        host: endpoint.address.clone().or_else(|| endpoint.name.clone())?,
+        port: endpoint.port,
+        check,
+        interval: endpoint.interval,
+        threshold: endpoint.threshold,
+    })
+}
+
+/// Takes in what the world says of an endpoint.
+pub(crate) fn heard(tx: &mut Tx<'_>, report: &Report) {
+    let Report::Probed { id, healthy, address, outcome } = report else { return };
+    let found = tx.find::<HealthCheck>(id).map(|(scope, check)| (scope.clone(), check.clone()));
+    if let Some((scope, check)) = found {
+        let address = address.map(|address| address.to_string());
+        let seen = Seen { healthy: *healthy, address, outcome: outcome.clone(), at: tx.now };
+        tx.within(&scope, |tx| tx.put(HealthCheck { seen: Some(seen), ..check }));
+    }
+}

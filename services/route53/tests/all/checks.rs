@@ -1,0 +1,111 @@
+//! Health checks.
+
+use crate::bench::Bench;
+use crate::records::{batch, set};
+use crate::zones::public;
+use zonal_dns::config::{Check, Health};
+use zonal_route53::shapes::*;
+use zonal_wire::AwsError;
+
+fn http(address: &str) -> HealthCheckConfig {
+    HealthCheckConfig { type_: HealthCheckType::Http, ip_address: Some(address.into()), ..Default::default() }
+}
+
+fn create(bench: &Bench, reference: &str, config: HealthCheckConfig) -> Result<HealthCheck, AwsError> {
+    let input = CreateHealthCheckRequest { caller_reference: reference.into(), health_check_config: config };
+    bench.call::<ops::CreateHealthCheck>(input).map(|made| made.health_check)
+}
+
+/// What the name servers think of each set of a name, by its identifier.
+fn health(bench: &Bench, name: &str) -> Vec<(String, Health)> {
+    let served = bench.served("public", "example.com.").unwrap();
+    let sets = served.records.into_iter().filter(|set| set.name == name);
+    sets.map(|set| (set.set_identifier.unwrap_or_default(), set.health)).collect()
+}
+
+#[test]
+fn an_endpoint_is_probed_as_its_health_check_says() {
+    let bench = Bench::new();
+    let made = create(&bench, "a", HealthCheckConfig { port: Some(8080), ..http("127.100.0.9") }).unwrap();
+    let probe = bench.probe(&made.id).unwrap();
+    assert_eq!((probe.host.as_str(), probe.port, probe.interval, probe.threshold), ("127.100.0.9", 8080, 30, 3));
+    assert_eq!(probe.check, Check::Http { path: "/".into(), host: None, search: None });
+    let update = UpdateHealthCheckRequest {
+        health_check_id: made.id.clone(),
+        resource_path: Some("/health".into()),
+        fully_qualified_domain_name: Some("www.example.com".into()),
+        ..Default::default()
+    };
+    let changed = bench.call::<ops::UpdateHealthCheck>(update.clone()).unwrap().health_check;
+    assert_eq!(changed.health_check_version, 2);
+    let check = Check::Http { path: "/health".into(), host: Some("www.example.com".into()), search: None };
+    assert_eq!(bench.probe(&made.id).unwrap().check, check);
+    let stale = UpdateHealthCheckRequest { health_check_version: Some(1), ..update };
+    assert_eq!(bench.call::<ops::UpdateHealthCheck>(stale).unwrap_err().code, "HealthCheckVersionMismatch");
+    let disable = UpdateHealthCheckRequest { health_check_id: made.id.clone(), disabled: Some(true), ..Default::default() };
+    bench.call::<ops::UpdateHealthCheck>(disable).unwrap();
+    assert_eq!(bench.probe(&made.id), None, "a disabled health check looks at nothing");
+    bench.call::<ops::DeleteHealthCheck>(DeleteHealthCheckRequest { health_check_id: made.id.clone() }).unwrap();
+    let gone = bench.call::<ops::GetHealthCheck>(GetHealthCheckRequest { health_check_id: made.id }).unwrap_err();
+    assert_eq!((gone.code.as_ref(), gone.status), ("NoSuchHealthCheck", 404));
+}
+
+#[test]
+fn a_health_check_is_refused_for_what_is_wrong_with_it() {
+    let bench = Bench::new();
+    for (config, text) in [
+        (HealthCheckConfig { ip_address: None, ..http("") }, "Either IPAddress or FullyQualifiedDomainName"),
+        (http("10.0.0.1"), "not a public IP address"),
+        (http("127.0.0.1"), "not a public IP address"),
+        (http("nowhere"), "not a public IP address"),
+        (HealthCheckConfig { type_: HealthCheckType::Tcp, ..http("127.100.0.9") }, "Port must be specified"),
+        (HealthCheckConfig { request_interval: Some(20), ..http("127.100.0.9") }, "either 10 or 30"),
+        (HealthCheckConfig { type_: HealthCheckType::HttpStrMatch, ..http("127.100.0.9") }, "SearchString"),
+        (HealthCheckConfig { type_: HealthCheckType::Https, ..http("127.100.0.9") }, "does not support"),
+        (
+            HealthCheckConfig { type_: HealthCheckType::Calculated, health_threshold: Some(1), ..Default::default() },
+            "ChildHealthChecks must be specified",
+        ),
+    ] {
+        let error = create(&bench, "a", config).unwrap_err();
+        assert!(error.code == "InvalidInput" && error.message.contains(text), "{error} has {text}");
+    }
+    let first = create(&bench, "same", http("127.100.0.9")).unwrap();
+    assert_eq!(create(&bench, "same", http("127.100.0.9")).unwrap(), first);
+    let other = create(&bench, "same", http("127.100.0.8")).unwrap_err();
+    assert_eq!((other.code.as_ref(), other.status), ("HealthCheckAlreadyExists", 409));
+}
+
+#[test]
+fn what_an_endpoint_does_reaches_the_record_sets_that_name_its_health_check() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    let endpoint = create(&bench, "a", http("127.100.0.9")).unwrap().id;
+    let calculated = HealthCheckConfig {
+        type_: HealthCheckType::Calculated,
+        health_threshold: Some(1),
+        child_health_checks: vec![endpoint.clone()],
+        ..Default::default()
+    };
+    let sum = create(&bench, "b", calculated.clone()).unwrap().id;
+    let inverse = create(&bench, "c", HealthCheckConfig { inverted: Some(true), ..calculated }).unwrap().id;
+    let weighted = |identifier: &str, check: &str| ResourceRecordSet {
+        set_identifier: Some(identifier.into()),
+        weight: Some(1),
+        health_check_id: Some(check.into()),
+        ..set("www.example.com", RRType::A, &["192.0.2.1"])
+    };
+    let sets = vec![weighted("1", &endpoint), weighted("2", &sum), weighted("3", &inverse)];
+    batch(&bench, &zone, sets.into_iter().map(|set| (ChangeAction::Create, set)).collect()).unwrap();
+    let expected = |up: Health, inverse: Health| vec![("1".into(), up), ("2".into(), up), ("3".into(), inverse)];
+    let www = "www.example.com.";
+    assert_eq!(health(&bench, www), expected(Health::Healthy, Health::Unhealthy), "healthy until seen otherwise");
+    bench.probed(&endpoint, false);
+    assert_eq!(health(&bench, www), expected(Health::Unhealthy, Health::Healthy));
+    let input = GetHealthCheckStatusRequest { health_check_id: endpoint.clone() };
+    let status = bench.call::<ops::GetHealthCheckStatus>(input).unwrap().health_check_observations;
+    let report = status[0].status_report.clone().unwrap();
+    assert_eq!(report.status.as_deref(), Some("Failure: Connection timed out"));
+    bench.probed(&endpoint, true);
+    assert_eq!(health(&bench, www), expected(Health::Healthy, Health::Unhealthy));
+}
