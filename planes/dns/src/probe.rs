@@ -96,7 +96,9 @@ pub fn request(probe: &Probe) -> Option<Vec<u8>> {
 
 /// What has come back so far says; nothing while it says nothing. `ended`: no more will come.
 pub fn judge(check: &Check, answer: &[u8], ended: bool) -> Option<Outcome> {
-    let Check::Http { search, .. } = check else { return Some(Outcome::Success("TCP connection established".to_owned())) };
+    let Check::Http { search, .. } = check else {
+        return Some(Outcome::Success("TCP connection established".to_owned()));
+    };
     let Some(status) = status(answer) else {
         let is_none = ended || answer.len() > LONGEST_HEAD || !b"HTTP/1.".starts_with(&answer[..answer.len().min(7)]);
         return is_none.then(|| Outcome::Failure("The endpoint did not answer with HTTP".to_owned()));
@@ -177,7 +179,11 @@ mod tests {
             id: "check".to_owned(),
             host: "127.100.0.4".to_owned(),
             port: 8080,
-            check: Check::Http { path: "/a b\r\nX: y".to_owned(), host: Some("www.example.com".to_owned()), search: None },
+            check: Check::Http {
+                path: "/a b\r\nX: y".to_owned(),
+                host: Some("www.example.com".to_owned()),
+                search: None,
+            },
             interval: 30,
             threshold: 3,
         };

@@ -88,29 +88,29 @@ pub(crate) fn parse(rtype: Rtype, text: &str) -> Result<Vec<u8>, Problem> {
             wire.name(fields.word()?)?;
         }
         Rtype::SRV => {
-            (0..3).try_for_each(|_| Ok::<_, Problem>(wire.u16(fields.number()?)))?;
+            wire.u16s(3, &mut fields)?;
             wire.name(fields.word()?)?;
         }
         Rtype::SOA => {
             (0..2).try_for_each(|_| wire.name(fields.word()?))?;
-            (0..5).try_for_each(|_| Ok::<_, Problem>(wire.u32(fields.number()?)))?;
+            wire.u32s(5, &mut fields)?;
         }
         Rtype::CAA => caa(&mut fields, &mut wire)?,
         Rtype::DS => {
             wire.u16(fields.number()?);
-            (0..2).try_for_each(|_| Ok::<_, Problem>(wire.u8(fields.number()?)))?;
+            wire.u8s(2, &mut fields)?;
             wire.hexadecimal(&mut fields)?;
         }
         Rtype::SSHFP => {
-            (0..2).try_for_each(|_| Ok::<_, Problem>(wire.u8(fields.number()?)))?;
+            wire.u8s(2, &mut fields)?;
             wire.hexadecimal(&mut fields)?;
         }
         Rtype::TLSA => {
-            (0..3).try_for_each(|_| Ok::<_, Problem>(wire.u8(fields.number()?)))?;
+            wire.u8s(3, &mut fields)?;
             wire.hexadecimal(&mut fields)?;
         }
         Rtype::NAPTR => {
-            (0..2).try_for_each(|_| Ok::<_, Problem>(wire.u16(fields.number()?)))?;
+            wire.u16s(2, &mut fields)?;
             (0..3).try_for_each(|_| wire.text(&fields.text()?))?;
             wire.name(fields.word()?)?;
         }
@@ -215,6 +215,28 @@ impl Wire {
 
     pub(crate) fn u32(&mut self, number: u32) {
         self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    /// So many numbers of eight bits.
+    fn u8s(&mut self, count: usize, fields: &mut Fields<'_>) -> Result<(), Problem> {
+        for _ in 0..count {
+            self.u8(fields.number()?);
+        }
+        Ok(())
+    }
+
+    fn u16s(&mut self, count: usize, fields: &mut Fields<'_>) -> Result<(), Problem> {
+        for _ in 0..count {
+            self.u16(fields.number()?);
+        }
+        Ok(())
+    }
+
+    fn u32s(&mut self, count: usize, fields: &mut Fields<'_>) -> Result<(), Problem> {
+        for _ in 0..count {
+            self.u32(fields.number()?);
+        }
+        Ok(())
     }
 
     pub(crate) fn name(&mut self, text: &str) -> Result<(), Problem> {

@@ -27,7 +27,10 @@ pub(crate) struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edns {
     None,
-    Version0 { subnet: Option<Subnet>, dnssec_ok: bool },
+    Version0 {
+        subnet: Option<Subnet>,
+        dnssec_ok: bool,
+    },
     /// A version that is not spoken here.
     Newer,
     /// More than one OPT record, or records that can't be read.

@@ -13,10 +13,10 @@ pub fn steps(view: &str, old: &Zone, new: &Zone) -> Result<Vec<Change>, Error> {
         return Ok(vec![Change::PutZone { view: view.to_owned(), zone: new.clone() }]);
     }
     let (before, after) = (by_name(old)?, by_name(new)?);
-    let gone = before.iter().filter(|(name, _)| !after.contains_key(*name)).map(|(name, _)| (name, Vec::new()));
+    let gone = before.keys().filter(|name| !after.contains_key(*name)).map(|name| (&**name, Vec::new()));
     let other = after.iter().filter(|(name, sets)| before.get(*name) != Some(sets));
-    let changed = other.map(|(name, sets)| (name, sets.iter().map(|set| (*set).clone()).collect()));
-    let put = |(owner, records): (&Box<Key>, Vec<RecordSet>)| Change::PutName {
+    let changed = other.map(|(name, sets)| (&**name, sets.iter().map(|set| (*set).clone()).collect()));
+    let put = |(owner, records): (&Key, Vec<RecordSet>)| Change::PutName {
         view: view.to_owned(),
         zone: new.name.clone(),
         name: name::format(owner),

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 
 pub use counters::Counts;
-pub use prober::{Prober, Probed};
+pub use prober::{Probed, Prober};
 
 use crate::answer::{self, Query, Role, Transport, Upstream, Verdict};
 use crate::config::{Change, DnsConfig};

@@ -86,15 +86,22 @@ async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32) -> (Optio
     let limit = |of: Duration| (of / speed).max(SHORTEST);
     let connected = timeout(limit(probe::connect_timeout(&probe.check)), TcpStream::connect(address)).await;
     let mut stream = match connected {
-        Err(_) => return (ip, failure("Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall")),
+        Err(_) => {
+            return (
+                ip,
+                failure(
+                    "Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall",
+                ),
+            );
+        }
         Ok(Err(error)) => return (ip, Outcome::Failure(format!("The connection failed: {error}"))),
         Ok(Ok(stream)) => stream,
     };
     let mut answer = Vec::new();
-    if let Some(request) = probe::request(probe) {
-        if let Err(error) = stream.write_all(&request).await {
-            return (ip, Outcome::Failure(format!("The request failed: {error}")));
-        }
+    if let Some(request) = probe::request(probe)
+        && let Err(error) = stream.write_all(&request).await
+    {
+        return (ip, Outcome::Failure(format!("The request failed: {error}")));
     }
     let judged = async {
         let mut ended = false;

@@ -52,7 +52,8 @@ pub fn query(owner: &str, rtype: &str) -> Result<Vec<u8>, String> {
     builder.header_mut().set_id(NEXT_ID.fetch_add(1, Ordering::Relaxed));
     let mut question = builder.question();
     let name = name::parse(owner).map_err(|error| format!("{owner}: {error}"))?;
-    let rtype: Rtype = if rtype == "SPF" { Rtype::from_int(99) } else { rtype.parse().map_err(|_| rtype.to_owned())? };
+    let rtype: Rtype =
+        if rtype == "SPF" { Rtype::from_int(99) } else { rtype.parse().map_err(|_| rtype.to_owned())? };
     question.push((name, rtype)).map_err(|error| error.to_string())?;
     let mut additional = question.additional();
     let sized = additional.opt(|opt| {
@@ -112,7 +113,7 @@ fn records(section: RecordSection<'_, &[u8]>) -> Result<BTreeSet<Record>, String
 }
 
 /// Takes away what has a reason; says whether nothing had to be, or what is left.
-pub fn explained(ours: Answer, theirs: Answer) -> Result<bool, (Answer, Answer)> {
+pub fn explained(ours: Answer, theirs: Answer) -> Result<bool, Box<(Answer, Answer)>> {
     if ours == theirs {
         return Ok(true);
     }
@@ -134,5 +135,5 @@ pub fn explained(ours: Answer, theirs: Answer) -> Result<bool, (Answer, Answer)>
     if has(&b, &["HTTPS", "SVCB"]) {
         b.additional.clear();
     }
-    if a == b { Ok(false) } else { Err((ours, theirs)) }
+    if a == b { Ok(false) } else { Err(Box::new((ours, theirs))) }
 }

@@ -156,11 +156,8 @@ pub fn queries(zone: &Zone, seed: u64, count: usize) -> Vec<(String, String)> {
 
 /// The zones as we serve them.
 pub fn snapshot(zones: &[Zone]) -> Result<Snapshot, String> {
-    let zones = zones.iter().map(|zone| ZoneConfig {
-        name: zone.apex.clone(),
-        overlay: false,
-        records: zone.records.clone(),
-    });
+    let zones =
+        zones.iter().map(|zone| ZoneConfig { name: zone.apex.clone(), overlay: false, records: zone.records.clone() });
     let view = View { name: "public".to_owned(), zones: zones.collect() };
     let config = DnsConfig { revision: 1, views: vec![view], ..DnsConfig::default() };
     Snapshot::default().replaced_by(&config).map_err(|error| error.to_string())

@@ -39,7 +39,8 @@ fn answers_are_those_of_knot(program: &std::path::Path) -> Result<(), String> {
             let ours = compare::read(&compare::answer(&snapshot, &query)?)?;
             match compare::explained(ours, theirs) {
                 Ok(same) => explained += usize::from(!same),
-                Err((ours, theirs)) => {
+                Err(differ) => {
+                    let (ours, theirs) = *differ;
                     wrong.push_str(&format!("\n{name} {rtype}\nours\n{ours}\nKnot's\n{theirs}\n"));
                 }
             }

@@ -66,7 +66,8 @@ fn read(config: &HealthCheckConfig) -> Result<(Subject, bool, bool), Error> {
             if config.child_health_checks.is_empty() {
                 return Err(refuse("ChildHealthChecks must be specified for CALCULATED health checks"));
             }
-            let threshold = threshold.ok_or_else(|| refuse("HealthThreshold must be specified for CALCULATED health checks"))?;
+            let threshold =
+                threshold.ok_or_else(|| refuse("HealthThreshold must be specified for CALCULATED health checks"))?;
             Subject::Calculated { threshold, children: config.child_health_checks.clone() }
         }
         other => return Err(refuse(&format!("Zonal does not support health checks of type {other}"))),
@@ -107,7 +108,8 @@ fn endpoint(config: &HealthCheckConfig, kind: HealthCheckType) -> Result<Endpoin
         kind: kind.to_string(),
         address,
         name,
-        port: u16::try_from(number(config.port, 80)).map_err(|_| invalid("Invalid parameter : Port is out of range"))?,
+        port: u16::try_from(number(config.port, 80))
+            .map_err(|_| invalid("Invalid parameter : Port is out of range"))?,
         path: path.map(|path| if path.starts_with('/') { path } else { format!("/{path}") }),
         search,
         interval: number(Some(interval), 30),
@@ -124,7 +126,11 @@ fn check_address(text: &str) -> Result<(), Error> {
     let address: IpAddr = text.parse().map_err(|_| refuse())?;
     let is_private = match address {
         IpAddr::V4(v4) => {
-            v4.is_private() || v4.is_link_local() || v4.is_multicast() || v4.is_unspecified() || v4.is_broadcast()
+            v4.is_private()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
                 || (v4.is_loopback() && v4.octets()[1] < 64)
         }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_multicast() || v6.is_unspecified() || v6.is_unique_local(),
@@ -169,7 +175,8 @@ fn shown_config(check: &HealthCheck) -> HealthCheckConfig {
             wire.request_interval = number(endpoint.interval);
             wire.failure_threshold = number(endpoint.threshold);
             wire.measure_latency = Some(endpoint.measure_latency);
-            wire.regions = endpoint.regions.iter().filter_map(|region| region.parse::<HealthCheckRegion>().ok()).collect();
+            wire.regions =
+                endpoint.regions.iter().filter_map(|region| region.parse::<HealthCheckRegion>().ok()).collect();
         }
         Subject::Calculated { threshold, children } => {
             wire.type_ = HealthCheckType::Calculated;
@@ -187,9 +194,7 @@ pub(crate) fn check<'a>(view: &View<'a>, id: &str) -> Result<&'a HealthCheck, Er
 
 /// `GetHealthCheck`
 pub fn get(view: &View<'_>, input: &GetHealthCheckRequest) -> Result<GetHealthCheckResponse, AwsError> {
-    seen_globally(view, |view| {
-        Ok(GetHealthCheckResponse { health_check: shown(check(view, &input.health_check_id)?) })
-    })
+    seen_globally(view, |view| Ok(GetHealthCheckResponse { health_check: shown(check(view, &input.health_check_id)?) }))
 }
 
 /// `ListHealthChecks`: in the order of their ids; the marker is the first of the next page.

@@ -1,8 +1,8 @@
 //! Lists of zones and record sets, with the pages that Route 53 has: each says where the next begins. Source: Route 53 API
 //! reference, `ListHostedZones`, `ListHostedZonesByName`, `ListHostedZonesByVPC`, `ListResourceRecordSets`.
 
-use super::zones::shown;
 use super::places;
+use super::zones::shown;
 use super::{max_items, plain_id, seen_globally, zone};
 use crate::errors::{Error, invalid};
 use crate::model::{Content, HostedZone, Policy, RecordSet};

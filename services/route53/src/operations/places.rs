@@ -17,13 +17,15 @@ pub(super) fn location(wire: &GeoLocation, place: &str) -> Result<Location, Erro
         (Some(code), None, None) if CONTINENTS.contains(&code) => Ok(Location::Continent(code.to_owned())),
         (Some(code), None, None) => refuse(&format!("ContinentCode {code} is not valid")),
         (None, Some("*"), None) => Ok(Location::Default),
-        (None, Some(country), part) if country.len() == 2 && country.bytes().all(|c| c.is_ascii_uppercase()) => match part {
-            None => Ok(Location::Country(country.to_owned())),
-            Some(part) if DIVIDED.contains(&country) && part.bytes().all(|c| c.is_ascii_alphanumeric()) => {
-                Ok(Location::Subdivision(country.to_owned(), part.to_owned()))
+        (None, Some(country), part) if country.len() == 2 && country.bytes().all(|c| c.is_ascii_uppercase()) => {
+            match part {
+                None => Ok(Location::Country(country.to_owned())),
+                Some(part) if DIVIDED.contains(&country) && part.bytes().all(|c| c.is_ascii_alphanumeric()) => {
+                    Ok(Location::Subdivision(country.to_owned(), part.to_owned()))
+                }
+                Some(part) => refuse(&format!("SubdivisionCode {part} is not valid for CountryCode {country}")),
             }
-            Some(part) => refuse(&format!("SubdivisionCode {part} is not valid for CountryCode {country}")),
-        },
+        }
         (None, Some(country), _) => refuse(&format!("CountryCode {country} is not valid")),
         (None, None, Some(_)) => refuse("SubdivisionCode needs a CountryCode"),
         (None, None, None) => refuse("Expected exactly one of [ContinentCode, CountryCode], but found none"),
@@ -57,8 +59,8 @@ pub(super) fn origin(wire: &GeoProximityLocation, place: &str) -> Result<(Origin
         (None, Some(Coordinates { latitude, longitude })) => {
             let read = |text: &str, most| hundredths(text).filter(|degrees| degrees.abs() <= most);
             let point = read(latitude, 9_000).zip(read(longitude, 18_000));
-            let (latitude, longitude) = point
-                .ok_or_else(|| refuse(format!("Coordinates [{latitude}, {longitude}] are not valid")))?;
+            let (latitude, longitude) =
+                point.ok_or_else(|| refuse(format!("Coordinates [{latitude}, {longitude}] are not valid")))?;
             Origin::Point(Point { latitude, longitude })
         }
         (None, None) => {

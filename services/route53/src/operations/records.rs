@@ -152,7 +152,13 @@ fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
                 lone.then(|| format!("RRSet of type {kind} with DNS name {name} can have only one resource record"));
             let many = (values.len() > VALUES)
                 .then(|| format!("RRSet with DNS name {name}, type {kind} has more than {VALUES} resource records"));
-            values.iter().filter_map(|value| values::problem(kind, value)).chain(twice).chain(lone).chain(many).collect()
+            values
+                .iter()
+                .filter_map(|value| values::problem(kind, value))
+                .chain(twice)
+                .chain(lone)
+                .chain(many)
+                .collect()
         }
         Content::Alias { zone: target_zone, name: target, .. } => {
             alias_problem(zone, kind, target_zone, target).into_iter().collect()
@@ -320,8 +326,7 @@ fn policy(wire: &WireSet, place: &str) -> Result<Policy, Error> {
     let location = location.transpose()?.map(Policy::Geolocation);
     let near = wire.geo_proximity_location.as_ref().map(|origin| places::origin(origin, place)).transpose()?;
     let near = near.map(|(origin, bias)| Policy::Geoproximity(origin, bias));
-    let given: Vec<Policy> =
-        [weight, failover, multivalue, latency, location, near].into_iter().flatten().collect();
+    let given: Vec<Policy> = [weight, failover, multivalue, latency, location, near].into_iter().flatten().collect();
     let choice = "Expected exactly one of [Weight, Region, Failover, GeoLocation, MultiValueAnswer, GeoProximityLocation, CidrRoutingConfig]";
     match (given.as_slice(), &wire.set_identifier) {
         ([], None) => Ok(Policy::Simple),

@@ -42,7 +42,8 @@ fn an_endpoint_is_probed_as_its_health_check_says() {
     assert_eq!(bench.probe(&made.id).unwrap().check, check);
     let stale = UpdateHealthCheckRequest { health_check_version: Some(1), ..update };
     assert_eq!(bench.call::<ops::UpdateHealthCheck>(stale).unwrap_err().code, "HealthCheckVersionMismatch");
-    let disable = UpdateHealthCheckRequest { health_check_id: made.id.clone(), disabled: Some(true), ..Default::default() };
+    let disable =
+        UpdateHealthCheckRequest { health_check_id: made.id.clone(), disabled: Some(true), ..Default::default() };
     bench.call::<ops::UpdateHealthCheck>(disable).unwrap();
     assert_eq!(bench.probe(&made.id), None, "a disabled health check looks at nothing");
     bench.call::<ops::DeleteHealthCheck>(DeleteHealthCheckRequest { health_check_id: made.id.clone() }).unwrap();

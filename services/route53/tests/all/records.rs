@@ -119,7 +119,10 @@ fn a_record_set_has_values_with_a_ttl_or_is_an_alias() {
         (ResourceRecordSet { ttl: None, resource_records: Vec::new(), ..www.clone() }, "but found none"),
         (ResourceRecordSet { set_identifier: Some("a".into()), ..www.clone() }, "but found none"),
         (ResourceRecordSet { weight: Some(1), ..www.clone() }, "Missing field 'SetIdentifier'"),
-        (ResourceRecordSet { health_check_id: Some("h".into()), ..www.clone() }, "health check with ID h does not exist"),
+        (
+            ResourceRecordSet { health_check_id: Some("h".into()), ..www.clone() },
+            "health check with ID h does not exist",
+        ),
     ] {
         refused(&bench, &zone, vec![(Create, set)], text);
     }
@@ -201,8 +204,9 @@ fn policies_reach_the_name_servers() {
     let again = ResourceRecordSet { set_identifier: Some("p2".into()), ..primary };
     refused(&bench, &zone, vec![(Create, again)], "cannot be created as other RRSets exist");
     let served = bench.served("public", "example.com.").unwrap();
-    let policies =
-        |name: &str| served.records.iter().filter(|set| set.name == name).map(|set| set.policy.clone()).collect::<Vec<_>>();
+    let policies = |name: &str| {
+        served.records.iter().filter(|set| set.name == name).map(|set| set.policy.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(policies("www.example.com."), [Policy::Weighted { weight: 1 }, Policy::Weighted { weight: 3 }]);
     assert_eq!(policies("f.example.com."), [Policy::FailoverPrimary, Policy::FailoverSecondary]);
 }
@@ -217,7 +221,8 @@ fn places_reach_the_name_servers_and_are_shown_as_they_were_given() {
     };
     let latency = |region, id: &str| ResourceRecordSet { region: Some(region), ..routed("fast", id) };
     let geo = |continent: Option<&str>, country: Option<&str>, part: Option<&str>, id: &str| {
-        let [continent_code, country_code, subdivision_code] = [continent, country, part].map(|code| code.map(Into::into));
+        let [continent_code, country_code, subdivision_code] =
+            [continent, country, part].map(|code| code.map(Into::into));
         let geo_location = Some(GeoLocation { continent_code, country_code, subdivision_code });
         ResourceRecordSet { geo_location, ..routed("geo", id) }
     };
@@ -256,7 +261,10 @@ fn places_reach_the_name_servers_and_are_shown_as_they_were_given() {
         (geo(Some("XX"), None, None, "xx"), "ContinentCode XX is not valid"),
         (geo(None, Some("DE"), Some("BY"), "by"), "SubdivisionCode BY is not valid"),
         (near("91", "0", None, "pole"), "are not valid"),
-        (ResourceRecordSet { weight: Some(1), ..latency(ResourceRecordSetRegion::UsWest1, "d") }, "found more than one"),
+        (
+            ResourceRecordSet { weight: Some(1), ..latency(ResourceRecordSetRegion::UsWest1, "d") },
+            "found more than one",
+        ),
     ] {
         refused(&bench, &zone, vec![(Create, set)], text);
     }
