@@ -1,21 +1,24 @@
 //! Attributes of load balancers, target groups and listeners: their names, defaults, and which values they take.
 //!
-//! Source: Elastic Load Balancing API reference, `LoadBalancerAttribute`, `TargetGroupAttribute`, `ListenerAttribute`. Only a few
-//! have an effect; the others are kept, shown, and named in the coverage table.
+//! Source: Elastic Load Balancing API reference, `LoadBalancerAttribute`, `TargetGroupAttribute`, `ListenerAttribute`. Those without
+//! effect are kept, shown, and named in the coverage table.
 
 use crate::errors::{Error, invalid};
 use crate::model::{Attributes, LoadBalancer, Scheme, TargetGroup};
 use std::time::Duration;
+use zonal_balancer::config::{Algorithm, DesyncMode, GroupRouting, HttpSettings, ResponseHeaders, Stickiness, XffMode};
 
 /// What values an attribute takes.
 enum Takes {
     Bool,
     Number(u64, u64),
+    /// A number, or a word instead of one.
+    NumberOr(&'static str, u64, u64),
     OneOf(&'static [&'static str]),
     Text,
 }
 
-use Takes::{Bool, Number, OneOf, Text};
+use Takes::{Bool, Number, NumberOr, OneOf, Text};
 
 type Table = &'static [(&'static str, &'static str, Takes)];
 
@@ -47,39 +50,46 @@ const BALANCER: Table = &[
 
 const GROUP: Table = &[
     ("deregistration_delay.timeout_seconds", "300", Number(0, 3600)),
-    ("load_balancing.algorithm.anomaly_mitigation", "off", OneOf(&["on", "off"])),
-    (
-        "load_balancing.algorithm.type",
-        "round_robin",
-        OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"]),
-    ),
+    (ANOMALY, "off", OneOf(&["on", "off"])),
+    (ALGORITHM, "round_robin", OneOf(&["round_robin", "least_outstanding_requests", "weighted_random"])),
     (CROSS_ZONE, "use_load_balancer_configuration", OneOf(&["true", "false", "use_load_balancer_configuration"])),
-    ("slow_start.duration_seconds", "0", Number(0, 900)),
-    ("stickiness.app_cookie.cookie_name", "", Text),
+    (SLOW_START, "0", NumberOr("0", 30, 900)),
+    (APP_COOKIE, "", Text),
     ("stickiness.app_cookie.duration_seconds", "86400", Number(1, 604_800)),
-    ("stickiness.enabled", "false", Bool),
+    (STICKY, "false", Bool),
     ("stickiness.lb_cookie.duration_seconds", "86400", Number(1, 604_800)),
-    ("stickiness.type", "lb_cookie", OneOf(&["lb_cookie", "app_cookie"])),
-    ("target_group_health.dns_failover.minimum_healthy_targets.count", "1", Text),
-    ("target_group_health.dns_failover.minimum_healthy_targets.percentage", "off", Text),
-    ("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1", Number(1, 1000)),
-    ("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off", Text),
+    (STICKY_TYPE, "lb_cookie", OneOf(&["lb_cookie", "app_cookie"])),
+    ("target_group_health.dns_failover.minimum_healthy_targets.count", "1", NumberOr("off", 1, 1000)),
+    ("target_group_health.dns_failover.minimum_healthy_targets.percentage", "off", NumberOr("off", 1, 100)),
+    (MINIMUM, "1", Number(1, 1000)),
+    (MINIMUM_PERCENTAGE, "off", NumberOr("off", 1, 100)),
 ];
+
+const ALGORITHM: &str = "load_balancing.algorithm.type";
+const ANOMALY: &str = "load_balancing.algorithm.anomaly_mitigation";
+const SLOW_START: &str = "slow_start.duration_seconds";
+const STICKY: &str = "stickiness.enabled";
+const STICKY_TYPE: &str = "stickiness.type";
+const APP_COOKIE: &str = "stickiness.app_cookie.cookie_name";
+const MINIMUM: &str = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count";
+const MINIMUM_PERCENTAGE: &str = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage";
+/// Names that applications cannot have for their cookies.
+const RESERVED_COOKIES: [&str; 3] = ["AWSALB", "AWSALBAPP", "AWSALBTG"];
 
 const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
 
 const LISTENER: Table = &[
-    ("routing.http.response.access_control_allow_credentials.header_value", "", Text),
+    ("routing.http.response.access_control_allow_credentials.header_value", "", OneOf(&["", "true"])),
     ("routing.http.response.access_control_allow_headers.header_value", "", Text),
     ("routing.http.response.access_control_allow_methods.header_value", "", Text),
     ("routing.http.response.access_control_allow_origin.header_value", "", Text),
     ("routing.http.response.access_control_expose_headers.header_value", "", Text),
-    ("routing.http.response.access_control_max_age.header_value", "", Text),
+    ("routing.http.response.access_control_max_age.header_value", "", NumberOr("", 0, 86_400)),
     ("routing.http.response.content_security_policy.header_value", "", Text),
     ("routing.http.response.server.enabled", "true", Bool),
     ("routing.http.response.strict_transport_security.header_value", "", Text),
-    ("routing.http.response.x_content_type_options.header_value", "", Text),
-    ("routing.http.response.x_frame_options.header_value", "", Text),
+    ("routing.http.response.x_content_type_options.header_value", "", OneOf(&["", "nosniff"])),
+    ("routing.http.response.x_frame_options.header_value", "", OneOf(&["", "DENY", "SAMEORIGIN"])),
 ];
 
 /// All attributes of a load balancer, those not set with their defaults.
@@ -119,7 +129,40 @@ pub fn set_balancer(set: &mut Attributes, new: impl IntoIterator<Item = Given>) 
 /// # Errors
 /// As [`set_balancer`].
 pub fn set_group(set: &mut Attributes, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
-    change(GROUP, "Target group", set, new)
+    let mut changed = set.clone();
+    change(GROUP, "Target group", &mut changed, new)?;
+    check_group(&changed)?;
+    *set = changed;
+    Ok(())
+}
+
+/// What attributes of a target group allow only together. Source: the ALB guide, "Edit target group attributes".
+fn check_group(set: &Attributes) -> Result<(), Error> {
+    let is = |key: &str, value: &str| text(GROUP, set, key) == value;
+    let forbid = |text: &str| Err(Error::InvalidConfiguration(text.into()));
+    if !is(ALGORITHM, "round_robin") && !is(SLOW_START, "0") {
+        return forbid("Slow start mode is only supported with the round robin routing algorithm");
+    }
+    if is(ANOMALY, "on") && !is(ALGORITHM, "weighted_random") {
+        return forbid("Anomaly mitigation is only supported with the weighted random routing algorithm");
+    }
+    if !is(STICKY, "true") {
+        return Ok(());
+    }
+    if is(CROSS_ZONE, "false") {
+        return forbid("Stickiness is not supported when cross-zone load balancing is off");
+    }
+    let name = text(GROUP, set, APP_COOKIE);
+    if is(STICKY_TYPE, "app_cookie") {
+        if name.is_empty() {
+            return forbid("A cookie name must be specified for stickiness of type 'app_cookie'");
+        }
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if !name.bytes().all(token) || RESERVED_COOKIES.iter().any(|reserved| name.starts_with(reserved)) {
+            return Err(invalid(format!("The application cookie name '{name}' is not valid")));
+        }
+    }
+    Ok(())
 }
 
 /// Sets attributes of a listener, all or none.
@@ -144,14 +187,21 @@ fn change(table: Table, what: &str, set: &mut Attributes, new: impl IntoIterator
             Bool => value == "true" || value == "false",
             Number(least, most) => value.parse::<u64>().is_ok_and(|number| (*least..=*most).contains(&number)),
             OneOf(values) => values.contains(&value.as_str()),
-            Text => value.len() <= 1024,
+            NumberOr(word, least, most) => {
+                value == *word || value.parse::<u64>().is_ok_and(|number| (*least..=*most).contains(&number))
+            }
+            // They go into headers: no line ends among them.
+            Text => value.len() <= 1024 && !value.chars().any(char::is_control),
         };
         if !fits {
             return Err(invalid(match takes {
                 Number(least, most) => format!("'{key}' must be a number between {least} and {most} inclusive"),
                 Bool => format!("'{key}' must be one of [true, false]"),
                 OneOf(values) => format!("'{key}' must be one of [{}]", values.join(", ")),
-                Text => format!("The value of '{key}' is too long"),
+                NumberOr(word, least, most) => {
+                    format!("'{key}' must be '{word}' or a number between {least} and {most} inclusive")
+                }
+                Text => format!("The value of '{key}' is not valid"),
             }));
         }
         changed.insert(key, value);
@@ -184,10 +234,81 @@ pub fn is_cross_zone(group: &TargetGroup) -> bool {
     group.attributes.get(CROSS_ZONE).is_none_or(|value| value != "false")
 }
 
+/// How requests are read and passed on.
+#[must_use]
+pub fn http(balancer: &LoadBalancer) -> HttpSettings {
+    let set = &balancer.attributes;
+    let is = |key: &str| text(BALANCER, set, key) == "true";
+    HttpSettings {
+        client_keep_alive: Duration::from_secs(number(BALANCER, set, "client_keep_alive.seconds")),
+        preserve_host_header: is("routing.http.preserve_host_header.enabled"),
+        xff_client_port: is("routing.http.xff_client_port.enabled"),
+        xff_mode: match text(BALANCER, set, "routing.http.xff_header_processing.mode") {
+            "preserve" => XffMode::Preserve,
+            "remove" => XffMode::Remove,
+            _ => XffMode::Append,
+        },
+        drop_invalid_header_fields: is("routing.http.drop_invalid_header_fields.enabled"),
+        desync: match text(BALANCER, set, "routing.http.desync_mitigation_mode") {
+            "monitor" => DesyncMode::Monitor,
+            "strictest" => DesyncMode::Strictest,
+            _ => DesyncMode::Defensive,
+        },
+        tls_headers: is("routing.http.x_amzn_tls_version_and_cipher_suite.enabled"),
+    }
+}
+
+/// How a target group's targets are chosen.
+#[must_use]
+pub fn routing(group: &TargetGroup) -> GroupRouting {
+    let set = &group.attributes;
+    let seconds = |key: &str| Duration::from_secs(number(GROUP, set, key));
+    GroupRouting {
+        algorithm: match text(GROUP, set, ALGORITHM) {
+            "least_outstanding_requests" => Algorithm::LeastOutstandingRequests,
+            "weighted_random" => Algorithm::WeightedRandom,
+            _ => Algorithm::RoundRobin,
+        },
+        slow_start: seconds(SLOW_START),
+        stickiness: match (text(GROUP, set, STICKY), text(GROUP, set, STICKY_TYPE)) {
+            ("true", "app_cookie") => Stickiness::AppCookie {
+                name: text(GROUP, set, APP_COOKIE).to_owned(),
+                duration: seconds("stickiness.app_cookie.duration_seconds"),
+            },
+            ("true", _) => Stickiness::LbCookie { duration: seconds("stickiness.lb_cookie.duration_seconds") },
+            _ => Stickiness::Off,
+        },
+        // Both were checked: the defaults stand for `off`.
+        minimum_healthy: text(GROUP, set, MINIMUM).parse().unwrap_or(1),
+        minimum_healthy_percentage: text(GROUP, set, MINIMUM_PERCENTAGE).parse().unwrap_or(0),
+    }
+}
+
+/// What a listener changes of answers. An attribute's name is its header's, in lower case and with underscores.
+#[must_use]
+pub fn response_headers(set: &Attributes) -> ResponseHeaders {
+    let header = |(key, value): (&String, &String)| {
+        let name = key.strip_prefix("routing.http.response.")?.strip_suffix(".header_value")?;
+        let words = name.split('_').map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            format!("{}{rest}", first.to_ascii_uppercase())
+        });
+        (!value.is_empty()).then(|| (words.collect::<Vec<_>>().join("-"), value.clone()))
+    };
+    ResponseHeaders {
+        server: text(LISTENER, set, "routing.http.response.server.enabled") == "true",
+        set: set.iter().filter_map(header).collect(),
+    }
+}
+
+fn text<'a>(table: Table, set: &'a Attributes, key: &str) -> &'a str {
+    let default = table.iter().find(|(known, ..)| *known == key).map_or("", |(_, default, _)| *default);
+    set.get(key).map_or(default, String::as_str)
+}
+
 fn number(table: Table, set: &Attributes, key: &str) -> u64 {
-    let default = table.iter().find(|(known, ..)| *known == key).map_or("0", |(_, default, _)| default);
     // What is set was checked, and the table's defaults are numbers.
-    set.get(key).map_or(default, String::as_str).parse().unwrap_or_default()
+    text(table, set, key).parse().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -200,6 +321,43 @@ mod tests {
             let defaults = table.iter().map(|(key, default, _)| (Some((*key).to_owned()), Some((*default).to_owned())));
             assert_eq!(change(table, "", &mut Attributes::new(), defaults), Ok(()));
         }
+    }
+
+    fn try_group(pairs: &[(&str, &str)]) -> Result<(), Error> {
+        let given = pairs.iter().map(|(key, value)| (Some((*key).to_owned()), Some((*value).to_owned())));
+        set_group(&mut Attributes::new(), given)
+    }
+
+    #[test]
+    fn slow_start_is_off_or_30_to_900_seconds_and_only_with_round_robin() {
+        for (seconds, fits) in [("0", true), ("29", false), ("30", true), ("900", true), ("901", false)] {
+            assert_eq!(try_group(&[(SLOW_START, seconds)]).is_ok(), fits, "{seconds}");
+        }
+        assert!(try_group(&[(SLOW_START, "30"), (ALGORITHM, "least_outstanding_requests")]).is_err());
+        assert!(try_group(&[(ANOMALY, "on")]).is_err());
+        assert!(try_group(&[(ANOMALY, "on"), (ALGORITHM, "weighted_random")]).is_ok());
+    }
+
+    #[test]
+    fn stickiness_needs_cross_zone_and_by_application_a_name_of_its_own() {
+        assert!(try_group(&[(STICKY, "true")]).is_ok());
+        assert!(try_group(&[(STICKY, "true"), (CROSS_ZONE, "false")]).is_err());
+        let named = |name| try_group(&[(STICKY, "true"), (STICKY_TYPE, "app_cookie"), (APP_COOKIE, name)]);
+        assert!(named("JSESSIONID").is_ok());
+        for bad in ["", "AWSALB", "AWSALBAPP-0", "a b", "a;b"] {
+            assert!(named(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_listeners_attribute_is_named_as_its_header() {
+        let mut set = Attributes::new();
+        let given = |key: &str, value: &str| (Some(format!("routing.http.response.{key}")), Some(value.to_owned()));
+        let fine = [given("x_frame_options.header_value", "DENY"), given("server.enabled", "false")];
+        assert_eq!(set_listener(&mut set, fine), Ok(()));
+        let headers = response_headers(&set);
+        assert_eq!((headers.server, headers.set), (false, vec![("X-Frame-Options".to_owned(), "DENY".to_owned())]));
+        assert!(set_listener(&mut set, [given("content_security_policy.header_value", "a\r\nb")]).is_err());
     }
 
     #[test]

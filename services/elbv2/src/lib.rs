@@ -117,16 +117,17 @@ impl Service for Elbv2 {
                 (
                     "ModifyLoadBalancerAttributes",
                     "Attributes",
-                    "kept and shown; only deletion_protection.enabled and idle_timeout.timeout_seconds have an effect",
+                    "kept and shown without effect: access_logs.*, connection_logs.*, health_check_logs.*, \
+                     ipv6.deny_all_igw_traffic, routing.http2.enabled, \
+                     routing.http.x_amzn_tls_version_and_cipher_suite.enabled, waf.fail_open.enabled, \
+                     zonal_shift.config.enabled",
                 ),
                 (
                     "ModifyTargetGroupAttributes",
                     "Attributes",
-                    "kept and shown; only deregistration_delay.timeout_seconds and load_balancing.cross_zone.enabled have an effect",
+                    "kept and shown without effect: load_balancing.algorithm.anomaly_mitigation, \
+                     target_group_health.dns_failover.*",
                 ),
-                ("ModifyListenerAttributes", "Attributes", "kept and shown"),
-                ("CreateListener", "DefaultActions.ForwardConfig.TargetGroupStickinessConfig", "kept and shown"),
-                ("CreateRule", "Actions.ForwardConfig.TargetGroupStickinessConfig", "kept and shown"),
                 (
                     "DescribeTargetHealth",
                     "Include",

@@ -102,6 +102,8 @@ fn data(path: &str, report: &MetricsReport) -> Vec<Value> {
             ("HTTP_Redirect_Count", node.redirects),
             ("HTTP_Fixed_Response_Count", node.fixed_responses),
             ("RuleEvaluations", node.rule_evaluations),
+            ("DesyncMitigationMode_NonCompliant_Request_Count", node.non_compliant_requests),
+            ("DroppedInvalidHeaderRequestCount", node.dropped_invalid_header_requests),
         ];
         for (name, count) in counts {
             data.count(name, balancer, count);

@@ -35,6 +35,9 @@ pub struct LoadBalancer {
     pub nodes: Vec<Node>,
     /// Attributes that were set.
     pub attributes: Attributes,
+    /// What stickiness cookies are sealed with. Load balancers of before there was stickiness have none.
+    #[serde(default)]
+    pub cookie_secret: String,
     /// Tags.
     pub tags: Tags,
 }

@@ -31,8 +31,8 @@ pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::Ba
         listeners,
         target_groups: named.into_iter().filter_map(|arn| Some(group(view, balancer, view.get(arn)?))).collect(),
         idle_timeout: attributes::idle_timeout(balancer),
-        http: config::HttpSettings::default(),
-        cookie_secret: String::new(),
+        http: attributes::http(balancer),
+        cookie_secret: balancer.cookie_secret.clone(),
     }
 }
 
@@ -54,16 +54,20 @@ fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
         flow: None,
         default_action: action(&listener.default_action),
         rules,
-        response_headers: config::ResponseHeaders::default(),
+        response_headers: attributes::response_headers(&listener.attributes),
     }
 }
 
 fn action(action: &Action) -> config::Action {
     match &action.act {
-        Act::Forward { groups, .. } => {
+        Act::Forward { groups, sticky } => {
             let share =
                 |(arn, weight): &(String, u32)| config::WeightedGroup { target_group: arn.clone(), weight: *weight };
-            config::Action::Forward(groups.iter().map(share).collect::<Vec<_>>().into())
+            let seconds = sticky.and_then(|seconds| u64::try_from(seconds).ok());
+            config::Action::Forward(config::Forward {
+                groups: groups.iter().map(share).collect(),
+                stickiness: seconds.map(Duration::from_secs),
+            })
         }
         Act::Redirect(redirect) => config::Action::Redirect(config::Redirect {
             protocol: redirect.protocol.clone(),
@@ -129,6 +133,6 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
         deregistration_delay: attributes::deregistration_delay(group),
         cross_zone: attributes::is_cross_zone(group),
         flow: None,
-        routing: config::GroupRouting::default(),
+        routing: attributes::routing(group),
     }
 }

@@ -179,8 +179,6 @@ pub struct NodeMetrics {
     pub non_compliant_requests: u64,
     /// `DroppedInvalidHeaderRequestCount`: requests that lost a header to `drop_invalid_header_fields`.
     pub dropped_invalid_header_requests: u64,
-    /// `HTTP_Redirect_Url_Limit_Exceeded_Count`: redirects to more than 8 K.
-    pub redirect_url_limit_exceeded: u64,
 }
 
 /// What belongs to a target group.

@@ -40,7 +40,6 @@ pub struct NodeCounts {
     pub rule_evaluations: Count,
     pub non_compliant_requests: Count,
     pub dropped_invalid_header_requests: Count,
-    pub redirect_url_limit_exceeded: Count,
 }
 
 impl NodeCounts {
@@ -78,7 +77,6 @@ impl NodeCounts {
         self.rule_evaluations.take_into(&mut sum.rule_evaluations);
         self.non_compliant_requests.take_into(&mut sum.non_compliant_requests);
         self.dropped_invalid_header_requests.take_into(&mut sum.dropped_invalid_header_requests);
-        self.redirect_url_limit_exceeded.take_into(&mut sum.redirect_url_limit_exceeded);
     }
 }
 

@@ -73,6 +73,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
         security_groups,
         nodes: subnets.into_iter().map(joining).collect(),
         attributes: crate::model::Attributes::new(),
+        cookie_secret: zonal_cloud::ids::hex(32, tx.chance()),
         tags,
     };
     let output = CreateLoadBalancerOutput { load_balancers: vec![shown(&tx.view(), &record)] };
