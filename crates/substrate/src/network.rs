@@ -19,6 +19,9 @@ pub struct Network {
     pub internet: bool,
     /// Whether the resolver at base+2 and 169.254.169.253 answers.
     pub resolver: bool,
+    /// The region that its resolver's clients are in, for names that depend on it.
+    #[serde(default)]
+    pub region: String,
 }
 
 /// A subnet: what its interfaces' packets may reach.

@@ -195,8 +195,10 @@ mod tests {
                     names.clear(&owner);
                     model.remove(&owner);
                 }
-                let above = |owner: &Box<Key>| name::ancestors(owner).take_while(|name| name.len() > 1).map(Box::from).collect::<Vec<_>>();
-                let mut exist: BTreeSet<Box<Key>> = model.iter().flat_map(above).collect();
+                let above = |owner: &Key| -> Vec<Box<Key>> {
+                    name::ancestors(owner).take_while(|name| name.len() > 1).map(Box::from).collect()
+                };
+                let mut exist: BTreeSet<Box<Key>> = model.iter().flat_map(|owner| above(owner)).collect();
                 exist.insert(key("example"));
                 prop_assert_eq!(names.len, exist.len());
                 prop_assert!(exist.iter().all(|name| names.get(name).is_some()));

@@ -50,6 +50,7 @@ fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
             cidrs: vec!["10.0.0.0/16".parse()?],
             internet: true,
             resolver: true,
+            region: String::new(),
         }),
         Ask::PutSubnet(Subnet {
             id: "subnet-1".into(),

@@ -50,7 +50,13 @@ fn measure(config: &Config, count: u32) -> Outcome {
         egress: vec![entry(everywhere)],
     };
     world.ask(vec![
-        Ask::PutNetwork(Network { id: "vpc-1".into(), cidrs: vec![subnet.cidr], internet: true, resolver: true }),
+        Ask::PutNetwork(Network {
+            id: "vpc-1".into(),
+            cidrs: vec![subnet.cidr],
+            internet: true,
+            resolver: true,
+            region: String::new(),
+        }),
         Ask::PutSubnet(subnet),
         Ask::PutGroup(Group {
             id: "sg-1".into(),

@@ -37,7 +37,9 @@ impl Controller for Networks {
             return Ok(Wake::OnChange);
         }
         let internet = tx.list::<InternetGateway>().any(|gateway| gateway.vpc.as_ref() == Some(&vpc.id));
-        tx.ask(Ask::PutNetwork(Network { id: vpc.id, cidrs: vec![vpc.cidr], internet, resolver: vpc.dns_support }));
+        let region = tx.scope.region.to_string();
+        let network = Network { id: vpc.id, cidrs: vec![vpc.cidr], internet, resolver: vpc.dns_support, region };
+        tx.ask(Ask::PutNetwork(network));
         Ok(Wake::OnChange)
     }
 }

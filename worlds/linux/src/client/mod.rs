@@ -197,7 +197,8 @@ impl Performer {
                 let mut addresses = vec![crate::network::RESOLVER];
                 addresses
                     .extend(network.cidrs.iter().filter_map(|cidr| crate::network::router::resolver_address(*cidr)));
-                let duty = network.resolver.then(|| Duty::Resolver { network: id.clone(), addresses });
+                let region = network.region.clone();
+                let duty = network.resolver.then(|| Duty::Resolver { network: id.clone(), addresses, region });
                 let done = self.ask(&id, Request::PutNetwork(network));
                 if done {
                     self.plane.set(key, duty);

@@ -434,6 +434,7 @@ mod tests {
                     cidrs: vec![net([10, 0, 0, 0].into(), 16)],
                     internet: true,
                     resolver: true,
+                    region: String::new(),
                 };
                 let mut vpc = Vpc::new(network);
                 let mut applied = Ruleset::default();

@@ -10,7 +10,7 @@ use crate::world::Config;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 use zonal_balancer::config::{MetricsReport, Node, Report};
@@ -185,9 +185,9 @@ impl Duties {
                 };
                 self.change_zones(&steps.map_err(|e| e.to_string())?)
             }
-            Duty::Resolver { network, addresses } => {
+            Duty::Resolver { network, addresses, region } => {
                 self.resolvers.remove(key);
-                let server = self.resolver(network, addresses).await.map_err(|e| e.to_string())?;
+                let server = self.resolver(network, addresses, region).await.map_err(|e| e.to_string())?;
                 self.resolvers.insert(key.to_owned(), server);
                 Ok(())
             }
@@ -240,14 +240,16 @@ impl Duties {
     }
 
     /// The resolver of a VPC, at each of these addresses.
-    async fn resolver(&self, network: &str, addresses: &[Ipv4Addr]) -> io::Result<DnsServer> {
+    async fn resolver(&self, network: &str, addresses: &[Ipv4Addr], region: &str) -> io::Result<DnsServer> {
         let place = Place::Router(network.to_owned());
         let mut sockets = zonal_dns::shell::Sockets::default();
         for address in addresses {
-            sockets.udp.push(UdpSocket::from(self.bind(place.clone(), Kind::Udp, *address, 53).await?));
+            for _ in 0..cores() {
+                sockets.udp.push(UdpSocket::from(self.bind(place.clone(), Kind::Udp, *address, 53).await?));
+            }
             sockets.tcp.push(TcpListener::from(self.bind(place.clone(), Kind::Tcp, *address, 53).await?));
         }
-        DnsServer::start(&self.zones, sockets, Options::resolver(network, self.upstream, self.seed))
+        DnsServer::start(&self.zones, sockets, Options::resolver(network, self.upstream, self.seed).in_region(region))
     }
 
     /// Ends a duty.
@@ -280,8 +282,25 @@ impl Duties {
 /// Public names, answered on the host.
 fn public_names(config: &Config, zones: &Arc<ZoneStore>, seed: u64) -> io::Result<DnsServer> {
     let at = (Ipv4Addr::LOCALHOST, config.dns_port);
-    let sockets = zonal_dns::shell::Sockets { udp: vec![UdpSocket::bind(at)?], tcp: vec![TcpListener::bind(at)?] };
+    // The listener tells whether the port is taken: sockets that share it would not.
+    let tcp = vec![TcpListener::bind(at)?];
+    let udp = (0..cores()).map(|_| shared_udp(at.into())).collect::<io::Result<_>>()?;
+    let sockets = zonal_dns::shell::Sockets { udp, tcp };
     DnsServer::start(zones, sockets, Options::authoritative(PUBLIC, seed))
+}
+
+/// As many sockets as cores share the queries to one address, up to what a machine's DNS could ever need.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8)
+}
+
+/// A socket that shares its port with its like.
+fn shared_udp(at: SocketAddr) -> io::Result<UdpSocket> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
+    let made = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&made, sockopt::ReusePort, &true)?;
+    bind(made.as_raw_fd(), &SockaddrStorage::from(at))?;
+    Ok(made.into())
 }
 
 /// The machine's own resolver.

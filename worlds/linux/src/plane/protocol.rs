@@ -11,8 +11,13 @@ pub(crate) enum Duty {
     Balancer(Box<zonal_balancer::config::BalancerConfig>),
     /// Answer for a zone in a view.
     Zone { view: String, zone: Box<zonal_dns::config::Zone> },
-    /// Answer a VPC's names at these addresses of its router.
-    Resolver { network: String, addresses: Vec<Ipv4Addr> },
+    /// Answer a VPC's names at these addresses of its router, to clients in a region.
+    Resolver {
+        network: String,
+        addresses: Vec<Ipv4Addr>,
+        #[serde(default)]
+        region: String,
+    },
     /// Check an endpoint's health from outside.
     Probe(Box<zonal_dns::config::Probe>),
     /// Tell the instance behind an interface about itself.

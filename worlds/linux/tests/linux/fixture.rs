@@ -231,7 +231,13 @@ impl Instance {
 }
 
 pub fn network(id: &str, cidr: &str) -> Ask {
-    Ask::PutNetwork(Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()], internet: true, resolver: true })
+    Ask::PutNetwork(Network {
+        id: id.into(),
+        cidrs: vec![cidr.parse().unwrap()],
+        internet: true,
+        resolver: true,
+        region: String::new(),
+    })
 }
 
 pub fn everything() -> AclEntry {

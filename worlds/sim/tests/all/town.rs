@@ -93,8 +93,13 @@ impl Town {
     /// With `machines` machines, booted, each in its own subnet and zone, that let port 80 in from everywhere.
     pub fn with(machines: u8) -> Self {
         let mut town = Self { sim: Sim::new(0, Costs::default()), now: 0, heard: Vec::new() };
-        let network =
-            Network { id: "vpc-1".into(), cidrs: vec!["10.0.0.0/16".parse().unwrap()], internet: true, resolver: true };
+        let network = Network {
+            id: "vpc-1".into(),
+            cidrs: vec!["10.0.0.0/16".parse().unwrap()],
+            internet: true,
+            resolver: true,
+            region: String::new(),
+        };
         town.ask([Ask::PutNetwork(network)]);
         town.group(vec![rule(80, anywhere())], all_out());
         for n in 0..machines {
