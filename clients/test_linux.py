@@ -163,3 +163,48 @@ def test_traffic_goes_on_while_the_control_plane_is_dead():
         adopted = account.instance(instance)
         assert adopted["State"]["Name"] == "running" and adopted["LaunchTime"] == shown["LaunchTime"]
         answers(url)
+
+
+ASKS = """#!/bin/sh
+mkdir -p /srv/www && cd /srv/www
+(while :; do dig +short +time=1 +tries=1 {name} > new; mv new index.html; sleep 0.2; done) >/dev/null 2>&1 </dev/null &
+exec setsid python3 -m http.server 80 >/dev/null 2>&1 </dev/null &
+"""
+
+
+def test_a_private_zone_is_seen_inside_its_vpc_and_nowhere_else(real, there):
+    vpc, _ = there.default_subnets()
+    name = f"www.corp{there.id}.internal."
+    (instance,) = there.launch(UserData=ASKS.format(name=name), SecurityGroupIds=[open_group(there, vpc)])
+    zone = there.route53.create_hosted_zone(Name=f"corp{there.id}.internal", CallerReference="1", VPC={"VPCRegion": "us-east-1", "VPCId": vpc})
+    near = [("192.0.2.1", {"Region": "us-east-1"}), ("192.0.2.2", {"Region": "eu-west-1"})]
+    there.route53.change_resource_record_sets(HostedZoneId=zone["HostedZone"]["Id"], ChangeBatch={"Changes": [
+        {"Action": "CREATE", "ResourceRecordSet": {"Name": name, "Type": "A", "TTL": 1, "SetIdentifier": value,
+                                                   "ResourceRecords": [{"Value": value}], **policy}}
+        for value, policy in near]})
+    url = f"http://{there.instance(instance)['PublicIpAddress']}/"
+    wait_for("what the instance resolves", lambda: curl(url) == (200, "192.0.2.1\n"), 60)
+    assert dig(real, name) == []
+
+
+def test_failover_follows_an_endpoint_that_dies(real, there):
+    vpc, _ = there.default_subnets()
+    (instance,) = there.launch(UserData=SERVER, SecurityGroupIds=[open_group(there, vpc)])
+    address = there.instance(instance)["PublicIpAddress"]
+    answers(f"http://{address}/")
+    check = there.route53.create_health_check(CallerReference=there.id, HealthCheckConfig={
+        "Type": "HTTP_STR_MATCH", "IPAddress": address, "SearchString": "hello from", "RequestInterval": 10, "FailureThreshold": 1})
+    check = check["HealthCheck"]["Id"]
+    name = f"www.fail{there.id}.example."
+    zone = there.route53.create_hosted_zone(Name=f"fail{there.id}.example", CallerReference="1")["HostedZone"]["Id"]
+    there.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [
+        {"Action": "CREATE", "ResourceRecordSet": {"Name": name, "Type": "A", "TTL": 1, "SetIdentifier": part, "Failover": part,
+                                                   "ResourceRecords": [{"Value": value}], **more}}
+        for part, value, more in (("PRIMARY", address, {"HealthCheckId": check}), ("SECONDARY", "192.0.2.9", {}))]})
+    resolved = lambda: [value for _, _, value in dig(real, name)]
+    status = lambda: [seen["StatusReport"]["Status"] for seen in there.route53.get_health_check_status(HealthCheckId=check)["HealthCheckObservations"]]
+    wait_for("a success", lambda: status() == ["Success: HTTP Status Code 200, OK"], 30)
+    wait_for("the primary", lambda: resolved() == [address])
+    real.run("break", "instance", instance)
+    wait_for("the secondary", lambda: resolved() == ["192.0.2.9"], 30)
+    there.route53.delete_health_check(HealthCheckId=check)

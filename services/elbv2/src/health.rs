@@ -1,9 +1,10 @@
 //! A target's health: what its record says before what the balancer found. Source: Elastic Load Balancing API reference,
 //! `TargetHealth`; User Guide for Application Load Balancers, "Target health status" and "Health check reason codes".
 
-use crate::model::{LoadBalancer, Target, TargetHealth as Found, TargetStage};
+use crate::model::{Listener, LoadBalancer, Rule, Target, TargetHealth as Found, TargetStage};
 use crate::operations::balancer_of_group;
 use crate::shapes::{TargetHealth, TargetHealthReasonEnum as Reason, TargetHealthStateEnum as State};
+use std::collections::BTreeSet;
 use zonal_balancer::config::{HealthReason, HealthState};
 use zonal_cloud::View;
 
@@ -55,6 +56,22 @@ pub fn of_target(view: &View<'_>, target: &Target) -> TargetHealth {
 #[must_use]
 pub fn is_initial(view: &View<'_>, target: &Target) -> bool {
     of_target(view, target).state == Some(State::Initial)
+}
+
+/// Whether an alias that evaluates its target's health may lead to a load balancer: each target group that it forwards to has a
+/// healthy target (Route 53 API reference, `AliasTarget`: `EvaluateTargetHealth`).
+#[must_use]
+pub fn of_balancer(view: &View<'_>, balancer: &LoadBalancer) -> bool {
+    let own = view.list::<Listener>().filter(|listener| listener.balancer == balancer.arn);
+    let groups = own.flat_map(|listener| {
+        let rules = view.list::<Rule>().filter(|rule| rule.listener == listener.arn);
+        listener.default_action.groups().chain(rules.flat_map(|rule| rule.action.groups()))
+    });
+    let groups: BTreeSet<_> = groups.collect();
+    groups.into_iter().all(|group| {
+        let mut targets = view.list::<Target>().filter(|target| target.group == *group);
+        targets.any(|target| of_target(view, target).state == Some(State::Healthy))
+    })
 }
 
 fn shown(found: &zonal_balancer::config::Health) -> TargetHealth {

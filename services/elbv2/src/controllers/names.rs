@@ -5,12 +5,13 @@
 //! "How Amazon Route 53 determines whether a health check is healthy"; Elastic Load Balancing User Guide, "Routing".)
 
 use super::EC2_OUTAGES;
-use crate::model::{LoadBalancer, Scheme};
+use crate::health;
+use crate::model::{Listener, LoadBalancer, Rule, Scheme, Target, TargetHealth};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
-use zonal_dns::config::{RecordSet, Zone};
+use zonal_dns::config::{Health, RecordSet, Zone};
 use zonal_ec2::shapes::{AvailabilityZoneState, DescribeAvailabilityZonesRequest, ops};
 use zonal_substrate::Ask;
 use zonal_wire::{AwsError, Time};
@@ -46,7 +47,8 @@ impl Controller for Names {
     }
 
     fn wakes_on(&self, change: &Change, _: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
-        if change.is::<LoadBalancer>() {
+        let tells_health = change.is::<TargetHealth>() || change.is::<Target>();
+        if change.is::<LoadBalancer>() || change.is::<Listener>() || change.is::<Rule>() || tells_health {
             wake(&Scope::new("", &change.scope.region), &change.scope.region);
         } else if change.table == EC2_OUTAGES {
             // Wherever the outage is kept, its key is the zone's name.
@@ -74,7 +76,12 @@ impl Controller for Names {
         let is_withdrawn = |zone: &str| outages.since.get(zone).is_some_and(|since| *since + WITHDRAWN_AFTER <= now);
         let view = tx.view();
         let living = view.everywhere::<LoadBalancer>().filter(here);
-        let records = living.flat_map(|(_, balancer)| records(balancer, &is_withdrawn)).collect();
+        let records = living
+            .flat_map(|(scope, balancer)| {
+                let healthy = health::of_balancer(&view.at(scope), balancer);
+                records(balancer, healthy, &is_withdrawn)
+            })
+            .collect();
         let zone = Zone { name, overlay: false, records };
         let next = outages.since.values().map(|since| *since + WITHDRAWN_AFTER).filter(|at| *at > now).min();
         tx.put(outages);
@@ -103,7 +110,7 @@ fn outages(tx: &mut Tx<'_>, scope: &Scope, region: &str) -> Outages {
 }
 
 /// A load balancer's name, and the same with `dualstack.` in front, as alias records use it.
-fn records(balancer: &LoadBalancer, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<RecordSet> {
+fn records(balancer: &LoadBalancer, healthy: bool, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<RecordSet> {
     let addressed = || {
         balancer.serving().filter_map(|node| {
             let interface = node.interface.as_ref()?;
@@ -122,8 +129,16 @@ fn records(balancer: &LoadBalancer, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<
     if values.is_empty() {
         return Vec::new();
     }
+    let health = if healthy { Health::Healthy } else { Health::Unhealthy };
     [balancer.dns_name.clone(), format!("dualstack.{}", balancer.dns_name)]
         .into_iter()
-        .map(|name| RecordSet { name, type_: "A".into(), ttl: TTL, values: values.clone(), ..RecordSet::default() })
+        .map(|name| RecordSet {
+            name,
+            type_: "A".into(),
+            ttl: TTL,
+            values: values.clone(),
+            health,
+            ..RecordSet::default()
+        })
         .collect()
 }
