@@ -78,6 +78,28 @@ impl Config {
         }
     }
 
+    /// What is less in this world than where root runs it, a line each, for people. `port` is the API's.
+    #[must_use]
+    pub fn lacks(&self, port: u16) -> Vec<String> {
+        let mut lacks = Vec::new();
+        let lent = self.lent_group.as_ref().map(|group| group.join("cgroup.controllers"));
+        let controllers = lent.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let limited = ["cpu", "memory"].into_iter().all(|name| controllers.split_whitespace().any(|word| word == name));
+        if self.privilege == Privilege::User && !limited {
+            lacks.push(
+                "instances run without limits of processor and memory: no control group was lent that has them"
+                    .to_owned(),
+            );
+        }
+        let first = self.first_port();
+        if first > 80 {
+            lacks.push(format!(
+                "public addresses have no ports below {first} on the host: pages open by name at http://NAME.localhost:{port}"
+            ));
+        }
+        lacks
+    }
+
     /// The warden's socket.
     #[must_use]
     pub fn warden_socket(&self) -> PathBuf {

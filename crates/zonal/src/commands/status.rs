@@ -45,6 +45,9 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
         status["speed"],
         text(&status, "time")
     );
+    if let Ok(config) = zonal_linux::Config::load(&settings.directory) {
+        config.lacks(settings.port).iter().for_each(|line| println!("Less than as root: {line}."));
+    }
     let mut instances = status.get("instances").and_then(Value::as_array).cloned().unwrap_or_default();
     // What is gone is looked at last.
     instances.sort_by_key(|instance| text(instance, "state") == "terminated");

@@ -4,8 +4,9 @@ use crate::commands::{CommandError, Where, api, doctor, run_daemon};
 use crate::daemon::pace;
 use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::{Args, ValueEnum};
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,9 @@ fn detached(settings: &Settings) -> Result<(), CommandError> {
 /// Starts what keeps the world running: a supervisor as root for the real one, the daemon alone for a virtual one.
 pub fn start(settings: &Settings, log: Stdio) -> Result<std::process::Child, CommandError> {
     use std::os::unix::process::CommandExt;
+    if settings.world == WorldKind::Linux && settings::is_root() {
+        check_way(&settings.directory, settings::daemon_owner())?;
+    }
     let program = std::env::current_exe().map_err(|error| CommandError::file("our own program", error))?;
     let role = if settings.world == WorldKind::Linux { "supervise" } else { "daemon" };
     // A process group of its own: a Ctrl-C at the terminal is for us alone to act on.
@@ -179,6 +183,40 @@ pub fn start(settings: &Settings, log: Stdio) -> Result<std::process::Child, Com
         .process_group(0)
         .spawn()
         .map_err(|error| CommandError::file(program, error))
+}
+
+/// Whether the control plane, which is not root, can reach the world's directory.
+fn check_way(directory: &Path, (user, group): (u32, u32)) -> Result<(), CommandError> {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    // The directory itself is made so that it can. From the root on: the first that shuts is told.
+    let mut above: Vec<&Path> = directory.ancestors().skip(1).collect();
+    above.reverse();
+    for place in above {
+        let Ok(found) = fs::metadata(place) else { continue };
+        let bit = match (found.uid() == user, found.gid() == group) {
+            (true, _) => 0o100,
+            (_, true) => 0o010,
+            _ => 0o001,
+        };
+        if found.mode() & bit != 0 {
+            continue;
+        }
+        // An access list may let in whom the mode does not: as that user it is tried.
+        let tried = Command::new("/proc/self/exe").arg("--version").current_dir(place).uid(user).gid(group).output();
+        if tried.is_err() {
+            return Err(CommandError::said(format!(
+                "{} can't be in {}: the control plane does not run as root but as user {user}, who may not enter {} (mode {:o}). \
+                 Choose another place with --home or ZONAL_HOME (/var/lib/zonal is the usual one), or open this one: chmod o+x {}",
+                directory.display(),
+                place.display(),
+                place.display(),
+                found.mode() & 0o7777,
+                place.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the daemon answers.
@@ -216,6 +254,11 @@ fn greet(settings: &Settings) {
         settings.endpoint(),
         settings.dns()
     );
+    if settings.world == WorldKind::Linux
+        && let Ok(config) = zonal_linux::Config::load(&settings.directory)
+    {
+        config.lacks(settings.port).iter().for_each(|line| println!("Less than as root: {line}."));
+    }
     if settings.pace == Pace::Aws {
         let delays: Vec<String> =
             pace::TABLE.iter().map(|(what, span)| format!("{what} {} s", span.as_secs())).collect();

@@ -1,5 +1,6 @@
 //! One sandbox as the holder has it: its process, its console log, and where it is on its way.
 
+use super::protocol::Running;
 use crate::error::{Act, Error, Result};
 use crate::init;
 use crate::sandbox::build::{self, Opened};
@@ -108,10 +109,16 @@ impl Held {
         &self.state
     }
 
-    /// Its id, its interface, its virtual CPUs.
-    pub(super) fn summary(&self) -> (String, String, u32) {
+    /// What it is, if it runs.
+    pub(super) fn running(&self) -> Option<Running> {
         let sandbox = &self.spec.sandbox;
-        (sandbox.id.clone(), sandbox.interface.clone(), sandbox.vcpus)
+        let pid = self.process.as_ref()?.pid.as_raw();
+        Some(Running { id: sandbox.id.clone(), interface: sandbox.interface.clone(), vcpus: sandbox.vcpus, pid })
+    }
+
+    /// The interface that it is behind.
+    pub(super) fn interface(&self) -> &str {
+        &self.spec.sandbox.interface
     }
 
     /// Kills it as a failure of its own would.

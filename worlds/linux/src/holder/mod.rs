@@ -209,13 +209,12 @@ impl Holder {
                 return Ok(HolderReply::Console(held.console()));
             }
             HolderRequest::Running => {
-                let running = self.held.values().filter(|held| held.is_running()).map(Held::summary).collect();
-                return Ok(HolderReply::Running(running));
+                return Ok(HolderReply::Running(self.held.values().filter_map(Held::running).collect()));
             }
             HolderRequest::Cut(interfaces) => {
                 self.held
                     .values_mut()
-                    .filter(|held| interfaces.contains(&held.summary().1))
+                    .filter(|held| interfaces.contains(held.interface()))
                     .for_each(|held| held.crash("its zone was cut off"));
             }
             HolderRequest::List => return Ok(HolderReply::List(self.list())),

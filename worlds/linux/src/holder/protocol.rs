@@ -25,7 +25,7 @@ pub(crate) enum HolderRequest {
     Console(String),
     /// What every sandbox is doing.
     List,
-    /// The sandboxes that run: id, interface, virtual CPUs.
+    /// The sandboxes that run.
     Running,
     /// Kill, as if by a failure of their own, the sandboxes behind these interfaces.
     Cut(BTreeSet<String>),
@@ -44,7 +44,17 @@ pub(crate) enum HolderReply {
     Failed(String),
     Console(Vec<u8>),
     List(BTreeMap<String, (u64, SandboxState)>),
-    Running(Vec<(String, String, u32)>),
+    Running(Vec<Running>),
+}
+
+/// A sandbox that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    pub id: String,
+    pub interface: String,
+    pub vcpus: u32,
+    /// Its first process, as the machine numbers it.
+    pub pid: i32,
 }
 
 /// A change.

@@ -5,6 +5,7 @@ pub(crate) mod cgroup;
 pub(crate) mod confine;
 pub(crate) mod disk;
 mod layer;
+pub(crate) mod usage;
 
 use serde::{Deserialize, Serialize};
 use zonal_substrate::Sandbox;

@@ -2,7 +2,7 @@
 
 use crate::error::{Act, Error, Result};
 use crate::frame;
-use crate::holder::protocol::{HolderReply, HolderRequest};
+use crate::holder::protocol::{HolderReply, HolderRequest, Running};
 use crate::sandbox::Spec;
 use crate::world::Config;
 use nix::sched::{CloneFlags, setns};
@@ -167,7 +167,7 @@ impl HolderLink {
         self.ask(&HolderRequest::Shell(id.to_owned()), fds).map(drop)
     }
 
-    pub(super) fn running(&self) -> Result<Vec<(String, String, u32)>> {
+    pub(super) fn running(&self) -> Result<Vec<Running>> {
         match self.ask(&HolderRequest::Running, &[])? {
             HolderReply::Running(all) => Ok(all),
             _ => Ok(Vec::new()),

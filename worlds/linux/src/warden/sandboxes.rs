@@ -3,7 +3,9 @@
 use super::request::Usage;
 use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
-use crate::sandbox::{Spec, disk};
+use crate::holder::protocol::Running;
+use crate::sandbox::cgroup::Hierarchy;
+use crate::sandbox::{Spec, disk, usage};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use zonal_substrate::{Inventory, Sandbox, SandboxState, StopCause};
@@ -86,11 +88,14 @@ impl Warden {
     /// What the running sandboxes have used so far.
     pub(super) fn figures(&self) -> Result<Vec<Usage>> {
         let specs = lock(&self.holder).running()?;
-        let interfaces = specs.iter().map(|(_, interface, _)| interface.as_str()).collect();
+        let interfaces = specs.iter().map(|running| running.interface.as_str()).collect();
         let counters = lock(&self.routers).counters(&interfaces);
+        let first: Vec<i32> = specs.iter().map(|running| running.pid).collect();
+        let summed = if self.hierarchy == Hierarchy::Absent { usage::processor_time(&first) } else { BTreeMap::new() };
         let mut all = Vec::new();
-        for (id, interface, vcpus) in specs {
-            let Some(cpu) = self.hierarchy.cpu_used(&self.config.cgroup(), &id) else { continue };
+        for Running { id, interface, vcpus, pid } in specs {
+            let counted = self.hierarchy.cpu_used(&self.config.cgroup(), &id);
+            let Some(cpu) = counted.or_else(|| summed.get(&pid).copied()) else { continue };
             let (bytes, packets) = counters.get(&interface).copied().unwrap_or_default();
             all.push(Usage { id, cpu, quota: f64::from(vcpus) * self.config.vcpu_share * 1e9, bytes, packets });
         }
