@@ -155,6 +155,11 @@ impl Cache {
         self.entries.insert(key, Entry { fetched: fetched.clone(), stored: now, expires, cost });
     }
 
+    /// Octets held, of those that there is room for.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
     /// Entries held, expired ones included.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests own their sockets and their clients")]
 
 mod cache;
+mod edns;
+mod forwarding;
 mod message;
 mod properties;
 mod sockets;
+mod storm;
 mod tables;

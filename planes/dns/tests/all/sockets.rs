@@ -12,16 +12,16 @@ use zonal_dns::shell::{DnsServer, Options, Sockets, ZoneStore};
 
 use crate::message::{public_zone, query, render, set};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server on a port of its own, UDP and TCP.
-struct World {
+pub struct World {
     runtime: Runtime,
-    store: Arc<ZoneStore>,
+    pub store: Arc<ZoneStore>,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let store = Arc::new(ZoneStore::new());
         let long = "x".repeat(250);
@@ -42,11 +42,11 @@ impl World {
         World { runtime, store }
     }
 
-    fn start(&self, options: Options) -> (DnsServer, SocketAddr) {
+    pub fn start(&self, options: Options) -> (DnsServer, SocketAddr) {
         self.start_with(&self.store, options)
     }
 
-    fn start_with(&self, store: &Arc<ZoneStore>, options: Options) -> (DnsServer, SocketAddr) {
+    pub fn start_with(&self, store: &Arc<ZoneStore>, options: Options) -> (DnsServer, SocketAddr) {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
         let udp = UdpSocket::bind(address).unwrap();
@@ -55,7 +55,7 @@ impl World {
     }
 }
 
-fn ask_udp(server: SocketAddr, message: &[u8]) -> Vec<u8> {
+pub fn ask_udp(server: SocketAddr, message: &[u8]) -> Vec<u8> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.connect(server).unwrap();
@@ -66,11 +66,11 @@ fn ask_udp(server: SocketAddr, message: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes(), message].concat()
 }
 
-fn read_framed(stream: &mut TcpStream) -> Vec<u8> {
+pub fn read_framed(stream: &mut TcpStream) -> Vec<u8> {
     let mut len = [0; 2];
     stream.read_exact(&mut len).unwrap();
     let mut message = vec![0; usize::from(u16::from_be_bytes(len))];
@@ -78,7 +78,7 @@ fn read_framed(stream: &mut TcpStream) -> Vec<u8> {
     message
 }
 
-fn connect(server: SocketAddr) -> TcpStream {
+pub fn connect(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
