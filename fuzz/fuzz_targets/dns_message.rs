@@ -48,7 +48,7 @@ fn snapshot() -> &'static Snapshot {
             alias("k.a", "k.a"),
             geo("1", Location::Default),
             geo("2", Location::Continent("EU".into())),
-            RecordSet { health: Health::Unhealthy, ..set("big.a", "TXT", &[&format!("\"{}\"", "t".repeat(250)); 30]) },
+            RecordSet { health: Health::Unhealthy, ..set("big.a", "TXT", &[format!("\"{}\"", "t".repeat(250)).as_str(); 30]) },
         ];
         let zone = Zone { name: "a".into(), overlay: false, records };
         let config = DnsConfig {

@@ -119,8 +119,8 @@ pub enum Policy {
     },
     /// The set that has the longest prefix of the client's address.
     Cidr {
-        /// Such as `192.0.2.0/24`; none makes it the one for all other clients.
-        blocks: Vec<String>,
+        /// Such as `192.0.2.0/24`. Nothing makes it the one for all other clients.
+        blocks: Option<Vec<String>>,
     },
 }
 

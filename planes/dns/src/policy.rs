@@ -46,8 +46,12 @@ enum By {
     Secondary,
     Latency(Point),
     Location(Location),
-    Proximity { point: Point, bias: i8 },
-    Blocks(Vec<Prefix>),
+    Proximity {
+        point: Point,
+        bias: i8,
+    },
+    /// None: for all other clients.
+    Blocks(Option<Vec<Prefix>>),
 }
 
 /// Records, or the name to take them from.
@@ -180,7 +184,7 @@ impl By {
             }
             Policy::Cidr { blocks } => {
                 let read = |block: &String| Prefix::parse(block).ok_or_else(|| text(block, "not a block of addresses"));
-                By::Blocks(blocks.iter().map(read).collect::<Result<_, _>>()?)
+                By::Blocks(blocks.as_ref().map(|blocks| blocks.iter().map(read).collect()).transpose()?)
             }
         })
     }
@@ -255,8 +259,8 @@ fn choose<'m>(
         By::Blocks(_) => {
             let address = scope.address();
             let fits = |member: &Member| match &member.by {
-                By::Blocks(blocks) if blocks.is_empty() => Some(u8::MAX),
-                By::Blocks(blocks) => {
+                By::Blocks(None) => Some(u8::MAX),
+                By::Blocks(Some(blocks)) => {
                     let longest = blocks.iter().filter(|block| address.is_some_and(|address| block.contains(address)));
                     longest.map(|block| 128 - block.len()).min()
                 }

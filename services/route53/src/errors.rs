@@ -32,6 +32,27 @@ pub enum Error {
     /// The quota is reached.
     #[error("Limits Exceeded: MAX_HEALTH_CHECKS_BY_OWNER - Cannot create more health checks.")]
     TooManyHealthChecks,
+    /// No such CIDR collection.
+    #[error("The CIDR collection {0} does not exist.")]
+    NoSuchCidrCollection(String),
+    /// No such location in it.
+    #[error("The CIDR location {0} does not exist.")]
+    NoSuchCidrLocation(String),
+    /// The name or the reference was used before.
+    #[error("A CIDR collection with the name {0}, or with this caller reference, already exists.")]
+    CidrCollectionAlreadyExists(String),
+    /// It has blocks, or record sets name it.
+    #[error("The CIDR collection {0} is in use, and so cannot be deleted.")]
+    CidrCollectionInUse(String),
+    /// It has changed since.
+    #[error("The CIDR collection has version {0}, which is not the one given.")]
+    CidrCollectionVersionMismatch(i64),
+    /// Another location has the block.
+    #[error("The CIDR block {0} is in use in another location.")]
+    CidrBlockInUse(String),
+    /// A quota is reached.
+    #[error("Limits Exceeded: {0}")]
+    LimitsExceeded(String),
     /// No such delegation set: there are none that can be named.
     #[error("No delegation set found with ID: {0}")]
     NoSuchDelegationSet(String),
@@ -97,6 +118,13 @@ impl From<Error> for AwsError {
             Error::HealthCheckAlreadyExists => ("HealthCheckAlreadyExists", 409),
             Error::HealthCheckVersionMismatch(_) => ("HealthCheckVersionMismatch", 409),
             Error::TooManyHealthChecks => ("TooManyHealthChecks", 400),
+            Error::NoSuchCidrCollection(_) => ("NoSuchCidrCollectionException", 404),
+            Error::NoSuchCidrLocation(_) => ("NoSuchCidrLocationException", 404),
+            Error::CidrCollectionAlreadyExists(_) => ("CidrCollectionAlreadyExistsException", 400),
+            Error::CidrCollectionInUse(_) => ("CidrCollectionInUseException", 400),
+            Error::CidrCollectionVersionMismatch(_) => ("CidrCollectionVersionMismatchException", 409),
+            Error::CidrBlockInUse(_) => ("CidrBlockInUseException", 400),
+            Error::LimitsExceeded(_) => ("LimitsExceeded", 400),
             Error::NoSuchDelegationSet(_) => ("NoSuchDelegationSet", 400),
             Error::HostedZoneAlreadyExists => ("HostedZoneAlreadyExists", 409),
             Error::HostedZoneNotEmpty => ("HostedZoneNotEmpty", 400),

@@ -2,7 +2,7 @@
 //!
 //! Operations write what is wanted; [`controllers::zones`] hands each zone, whole, to the DNS plane, and calls the changes in it
 //! INSYNC; [`controllers::checks`] has the world probe endpoints, whose health goes into the zones. Everything lives in the account's
-//! global scope. Traffic policies, CIDR collections, and health checks by TLS or of alarms are not there, and refused by name.
+//! global scope. Traffic policies, and health checks by TLS or of alarms are not there, and refused by name.
 #![forbid(unsafe_code)]
 
 pub mod controllers;
@@ -15,7 +15,7 @@ mod values;
 
 pub use errors::Error;
 
-use operations::{changes, checks, list, records, tags, vpcs, zones};
+use operations::{changes, checks, cidrs, list, records, tags, vpcs, zones};
 use shapes::ops;
 use std::time::Duration;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
@@ -60,6 +60,12 @@ impl Service for Route53 {
             write::<ops::DeleteHealthCheck>(checks::delete),
             read::<ops::GetHealthCheckStatus>(checks::status),
             read::<ops::GetHealthCheckCount>(checks::count),
+            write::<ops::CreateCidrCollection>(cidrs::create),
+            write::<ops::ChangeCidrCollection>(cidrs::change),
+            read::<ops::ListCidrCollections>(cidrs::list),
+            read::<ops::ListCidrLocations>(cidrs::locations),
+            read::<ops::ListCidrBlocks>(cidrs::blocks),
+            write::<ops::DeleteCidrCollection>(cidrs::delete),
             write::<ops::ChangeTagsForResource>(tags::change),
             read::<ops::ListTagsForResource>(tags::list),
             read::<ops::ListTagsForResources>(tags::list_several),
@@ -75,6 +81,7 @@ impl Service for Route53 {
         registrar.record::<model::RecordSet>();
         registrar.record::<model::Change>();
         registrar.record::<model::HealthCheck>();
+        registrar.record::<model::CidrCollection>();
     }
 
     fn report(&self, tx: &mut Tx<'_>, report: &Report) {

@@ -158,7 +158,7 @@ fn read_set(line: &str) -> RecordSet {
             Policy::Geoproximity { origin, bias: bias.parse().unwrap() }
         }
         Some(("cidr", blocks)) => {
-            Policy::Cidr { blocks: blocks.split(',').filter(|block| *block != "*").map(str::to_owned).collect() }
+            Policy::Cidr { blocks: (blocks != "*").then(|| blocks.split(',').map(str::to_owned).collect()) }
         }
         _ => match policy {
             "simple" => Policy::Simple,

@@ -3,7 +3,10 @@
 //! Two public zones may have one name; only one can be the one that the domain is delegated to, and here that is the older one, as
 //! where a domain's registration made its zone. The key is a view and a name, as that is what the plane has one zone for.
 
-use crate::model::{Change, ChangeStatus, Content, HealthCheck, HostedZone, Policy, RecordSet, ZoneState};
+use crate::model::{
+    Change, ChangeStatus, CidrCollection, Content, HealthCheck, HostedZone, Policy, RecordSet, ZoneState,
+};
+use crate::operations::cidrs::DEFAULT;
 use std::time::Duration;
 use zonal_cloud::{self as cloud, Controller, Scope, Tx, View, Wake};
 use zonal_dns::config;
@@ -39,6 +42,15 @@ impl Controller for Zones {
         } else {
             None
         };
+        if change.is::<CidrCollection>() {
+            let names_it =
+                |set: &&RecordSet| matches!(&set.policy, Policy::Cidr { collection, .. } if *collection == change.key);
+            for set in view.list::<RecordSet>().filter(names_it) {
+                if let Some(zone) = view.get::<HostedZone>(&set.zone) {
+                    wake_all(zone, wake);
+                }
+            }
+        }
         if change.is::<HealthCheck>() {
             // It may count for others that are calculated from it.
             for set in view.list::<RecordSet>().filter(|set| set.health_check.is_some()) {
@@ -130,6 +142,10 @@ fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
                 Policy::Multivalue => config::Policy::Multivalue,
                 Policy::Latency(region) => config::Policy::Latency { region: region.clone() },
                 Policy::Geolocation(location) => config::Policy::Geolocation { location: location.clone() },
+                Policy::Cidr { collection, location } => config::Policy::Cidr {
+                    // A location that has lost its blocks is for nobody.
+                    blocks: (location != DEFAULT).then(|| blocks(&view, collection, location)),
+                },
                 Policy::Geoproximity(origin, bias) => {
                     config::Policy::Geoproximity { origin: origin.clone(), bias: *bias }
                 }
@@ -142,4 +158,10 @@ fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
         }
     });
     config::Zone { name: zone.name.clone(), overlay: false, records: records.collect() }
+}
+
+/// The blocks of a location.
+fn blocks(view: &View<'_>, collection: &str, location: &str) -> Vec<String> {
+    let found = view.get::<CidrCollection>(collection).and_then(|found| found.locations.get(location));
+    found.into_iter().flatten().cloned().collect()
 }

@@ -1,8 +1,10 @@
 //! What is stored, all in the account's global scope: hosted zones, their record sets, and changes.
 
 mod checks;
+mod cidrs;
 
 pub use checks::{Endpoint, HealthCheck, Seen, Subject};
+pub use cidrs::CidrCollection;
 
 use crate::names;
 use serde::{Deserialize, Serialize};
@@ -145,6 +147,13 @@ pub enum Policy {
     Geolocation(Location),
     /// For clients that are nearest, the distance bent by a bias of -99 to 99.
     Geoproximity(Origin, i8),
+    /// For clients in the blocks of a CIDR collection's location; `*` for all others.
+    Cidr {
+        /// The collection's id.
+        collection: String,
+        /// The location.
+        location: String,
+    },
 }
 
 /// What a record set answers.

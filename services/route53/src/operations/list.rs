@@ -8,7 +8,7 @@ use crate::errors::{Error, invalid};
 use crate::model::{Content, HostedZone, Policy, RecordSet};
 use crate::names;
 use crate::shapes::{
-    AliasTarget, HostedZoneOwner, HostedZoneSummary, HostedZoneType, ListHostedZonesByNameRequest,
+    AliasTarget, CidrRoutingConfig, HostedZoneOwner, HostedZoneSummary, HostedZoneType, ListHostedZonesByNameRequest,
     ListHostedZonesByNameResponse, ListHostedZonesByVPCRequest, ListHostedZonesByVPCResponse, ListHostedZonesRequest,
     ListHostedZonesResponse, ListResourceRecordSetsRequest, ListResourceRecordSetsResponse, RRType, ResourceRecord,
     ResourceRecordSet as WireSet, ResourceRecordSetFailover,
@@ -160,6 +160,10 @@ fn shown_set(set: &RecordSet) -> WireSet {
         Policy::Multivalue => wire.multi_value_answer = Some(true),
         Policy::Latency(region) => wire.region = region.parse().ok(),
         Policy::Geolocation(location) => wire.geo_location = Some(places::shown_location(location)),
+        Policy::Cidr { collection, location } => {
+            wire.cidr_routing_config =
+                Some(CidrRoutingConfig { collection_id: collection.clone(), location_name: location.clone() });
+        }
         Policy::Geoproximity(origin, bias) => wire.geo_proximity_location = Some(places::shown_origin(origin, *bias)),
     }
     match &set.content {

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod checks;
+pub mod cidrs;
 pub mod list;
 mod places;
 pub mod records;

@@ -2,6 +2,7 @@
 //! the service answers.
 
 use super::checks::check;
+use super::cidrs::{DEFAULT, collection};
 use super::places;
 use super::{globally, new_change, plain_id, zone};
 use crate::errors::{Error, invalid};
@@ -54,6 +55,12 @@ pub fn change(
         for (_, set) in checks {
             if let Some(id) = &set.health_check {
                 check(&tx.view(), id)?;
+            }
+            if let Policy::Cidr { collection: id, location } = &set.policy {
+                let found = collection(&tx.view(), id)?;
+                if location != DEFAULT && !found.locations.contains_key(location) {
+                    return Err(Error::NoSuchCidrLocation(location.clone()).into());
+                }
             }
         }
         let mut problems = Vec::new();
@@ -211,6 +218,9 @@ fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<Strin
         (Policy::Latency(region), Policy::Latency(other)) => region != other,
         (Policy::Geolocation(location), Policy::Geolocation(other)) => location != other,
         (Policy::Geoproximity(origin, _), Policy::Geoproximity(other, _)) => origin != other,
+        (Policy::Cidr { collection, location }, Policy::Cidr { collection: other, location: elsewhere }) => {
+            collection == other && location != elsewhere
+        }
         // Two simple ones have one key; two of the same part in a failover leave nothing to choose by.
         _ => false,
     };
@@ -311,9 +321,6 @@ fn content(wire: &WireSet, place: &str) -> Result<Content, Error> {
 }
 
 fn policy(wire: &WireSet, place: &str) -> Result<Policy, Error> {
-    if wire.cidr_routing_config.is_some() {
-        return Err(invalid(format!("Invalid request: Zonal does not support routing by CidrRoutingConfig {place}")));
-    }
     let weight = wire.weight.map(|weight| u8::try_from(weight).map(Policy::Weighted));
     let weight = weight.transpose().map_err(|_| invalid(format!("Invalid request: Weight is out of range {place}")))?;
     let failover = wire.failover.map(|failover| match failover {
@@ -325,8 +332,13 @@ fn policy(wire: &WireSet, place: &str) -> Result<Policy, Error> {
     let location = wire.geo_location.as_ref().map(|location| places::location(location, place));
     let location = location.transpose()?.map(Policy::Geolocation);
     let near = wire.geo_proximity_location.as_ref().map(|origin| places::origin(origin, place)).transpose()?;
+    let blocks = wire.cidr_routing_config.as_ref().map(|config| Policy::Cidr {
+        collection: config.collection_id.clone(),
+        location: config.location_name.clone(),
+    });
     let near = near.map(|(origin, bias)| Policy::Geoproximity(origin, bias));
-    let given: Vec<Policy> = [weight, failover, multivalue, latency, location, near].into_iter().flatten().collect();
+    let given: Vec<Policy> =
+        [weight, failover, multivalue, latency, location, near, blocks].into_iter().flatten().collect();
     let choice = "Expected exactly one of [Weight, Region, Failover, GeoLocation, MultiValueAnswer, GeoProximityLocation, CidrRoutingConfig]";
     match (given.as_slice(), &wire.set_identifier) {
         ([], None) => Ok(Policy::Simple),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod cidrs;
 mod properties;
 mod records;
 mod zones;
