@@ -141,7 +141,12 @@ def dig(world, name, kind="A", *more):
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("sim") / "home", "--world", "sim", "--ephemeral", "--range", "7", "--seed", "1",
+    home = tmp_path_factory.mktemp("sim") / "home"
+    home.mkdir()
+    # Where clients are, beside what the registries say: for routing by country.
+    (home / "places.json").write_text(json.dumps([
+        {"prefix": "198.51.100.0/24", "continent": "EU", "country": "DE", "point": {"latitude": 5252, "longitude": 1340}}]))
+    world = World(home, "--world", "sim", "--ephemeral", "--range", "7", "--seed", "1",
                   "--speed", "30")
     yield world
     world.end()

@@ -60,6 +60,13 @@ def test_a_client_gets_what_is_for_its_part_of_the_world(world, served):
     assert values(world, without) == [] and values(world, without, "+subnet=2.16.0.0/24") == ["192.0.2.1"]
 
 
+@pytest.mark.parametrize("location, expected", [
+    ({"CountryCode": "DE"}, ["192.0.2.1"]), ({"CountryCode": "US", "SubdivisionCode": "CA"}, []), ({"ContinentCode": "EU"}, ["192.0.2.1"])])
+def test_countries_are_those_of_the_worlds_own_table(world, served, location, expected):
+    name = served("c" + location.get("CountryCode", "x").lower(), ("192.0.2.1", {"GeoLocation": location}))
+    assert values(world, name, "+subnet=198.51.100.0/24") == expected
+
+
 def test_a_client_gets_the_region_that_is_nearest_in_time(world, served):
     name = served("l", ("192.0.2.1", {"Region": "us-east-1"}), ("192.0.2.2", {"Region": "eu-west-1"}),
                   ("192.0.2.3", {"Region": "ap-northeast-1"}))

@@ -86,6 +86,8 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
             let sim = Arc::new(Sim::new(clock.now().0, Costs { vcpu_share: settings.vcpu, ..Costs::default() }));
             sim.ask(vec![zonal_substrate::Ask::SetSpeed(settings.speed)]);
             let named = Arc::new(Named::new(sim.clone()));
+            let places = settings.directory.join("places.json");
+            named.zones.load_places(&places).map_err(|error| CommandError::file(&places, error))?;
             zones = Some(named.zones.clone());
             (named, Some(sim))
         }

@@ -1,8 +1,9 @@
 //! Public names of a virtual world, answered on the host as the real world's are: so that `dig` works in both.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use zonal_dns::config::{Change, PUBLIC};
+use std::sync::{Arc, Mutex, PoisonError};
+use zonal_dns::config::{Change, PUBLIC, Zone};
 use zonal_dns::shell::ZoneStore;
 use zonal_substrate::{Ask, Inventory, World};
 
@@ -11,20 +12,33 @@ pub struct Named {
     world: Arc<dyn World>,
     /// The zones.
     pub zones: Arc<ZoneStore>,
+    /// The zones as they were told last.
+    told: Mutex<BTreeMap<String, Zone>>,
     revision: AtomicU64,
 }
 
 impl Named {
     /// Names for `world`.
     pub fn new(world: Arc<dyn World>) -> Self {
-        Self { world, zones: Arc::new(ZoneStore::new()), revision: AtomicU64::new(0) }
+        Self { world, zones: Arc::new(ZoneStore::new()), told: Mutex::default(), revision: AtomicU64::new(0) }
     }
 
-    fn change(&self, change: Change) {
-        let revision = self.revision.fetch_add(1, Ordering::AcqRel) + 1;
-        if let Err(error) = self.zones.change(revision, &[change]) {
-            tracing::warn!("a zone is not served: {error}");
+    /// What is served already is changed name by name.
+    fn put(&self, view: &str, zone: &Zone) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = || vec![Change::PutZone { view: view.to_owned(), zone: zone.clone() }];
+        let steps = told.get(&zone.name).and_then(|old| zonal_dns::steps(view, old, zone).ok());
+        if self.change(&steps.unwrap_or_else(whole)) {
+            told.insert(zone.name.clone(), zone.clone());
+        } else {
+            told.remove(&zone.name);
         }
+    }
+
+    fn change(&self, changes: &[Change]) -> bool {
+        let revision = self.revision.fetch_add(1, Ordering::AcqRel) + 1;
+        let changed = self.zones.change(revision, changes);
+        changed.inspect_err(|error| tracing::warn!("a zone is not served: {error}")).is_ok()
     }
 }
 
@@ -32,11 +46,10 @@ impl World for Named {
     fn ask(&self, asks: Vec<Ask>) {
         for ask in &asks {
             match ask {
-                Ask::PutZone { view, zone } if view == PUBLIC => {
-                    self.change(Change::PutZone { view: view.clone(), zone: (**zone).clone() });
-                }
+                Ask::PutZone { view, zone } if view == PUBLIC => self.put(view, zone),
                 Ask::RemoveZone { view, name } if view == PUBLIC => {
-                    self.change(Change::RemoveZone { view: view.clone(), zone: name.clone() });
+                    self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                    self.change(&[Change::RemoveZone { view: view.clone(), zone: name.clone() }]);
                 }
                 _ => {}
             }

@@ -14,6 +14,7 @@ mod upstream;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -23,7 +24,7 @@ pub use counters::Counts;
 pub use prober::{Probed, Prober};
 
 use crate::answer::{self, Query, Role, Transport, Upstream, Verdict};
-use crate::config::{Change, DnsConfig};
+use crate::config::{Change, DnsConfig, Place};
 use crate::name::WireName;
 use crate::{Error, Snapshot};
 use counters::Counters;
@@ -52,6 +53,17 @@ impl ZoneStore {
     /// Applies changes, all or none; returns the revision that is served.
     pub fn change(&self, revision: u64, changes: &[Change]) -> Result<u64, Error> {
         self.replace(|now| now.changed_by(revision, changes))
+    }
+
+    /// Takes the table of where clients are from a file, where there is one: a JSON list of [`Place`]s. To be called before
+    /// anything is served.
+    pub fn load_places(&self, path: &Path) -> io::Result<()> {
+        let text = match std::fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read?,
+        };
+        let places: Vec<Place> = serde_json::from_slice(&text)?;
+        self.change(0, &[Change::PutPlaces(places)]).map(drop).map_err(io::Error::other)
     }
 
     /// What is being served.

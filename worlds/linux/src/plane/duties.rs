@@ -74,6 +74,10 @@ impl Duties {
         seed.copy_from_slice(&random[32..]);
         let seed = u64::from_le_bytes(seed);
         let zones = Arc::new(ZoneStore::new());
+        let places = config.directory.join("places.json");
+        if let Err(error) = zones.load_places(&places) {
+            tracing::warn!(%error, path = %places.display(), "where clients are is not known");
+        }
         let public = public_names(config, &zones, seed).inspect_err(|error| {
             tracing::warn!(%error, port = config.dns_port, "public names are not answered on the host");
         });
