@@ -32,36 +32,30 @@ def run(*command):
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
-def free_ids():
-    """The first of 65,536 ids that are lent to nobody."""
-    ends = [100000]
-    for file in ("/etc/subuid", "/etc/subgid"):
-        lines = pathlib.Path(file).read_text().split() if os.path.exists(file) else []
-        ends += [int(first) + int(count) for _, first, count in (line.split(":") for line in lines)]
-    return max(ends)
-
-
 class Person:
     """An ordinary user."""
 
     def __init__(self, directory):
         self.name, self.home = f"zonal-{os.getpid()}", f"{directory}/person"
-        run("useradd", "--create-home", "--home-dir", self.home, "--shell", "/bin/sh", self.name)
-        first = free_ids()
-        lent = f"{first}-{first + 65535}"
-        run("usermod", "--add-subuids", lent, "--add-subgids", lent, self.name)
+        run("useradd", "--create-home", "--home-dir", self.home, "--shell", "/bin/sh",
+            "--key", "SUB_UID_COUNT=0", "--key", "SUB_GID_COUNT=0", self.name)
         # Where nobody is kept out: the checkout may be below /root.
         self.program = f"{directory}/zonal"
         shutil.copy(program(), self.program)
         os.chmod(self.program, 0o755)
+        # Before anything is lent to them, and then root lends it.
+        self.without_ids = subprocess.run([self.program, "up", "--detach", "--home", f"{self.home}/none"], capture_output=True,
+                                          text=True, timeout=60, **self.identity())
+        run(self.program, "setup", "--yes", "--user", self.name)
 
     def identity(self):
         return {"user": self.name, "group": self.name, "extra_groups": [], "cwd": self.home,
                 "env": {"PATH": PATH, "HOME": self.home, "USER": self.name, "LANG": "C.UTF-8"}}
 
     def processes(self):
-        found = subprocess.run(["pgrep", "--uid", self.name, "--list-full"], capture_output=True, text=True)
-        return found.stdout
+        """Those that live: one that has ended may wait for the machine's init to notice."""
+        found = subprocess.run(["pgrep", "--uid", self.name, "--list-full"], capture_output=True, text=True).stdout
+        return [line for line in found.splitlines() if not line.endswith("<defunct>")]
 
     def end(self):
         run("userdel", self.name)
@@ -93,6 +87,13 @@ def real(person):
 @pytest.fixture
 def there(real):
     return Account(real)
+
+
+def test_who_lacks_subordinate_ids_is_told_so(person):
+    said = person.without_ids
+    assert said.returncode == 3, said.stdout + said.stderr
+    assert f"/etc/subuid lends {person.name} no 65536 ids" in said.stderr and "sudo zonal setup" in said.stderr
+    assert "--world sim" in said.stderr and not os.path.exists(f"{person.home}/none")
 
 
 def page(world, name):
@@ -162,7 +163,7 @@ def test_the_world_is_adopted_by_the_next_up_and_a_purge_leaves_nothing(person):
     account = Account(world)
     (instance,) = account.launch()
     started = account.instance(instance)["LaunchTime"]
-    for pid, role in [line.split()[0::2] for line in person.processes().splitlines() if home in line]:
+    for pid, role in [line.split()[0::2] for line in person.processes() if home in line]:
         if role in ("supervise", "daemon", "plane", "warden"):
             os.kill(int(pid), 9)
     done = up()

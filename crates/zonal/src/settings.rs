@@ -171,16 +171,20 @@ fn owner_of_self() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|metadata| metadata.uid())
 }
 
+/// Who called `sudo`, if this was called by it for somebody: user and group.
+pub fn sudo_caller() -> Option<(u32, u32)> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let caller = (number("SUDO_UID")?, number("SUDO_GID")?);
+    (is_root() && caller.0 != 0).then_some(caller)
+}
+
 /// Whom the daemon runs as: who started it; where that is root, who called `sudo`, or the system user `zonal`, or `nobody`.
 pub fn daemon_owner() -> (u32, u32) {
     if !is_root() {
         return (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     }
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID"))
-        && user != 0
-    {
-        return (user, group);
+    if let Some(caller) = sudo_caller() {
+        return caller;
     }
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let find = |name: &str| {

@@ -4,9 +4,10 @@ use crate::commands::{CommandError, doctor, up};
 use crate::lab::progress::Shown;
 use crate::lab::real::RealLab;
 use crate::lab::virtual_::VirtualLab;
-use crate::settings::is_root;
+use crate::settings::{is_root, sudo_caller};
 use clap::{Args, ValueEnum};
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zonal_lab::{LabError, LabResult, LabSpec, RunOptions, compare, report, table};
@@ -93,6 +94,10 @@ fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
     };
     let page = arguments.report.clone().unwrap_or_else(|| PathBuf::from(format!("{}-lab.html", result.name)));
     fs::write(&page, report::html(&result, &agreements)).map_err(|error| CommandError::file(&page, error))?;
+    if let Some((user, group)) = sudo_caller() {
+        // It is who called sudo that reads it, and removes it.
+        chown(&page, Some(user), Some(group)).map_err(|error| CommandError::file(&page, error))?;
+    }
     if arguments.json {
         println!("{}", result.to_json().map_err(failed)?);
         return Ok(());
