@@ -38,13 +38,15 @@ fn ask(snapshot: &Snapshot, owner: &str, rtype: Rtype) -> Vec<u8> {
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((choice, data)) = data.split_first() else { return };
+    let rtype = [Rtype::A, Rtype::NS, Rtype::TXT, Rtype::DS, Rtype::MX, Rtype::CNAME][usize::from(*choice) % 6];
     let text = String::from_utf8_lossy(data);
     let first = zone(Vec::new());
     let mut changed = built(&first);
     // By the name's key, as spelling does not matter.
     let mut model: BTreeMap<Box<[u8]>, Vec<RecordSet>> = BTreeMap::new();
     let mut asked = vec!["z".to_owned(), "none.z".to_owned()];
-    for line in text.lines().take(8) {
+    for line in text.lines().take(5) {
         // A type, the labels in front of the apex, values.
         let mut fields = line.split('|');
         let (Some(type_), Some(labels)) = (fields.next(), fields.next()) else { continue };
@@ -62,16 +64,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             true => drop(model.remove(&key)),
             false => drop(model.insert(key, records)),
         }
-        asked.extend([format!("x.{owner}"), owner]);
+        asked[1] = format!("x.{owner}");
+        asked.push(owner);
     }
     let last = zone(model.into_values().flatten().collect());
     let whole = built(&last);
     let stepped = built(&first).changed_by(2, &steps("public", &first, &last).expect("names")).expect("steps");
     for owner in &asked {
-        for rtype in [Rtype::A, Rtype::NS, Rtype::TXT, Rtype::DS] {
-            let expected = ask(&whole, owner, rtype);
-            assert_eq!(ask(&changed, owner, rtype), expected, "{owner} {rtype}");
-            assert_eq!(ask(&stepped, owner, rtype), expected, "{owner} {rtype} by steps");
-        }
+        let expected = ask(&whole, owner, rtype);
+        assert_eq!(ask(&changed, owner, rtype), expected, "{owner} {rtype}");
+        assert_eq!(ask(&stepped, owner, rtype), expected, "{owner} {rtype} by steps");
     }
 });

@@ -199,9 +199,10 @@ impl Context<'_, '_> {
     }
 }
 
-/// The tags in a resource's `Tags` (or `HostedZoneTags`) property.
+/// The tags in a resource's `Tags` (or `HostedZoneTags`, or `HealthCheckTags`) property.
 fn tags_of(properties: &Value) -> BTreeMap<String, String> {
     let list = properties.get("Tags").or_else(|| properties.get("HostedZoneTags"));
+    let list = list.or_else(|| properties.get("HealthCheckTags"));
     match list {
         Some(Value::Array(items)) => items
             .iter()

@@ -9,6 +9,7 @@ mod addresses;
 mod alarms;
 mod auto_scaling_groups;
 mod context;
+mod health_checks;
 mod instances;
 mod key_pairs;
 mod launch_templates;
@@ -136,7 +137,7 @@ impl ResourceType {
 }
 
 /// The types, by file.
-const TABLES: [&[ResourceType]; 16] = [
+const TABLES: [&[ResourceType]; 17] = [
     &[vpcs::VPC, vpcs::INTERNET_GATEWAY, vpcs::ATTACHMENT],
     &[subnets::SUBNET],
     &[routes::ROUTE_TABLE, routes::ROUTE, routes::ASSOCIATION],
@@ -145,6 +146,7 @@ const TABLES: [&[ResourceType]; 16] = [
     &[addresses::EIP, addresses::ASSOCIATION],
     &[launch_templates::LAUNCH_TEMPLATE],
     &[key_pairs::KEY_PAIR],
+    &[health_checks::HEALTH_CHECK],
     &[zones::HOSTED_ZONE],
     &[records::RECORD_SET, records::RECORD_SET_GROUP],
     &[load_balancers::LOAD_BALANCER],

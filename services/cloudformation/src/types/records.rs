@@ -3,11 +3,17 @@
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, Failure, deleted, pick, text};
-use super::schema::{Kind, Property, Update::*, boolean, text as member};
+use super::schema::{Kind, Property, Update::*, boolean, number, text as member};
 use super::{Handler, Progress, ResourceType};
 
 const ALIAS: &[Property] =
     &[member("DNSName").required(), member("HostedZoneId").required(), boolean("EvaluateTargetHealth")];
+
+const GEO_LOCATION: &[Property] = &[member("ContinentCode"), member("CountryCode"), member("SubdivisionCode")];
+const COORDINATES: &[Property] = &[member("Latitude").required(), member("Longitude").required()];
+const GEO_PROXIMITY: &[Property] =
+    &[member("AWSRegion"), member("LocalZoneGroup"), number("Bias"), InPlace.object("Coordinates", COORDINATES)];
+const CIDR: &[Property] = &[member("CollectionId").required(), member("LocationName").required()];
 
 /// A record set's members; a name or type that changes is another record set.
 macro_rules! record_set {
@@ -25,6 +31,9 @@ macro_rules! record_set {
             InPlace.text("Failover"),
             InPlace.boolean("MultiValueAnswer"),
             InPlace.text("HealthCheckId"),
+            InPlace.object("GeoLocation", GEO_LOCATION),
+            InPlace.object("GeoProximityLocation", GEO_PROXIMITY),
+            InPlace.object("CidrRoutingConfig", CIDR)
         ]
     };
 }
@@ -54,8 +63,20 @@ const GROUPED: &[Property] = record_set!();
 
 /// A record set as Route 53 takes it.
 fn record(properties: &Value) -> Value {
-    const SAME: [&str; 9] =
-        ["Name", "Type", "TTL", "SetIdentifier", "Weight", "Region", "Failover", "MultiValueAnswer", "HealthCheckId"];
+    const SAME: [&str; 12] = [
+        "Name",
+        "Type",
+        "TTL",
+        "SetIdentifier",
+        "Weight",
+        "Region",
+        "Failover",
+        "MultiValueAnswer",
+        "HealthCheckId",
+        "GeoLocation",
+        "GeoProximityLocation",
+        "CidrRoutingConfig",
+    ];
     let mut record: Map<String, Value> = pick(properties, &SAME);
     if let Some(Value::Array(values)) = properties.get("ResourceRecords") {
         record.insert("ResourceRecords".to_owned(), values.iter().map(|value| json!({"Value": value})).collect());
