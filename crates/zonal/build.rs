@@ -12,7 +12,8 @@ fn main() {
         && is("CARGO_CFG_TARGET_ENV", &["gnu"])
         && is("CARGO_CFG_TARGET_ARCH", &["x86_64", "aarch64"]);
     // What is linked statically has a start file of its own kind.
-    let whole = std::env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|all| all.split(',').any(|one| one == "crt-static"));
+    let whole =
+        std::env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|all| all.split(',').any(|one| one == "crt-static"));
     if usual && !whole {
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }

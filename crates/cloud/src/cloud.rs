@@ -123,14 +123,17 @@ impl Cloud {
         })
     }
 
-    /// Takes over what the world still has: removes what the state does not know, and wakes every controller's every key.
+    /// Takes over what the world still has (see [`Service::adopt`]), and wakes every controller's every key.
     pub fn start(&self) {
         let inventory = self.core.world.inventory();
-        let asks = self.view(&Scope::new("", ""), |view| {
-            self.core.services.iter().flat_map(|service| service.adopt(view, &inventory)).collect::<Vec<_>>()
-        });
-        if !asks.is_empty() {
-            self.core.world.ask(asks);
+        for service in &self.core.services {
+            let adopted = self.write(&Scope::new("", ""), Caller::Service("world"), "adopt", |tx| {
+                service.adopt(tx, &inventory);
+                Ok(())
+            });
+            if let Err(error) = adopted {
+                tracing::error!("{} took nothing over: {error}", service.name());
+            }
         }
         self.tell_again();
         self.full_pass();

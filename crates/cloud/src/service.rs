@@ -4,7 +4,7 @@ use crate::controller::Controller;
 use crate::state::{Codec, Record, View};
 use crate::transaction::Tx;
 use std::time::Duration;
-use zonal_substrate::{Ask, Inventory, Report};
+use zonal_substrate::{Inventory, Report};
 use zonal_wire::{Api, AwsError, Operation, OperationFacts, Structure};
 
 /// A service of AWS's.
@@ -41,10 +41,10 @@ pub trait Service: Send + Sync {
         let _ = (tx, report);
     }
 
-    /// At start: what to remove of what the world still has and the state does not know.
-    fn adopt(&self, view: &View<'_>, inventory: &Inventory) -> Vec<Ask> {
-        let _ = (view, inventory);
-        Vec::new()
+    /// At start, before anybody is answered: takes over what the world has. Asks for the removal of what the state does not know,
+    /// and takes back what it says of things that stand no more. `tx.scope` is no particular one, as in [`Service::report`].
+    fn adopt(&self, tx: &mut Tx<'_>, inventory: &Inventory) {
+        let _ = (tx, inventory);
     }
 
     /// What is accepted without effect, or answered in part, for `COVERAGE.md`.

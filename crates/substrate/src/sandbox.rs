@@ -70,6 +70,8 @@ pub enum StopCause {
     Itself,
     /// Its PID 1 died, or its zone was cut.
     Died(String),
+    /// The world ended under it: it did not fail, and is started again.
+    WorldEnded,
 }
 
 /// What one sandbox used since the last report.

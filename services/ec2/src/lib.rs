@@ -15,8 +15,8 @@ pub mod shapes;
 mod table;
 
 use ipnet::Ipv4Net;
-use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, View};
-use zonal_substrate::{Ask, Inventory, Report};
+use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx};
+use zonal_substrate::{Inventory, Report};
 use zonal_wire::{Api, AwsError};
 
 /// The service, and what it is told of its world.
@@ -69,8 +69,11 @@ impl Service for Ec2 {
         reports::take_in(tx, report);
     }
 
-    fn adopt(&self, view: &View<'_>, inventory: &Inventory) -> Vec<Ask> {
-        reports::strangers(view, inventory)
+    fn adopt(&self, tx: &mut Tx<'_>, inventory: &Inventory) {
+        for ask in reports::strangers(&tx.view(), inventory) {
+            tx.ask(ask);
+        }
+        reports::boot_again(tx, inventory);
     }
 
     fn coverage(&self) -> Coverage {

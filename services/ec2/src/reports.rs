@@ -67,6 +67,7 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
                 stopped(tx, Instance { reason, ..instance });
             }
         }
+        (SandboxState::Stopped(StopCause::WorldEnded), InstanceState::Running) => boots(tx, instance),
         (SandboxState::Stopped(StopCause::Died(_)), InstanceState::Running) => {
             let cut = tx.find::<ZoneOutage>(&instance.zone).is_some();
             let status = if cut { Status::SystemImpaired } else { Status::InstanceImpaired };
@@ -113,6 +114,32 @@ fn removed(tx: &mut Tx<'_>, instance: Instance) {
     }
     let terminated = Some(tx.now);
     tx.put(Instance { state: InstanceState::Terminated, terminated, ..instance });
+}
+
+/// The world ended under a running instance: it boots again from its disk, and runs once the world says so. It is a start of its own,
+/// so that nothing that is still said of the last one is taken for this one's. A machine that was dead before stays so.
+fn boots(tx: &mut Tx<'_>, instance: Instance) {
+    if instance.failure.is_none() {
+        tx.put(Instance { state: InstanceState::Pending, generation: instance.generation + 1, ..instance });
+    }
+}
+
+/// After a start: has boot again what ran when the world ended.
+pub(crate) fn boot_again(tx: &mut Tx<'_>, inventory: &Inventory) {
+    let ended = |instance: &Instance| {
+        let stands = inventory.sandboxes.get(&instance.id);
+        instance.state == InstanceState::Running
+            && stands.is_none_or(|(_, state)| *state == SandboxState::Stopped(StopCause::WorldEnded))
+    };
+    let all: Vec<_> = tx
+        .view()
+        .everywhere::<Instance>()
+        .filter(|(_, instance)| ended(instance))
+        .map(|(scope, instance)| (scope.clone(), instance.clone()))
+        .collect();
+    for (scope, instance) in all {
+        tx.within(&scope, |tx| boots(tx, instance));
+    }
 }
 
 /// What the world has that no record speaks of.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("a_stack_ends_and_no_acknowledged_call_is_lost_whatever_is_killed_when", whatever_is_killed_when),
     ("a_purge_after_kills_leaves_nothing", a_purge_after_kills_leaves_nothing),
+    ("after_down_and_up_nothing_says_running_before_it_runs", nothing_says_running_before_it_runs),
 ];
 
 /// What is killed together.
@@ -142,4 +143,33 @@ fn a_purge_after_kills_leaves_nothing() {
         std::thread::park_timeout(Duration::from_millis(20));
     }
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// Called at once and again and again: what says `running` must let in who asks for a shell.
+fn nothing_says_running_before_it_runs() {
+    let world = TestWorld::real_one();
+    let images = json!({ "Filters": [{ "Name": "name", "Values": ["al2023-*"] }] });
+    let image = world.must("ec2", "DescribeImages", images)["Images"][0]["ImageId"].clone();
+    let input = json!({ "ImageId": image, "InstanceType": "t3.micro", "MinCount": 2, "MaxCount": 2 });
+    world.must("ec2", "RunInstances", input);
+    let all = until("two that run", || Some(world.running()).filter(|running| running.len() == 2));
+    for round in 0..3 {
+        if round == 0 {
+            assert!(world.zonal(&["down"]).status.success());
+        } else {
+            kill(&world, &["supervise", "daemon", "plane", "warden"]);
+            let holder = std::fs::read_to_string(world.home.join("holder.pid")).unwrap();
+            signal("KILL", holder.split(' ').next().unwrap().parse().unwrap());
+        }
+        let up = world.up();
+        assert!(up.status.success(), "{}{}", text(&up), world.log());
+        until("both again", || {
+            let running = world.running();
+            for id in running.keys() {
+                let shell = world.zonal(&["ssh", id, "--", "true"]);
+                assert!(shell.status.success(), "round {round}: {id} says running: {}", text(&shell));
+            }
+            (running.len() == all.len()).then_some(())
+        });
+    }
 }

@@ -255,6 +255,63 @@ fn an_instance_whose_user_data_ended_while_nobody_listened_runs() {
 }
 
 #[test]
+fn after_the_worlds_end_nothing_says_running_before_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.sqlite");
+    let yard = Yard::at(Some(path.clone()));
+    let (id, dead) = (yard.run(json!({})), yard.run(json!({})));
+    yard.settle();
+    let died = SandboxState::Stopped(StopCause::Died("a fault".into()));
+    yard.cloud.report(&Report::Sandbox { id: dead.clone(), generation: 1, state: died });
+    assert_eq!(yard.state(&id), "running");
+    drop(yard);
+    // The next world has nothing of the last one.
+    let yard = Yard::at(Some(path));
+    assert_eq!(yard.state(&id), "pending");
+    // What the last boot still had to say is not true of this one.
+    yard.cloud.report(&Report::Sandbox { id: id.clone(), generation: 1, state: SandboxState::Running });
+    assert_eq!(yard.state(&id), "pending");
+    yard.settle();
+    assert_eq!(yard.state(&id), "running");
+    yard.pass(Duration::from_secs(60));
+    let status = yard.ok("DescribeInstanceStatus", json!({ "InstanceIds": [dead] }));
+    assert_eq!(status["InstanceStatuses"][0]["InstanceStatus"]["Status"], "impaired", "a dead machine stays dead");
+    // And where the world ends while the control plane goes on.
+    let state = SandboxState::Stopped(StopCause::WorldEnded);
+    yard.cloud.report(&Report::Sandbox { id: id.clone(), generation: 2, state });
+    assert_eq!(yard.state(&id), "pending");
+    let starts = |generation| {
+        let is = |ask: &Ask| matches!(ask, Ask::StartSandbox(sandbox) if sandbox.id == id && sandbox.generation == generation);
+        yard.world.asks.lock().unwrap().iter().filter(|ask| is(ask)).count()
+    };
+    yard.cloud.run_due();
+    assert_eq!((starts(2), starts(3)), (1, 1));
+}
+
+#[test]
+fn what_goes_on_running_while_no_daemon_listens_stays_running() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.sqlite");
+    let yard = Yard::at(Some(path.clone()));
+    let id = yard.run(json!({}));
+    yard.settle();
+    let world = yard.world.clone();
+    drop(yard);
+    let yard = Yard::over(Some(path), world);
+    assert_eq!(yard.state(&id), "running");
+    yard.settle();
+    let starts = yard
+        .world
+        .asks
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|ask| matches!(ask, Ask::StartSandbox(sandbox) if sandbox.generation > 1))
+        .count();
+    assert_eq!((yard.state(&id).as_str(), starts), ("running", 0));
+}
+
+#[test]
 fn a_first_start_that_fails_terminates_and_a_later_one_goes_back_to_stopped() {
     let yard = Yard::new();
     let died = |id: &str, generation| {

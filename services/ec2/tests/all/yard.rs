@@ -57,8 +57,12 @@ impl Yard {
 
     /// With its state in a file.
     pub fn at(path: Option<PathBuf>) -> Self {
+        Self::over(path, Arc::new(Noted { sim: Sim::new(START, Costs::default()), asks: Mutex::default() }))
+    }
+
+    /// Over a world that stands already.
+    pub fn over(path: Option<PathBuf>, world: Arc<Noted>) -> Self {
         let hands = Arc::new(Hands(AtomicI64::new(START)));
-        let world = Arc::new(Noted { sim: Sim::new(START, Costs::default()), asks: Mutex::default() });
         let config = CloudConfig { path, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
         let services: Vec<Box<dyn zonal_cloud::Service>> = vec![
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),

@@ -25,7 +25,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use zonal_substrate::{Ask, Inventory, Report, World};
+use zonal_substrate::{Ask, Inventory, Report, SandboxState, StopCause, World};
 
 /// How long a call waits for a warden that restarts.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,13 +93,14 @@ impl World for LinuxWorld {
     }
 
     fn inventory(&self) -> Inventory {
-        match self.direct.ask(&Request::Inventory, &[]) {
-            Ok((Reply::Inventory(inventory), _)) => inventory,
-            Ok(_) => Inventory::default(),
-            Err(error) => {
-                tracing::error!(%error, "the warden tells no inventory");
-                Inventory::default()
+        // An empty answer would say that nothing stands; there is none before the warden answers.
+        loop {
+            match self.direct.ask(&Request::Inventory, &[]) {
+                Ok((Reply::Inventory(inventory), _)) => return inventory,
+                Ok((other, _)) => tracing::error!(?other, "the warden tells no inventory"),
+                Err(error) => tracing::error!(%error, "the warden tells no inventory"),
             }
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -121,11 +122,19 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
 
 /// Hears what happens to sandboxes, connecting again when the warden restarts: then all that stands is asked once more.
 fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Vec<Ask>>) {
-    let mut first = true;
+    let (mut first, link) = (true, Link::new(socket, Duration::ZERO));
     loop {
         if let Ok(stream) = UnixStream::connect(socket)
             && frame::send(&stream, "warden", &Request::Events, &[]).is_ok()
         {
+            // A holder that died took what ran with it. This is said first: what is asked again boots it.
+            if !first && let Ok((Reply::Inventory(inventory), _)) = link.ask(&Request::Inventory, &[]) {
+                let ended = SandboxState::Stopped(StopCause::WorldEnded);
+                for (id, (generation, state)) in inventory.sandboxes.into_iter().filter(|(_, stands)| stands.1 == ended)
+                {
+                    tell(Report::Sandbox { id, generation, state });
+                }
+            }
             // An empty list of asks means: everything.
             if !first && again.send(Vec::new()).is_err() {
                 return;

@@ -75,7 +75,7 @@ impl Warden {
         let mut sandboxes = BTreeMap::new();
         for id in disk::all(&self.config) {
             if let Some(record) = disk::read(&self.config, &id) {
-                let stopped = (record.generation, SandboxState::Stopped(StopCause::Died("the world was ended".into())));
+                let stopped = (record.generation, SandboxState::Stopped(StopCause::WorldEnded));
                 sandboxes.insert(id, stopped);
             }
         }

@@ -128,7 +128,7 @@ fn down_ends_the_world_and_keeps_its_disks() {
     world.processes = Some(supervise::Processes::start(&world.config).unwrap());
     world.connect();
     let inventory = world.world().inventory();
-    assert!(matches!(inventory.sandboxes["i-a"], (1, SandboxState::Stopped(StopCause::Died(_)))), "{inventory:?}");
+    assert!(matches!(inventory.sandboxes["i-a"], (1, SandboxState::Stopped(StopCause::WorldEnded))), "{inventory:?}");
     world.ask(simple());
     world.ask(vec![
         Ask::PutInterface(a.interface()),
