@@ -5,10 +5,13 @@ use crate::network::Source;
 use crate::requests::Port;
 use crate::world::Inner;
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::Duration;
 use zonal_balancer::config::{BalancerConfig, CheckProtocol, MetricsReport};
 use zonal_balancer::core::fleet::{Events, Fleet, Probe, TargetKey};
 use zonal_balancer::core::health::Outcome;
+use zonal_balancer::core::route::{GroupHandle, Snapshot, TargetHandle};
 use zonal_substrate::Report;
 
 #[derive(Default)]
@@ -22,8 +25,12 @@ pub(crate) struct Balancer {
     pub config: BalancerConfig,
     pub fleet: Fleet,
     pub metrics: MetricsReport,
-    /// Requests so far: whose turn it is.
-    pub turn: usize,
+    /// What requests are routed by: the real balancer's own choices.
+    pub snapshot: Snapshot,
+    groups: BTreeMap<String, Arc<GroupHandle>>,
+    targets: BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
+    /// Targets so far.
+    slots: u64,
     /// When it is looked at next, if that is planned: planned once, or every probe would leave one more.
     planned: Option<Micros>,
 }
@@ -55,24 +62,60 @@ impl Balancers {
     }
 }
 
-fn clock(now: Micros) -> Duration {
+impl Balancer {
+    fn new(config: &BalancerConfig) -> Self {
+        Self {
+            fleet: Fleet::new(&config.id),
+            config: config.clone(),
+            metrics: MetricsReport::default(),
+            snapshot: Snapshot::default(),
+            groups: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            slots: 0,
+            planned: None,
+        }
+    }
+
+    /// Takes over a configuration: who stays keeps its turn.
+    fn put(&mut self, config: BalancerConfig) {
+        let (mut groups, mut targets) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.targets));
+        for group in &config.target_groups {
+            let handle = groups.remove(&group.id);
+            let handle =
+                handle.unwrap_or_else(|| Arc::new(GroupHandle::new(1, group.protocol, group.protocol_version)));
+            for target in &group.targets {
+                let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
+                let address = SocketAddrV4::new(target.address, target.port);
+                let known = targets.remove(&key).filter(|known| known.address == address);
+                let known = known.unwrap_or_else(|| {
+                    self.slots += 1;
+                    Arc::new(TargetHandle::new(self.slots, Arc::new(key), address, handle.clone(), 1))
+                });
+                self.targets.insert(known.key.clone(), known);
+            }
+            self.groups.insert(group.id.clone(), handle);
+        }
+        self.config = config;
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.snapshot = Snapshot::new(&self.config, |key| self.fleet.standing(key), &self.targets, &self.groups);
+    }
+}
+
+pub(crate) fn clock(now: Micros) -> Duration {
     Duration::from_micros(u64::try_from(now).unwrap_or(0))
 }
 
 impl Inner {
     pub(crate) fn put_balancer(&mut self, config: BalancerConfig) {
         let (id, now) = (config.id.clone(), clock(self.now));
-        let balancer = self.balancers.all.entry(id.clone()).or_insert_with(|| Balancer {
-            fleet: Fleet::new(&id),
-            config: config.clone(),
-            metrics: MetricsReport::default(),
-            turn: 0,
-            planned: None,
-        });
+        let balancer = self.balancers.all.entry(id.clone()).or_insert_with(|| Balancer::new(&config));
         let events = balancer.fleet.apply(&config, now);
         self.balancers.nodes.retain(|_, balancer| *balancer != id);
         self.balancers.nodes.extend(config.nodes.iter().map(|node| (node.interface.clone(), id.clone())));
-        balancer.config = config;
+        balancer.put(config);
         self.follow(&id, events);
     }
 
@@ -93,6 +136,11 @@ impl Inner {
     }
 
     fn follow(&mut self, id: &str, events: Events) {
+        if !events.reports.is_empty()
+            && let Some(balancer) = self.balancers.get_mut(id)
+        {
+            balancer.publish();
+        }
         self.reports.extend(events.reports.into_iter().map(Report::TargetHealth));
         for probe in events.probes {
             let (outcome, after) = self.probe(id, &probe);

@@ -1,11 +1,11 @@
 //! What clients outside the world see of it: names and requests.
 
+use crate::balancers::clock;
 use crate::network::Source;
 use crate::world::{Inner, Phase, Sim};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
-use zonal_balancer::config::{Action, HealthState, TargetState};
-use zonal_balancer::core::fleet::TargetKey;
+use zonal_balancer::core::route::{Decision, Facts, Scheme};
 
 /// How long a balancer waits for a target's connection. Source: "Troubleshoot your Application Load Balancers", HTTP 504.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ impl Inner {
         }
         let id = interface.id.clone();
         if let Some(balancer) = self.balancers.behind(&id).map(ToOwned::to_owned) {
-            return self.balanced(&balancer, &id, port);
+            return self.balanced(&balancer, &id, from, port);
         }
         match self.port(&id) {
             Port::Answers => self.answered(&id, 200),
@@ -111,49 +111,44 @@ impl Inner {
         Visit { ending: Ending::Status(status), after: self.costs.answer * self.speed }
     }
 
-    /// A request that a balancer's node takes.
-    fn balanced(&mut self, balancer: &str, node: &str, port: u16) -> Visit {
-        let quick = Duration::from_micros(500);
+    /// A request that a balancer's node takes: `GET /` without a host or cookies, by the real balancer's rules.
+    fn balanced(&mut self, balancer: &str, node: &str, from: Ipv4Addr, port: u16) -> Visit {
+        let (quick, now) = (Duration::from_micros(500), self.now);
         let Some(own) = self.balancers.get_mut(balancer) else {
             return Visit { ending: Ending::Refused, after: quick };
         };
-        let Some(listener) = own.config.listeners.iter().find(|listener| listener.port == port) else {
-            return Visit { ending: Ending::Refused, after: quick };
+        let zone = own.config.nodes.iter().find(|other| other.interface == node).map(|node| node.zone.clone());
+        let zone = zone.unwrap_or_default();
+        let facts = Facts {
+            method: "GET",
+            target: "/",
+            host: "",
+            headers: &[],
+            client: from,
+            port,
+            scheme: Scheme::Http,
+            now: clock(now).as_secs(),
         };
-        let group = match &listener.default_action {
-            Action::FixedResponse { status_code, .. } => {
-                return Visit { ending: Ending::Status(*status_code), after: quick };
+        let (decision, evaluated) = own.snapshot.decide(&zone, &facts, &|| clock(now));
+        let counts = own.metrics.nodes.entry(zone.clone()).or_default();
+        counts.rule_evaluations += evaluated;
+        let target = match decision {
+            Decision::Forward(chosen) => chosen.target.clone(),
+            Decision::Closed => return Visit { ending: Ending::Refused, after: quick },
+            Decision::Fixed { status, .. } => {
+                counts.fixed_responses += 1;
+                return Visit { ending: Ending::Status(status), after: quick };
             }
-            Action::Redirect(redirect) => {
+            Decision::Redirect(redirect) => {
+                (counts.redirects, counts.elb_3xx) = (counts.redirects + 1, counts.elb_3xx + 1);
                 return Visit { ending: Ending::Status(if redirect.permanent { 301 } else { 302 }), after: quick };
             }
-            // Weights are drawn from in the real world; here the first group with any stands for the forward.
-            Action::Forward(forward) => {
-                forward.groups.iter().find(|group| group.weight > 0).map(|group| group.target_group.clone())
+            Decision::NoTarget => {
+                (counts.elb_5xx, counts.elb_503) = (counts.elb_5xx + 1, counts.elb_503 + 1);
+                return Visit { ending: Ending::Status(503), after: quick };
             }
         };
-        let zone = own.config.nodes.iter().find(|other| other.interface == node).map(|node| node.zone.clone());
-        let (group, zone) = (group.unwrap_or_default(), zone.unwrap_or_default());
-        let targets =
-            own.config.target_groups.iter().find(|own| own.id == group).map_or(&[][..], |group| &group.targets);
-        let active: Vec<_> = targets.iter().filter(|target| target.state == TargetState::Active).collect();
-        let healthy = |target: &&&zonal_balancer::config::Target| {
-            let key = TargetKey { group: group.clone(), target: target.id.clone(), port: target.port };
-            own.fleet.health(&key).is_some_and(|health| health.state == HealthState::Healthy)
-        };
-        let mut candidates: Vec<_> = active.iter().filter(healthy).copied().collect();
-        if candidates.is_empty() {
-            // Fail open: where none is healthy, all are asked.
-            candidates = active;
-        }
-        if candidates.is_empty() {
-            let counts = own.metrics.nodes.entry(zone).or_default();
-            (counts.elb_5xx, counts.elb_503) = (counts.elb_5xx + 1, counts.elb_503 + 1);
-            return Visit { ending: Ending::Status(503), after: quick };
-        }
-        let target = candidates[own.turn % candidates.len()];
-        own.turn += 1;
-        let (address, target_port) = (target.address, target.port);
+        let (group, address, target_port) = (target.key.group.clone(), *target.address.ip(), target.address.port());
         own.metrics.groups.entry(group.clone()).or_default().entry(zone.clone()).or_default().requests += 1;
         let visit = self.forwarded(node, address, target_port);
         if let Some(own) = self.balancers.get_mut(balancer) {

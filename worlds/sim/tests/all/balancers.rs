@@ -3,8 +3,8 @@
 use crate::town::{CLIENT, GROUP, Town, all_out, anywhere, interface, private, public, rule, zone};
 use std::time::Duration;
 use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, GroupRouting, HealthCheck, HealthState, HttpSettings, Listener, Node,
-    ResponseHeaders, Target, TargetGroup, TargetState, WeightedGroup,
+    Action, BalancerConfig, CheckProtocol, Condition, GroupRouting, HealthCheck, HealthState, HttpSettings, Listener,
+    Node, ResponseHeaders, Rule, Target, TargetGroup, TargetState, WeightedGroup,
 };
 use zonal_sim::Ending::{Refused, Status};
 use zonal_substrate::{Ask, PeerMatch, Report};
@@ -94,6 +94,38 @@ fn requests_go_round_the_healthy_targets() {
     }
     let shares = busy(&mut town);
     assert!(shares.len() == 3 && shares.iter().all(|(_, bytes)| *bytes == shares[0].1 && *bytes > 0), "{shares:?}");
+}
+
+#[test]
+fn a_weighted_forward_is_shared_by_weight_and_rules_come_before_the_default() {
+    let mut town = balanced(2);
+    let mut changed = config(2);
+    changed.revision = 2;
+    let mut other = changed.target_groups[0].clone();
+    other.id = "other".into();
+    changed.target_groups[0].targets.truncate(1);
+    other.targets.remove(0);
+    changed.target_groups.push(other);
+    let share = |group: &str, weight| WeightedGroup { target_group: group.into(), weight };
+    changed.listeners[0].default_action = Action::Forward(vec![share("group", 1), share("other", 3)].into());
+    town.ask([Ask::PutBalancer(Box::new(changed.clone()))]);
+    town.pass(Duration::from_secs(60));
+    busy(&mut town);
+    for _ in 0..40 {
+        assert_eq!(town.sim.request(CLIENT, public(NODE), 80).ending, Status(200));
+    }
+    let shares = busy(&mut town);
+    assert_eq!(shares[1].1, 3 * shares[0].1, "{shares:?}");
+
+    changed.revision = 3;
+    changed.listeners[0].rules = vec![Rule {
+        id: "rule".into(),
+        priority: 1,
+        conditions: vec![Condition::SourceIp(vec![(CLIENT, 32)])],
+        action: Action::FixedResponse { status_code: 403, content_type: None, message_body: String::new() },
+    }];
+    town.ask([Ask::PutBalancer(Box::new(changed))]);
+    assert_eq!(town.sim.request(CLIENT, public(NODE), 80).ending, Status(403));
 }
 
 #[test]
