@@ -8,13 +8,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use zonal_balancer::config::*;
 use zonal_balancer::core::fleet::TargetKey;
-use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Scheme, Snapshot, TargetHandle};
+use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Scheme, Snapshot, Standing, TargetHandle};
 
 use crate::support::group;
 
-const ZONES: [&str; 3] = ["a", "b", "c"];
+pub const ZONES: [&str; 3] = ["a", "b", "c"];
 
-fn facts<'a>(method: &'a str, target: &'a str, host: &'a str, headers: &'a [httparse::Header<'a>]) -> Facts<'a> {
+pub fn facts<'a>(method: &'a str, target: &'a str, host: &'a str, headers: &'a [httparse::Header<'a>]) -> Facts<'a> {
     Facts {
         method,
         target,
@@ -28,17 +28,17 @@ fn facts<'a>(method: &'a str, target: &'a str, host: &'a str, headers: &'a [http
 }
 
 /// A target: its zone's place, what is wanted of it and what was found.
-type Placed = (usize, TargetState, HealthState);
+pub type Placed = (usize, TargetState, HealthState);
 
 /// One listener; targets are named by their place.
-struct Stage {
-    config: BalancerConfig,
+pub struct Stage {
+    pub config: BalancerConfig,
     health: BTreeMap<String, HealthState>,
 }
 
 impl Stage {
     /// Per group: its weight and its targets' zones, states and health.
-    fn new(groups: &[(u32, Vec<Placed>)], cross_zone: bool) -> Self {
+    pub fn new(groups: &[(u32, Vec<Placed>)], cross_zone: bool) -> Self {
         let (mut health, mut target_groups, mut shares) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (at, (weight, targets)) in groups.iter().enumerate() {
             let mut made = TargetGroup { cross_zone, ..group(&format!("g{at}"), &[]) };
@@ -78,6 +78,11 @@ impl Stage {
     }
 
     fn snapshot(&self) -> Snapshot {
+        self.snapshot_of(|target| self.health[target].into()).0
+    }
+
+    /// The snapshot of that health, and the targets by id.
+    pub fn snapshot_of(&self, standing: impl Fn(&str) -> Standing) -> (Snapshot, BTreeMap<String, Arc<TargetHandle>>) {
         let (mut groups, mut targets) = (BTreeMap::new(), BTreeMap::new());
         for made in &self.config.target_groups {
             let handle = Arc::new(GroupHandle::new(1, TargetProtocol::Http, ProtocolVersion::Http1));
@@ -90,7 +95,8 @@ impl Stage {
             }
             groups.insert(made.id.clone(), handle);
         }
-        Snapshot::new(&self.config, |key| self.health[&key.target], &targets, &groups)
+        let snapshot = Snapshot::new(&self.config, |key| standing(&key.target), &targets, &groups);
+        (snapshot, targets.values().map(|target| (target.key.target.clone(), target.clone())).collect())
     }
 
     /// Who may be chosen of a group by a node in that zone.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests own their sockets, threads and clocks")]
 
+mod algorithms;
 mod answers;
 mod attributes;
 mod bodies;
@@ -10,6 +11,7 @@ mod choice;
 mod desync;
 mod heads;
 mod health;
+mod hostile;
 mod http2;
 mod refuse;
 mod sticky;
