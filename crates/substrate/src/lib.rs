@@ -139,8 +139,8 @@ pub enum Report {
     Probed {
         /// The health check.
         id: String,
-        /// Whether its endpoint counts as healthy.
-        healthy: bool,
+        /// Whether its endpoint counts as healthy; nothing while there is too little to say.
+        healthy: Option<bool>,
         /// The address connected to, where there was one.
         address: Option<IpAddr>,
         /// What came of the last connection, in words.

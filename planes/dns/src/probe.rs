@@ -43,25 +43,21 @@ impl std::fmt::Display for Outcome {
 }
 
 /// What is known of an endpoint.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Streak {
-    healthy: bool,
-    /// Outcomes in a row that say otherwise.
-    against: u32,
-}
-
-impl Default for Streak {
-    fn default() -> Self {
-        Streak { healthy: true, against: 0 }
-    }
+    healthy: Option<bool>,
+    /// Whether the last outcomes were successes, and how many in a row.
+    last: (bool, u32),
 }
 
 impl Streak {
-    /// Takes an outcome in; whether the endpoint counts as healthy after it.
-    pub fn note(&mut self, success: bool, threshold: u32) -> bool {
-        self.against = if success == self.healthy { 0 } else { self.against + 1 };
-        if self.against >= threshold.max(1) {
-            (self.healthy, self.against) = (success, 0);
+    /// Takes an outcome in; whether the endpoint counts as healthy after it, or nothing while there are too few to say: then it
+    /// counts as it did before.
+    pub fn note(&mut self, success: bool, threshold: u32) -> Option<bool> {
+        let before = if self.last.0 == success { self.last.1 } else { 0 };
+        self.last = (success, before.saturating_add(1));
+        if self.last.1 >= threshold {
+            self.healthy = Some(success);
         }
         self.healthy
     }
@@ -146,7 +142,8 @@ mod tests {
         let mut streak = Streak::default();
         let outcomes = [false, false, true, false, false, false, true, true, false, true, true, true];
         let healthy = outcomes.map(|success| streak.note(success, 3));
-        assert_eq!(healthy, [true, true, true, true, true, false, false, false, false, false, false, true]);
+        let (none, down, up) = (None, Some(false), Some(true));
+        assert_eq!(healthy, [none, none, none, none, none, down, down, down, down, down, down, up]);
     }
 
     #[test]

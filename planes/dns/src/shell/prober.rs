@@ -22,8 +22,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 pub struct Probed {
     /// The health check.
     pub id: String,
-    /// Whether its endpoint counts as healthy.
-    pub healthy: bool,
+    /// Whether its endpoint counts as healthy; nothing while there is too little to say.
+    pub healthy: Option<bool>,
     /// The address that was connected to.
     pub address: Option<IpAddr>,
     /// What came of the last connection.

@@ -65,7 +65,9 @@ pub(crate) fn heard(tx: &mut Tx<'_>, report: &Report) {
     let found = tx.find::<HealthCheck>(id).map(|(scope, check)| (scope.clone(), check.clone()));
     if let Some((scope, check)) = found {
         let address = address.map(|address| address.to_string());
-        let seen = Seen { healthy: *healthy, address, outcome: outcome.clone(), at: tx.now };
+        // A plane that has just begun has too little to say: what was known before still holds.
+        let healthy = healthy.unwrap_or_else(|| check.seen.as_ref().is_none_or(|seen| seen.healthy));
+        let seen = Seen { healthy, address, outcome: outcome.clone(), at: tx.now };
         tx.within(&scope, |tx| tx.put(HealthCheck { seen: Some(seen), ..check }));
     }
 }

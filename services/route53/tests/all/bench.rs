@@ -128,8 +128,9 @@ impl Bench {
     }
 
     /// The world has seen an endpoint.
-    pub fn probed(&self, id: &str, healthy: bool) {
-        let outcome = if healthy { "Success: HTTP Status Code 200, OK" } else { "Failure: Connection timed out" };
+    pub fn probed(&self, id: &str, healthy: Option<bool>) {
+        let outcome =
+            if healthy == Some(true) { "Success: HTTP Status Code 200, OK" } else { "Failure: Connection timed out" };
         self.cloud.report(&Report::Probed {
             id: id.to_owned(),
             healthy,

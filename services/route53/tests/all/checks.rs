@@ -101,12 +101,16 @@ fn what_an_endpoint_does_reaches_the_record_sets_that_name_its_health_check() {
     let expected = |up: Health, inverse: Health| vec![("1".into(), up), ("2".into(), up), ("3".into(), inverse)];
     let www = "www.example.com.";
     assert_eq!(health(&bench, www), expected(Health::Healthy, Health::Unhealthy), "healthy until seen otherwise");
-    bench.probed(&endpoint, false);
+    bench.probed(&endpoint, None);
+    assert_eq!(health(&bench, www), expected(Health::Healthy, Health::Unhealthy), "one failure is too few");
+    bench.probed(&endpoint, Some(false));
     assert_eq!(health(&bench, www), expected(Health::Unhealthy, Health::Healthy));
     let input = GetHealthCheckStatusRequest { health_check_id: endpoint.clone() };
     let status = bench.call::<ops::GetHealthCheckStatus>(input).unwrap().health_check_observations;
     let report = status[0].status_report.clone().unwrap();
     assert_eq!(report.status.as_deref(), Some("Failure: Connection timed out"));
-    bench.probed(&endpoint, true);
+    bench.probed(&endpoint, None);
+    assert_eq!(health(&bench, www), expected(Health::Unhealthy, Health::Healthy), "a new plane knows too little");
+    bench.probed(&endpoint, Some(true));
     assert_eq!(health(&bench, www), expected(Health::Healthy, Health::Unhealthy));
 }

@@ -60,7 +60,7 @@ pub(crate) enum Hear {
     Metrics(Vec<zonal_balancer::config::MetricsReport>),
     Probed {
         id: String,
-        healthy: bool,
+        healthy: Option<bool>,
         address: Option<IpAddr>,
         outcome: String,
     },
