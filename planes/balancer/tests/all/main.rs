@@ -14,6 +14,7 @@ mod health;
 mod hostile;
 mod http2;
 mod refuse;
+mod simulation;
 mod sticky;
 mod storm;
 mod support;
