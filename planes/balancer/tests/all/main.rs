@@ -8,6 +8,7 @@ mod attributes;
 mod bodies;
 mod change;
 mod choice;
+mod client;
 mod desync;
 mod heads;
 mod health;
