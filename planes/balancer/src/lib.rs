@@ -19,4 +19,4 @@ pub mod core;
 pub mod shell;
 
 #[cfg(feature = "shell")]
-pub use shell::{Balancer, BalancerError, HostSockets, Sockets};
+pub use shell::{Balancer, BalancerError, HostSockets, LogEntry, Sockets};

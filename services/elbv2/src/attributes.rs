@@ -255,6 +255,8 @@ pub fn http(balancer: &LoadBalancer) -> HttpSettings {
             _ => DesyncMode::Defensive,
         },
         tls_headers: is("routing.http.x_amzn_tls_version_and_cipher_suite.enabled"),
+        // There is no S3 to deliver them to.
+        access_log: false,
     }
 }
 

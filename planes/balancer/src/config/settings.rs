@@ -23,6 +23,8 @@ pub struct HttpSettings {
     pub desync: DesyncMode,
     /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`: of listeners that speak TLS.
     pub tls_headers: bool,
+    /// Whether there is an access log record for each request.
+    pub access_log: bool,
 }
 
 impl Default for HttpSettings {
@@ -35,6 +37,7 @@ impl Default for HttpSettings {
             drop_invalid_header_fields: false,
             desync: DesyncMode::Defensive,
             tls_headers: false,
+            access_log: false,
         }
     }
 }

@@ -136,7 +136,7 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// A redirect's Location: placeholders filled in, the port left out where it is the protocol's.
-fn location(redirect: &Redirect, facts: &Facts<'_>) -> String {
+pub fn location(redirect: &Redirect, facts: &Facts<'_>) -> String {
     let (path, query) = facts.target.split_once('?').unwrap_or((facts.target, ""));
     let port = facts.port.to_string();
     let fill = |text: &str| {
@@ -162,6 +162,19 @@ pub fn http_date(seconds: u64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        DAYS[(days % 7) as usize],
+        MONTHS[month as usize - 1],
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// Year, month from 1 and day of the month, so many days after 1970-01-01.
+pub(super) fn civil(days: u64) -> (u64, u64, u64) {
     // Years counted from March, so that a leap day comes last; 719,468 days lie between 0000-03-01
     // and 1970-01-01.
     let since = days + 719_468;
@@ -171,15 +184,7 @@ pub fn http_date(seconds: u64) -> String {
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let month = (month + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(month < 2);
-    format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        DAYS[(days % 7) as usize],
-        MONTHS[month as usize],
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    )
+    (era * 400 + year_of_era + u64::from(month < 2), month + 1, day)
 }
 
 #[cfg(test)]

@@ -74,6 +74,16 @@ pub enum Version {
     Http11,
 }
 
+impl Version {
+    /// As it is in request lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
 /// A request's head, read and found sound.
 #[derive(Debug)]
 pub struct RequestHead<'h, 'b> {

@@ -1,6 +1,7 @@
 //! Everything a balancer decides, without sockets, clocks or chance: given bytes, times and
 //! outcomes, it says what to send, whom to ask and what has changed.
 
+pub mod access;
 pub mod answer;
 pub mod body;
 pub mod condition;

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::buffer::Buffer;
 use super::exchange::{Done, Exchange, Failure};
+use super::journal::{Page, Traffic};
+use super::own::{describe, trace_in, write_own};
 use super::patience::{Idle, Patience};
 use super::pool::Kept;
 use super::respond::Answering;
@@ -19,7 +21,6 @@ use super::worker::{Client, ConnectError, Door, Worker};
 use crate::config::ProtocolVersion;
 use crate::core::answer::{self, After, Occasion};
 use crate::core::body::{Body, Framing};
-use crate::core::count::NodeCounts;
 use crate::core::desync::{Reason, Treatment};
 use crate::core::head::{self, Refusal, Version};
 use crate::core::rewrite::{self, Dressing, Hop};
@@ -41,6 +42,9 @@ pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, strea
     let mut session = Session {
         hop: Hop::new((address, peer.port()).into(), &door.node.address.to_string(), door.port, stream.scheme()),
         opened: Instant::now(),
+        peer: (address, peer.port()).into(),
+        traffic: Traffic::default(),
+        page: None,
         patience: Patience::new(&idle),
         idle,
         address,
@@ -68,6 +72,10 @@ struct Session {
     address: Ipv4Addr,
     hop: Hop,
     opened: Instant,
+    peer: SocketAddr,
+    /// What the present request has come to, and its access log record if there is to be one.
+    traffic: Traffic,
+    page: Option<Box<Page>>,
     idle: Idle,
     patience: Patience,
     /// What the client has sent.
@@ -118,6 +126,15 @@ pub struct Wants {
 
 impl Session {
     async fn next_request(&mut self) -> Result<After, Gone> {
+        let outcome = self.serve_request().await;
+        if let Some(page) = self.page.take() {
+            let id = &self.door.shared.id;
+            self.worker.journal.write(id, page.close(&self.traffic, id));
+        }
+        outcome
+    }
+
+    async fn serve_request(&mut self) -> Result<After, Gone> {
         let length = match self.read_head().await? {
             Ok(length) => length,
             Err(refusal) => return self.reject(refusal).await,
@@ -187,6 +204,11 @@ impl Session {
         if head.verdict != Reason::Compliant {
             counts.non_compliant_requests.add(1);
         }
+        self.traffic = Traffic::default();
+        self.page = snapshot.http.access_log.then(|| {
+            let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
+            Box::new(Page::new(Some(&head), self.peer, door.port, scheme, h2))
+        });
         let now = unix_time();
         let facts = Facts {
             method: head.method,
@@ -227,6 +249,9 @@ impl Session {
         let plan = match decision {
             Decision::Forward(chosen) if !fits(chosen.target.group.version, self.stream.is_stream(), &facts) => {
                 counts.elb_error(464);
+                if let Some(page) = &mut self.page {
+                    page.record.elb_status = Some(464);
+                }
                 answer::error(464, occasion, &mut self.output);
                 Plan::Answered(occasion.after)
             }
@@ -240,12 +265,24 @@ impl Session {
                 let marks = chosen.marks(&facts, &|span| worker.pace.real(span));
                 let dressing = Dressing { marks, headers: headers.cloned() };
                 let target = chosen.target;
+                if let Some(page) = &mut self.page {
+                    page.record.rule = Some(chosen.rule.unwrap_or(0));
+                    page.record.action = Some("forward");
+                    page.record.target = Some(target.address);
+                    page.record.group = Some(target.key.group.clone());
+                    page.record.trace = trace_in(&self.output);
+                }
                 target.begin(worker.core);
                 self.client.at(target.slot);
                 let route = worker.kept(target, door).map_or_else(|| Route::New(target.clone()), Route::Kept);
                 Plan::Forward(Forward { route, framing: head.framing, wants, dressing })
             }
-            own => Plan::Answered(write_own(own, &facts, occasion, counts, &mut self.output)),
+            own => Plan::Answered({
+                if let Some(page) = &mut self.page {
+                    describe(&own, &facts, &mut page.record);
+                }
+                write_own(own, &facts, occasion, counts, &mut self.output)
+            }),
         };
         let used = match plan {
             Plan::Answered(After::KeepAlive) => length + unread.unwrap_or(0),
@@ -253,6 +290,7 @@ impl Session {
         };
         drop(snapshot);
         counts.processed_bytes.add(used as u64);
+        self.traffic.receive(used);
         self.input.consume(used);
         Ok(plan)
     }
@@ -278,6 +316,13 @@ impl Session {
                 self.refuse(status, after, wants.head_only).await
             }
             Err(Failure::Unsent | Failure::Broken) => Err(Gone),
+            Err(Failure::ClientGone) => {
+                self.door.shared.node(self.worker.core, self.door.zone).elb_error(460);
+                if let Some(page) = &mut self.page {
+                    page.record.elb_status = Some(460);
+                }
+                Err(Gone)
+            }
         }
     }
 
@@ -303,6 +348,7 @@ impl Session {
                 group: counts,
                 wants,
                 dressing: &dressing,
+                traffic: &self.traffic,
                 dismissed: &self.client.dismissed,
                 begun: &begun,
             },
@@ -341,6 +387,11 @@ impl Session {
         if refusal == Refusal::Malformed {
             self.door.shared.node(self.worker.core, self.door.zone).non_compliant_requests.add(1);
         }
+        if self.door.shared.snapshot.load().http.access_log {
+            self.traffic = Traffic::default();
+            let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
+            self.page = Some(Box::new(Page::new(None, self.peer, self.door.port, scheme, h2)));
+        }
         self.refuse(refusal.status(), After::Close, false).await
     }
 
@@ -348,6 +399,9 @@ impl Session {
     async fn refuse(&mut self, status: u16, after: After, head_only: bool) -> Result<After, Gone> {
         self.door.shared.node(self.worker.core, self.door.zone).elb_error(status);
         self.output.clear();
+        if let Some(page) = &mut self.page {
+            page.record.elb_status = Some(status);
+        }
         let snapshot = self.door.shared.snapshot.load_full();
         let headers = snapshot.response_headers(self.door.port).map(|headers| &**headers);
         answer::error(status, Occasion { now: unix_time(), after, head_only, headers }, &mut self.output);
@@ -355,6 +409,7 @@ impl Session {
     }
 
     async fn send_answer(&mut self, after: After) -> Result<After, Gone> {
+        self.traffic.send(self.output.len());
         self.door.shared.node(self.worker.core, self.door.zone).processed_bytes.add(self.output.len() as u64);
         send(&mut self.stream, &self.output, &self.idle, &mut self.patience).await.map_err(|_| Gone)?;
         if after == After::Close {
@@ -393,37 +448,6 @@ fn fits(version: ProtocolVersion, http2: bool, facts: &Facts<'_>) -> bool {
         ProtocolVersion::Http2 => http2,
         ProtocolVersion::Grpc => http2 && facts.method == "POST",
     }
-}
-
-/// Writes an answer that needs no target; what happens to the connection after it.
-fn write_own(
-    decision: Decision<'_>,
-    facts: &Facts<'_>,
-    at: Occasion<'_>,
-    counts: &NodeCounts,
-    out: &mut Vec<u8>,
-) -> After {
-    match decision {
-        Decision::Fixed { status, content_type, body } => {
-            counts.fixed_responses.add(1);
-            answer::fixed(status, content_type, body, at, out);
-        }
-        Decision::Redirect(redirect) => {
-            counts.redirects.add(1);
-            counts.elb_3xx.add(1);
-            answer::redirect(redirect, facts, at, out);
-        }
-        Decision::NoTarget | Decision::Forward(_) => {
-            counts.elb_error(503);
-            answer::error(503, at, out);
-        }
-        Decision::Closed => {
-            counts.elb_error(503);
-            answer::error(503, Occasion { after: After::Close, ..at }, out);
-            return After::Close;
-        }
-    }
-    at.after
 }
 
 /// A request that a target has: counted until it ends, however it ends.

@@ -66,6 +66,8 @@ pub enum Failure {
     },
     /// The answer had begun, or the client is gone: nothing more can be said.
     Broken,
+    /// The client was gone before it was answered: an ALB logs 460.
+    ClientGone,
 }
 
 /// How far a request's body is.
@@ -95,6 +97,7 @@ impl Exchange<'_> {
         let used = frame(&mut self.body, self.input, self.framing == Framing::Chunked, self.answering.output);
         let used = used.map_err(|_| Upload::Running.failure(400))?;
         self.answering.node.processed_bytes.add(used as u64);
+        self.answering.traffic.receive(used);
         Ok(if self.body.is_done() { Upload::Done } else { Upload::Running })
     }
 
@@ -120,6 +123,7 @@ impl Exchange<'_> {
             Err(SendFailure::Cut) => {}
         }
         let began = Instant::now();
+        self.answering.traffic.asked.set(Some(began));
         self.idle.touch(began);
         let relayed = if upload.get() == Upload::Running {
             self.both_ways(target, &upload, began).await?
@@ -146,8 +150,9 @@ impl Exchange<'_> {
         let (mut from_client, mut to_client) = (Half(&client), Half(&client));
         let (mut from_target, mut to_target) = (Half(&target), Half(&target));
         let (chunked, node, idle) = (self.framing == Framing::Chunked, self.answering.node, self.idle);
-        let answer_begun = self.answering.begun;
-        let mut up = pin!(upload(&mut from_client, &mut to_target, self.input, &mut self.body, chunked, idle, node));
+        let (answer_begun, traffic) = (self.answering.begun, self.answering.traffic);
+        let mut up =
+            pin!(upload(&mut from_client, &mut to_target, self.input, &mut self.body, chunked, idle, node, traffic));
         let mut down = pin!(respond(&mut self.answering, idle, &mut to_client, &mut from_target, state, began));
         poll_fn(|context| {
             if state.get() == Upload::Running
@@ -163,7 +168,8 @@ impl Exchange<'_> {
                     UploadEnd::TargetSilent => return Poll::Ready(Err(fail(504))),
                     UploadEnd::ClientSilent => return Poll::Ready(Err(fail(408))),
                     UploadEnd::Malformed => return Poll::Ready(Err(fail(400))),
-                    UploadEnd::ClientGone => return Poll::Ready(Err(Failure::Broken)),
+                    UploadEnd::ClientGone if answer_begun.get() => return Poll::Ready(Err(Failure::Broken)),
+                    UploadEnd::ClientGone => return Poll::Ready(Err(Failure::ClientGone)),
                 }
             }
             down.as_mut().poll(context)

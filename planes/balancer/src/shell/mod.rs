@@ -21,6 +21,8 @@ mod conductor;
 mod encryption;
 mod exchange;
 mod h2;
+mod journal;
+mod own;
 mod patience;
 mod pool;
 mod probe;
@@ -35,6 +37,8 @@ mod upload;
 mod worker;
 
 use conductor::{Conductor, Event};
+use journal::Journal;
+pub use journal::LogEntry;
 use patience::Pace;
 use shared::Shared;
 pub use sockets::{HostSockets, Sockets};
@@ -74,6 +78,8 @@ pub struct Balancer {
     threads: Vec<JoinHandle<()>>,
     cores: usize,
     pace: Pace,
+    journal: Arc<Journal>,
+    log: Mutex<Option<std::sync::mpsc::Receiver<LogEntry>>>,
 }
 
 #[derive(Default)]
@@ -98,20 +104,23 @@ impl Balancer {
         let (events, inbox) = mpsc::unbounded_channel();
         let (reports, receiver) = mpsc::unbounded_channel();
         let (mut commands, mut running) = (Vec::new(), Vec::new());
+        let (journal, log) = Journal::new();
+        let journal = Arc::new(journal);
         for core in 0..cores {
             let (sender, orders) = mpsc::unbounded_channel();
             let (sockets, events, pace) = (sockets.clone(), events.clone(), pace.clone());
-            let target_tls = target_tls.clone();
+            let (target_tls, journal) = (target_tls.clone(), journal.clone());
             // Random per process and per core: trace ids must not repeat.
             let seed = RandomState::new().hash_one(core);
             commands.push(sender);
             running.push(spawn(format!("balancer-{core}"), move || {
-                Rc::new(Worker::new(core, pace, seed, sockets, target_tls, events)).run(orders)
+                Rc::new(Worker::new(core, pace, seed, sockets, target_tls, events, journal)).run(orders)
             })?);
         }
         let conductor = Conductor::new(pace.clone(), sockets, target_tls, commands, events.clone(), reports);
         running.push(spawn("balancer-health".to_owned(), move || conductor.run(inbox))?);
-        Ok((Self { events, directory: Mutex::default(), threads: running, cores, pace }, receiver))
+        let log = Mutex::new(Some(log));
+        Ok((Self { events, directory: Mutex::default(), threads: running, cores, pace, journal, log }, receiver))
     }
 
     /// Takes over a configuration; [`Report::Applied`] tells when it is in force. Requests that are
@@ -160,6 +169,17 @@ impl Balancer {
     /// control plane that has started anew.
     pub fn recite(&self) {
         self.send(Event::Recite);
+    }
+
+    /// Access log records of the balancers that are told to write them, to the first caller. They wait in a
+    /// bounded queue: see [`Balancer::log_entries_lost`].
+    pub fn access_log(&self) -> Option<std::sync::mpsc::Receiver<LogEntry>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Access log records that were lost so far because nobody took those before them.
+    pub fn log_entries_lost(&self) -> u64 {
+        self.journal.lost()
     }
 
     /// What every balancer has counted since the last call.

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::buffer::Buffer;
 use super::client::Wants;
 use super::exchange::{Done, Failure, Relayed, Upload};
+use super::journal::Traffic;
 use super::patience::{Idle, Patience};
 use super::stream::{frame, send};
 use crate::core::answer::After;
@@ -34,6 +35,8 @@ pub struct Answering<'a> {
     pub dressing: &'a Dressing,
     /// Set while the balancer is being removed: the client must not ask again.
     pub dismissed: &'a Cell<bool>,
+    /// What the request has come to.
+    pub traffic: &'a Traffic,
     /// Whether something of the answer has been written.
     pub begun: &'a Cell<bool>,
 }
@@ -74,6 +77,7 @@ pub async fn respond(
     };
     let now = Instant::now();
     idle.touch(now);
+    answering.traffic.heard.set(Some(now));
     answering.group.response_time.record(now.duration_since(began));
     answering.relay_body(relay, idle, client, target, upload).await
 }
@@ -100,6 +104,7 @@ impl Answering<'_> {
                 if !self.wants.upgrade || upload != Upload::Done {
                     return Err(upload.failure(502));
                 }
+                self.traffic.status.set(head.status);
                 self.output.clear();
                 rewrite::response(&head, Onward::Plain, After::KeepAlive, self.dressing, self.output);
                 self.reply.consume(length);
@@ -111,6 +116,7 @@ impl Answering<'_> {
                 continue;
             }
             self.group.target_status(head.status);
+            self.traffic.status.set(head.status);
             let onward = Onward::of(head.framing, self.wants.version);
             let keeps = self.wants.keep_alive
                 && upload == Upload::Done
@@ -182,6 +188,7 @@ impl Answering<'_> {
     /// Sends so many bytes of the body as they are.
     async fn pass(&mut self, count: usize, client: &mut (impl AsyncWrite + Unpin), idle: &Idle) -> Result<(), Failure> {
         self.node.processed_bytes.add(count as u64);
+        self.traffic.send(count);
         let sent = send(client, &self.reply.bytes()[..count], idle, self.patience).await;
         self.reply.consume(count);
         sent.map_err(|_| Failure::Broken)
@@ -191,10 +198,11 @@ impl Answering<'_> {
         if self.output.is_empty() {
             return Ok(());
         }
-        self.begun.set(true);
+        let first = !self.begun.replace(true);
         self.node.processed_bytes.add(self.output.len() as u64);
+        self.traffic.send(self.output.len());
         let sent = send(client, self.output, idle, self.patience).await;
         self.output.clear();
-        sent.map_err(|_| Failure::Broken)
+        sent.map_err(|_| if first { Failure::ClientGone } else { Failure::Broken })
     }
 }

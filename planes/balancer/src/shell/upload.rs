@@ -5,6 +5,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::buffer::Buffer;
+use super::journal::Traffic;
 use super::patience::{Idle, Patience};
 use super::stream::{SendFailure, frame, send};
 use crate::core::body::Body;
@@ -27,6 +28,7 @@ pub enum UploadEnd {
 }
 
 /// Reads, checks, frames and sends until the body ends.
+#[expect(clippy::too_many_arguments, reason = "two streams with what each needs, and two counters")]
 pub async fn upload(
     client: &mut (impl AsyncRead + Unpin),
     target: &mut (impl AsyncWrite + Unpin),
@@ -35,6 +37,7 @@ pub async fn upload(
     chunked: bool,
     idle: &Idle,
     node: &NodeCounts,
+    traffic: &Traffic,
 ) -> UploadEnd {
     // The answer's side has the connection's own.
     let mut patience = Patience::new(idle);
@@ -42,7 +45,10 @@ pub async fn upload(
     loop {
         output.clear();
         match frame(body, input, chunked, &mut output) {
-            Ok(used) => node.processed_bytes.add(used as u64),
+            Ok(used) => {
+                node.processed_bytes.add(used as u64);
+                traffic.receive(used);
+            }
             Err(_) => return UploadEnd::Malformed,
         }
         match send(target, &output, idle, &mut patience).await {

@@ -16,6 +16,7 @@ use super::client;
 use super::conductor::Event;
 use super::encryption::{self, Encryption};
 use super::h2::{self, Line, Lines, TargetStream};
+use super::journal::Journal;
 use super::patience::Pace;
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
@@ -77,6 +78,8 @@ pub struct Worker {
     pub core: usize,
     /// Virtual time.
     pub pace: Pace,
+    /// Takes access log records.
+    pub journal: Arc<Journal>,
     /// Makes trace ids.
     pub traces: RefCell<TraceIds>,
     shelf: RefCell<Shelf>,
@@ -152,9 +155,11 @@ impl Worker {
         sockets: Arc<dyn Sockets>,
         target_tls: TargetTls,
         events: mpsc::UnboundedSender<Event>,
+        journal: Arc<Journal>,
     ) -> Self {
         Self {
             core,
+            journal,
             pace,
             traces: RefCell::new(TraceIds::new(seed)),
             shelf: RefCell::default(),

@@ -123,6 +123,10 @@ fn a_client_that_does_not_read_is_cut_off_after_the_idle_timeout() {
     let world = impatient(&target);
     let mut client = world.client();
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for("the target is asked", || match target.requests().len() {
+        1 => Ok(()),
+        count => Err(format!("{count} requests")),
+    });
     wait_for("the connections are gone", || match world.metrics().active_connections {
         0 => Ok(()),
         left => Err(format!("{left} connections")),

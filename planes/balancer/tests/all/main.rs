@@ -14,6 +14,7 @@ mod heads;
 mod health;
 mod hostile;
 mod http2;
+mod log;
 mod refuse;
 mod simulation;
 mod sticky;

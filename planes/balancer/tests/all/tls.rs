@@ -231,7 +231,11 @@ fn a_policy_decides_the_versions() {
         let stream = connect(&world, &Kind { versions: offered, ..Kind::default() });
         assert_eq!(stream.ok().and_then(|stream| stream.conn.protocol_version()), agreed, "{policy}");
     }
-    assert_eq!(world.metrics().nodes[ZONE].client_tls_errors, 2);
+    let mut errors = 0;
+    wait_for("both failures are counted", || {
+        errors += world.metrics().nodes[ZONE].client_tls_errors;
+        if errors == 2 { Ok(()) } else { Err(format!("{errors} are")) }
+    });
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! Answers that need no target, and what the access log says of them.
+
+use crate::core::access::Record;
+use crate::core::answer::{self, After, Occasion};
+use crate::core::count::NodeCounts;
+use crate::core::route::{Decision, Facts};
+
+/// Writes an answer that needs no target; what happens to the connection after it.
+pub fn write_own(
+    decision: Decision<'_>,
+    facts: &Facts<'_>,
+    at: Occasion<'_>,
+    counts: &NodeCounts,
+    out: &mut Vec<u8>,
+) -> After {
+    match decision {
+        Decision::Fixed { status, content_type, body } => {
+            counts.fixed_responses.add(1);
+            answer::fixed(status, content_type, body, at, out);
+        }
+        Decision::Redirect(redirect) => {
+            counts.redirects.add(1);
+            counts.elb_3xx.add(1);
+            answer::redirect(redirect, facts, at, out);
+        }
+        Decision::NoTarget | Decision::Forward(_) => {
+            counts.elb_error(503);
+            answer::error(503, at, out);
+        }
+        Decision::Closed => {
+            counts.elb_error(503);
+            answer::error(503, Occasion { after: After::Close, ..at }, out);
+            return After::Close;
+        }
+    }
+    at.after
+}
+
+/// What the log says of an answer that needs no target.
+pub fn describe(decision: &Decision<'_>, facts: &Facts<'_>, record: &mut Record) {
+    (record.action, record.elb_status) = match decision {
+        Decision::Fixed { status, .. } => (Some("fixed-response"), Some(*status)),
+        Decision::Redirect(redirect) => (Some("redirect"), Some(if redirect.permanent { 301 } else { 302 })),
+        Decision::NoTarget | Decision::Forward(_) => (Some("forward"), Some(503)),
+        Decision::Closed => (None, Some(503)),
+    };
+    if let Decision::Redirect(redirect) = decision {
+        record.redirect = Some(answer::location(redirect, facts));
+    }
+}
+
+/// The trace id in a head as it was written.
+pub fn trace_in(head: &[u8]) -> Option<String> {
+    const NAME: &[u8] = b"X-Amzn-Trace-Id: ";
+    let value = &head[memchr::memmem::find(head, NAME)? + NAME.len()..];
+    Some(String::from_utf8_lossy(&value[..memchr::memchr(b'\r', value)?]).into_owned())
+}
