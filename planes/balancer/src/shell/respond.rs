@@ -70,6 +70,9 @@ pub async fn respond(
                 match read {
                     Ok(Ok(1..)) => {}
                     Ok(Ok(0) | Err(_)) => return Err(upload.get().failure(502)),
+                    // Whoever holds up the request's body is to blame, and the upload knows who that is: its
+                    // own timer fires within this millisecond.
+                    Err(_) if upload.get() == Upload::Running => tokio::task::yield_now().await,
                     Err(_) => return Err(upload.get().failure(504)),
                 }
             }
