@@ -165,6 +165,11 @@ pub struct Interface {
     pub groups: Vec<String>,
     /// Whether packets that are not to or from its own addresses are dropped.
     pub source_check: bool,
+    /// Whether it is a balancer's node that speaks to targets in its clients' names: answers to what it
+    /// sends come back to it whatever address it bears, a group that names one of its groups means
+    /// it too, and without groups it is open.
+    #[serde(default)]
+    pub transparent: bool,
 }
 
 /// A private address, and the public one that stands for it outside.

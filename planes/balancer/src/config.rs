@@ -48,6 +48,13 @@ pub struct BalancerConfig {
     pub cookie_secret: String,
 }
 
+impl BalancerConfig {
+    /// The target group of that ARN.
+    pub fn group(&self, id: &str) -> Option<&TargetGroup> {
+        self.target_groups.iter().find(|group| group.id == id)
+    }
+}
+
 /// The balancer's presence in one zone: an interface with an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Node {

@@ -1,5 +1,7 @@
 //! The application load balancer: HTTP/1.1 from clients to targets as AWS's ALB does it.
 //!
+//! A network load balancer is the same with flows in place of requests: [`core::flow`], `shell::flow`.
+//!
 //! - [`config`]: what the control plane sends, and what it hears back.
 //! - [`core`]: all that is decided (parsing, routing, choosing, rewriting, framing, health): pure,
 //!   inputs in, outputs out, time passed in.

@@ -4,9 +4,11 @@
 //! effect are kept, shown, and named in the coverage table.
 
 use crate::errors::{Error, invalid};
-use crate::model::{Attributes, LoadBalancer, Scheme, TargetGroup};
+use crate::model::{Attributes, Kind, Listener, LoadBalancer, Protocol, Scheme, TargetGroup};
 use std::time::Duration;
 use zonal_balancer::config::{Algorithm, DesyncMode, GroupRouting, HttpSettings, ResponseHeaders, Stickiness, XffMode};
+
+mod network;
 
 /// What values an attribute takes.
 enum Takes {
@@ -76,6 +78,28 @@ const MINIMUM_PERCENTAGE: &str = "target_group_health.unhealthy_state_routing.mi
 /// Names that applications cannot have for their cookies.
 const RESERVED_COOKIES: [&str; 3] = ["AWSALB", "AWSALBAPP", "AWSALBTG"];
 
+fn table_of_balancer(kind: Kind) -> Table {
+    match kind {
+        Kind::Application => BALANCER,
+        Kind::Network => network::BALANCER,
+    }
+}
+
+fn table_of_group(protocol: Protocol) -> Table {
+    match protocol.kind() {
+        Kind::Application => GROUP,
+        Kind::Network => network::GROUP,
+    }
+}
+
+fn table_of_listener(protocol: Protocol) -> Table {
+    match protocol {
+        Protocol::Http => LISTENER,
+        Protocol::Tcp | Protocol::TcpUdp => network::LISTENER,
+        Protocol::Udp | Protocol::Tls => &[],
+    }
+}
+
 const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
 
 const LISTENER: Table = &[
@@ -94,7 +118,7 @@ const LISTENER: Table = &[
 
 /// All attributes of a load balancer, those not set with their defaults.
 pub fn of_balancer(balancer: &LoadBalancer) -> impl Iterator<Item = (String, String)> {
-    shown(BALANCER, &balancer.attributes).map(|(key, value)| {
+    shown(table_of_balancer(balancer.kind), &balancer.attributes).map(|(key, value)| {
         // An internal load balancer keeps IPv6 traffic of internet gateways out unless told otherwise.
         let closed = key == "ipv6.deny_all_igw_traffic" && balancer.scheme == Scheme::Internal;
         let default = closed && !balancer.attributes.contains_key(&key);
@@ -104,12 +128,16 @@ pub fn of_balancer(balancer: &LoadBalancer) -> impl Iterator<Item = (String, Str
 
 /// All attributes of a target group.
 pub fn of_group(group: &TargetGroup) -> impl Iterator<Item = (String, String)> {
-    shown(GROUP, &group.attributes)
+    shown(table_of_group(group.protocol), &group.attributes).map(|(key, value)| {
+        let given = group.attributes.contains_key(&key);
+        let default = crate::network::default_of(group, &key).filter(|_| !given);
+        (key, default.map_or(value, ToOwned::to_owned))
+    })
 }
 
 /// All attributes of a listener.
-pub fn of_listener(attributes: &Attributes) -> impl Iterator<Item = (String, String)> {
-    shown(LISTENER, attributes)
+pub fn of_listener(listener: &Listener) -> impl Iterator<Item = (String, String)> {
+    shown(table_of_listener(listener.protocol), &listener.attributes)
 }
 
 fn shown(table: Table, set: &Attributes) -> impl Iterator<Item = (String, String)> {
@@ -120,19 +148,22 @@ fn shown(table: Table, set: &Attributes) -> impl Iterator<Item = (String, String
 ///
 /// # Errors
 /// A key that it has not, or a value that the key does not take.
-pub fn set_balancer(set: &mut Attributes, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
-    change(BALANCER, "Load balancer", set, new)
+pub fn set_balancer(balancer: &mut LoadBalancer, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
+    change(table_of_balancer(balancer.kind), "Load balancer", &mut balancer.attributes, new)
 }
 
 /// Sets attributes of a target group, all or none.
 ///
 /// # Errors
 /// As [`set_balancer`].
-pub fn set_group(set: &mut Attributes, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
-    let mut changed = set.clone();
-    change(GROUP, "Target group", &mut changed, new)?;
-    check_group(&changed)?;
-    *set = changed;
+pub fn set_group(group: &mut TargetGroup, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
+    let mut changed = group.attributes.clone();
+    change(table_of_group(group.protocol), "Target group", &mut changed, new)?;
+    match group.protocol.kind() {
+        Kind::Application => check_group(&changed)?,
+        Kind::Network => crate::network::check_attributes(group, &changed)?,
+    }
+    group.attributes = changed;
     Ok(())
 }
 
@@ -169,8 +200,8 @@ fn check_group(set: &Attributes) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`set_balancer`].
-pub fn set_listener(set: &mut Attributes, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
-    change(LISTENER, "Listener", set, new)
+pub fn set_listener(listener: &mut Listener, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
+    change(table_of_listener(listener.protocol), "Listener", &mut listener.attributes, new)
 }
 
 /// A key and a value as a request gives them.
@@ -228,10 +259,30 @@ pub fn deregistration_delay(group: &TargetGroup) -> Duration {
     Duration::from_secs(number(GROUP, &group.attributes, "deregistration_delay.timeout_seconds"))
 }
 
-/// Whether a node sends to targets of other zones: an application load balancer does unless the group says no.
+/// Whether a node sends to targets of other zones: as the group says, else as the load balancer does. Application load balancers
+/// do, network load balancers do not unless told to.
 #[must_use]
-pub fn is_cross_zone(group: &TargetGroup) -> bool {
-    group.attributes.get(CROSS_ZONE).is_none_or(|value| value != "false")
+pub fn is_cross_zone(balancer: &LoadBalancer, group: &TargetGroup) -> bool {
+    match group.attributes.get(CROSS_ZONE).map(String::as_str) {
+        Some("true") => true,
+        Some("false") => false,
+        _ => {
+            let default = balancer.kind == Kind::Application;
+            balancer.attributes.get(CROSS_ZONE).map_or(default, |value| value == "true")
+        }
+    }
+}
+
+/// Whether an attribute of a target group is `true`.
+#[must_use]
+pub fn is_set(group: &TargetGroup, key: &str) -> bool {
+    of_group(group).any(|(known, value)| known == key && value == "true")
+}
+
+/// A number of a listener's attributes; 0 where it has no such attribute.
+#[must_use]
+pub fn listener_number(listener: &Listener, key: &str) -> u64 {
+    number(table_of_listener(listener.protocol), &listener.attributes, key)
 }
 
 /// How requests are read and passed on.
@@ -319,7 +370,7 @@ mod tests {
 
     #[test]
     fn every_default_is_a_value_that_its_attribute_takes() {
-        for table in [BALANCER, GROUP, LISTENER] {
+        for table in [BALANCER, GROUP, LISTENER, network::BALANCER, network::GROUP, network::LISTENER] {
             let defaults = table.iter().map(|(key, default, _)| (Some((*key).to_owned()), Some((*default).to_owned())));
             assert_eq!(change(table, "", &mut Attributes::new(), defaults), Ok(()));
         }
@@ -327,7 +378,9 @@ mod tests {
 
     fn try_group(pairs: &[(&str, &str)]) -> Result<(), Error> {
         let given = pairs.iter().map(|(key, value)| (Some((*key).to_owned()), Some((*value).to_owned())));
-        set_group(&mut Attributes::new(), given)
+        let mut set = Attributes::new();
+        change(GROUP, "Target group", &mut set, given)?;
+        check_group(&set)
     }
 
     #[test]
@@ -356,10 +409,12 @@ mod tests {
         let mut set = Attributes::new();
         let given = |key: &str, value: &str| (Some(format!("routing.http.response.{key}")), Some(value.to_owned()));
         let fine = [given("x_frame_options.header_value", "DENY"), given("server.enabled", "false")];
-        assert_eq!(set_listener(&mut set, fine), Ok(()));
+        assert_eq!(change(LISTENER, "Listener", &mut set, fine), Ok(()));
         let headers = response_headers(&set);
         assert_eq!((headers.server, headers.set), (false, vec![("X-Frame-Options".to_owned(), "DENY".to_owned())]));
-        assert!(set_listener(&mut set, [given("content_security_policy.header_value", "a\r\nb")]).is_err());
+        assert!(
+            change(LISTENER, "Listener", &mut set, [given("content_security_policy.header_value", "a\r\nb")]).is_err()
+        );
     }
 
     #[test]
@@ -367,9 +422,9 @@ mod tests {
         let mut set = Attributes::new();
         let given = |key: &str, value: &str| (Some(key.to_owned()), Some(value.to_owned()));
         let bad = [given("idle_timeout.timeout_seconds", "30"), given("idle_timeout.timeout_seconds", "4001")];
-        let error = set_balancer(&mut set, bad).unwrap_err();
+        let error = change(BALANCER, "Load balancer", &mut set, bad).unwrap_err();
         assert_eq!(error.to_string(), "'idle_timeout.timeout_seconds' must be a number between 1 and 4000 inclusive");
         assert!(set.is_empty());
-        assert!(set_balancer(&mut set, [given("no.such", "1")]).is_err());
+        assert!(change(BALANCER, "Load balancer", &mut set, [given("no.such", "1")]).is_err());
     }
 }

@@ -6,10 +6,11 @@ use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 use zonal_cloud::Tx;
 use zonal_ec2::shapes::{
-    AllocateAddressRequest, AssociateAddressRequest, CreateNetworkInterfaceRequest, DeleteNetworkInterfaceRequest,
-    DescribeInstancesRequest, DescribeInternetGatewaysRequest, DescribeSecurityGroupsRequest, DescribeSubnetsRequest,
-    DescribeVpcsRequest, DisassociateAddressRequest, DomainType, Filter, InstanceStateName,
-    ModifyNetworkInterfaceAttributeRequest, ReleaseAddressRequest, Subnet, Tag, TagSpecification, ops,
+    Address, AllocateAddressRequest, AssociateAddressRequest, CreateNetworkInterfaceRequest,
+    DeleteNetworkInterfaceRequest, DescribeAddressesRequest, DescribeInstancesRequest, DescribeInternetGatewaysRequest,
+    DescribeSecurityGroupsRequest, DescribeSubnetsRequest, DescribeVpcsRequest, DisassociateAddressRequest, DomainType,
+    Filter, InstanceStateName, ModifyNetworkInterfaceAttributeRequest, ReleaseAddressRequest, Subnet, Tag,
+    TagSpecification, ops,
 };
 use zonal_wire::AwsError;
 
@@ -151,11 +152,13 @@ pub fn create_interface(
     subnet: &str,
     groups: &[String],
     description: &str,
+    private: Option<Ipv4Addr>,
 ) -> Result<(String, Ipv4Addr), AwsError> {
     let input = CreateNetworkInterfaceRequest {
         subnet_id: subnet.to_owned(),
         groups: groups.to_vec(),
         description: Some(description.to_owned()),
+        private_ip_address: private.map(|address| address.to_string()),
         ..Default::default()
     };
     let made = tx.as_service(SERVICE, |tx| tx.call::<ops::CreateNetworkInterface>("ec2", &input))?;
@@ -202,11 +205,41 @@ pub fn give_public_address(tx: &mut Tx<'_>, interface: &str, balancer: &str) -> 
         let address = allocated.public_ip.and_then(|address| address.parse().ok());
         match (allocated.allocation_id, association, address) {
             (Some(allocation), Some(association), Some(address)) => {
-                Ok(PublicAddress { allocation, association, address })
+                Ok(PublicAddress { allocation, association, address, is_users: false })
             }
             _ => Err(AwsError::internal(format!("a public address for {interface} has no id"))),
         }
     })
+}
+
+/// Whether an Elastic IP address of the user's is there and nobody has it.
+pub fn is_free_address(tx: &mut Tx<'_>, allocation: &str) -> bool {
+    address(tx, allocation).is_some_and(|found| found.association_id.is_none())
+}
+
+fn address(tx: &mut Tx<'_>, allocation: &str) -> Option<Address> {
+    let input = DescribeAddressesRequest { allocation_ids: vec![allocation.to_owned()], ..Default::default() };
+    tx.call::<ops::DescribeAddresses>("ec2", &input).ok()?.addresses.into_iter().next()
+}
+
+/// Gives an interface an Elastic IP address of the user's.
+///
+/// # Errors
+/// EC2's own.
+pub fn give_users_address(tx: &mut Tx<'_>, interface: &str, allocation: &str) -> Result<PublicAddress, AwsError> {
+    let public = address(tx, allocation).and_then(|found| found.public_ip?.parse().ok());
+    let associate = AssociateAddressRequest {
+        allocation_id: Some(allocation.to_owned()),
+        network_interface_id: Some(interface.to_owned()),
+        ..Default::default()
+    };
+    let association = tx.as_service(SERVICE, |tx| tx.call::<ops::AssociateAddress>("ec2", &associate))?.association_id;
+    match (association, public) {
+        (Some(association), Some(address)) => {
+            Ok(PublicAddress { allocation: allocation.to_owned(), association, address, is_users: true })
+        }
+        _ => Err(AwsError::internal(format!("the address {allocation} for {interface} has no id"))),
+    }
 }
 
 /// Takes a public address back.
@@ -219,6 +252,9 @@ pub fn take_public_address(tx: &mut Tx<'_>, address: &PublicAddress) -> Result<(
     let release = ReleaseAddressRequest { allocation_id: Some(address.allocation.clone()), ..Default::default() };
     tx.as_service(SERVICE, |tx| {
         gone_is_fine(tx.call::<ops::DisassociateAddress>("ec2", &disassociate))?;
+        if address.is_users {
+            return Ok(());
+        }
         gone_is_fine(tx.call::<ops::ReleaseAddress>("ec2", &release))
     })
 }

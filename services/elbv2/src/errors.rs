@@ -51,6 +51,12 @@ pub enum Error {
     /// A subnet that cannot be used.
     #[error("{0}")]
     InvalidSubnet(String),
+    /// An Elastic IP address that there is none of, or that somebody has.
+    #[error("The allocation ID '{0}' does not exist or is in use")]
+    AllocationIdNotFound(String),
+    /// Protocols that do not go together.
+    #[error("{0}")]
+    IncompatibleProtocols(String),
     /// A group that there is none of, or of another VPC.
     #[error("One or more security groups are invalid")]
     InvalidSecurityGroup,
@@ -99,6 +105,8 @@ impl Error {
             Self::PriorityInUse(_) => "PriorityInUse",
             Self::SubnetNotFound(_) => "SubnetNotFound",
             Self::InvalidSubnet(_) => "InvalidSubnet",
+            Self::AllocationIdNotFound(_) => "AllocationIdNotFound",
+            Self::IncompatibleProtocols(_) => "IncompatibleProtocols",
             Self::InvalidSecurityGroup => "InvalidSecurityGroup",
             Self::InvalidAction(_) => "InvalidLoadBalancerAction",
             Self::InvalidTarget(_) => "InvalidTarget",

@@ -1,4 +1,4 @@
-//! Elastic Load Balancing (version 2): application load balancers, their listeners and rules, target groups and their targets.
+//! Elastic Load Balancing (version 2): application and network load balancers, their listeners and rules, target groups and their targets.
 //!
 //! Operations write what is wanted. Three controllers drive the rest: [`controllers::balancers`] gives each load balancer its nodes'
 //! interfaces and tells its plane the whole configuration; [`controllers::targets`] follows the instances that are registered;
@@ -12,6 +12,7 @@ mod errors;
 mod health;
 mod metrics;
 pub mod model;
+mod network;
 mod operations;
 mod rules;
 pub mod shapes;
@@ -120,13 +121,19 @@ impl Service for Elbv2 {
                     "kept and shown without effect: access_logs.*, connection_logs.*, health_check_logs.*, \
                      ipv6.deny_all_igw_traffic, routing.http2.enabled, \
                      routing.http.x_amzn_tls_version_and_cipher_suite.enabled, waf.fail_open.enabled, \
-                     zonal_shift.config.enabled",
+                     zonal_shift.config.enabled, dns_record.client_routing_policy",
                 ),
                 (
                     "ModifyTargetGroupAttributes",
                     "Attributes",
                     "kept and shown without effect: load_balancing.algorithm.anomaly_mitigation, \
-                     target_group_health.dns_failover.*",
+                     target_group_health.dns_failover.*; of network load balancers, too: \
+                     target_group_health.unhealthy_state_routing.*, target_health_state.unhealthy.draining_interval_seconds",
+                ),
+                (
+                    "SetSecurityGroups",
+                    "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic",
+                    "there is no PrivateLink",
                 ),
                 (
                     "DescribeTargetHealth",

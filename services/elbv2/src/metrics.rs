@@ -1,12 +1,14 @@
-//! Metrics: what balancers count becomes data of the namespace `AWS/ApplicationELB`. Source: User Guide for Application Load
+//! Metrics: what balancers count becomes data of the namespaces `AWS/ApplicationELB` and `AWS/NetworkELB`. Source: User Guide for Application Load
 //! Balancers, "CloudWatch metrics for your Application Load Balancer".
 
 use crate::ec2::SERVICE;
-use crate::model::{LoadBalancer, path_of_group};
+use crate::model::{Kind, LoadBalancer, path_of_group};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use zonal_balancer::config::{Distribution, GroupMetrics, MetricsReport};
 use zonal_cloud::Tx;
+
+mod flows;
 
 /// As many data as one `PutMetricData` takes.
 const PER_CALL: usize = 1000;
@@ -15,14 +17,18 @@ const VALUES_PER_DATUM: usize = 150;
 
 /// Puts what a balancer counted.
 pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
-    let found =
-        tx.find::<LoadBalancer>(&report.balancer).map(|(scope, balancer)| (scope.clone(), balancer.path().to_owned()));
-    let Some((scope, path)) = found else { return };
-    let data = data(&path, report);
+    let found = tx
+        .find::<LoadBalancer>(&report.balancer)
+        .map(|(scope, balancer)| (scope.clone(), balancer.path().to_owned(), balancer.kind));
+    let Some((scope, path, kind)) = found else { return };
+    let (namespace, data) = match kind {
+        Kind::Application => ("AWS/ApplicationELB", data(&path, report)),
+        Kind::Network => ("AWS/NetworkELB", flows::data(&path, report)),
+    };
     tx.within(&scope, |tx| {
         tx.as_service(SERVICE, |tx| {
             for chunk in data.chunks(PER_CALL) {
-                let input = json!({ "Namespace": "AWS/ApplicationELB", "MetricData": chunk });
+                let input = json!({ "Namespace": namespace, "MetricData": chunk });
                 if let Err(error) = tx.call_json("cloudwatch", "PutMetricData", &input) {
                     tracing::warn!("metrics of {path} were lost: {error}");
                 }
@@ -125,6 +131,13 @@ fn data(path: &str, report: &MetricsReport) -> Vec<Value> {
         }
         per_target(&mut data, balancer, group, zones, &report.hosts.get(arn).cloned().unwrap_or_default());
     }
+    hosts(&mut data, balancer, report);
+    data.0
+}
+
+/// `HealthyHostCount` and `UnHealthyHostCount`, over all zones and by zone.
+#[allow(clippy::cast_precision_loss)] // as above
+fn hosts(data: &mut Data, balancer: Place<'_>, report: &MetricsReport) {
     for (arn, zones) in &report.hosts {
         let group = Place { group: Some(path_of_group(arn)), ..balancer };
         let healthy = zones.values().map(|hosts| hosts.healthy).sum::<u64>();
@@ -137,7 +150,6 @@ fn data(path: &str, report: &MetricsReport) -> Vec<Value> {
             data.sample("UnHealthyHostCount", "Count", zonal, hosts.unhealthy as f64);
         }
     }
-    data.0
 }
 
 fn count_group(data: &mut Data, place: Place<'_>, metrics: &GroupMetrics) {

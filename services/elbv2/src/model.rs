@@ -12,11 +12,14 @@ use zonal_wire::Time;
 /// The attributes that a user has set, by key. What was not set has the default of `attributes.rs`.
 pub type Attributes = BTreeMap<String, String>;
 
-/// An application load balancer.
+/// A load balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadBalancer {
-    /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID`: the key.
+    /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID` (or `net/`): the key.
     pub arn: String,
+    /// What it balances.
+    #[serde(default)]
+    pub kind: Kind,
     /// Unique among the account's load balancers in the region.
     pub name: String,
     /// The public DNS name.
@@ -40,6 +43,16 @@ pub struct LoadBalancer {
     pub cookie_secret: String,
     /// Tags.
     pub tags: Tags,
+}
+
+/// `LoadBalancerTypeEnum`, as far as there is a plane for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Requests.
+    #[default]
+    Application,
+    /// Flows.
+    Network,
 }
 
 /// `LoadBalancerSchemeEnum`.
@@ -107,8 +120,20 @@ pub struct Node {
     pub zone: String,
     /// How far it is.
     pub stage: NodeStage,
+    /// The addresses that its user wants it to have.
+    #[serde(default)]
+    pub wanted: WantedAddress,
     /// Its interface, once made.
     pub interface: Option<NodeInterface>,
+}
+
+/// What a subnet mapping says of a node's addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WantedAddress {
+    /// An Elastic IP address of the user's, by its `eipalloc-…`.
+    pub allocation: Option<String>,
+    /// A private address of the subnet.
+    pub private: Option<Ipv4Addr>,
 }
 
 /// How far a node is.
@@ -144,6 +169,9 @@ pub struct PublicAddress {
     pub association: String,
     /// The address.
     pub address: Ipv4Addr,
+    /// Whether it is the user's own: it is given back to him, not released.
+    #[serde(default)]
+    pub is_users: bool,
 }
 
 /// Targets that are checked and chosen in the same way.
@@ -153,6 +181,9 @@ pub struct TargetGroup {
     pub arn: String,
     /// Unique among the account's target groups in the region.
     pub name: String,
+    /// What its targets speak.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// The port of targets that are registered without one.
     pub port: u16,
     /// Its VPC.
@@ -190,9 +221,40 @@ pub enum TargetType {
     Ip,
 }
 
-/// A target group's health check settings. Always HTTP: it is what the balancer's checks speak for HTTP groups.
+/// `ProtocolEnum`, as far as there is a plane for it: of a target group, and of a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// Requests.
+    #[default]
+    Http,
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
+    /// Both.
+    TcpUdp,
+    /// Connections whose TLS ends here.
+    Tls,
+}
+
+/// What a health check speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckProtocol {
+    /// HTTP.
+    #[default]
+    Http,
+    /// HTTP over TLS, whatever the certificate.
+    Https,
+    /// Nothing: a connection must be accepted.
+    Tcp,
+}
+
+/// A target group's health check settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthCheck {
+    /// What is spoken.
+    #[serde(default)]
+    pub protocol: CheckProtocol,
     /// `traffic-port` or a number, as given.
     pub port: CheckPort,
     /// Path and query.
@@ -281,6 +343,9 @@ pub struct Listener {
     pub arn: String,
     /// Its load balancer's ARN.
     pub balancer: String,
+    /// The protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// The port.
     pub port: u16,
     /// What happens to a request that no rule matches.

@@ -2,6 +2,7 @@
 
 use crate::attributes;
 use crate::model::{CheckPort, Listener, LoadBalancer, Rule, Target, TargetGroup, TargetStage};
+use crate::network;
 use crate::rules::{Act, Action, Condition};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -51,7 +52,7 @@ fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
         id: listener.arn.clone(),
         port: listener.port,
         tls: None,
-        flow: None,
+        flow: network::flow_listener(listener),
         default_action: action(&listener.default_action),
         rules,
         response_headers: attributes::response_headers(&listener.attributes),
@@ -119,7 +120,7 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
         protocol: config::TargetProtocol::default(),
         protocol_version: config::ProtocolVersion::default(),
         health_check: config::HealthCheck {
-            protocol: config::CheckProtocol::Http { path: check.path.clone(), matcher: check.matcher.clone() },
+            protocol: network::check(group),
             port: match check.port {
                 CheckPort::Traffic => None,
                 CheckPort::Port(port) => Some(port),
@@ -131,8 +132,8 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
         },
         targets: targets.collect(),
         deregistration_delay: attributes::deregistration_delay(group),
-        cross_zone: attributes::is_cross_zone(group),
-        flow: None,
+        cross_zone: attributes::is_cross_zone(balancer, group),
+        flow: network::flow_group(group),
         routing: attributes::routing(group),
     }
 }

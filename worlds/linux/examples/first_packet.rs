@@ -84,6 +84,7 @@ fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
                 }],
                 groups: vec!["sg-1".into()],
                 source_check: true,
+                transparent: false,
             }),
             Ask::StartSandbox(Box::new(Sandbox {
                 id: format!("i-{number}"),

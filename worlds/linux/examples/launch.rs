@@ -128,6 +128,7 @@ fn launch(number: u32) -> Vec<Ask> {
         addresses: vec![Address { private, public: None }],
         groups: vec!["sg-1".into()],
         source_check: true,
+        transparent: false,
     };
     let sandbox = Sandbox {
         id: format!("i-{number}"),

@@ -25,6 +25,8 @@ pub(crate) struct Balancer {
     pub config: BalancerConfig,
     pub fleet: Fleet,
     pub metrics: MetricsReport,
+    /// Flows so far: whose turn it is.
+    pub flows: usize,
     /// What requests are routed by: the real balancer's own choices.
     pub snapshot: Snapshot,
     groups: BTreeMap<String, Arc<GroupHandle>>,
@@ -68,6 +70,7 @@ impl Balancer {
             fleet: Fleet::new(&config.id),
             config: config.clone(),
             metrics: MetricsReport::default(),
+            flows: 0,
             snapshot: Snapshot::default(),
             groups: BTreeMap::new(),
             targets: BTreeMap::new(),

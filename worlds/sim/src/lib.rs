@@ -7,6 +7,7 @@
 
 mod balancers;
 mod events;
+mod flows;
 mod network;
 mod probes;
 mod requests;

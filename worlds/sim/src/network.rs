@@ -25,6 +25,8 @@ pub(crate) enum Source<'a> {
     Internet(Ipv4Addr),
     /// An interface.
     Inside(&'a Interface),
+    /// A balancer's node, in the name of its client.
+    Through(&'a Interface, Ipv4Addr),
 }
 
 impl Facts {
@@ -88,7 +90,7 @@ impl Facts {
                     && passes(&subnet.egress, address, EPHEMERAL)
                     && self.admits(to, address, None, port)
             }
-            Source::Inside(from) => {
+            Source::Inside(from) | Source::Through(from, _) => {
                 let (own, other) = (from.addresses.first(), to.addresses.first());
                 let (Some(own), Some(other)) = (own, other) else { return false };
                 let apart = from.subnet != to.subnet;
@@ -101,19 +103,33 @@ impl Facts {
                     && up(from)
                     && acls
                     && self.lets_out(from, other.private, to, port)
-                    && self.admits(to, own.private, Some(from), port)
+                    && self.admits(to, shown(source, own.private), Some(from), port)
             }
         }
     }
 
     fn admits(&self, to: &Interface, address: Ipv4Addr, from: Option<&Interface>, port: u16) -> bool {
+        if to.transparent && to.groups.is_empty() {
+            return true;
+        }
         let rules = to.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.ingress);
         any(rules, address, from, port)
     }
 
     fn lets_out(&self, from: &Interface, address: Ipv4Addr, to: &Interface, port: u16) -> bool {
+        if from.transparent && from.groups.is_empty() {
+            return true;
+        }
         let rules = from.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.egress);
         any(rules, address, Some(to), port)
+    }
+}
+
+/// The address that a group sees.
+fn shown(source: Source<'_>, own: Ipv4Addr) -> Ipv4Addr {
+    match source {
+        Source::Through(_, client) => client,
+        Source::Internet(_) | Source::Inside(_) => own,
     }
 }
 

@@ -85,7 +85,9 @@ impl Inner {
         }
         let id = interface.id.clone();
         if let Some(balancer) = self.balancers.behind(&id).map(ToOwned::to_owned) {
-            return self.balanced(&balancer, &id, from, port);
+            return self
+                .flowed(&balancer, &id, from, port)
+                .unwrap_or_else(|| self.balanced(&balancer, &id, from, port));
         }
         match self.port(&id) {
             Port::Answers => self.answered(&id, 200),
@@ -104,7 +106,7 @@ impl Inner {
         }
     }
 
-    fn answered(&mut self, interface: &str, status: u16) -> Visit {
+    pub(crate) fn answered(&mut self, interface: &str, status: u16) -> Visit {
         if let Some(machine) = self.behind.get(interface).and_then(|id| self.sandboxes.get_mut(id)) {
             machine.answered += 1;
         }

@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::encryption::Ports;
+use super::flow::ConductedFlows;
 use super::patience::Pace;
 use super::probe;
 use super::shared::Shared;
 use super::sockets::Sockets;
 use super::tls::TargetTls;
 use super::worker::{Command, Door, DoorKey};
-use crate::config::{BalancerConfig, HealthState, Report, Target};
+use crate::config::{BalancerConfig, HealthState, Listener, Report, Target};
 use crate::core::fleet::{Events, Fleet, Probe, TargetKey};
 use crate::core::health::{Outcome, Time};
 use crate::core::route::{GroupHandle, Snapshot, TargetHandle};
@@ -73,6 +74,8 @@ struct Conducted {
     /// Could not be opened, and that has been reported.
     failed: BTreeSet<DoorKey>,
     retry: Option<Retry>,
+    /// What it needs beside that if it is a network load balancer.
+    flows: ConductedFlows,
 }
 
 /// After which a door that could not be opened is tried again.
@@ -207,6 +210,7 @@ impl Conductor {
             ports: Ports::default(),
             failed: BTreeSet::new(),
             retry: None,
+            flows: ConductedFlows::default(),
         });
         one.config = Arc::new(config);
         one.put_groups(cores);
@@ -238,6 +242,7 @@ impl Conductor {
     fn remove(&mut self, id: &str) {
         let Some(one) = self.balancers.remove(id) else { return };
         one.shared.snapshot.store(Arc::default());
+        one.shared.flows.store(Arc::default());
         for key in one.doors {
             self.tell(|| Command::Shut(key.clone()));
         }
@@ -256,9 +261,11 @@ impl Conductor {
             config.listeners.iter().map(|listener| ((id.to_owned(), node.clone(), listener.port), listener))
         });
         let wanted: BTreeMap<DoorKey, _> = wanted.collect();
-        let stale: Vec<_> = one.doors.iter().filter(|key| !wanted.contains_key(*key)).cloned().collect();
+        let is_stale = |key: &&DoorKey| wanted.get(*key).is_none_or(|listener| one.flows.has_changed(key, listener));
+        let stale: Vec<_> = one.doors.iter().filter(is_stale).cloned().collect();
         for key in stale {
             one.doors.remove(&key);
+            one.flows.has_shut(&key);
             self.cores.iter().for_each(|core| drop(core.send(Command::Shut(key.clone()))));
         }
         one.failed.retain(|key| wanted.contains_key(key));
@@ -266,9 +273,10 @@ impl Conductor {
             if one.doors.contains(&key) {
                 continue;
             }
-            match one.open(&key, &*self.sockets, &self.cores) {
+            match one.open(&key, listener, &*self.sockets, &self.cores) {
                 Ok(()) => {
                     one.failed.remove(&key);
+                    one.flows.has_opened(key.clone(), listener);
                     one.doors.insert(key);
                 }
                 Err(error) => {
@@ -290,26 +298,36 @@ impl Conductor {
 
     /// Does what the fleet asks for, after the snapshot is as the fleet has it.
     fn follow(&mut self, id: &str, events: Events) {
-        let Some(one) = self.balancers.get(id) else { return };
+        let Some(one) = self.balancers.get_mut(id) else { return };
+        let mut cut = Vec::new();
         if !events.reports.is_empty() {
             self.behind.insert(id.to_owned());
         }
         for report in events.reports {
             let key =
                 TargetKey { group: report.target_group.clone(), target: report.target.clone(), port: report.port };
-            if report.health.state == HealthState::Unhealthy
-                && let Some(target) = one.targets.get(&key)
-            {
-                // What waits there belongs to a host that may have died without a word.
-                self.tell(|| Command::Purge(target.slot));
+            if let Some(target) = one.targets.get(&key) {
+                let state = report.health.state;
+                if one.flows.ends(one.config.group(&key.group), target.slot, state) {
+                    cut.push(target.slot);
+                } else if state == HealthState::Unhealthy {
+                    // What waits there belongs to a host that may have died without a word.
+                    self.cores.iter().for_each(|core| drop(core.send(Command::Purge(target.slot))));
+                }
             }
             self.unsaid.push(Report::Health(report));
         }
         for key in events.expired {
-            if let Some(target) = one.targets.get(&key) {
-                self.tell(|| Command::Cut(target.slot));
+            if let Some(target) = one.targets.get(&key)
+                && ConductedFlows::cuts(one.config.group(&key.group))
+            {
+                cut.push(target.slot);
             }
         }
+        for slot in cut {
+            self.tell(|| Command::Cut(slot));
+        }
+        let Some(one) = self.balancers.get(id) else { return };
         for probe in events.probes {
             self.send_probe(id, one, probe);
         }
@@ -363,12 +381,12 @@ impl Conducted {
     fn open(
         &self,
         key: &DoorKey,
+        listener: &Listener,
         sockets: &dyn Sockets,
         cores: &[mpsc::UnboundedSender<Command>],
     ) -> Result<(), String> {
         let (_, node, port) = key;
         let zone = self.shared.ledger().zone(&node.zone).ok_or("too many zones")?;
-        let listeners = sockets.listen(node, *port, cores.len()).map_err(|error| error.to_string())?;
         let door = Door {
             shared: self.shared.clone(),
             node: node.clone(),
@@ -376,6 +394,13 @@ impl Conducted {
             port: *port,
             encryption: self.ports.current(*port),
         };
+        if let Some(shares) = ConductedFlows::open(listener, key, &door, sockets, cores.len())? {
+            for (core, share) in cores.iter().zip(shares) {
+                drop(core.send(Command::OpenFlows(Box::new(share))));
+            }
+            return Ok(());
+        }
+        let listeners = sockets.listen(node, *port, cores.len()).map_err(|error| error.to_string())?;
         for (core, listener) in cores.iter().zip(listeners) {
             drop(core.send(Command::Open { key: key.clone(), listener, door: door.clone() }));
         }
@@ -387,6 +412,8 @@ impl Conducted {
         ledger.hosts = self.fleet.hosts();
         let snapshot = Snapshot::new(&self.config, |key| self.fleet.standing(key), &self.targets, &ledger.groups);
         self.shared.snapshot.store(Arc::new(snapshot));
+        let state = |key: &TargetKey| self.fleet.standing(key).state;
+        self.flows.publish(&self.config, &self.shared, state, &self.targets);
     }
 
     fn put_groups(&mut self, cores: usize) {

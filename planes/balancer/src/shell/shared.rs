@@ -1,13 +1,14 @@
 //! What the threads of one balancer share: one pointer to its snapshot, and counters by core.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::config::{Hosts, MetricsReport};
 use crate::core::count::NodeCounts;
+use crate::core::flow::{FlowCounts, FlowSnapshot};
 use crate::core::route::{GroupHandle, MAX_ZONES, Snapshot};
 
 /// One balancer.
@@ -17,6 +18,12 @@ pub struct Shared {
     pub id: String,
     /// What every request is routed by: loaded once per request.
     pub snapshot: ArcSwap<Snapshot>,
+    /// What every flow is, loaded once per flow.
+    pub flows: ArcSwap<FlowSnapshot>,
+    /// Whether it has ever been a network load balancer.
+    pub has_flows: AtomicBool,
+    /// Per core and zone, of a network load balancer.
+    flow_counts: Box<[FlowCounts]>,
     /// Per core and zone.
     nodes: Box<[NodeCounts]>,
     /// Connections, per core.
@@ -56,6 +63,9 @@ impl Shared {
         Self {
             id: id.to_owned(),
             snapshot: ArcSwap::default(),
+            flows: ArcSwap::default(),
+            has_flows: AtomicBool::new(false),
+            flow_counts: (0..cores * MAX_ZONES).map(|_| FlowCounts::default()).collect(),
             nodes: (0..cores * MAX_ZONES).map(|_| NodeCounts::default()).collect(),
             connections: (0..cores).map(|_| AtomicU64::new(0)).collect(),
             ledger: Mutex::default(),
@@ -65,6 +75,11 @@ impl Shared {
     /// One core's counters of one node.
     pub fn node(&self, core: usize, zone: usize) -> &NodeCounts {
         &self.nodes[core * MAX_ZONES + zone]
+    }
+
+    /// One core's counters of one node's flows.
+    pub fn flow_counts(&self, core: usize, zone: usize) -> &FlowCounts {
+        &self.flow_counts[core * MAX_ZONES + zone]
     }
 
     /// The ledger. A reader that panicked leaves it whole.
@@ -84,6 +99,11 @@ impl Shared {
         for (at, counts) in self.nodes.iter().enumerate() {
             if let Some(zone) = ledger.zones.get(at % MAX_ZONES) {
                 counts.take_into(report.nodes.entry(zone.clone()).or_default());
+            }
+        }
+        for (at, counts) in self.flow_counts.iter().enumerate().filter(|_| self.has_flows.load(Relaxed)) {
+            if let Some(zone) = ledger.zones.get(at % MAX_ZONES) {
+                counts.take_into(report.flows.entry(zone.clone()).or_default());
             }
         }
         let retired = std::mem::take(&mut ledger.retired);

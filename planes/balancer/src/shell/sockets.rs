@@ -2,12 +2,13 @@
 //! was made in, and a node's namespace is not the process's.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::config::Node;
+use crate::core::flow::Transport;
 
 /// Makes sockets in the namespaces of nodes. Called on the balancer's own threads, which wait for
 /// it: it should take microseconds.
@@ -24,6 +25,25 @@ pub trait Sockets: Send + Sync {
     /// # Errors
     /// The system's, when there are no sockets left.
     fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd>;
+
+    /// `shards` non-blocking UDP sockets on the node's address, sharing the port.
+    ///
+    /// # Errors
+    /// The system's, when the port cannot be had.
+    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<UdpSocket>>;
+
+    /// A non-blocking UDP socket in the node's namespace, neither bound nor connected.
+    ///
+    /// # Errors
+    /// The system's, when there are no sockets left.
+    fn datagram_socket(&self, node: &Node) -> io::Result<OwnedFd>;
+
+    /// A socket as the two above that can be bound to an address which is not the node's, and gets the
+    /// answers all the same.
+    ///
+    /// # Errors
+    /// The system's, when there are no sockets left.
+    fn transparent_socket(&self, node: &Node, transport: Transport) -> io::Result<OwnedFd>;
 }
 
 /// Sockets in this process's own namespace: for tests, benchmarks and the simulation's doors.
@@ -50,6 +70,33 @@ impl Sockets for HostSockets {
     fn connect_socket(&self, _node: &Node) -> io::Result<OwnedFd> {
         Ok(tcp()?.into())
     }
+
+    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<UdpSocket>> {
+        let address = SocketAddr::V4(SocketAddrV4::new(node.address, port));
+        let bind = |_| {
+            let socket = udp()?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            Ok(socket.into())
+        };
+        (0..shards).map(bind).collect()
+    }
+
+    fn datagram_socket(&self, _node: &Node) -> io::Result<OwnedFd> {
+        Ok(udp()?.into())
+    }
+
+    /// An ordinary one: here every address that may come up is the host's own.
+    fn transparent_socket(&self, _node: &Node, transport: Transport) -> io::Result<OwnedFd> {
+        match transport {
+            Transport::Tcp => Ok(tcp()?.into()),
+            Transport::Udp => Ok(udp()?.into()),
+        }
+    }
+}
+
+fn udp() -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, Type::DGRAM.nonblocking(), None)
 }
 
 fn tcp() -> io::Result<Socket> {

@@ -15,6 +15,7 @@ use super::buffer::{Buffer, Shelf};
 use super::client;
 use super::conductor::Event;
 use super::encryption::{self, Encryption};
+use super::flow::{self, FlowOpen, Flows};
 use super::h2::{self, Line, Lines, TargetStream};
 use super::journal::Journal;
 use super::patience::Pace;
@@ -34,6 +35,8 @@ pub type DoorKey = (String, Node, u16);
 pub enum Command {
     /// Accept from this listener.
     Open { key: DoorKey, listener: std::net::TcpListener, door: Door },
+    /// Take flows from this port.
+    OpenFlows(Box<FlowOpen>),
     /// Accept no more; what is connected goes on until it is idle.
     Shut(DoorKey),
     /// Forget the waiting connections to a target.
@@ -91,6 +94,8 @@ pub struct Worker {
     lines: Lines,
     clients: RefCell<BTreeMap<u64, Rc<Client>>>,
     next_client: Cell<u64>,
+    /// The flows of network load balancers.
+    pub flows: Flows,
 }
 
 /// A client's connection, as the core sees it.
@@ -170,6 +175,7 @@ impl Worker {
             lines: Lines::default(),
             clients: RefCell::default(),
             next_client: Cell::new(1),
+            flows: Flows::new(seed),
         }
     }
 
@@ -187,6 +193,10 @@ impl Worker {
                     // The runtime has no room for another socket: the port stays silent here.
                     Err(_) => door.shared.node(self.core, door.zone).rejected_connections.add(1),
                 },
+                Command::OpenFlows(open) => {
+                    let key = open.key.clone();
+                    doors.insert(key, spawn_local(flow::serve(self.clone(), *open)).abort_handle());
+                }
                 Command::Shut(key) => {
                     if let Some(task) = doors.remove(&key) {
                         task.abort();
@@ -196,14 +206,21 @@ impl Worker {
                 Command::Cut(slot) => {
                     self.purge(slot);
                     self.each_client(|client| client.target.get() == slot, Client::abort);
+                    self.flows.cut(slot);
                 }
                 Command::Dismiss(shared) => {
                     self.each_client(|client| Arc::ptr_eq(&client.shared, &shared), Client::dismiss);
+                    self.flows.dismiss(&shared);
                 }
                 Command::Pass(token) => drop(token),
             }
         }
         sweeper.abort();
+    }
+
+    /// Where sockets come from.
+    pub fn sockets(&self) -> &Arc<dyn Sockets> {
+        &self.sockets
     }
 
     /// An empty buffer.

@@ -3,14 +3,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use zonal_balancer::Balancer;
 use zonal_balancer::config::*;
-use zonal_balancer::{Balancer, HostSockets, Sockets};
+
+use crate::sockets::TestSockets;
 
 pub use crate::client::{Answer, Client};
 
@@ -28,37 +29,6 @@ pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -> 
             Err(status) if Instant::now() > end => panic!("{what}: {status}"),
             Err(_) => std::thread::park_timeout(Duration::from_millis(2)),
         }
-    }
-}
-
-/// Ports that the system picks, since a test must not pick one.
-#[derive(Default)]
-struct TestSockets {
-    port: AtomicU16,
-    /// Neither a listener nor a socket can be had.
-    broken: AtomicBool,
-}
-
-impl Sockets for TestSockets {
-    fn listen(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<TcpListener>> {
-        if self.broken.load(SeqCst) {
-            return Err(io::Error::other("no sockets now"));
-        }
-        if port != 80 {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "only port 80 is free"));
-        }
-        let mut listeners = HostSockets.listen(node, self.port.load(SeqCst), 1)?;
-        let real = listeners[0].local_addr()?.port();
-        listeners.extend(HostSockets.listen(node, real, shards - 1)?);
-        self.port.store(real, SeqCst);
-        Ok(listeners)
-    }
-
-    fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd> {
-        if self.broken.load(SeqCst) {
-            return Err(io::Error::other("no sockets now"));
-        }
-        HostSockets.connect_socket(node)
     }
 }
 

@@ -41,6 +41,7 @@ impl Controller for Interfaces {
                     .collect(),
                 groups: interface.groups.clone(),
                 source_check: interface.source_dest_check,
+                transparent: interface.is_flow_node(),
             })
         };
         tx.ask(ask);

@@ -40,6 +40,12 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// Whether it is a network load balancer's node: its description says so, and a service made it.
+    #[must_use]
+    pub fn is_flow_node(&self) -> bool {
+        self.requester.is_some() && self.description.starts_with("ELB net/")
+    }
+
     /// Its primary private address.
     #[must_use]
     pub fn primary(&self) -> Ipv4Addr {

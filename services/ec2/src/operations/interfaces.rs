@@ -38,7 +38,9 @@ pub(crate) struct New {
 pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
     let subnet = super::subnets::subnet(&tx.view(), &new.subnet)?.clone();
     let mut groups = new.groups;
-    if groups.is_empty() {
+    // A network load balancer may be made without groups; then its nodes have none.
+    let is_flow_node = matches!(tx.caller, Caller::Service(_)) && new.description.starts_with("ELB net/");
+    if groups.is_empty() && !is_flow_node {
         groups.extend(
             tx.list::<SecurityGroup>().find(|g| g.vpc == subnet.vpc && g.name == "default").map(|g| g.id.clone()),
         );
@@ -60,7 +62,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
         private: vec![private],
         mac,
         groups,
-        source_dest_check: true,
+        source_dest_check: !is_flow_node,
         public: None,
         attachment: None,
         requester,
@@ -277,7 +279,11 @@ pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkIn
             ..Default::default()
         }),
         groups: group_identifiers(view, &interface.groups),
-        interface_type: Some(NetworkInterfaceType::Interface),
+        interface_type: Some(if interface.is_flow_node() {
+            NetworkInterfaceType::NetworkLoadBalancer
+        } else {
+            NetworkInterfaceType::Interface
+        }),
         requester_managed: Some(interface.requester.is_some()),
         requester_id: interface.requester.clone(),
         source_dest_check: Some(interface.source_dest_check),

@@ -63,9 +63,18 @@ fn join_nodes(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) -> Result<(), AwsErr
     for node in balancer.nodes.iter_mut().filter(|node| node.stage != NodeStage::Leaving) {
         match &mut node.interface {
             None => {
-                let (id, address) = ec2::create_interface(tx, &node.subnet, &balancer.security_groups, &description)?;
+                let (id, address) = ec2::create_interface(
+                    tx,
+                    &node.subnet,
+                    &balancer.security_groups,
+                    &description,
+                    node.wanted.private,
+                )?;
                 let public = match balancer.scheme {
-                    Scheme::InternetFacing => Some(ec2::give_public_address(tx, &id, &balancer.arn)?),
+                    Scheme::InternetFacing => Some(match &node.wanted.allocation {
+                        Some(allocation) => ec2::give_users_address(tx, &id, allocation)?,
+                        None => ec2::give_public_address(tx, &id, &balancer.arn)?,
+                    }),
                     Scheme::Internal => None,
                 };
                 node.interface = Some(NodeInterface { id, address, groups: balancer.security_groups.clone(), public });

@@ -36,9 +36,8 @@ pub(crate) fn balancers_of(change: &Change, view: &View<'_>) -> Vec<String> {
 /// The load balancer's ARN in a listener's or rule's.
 fn balancer_in(arn: &str) -> Option<String> {
     let (head, tail) = arn.split_once(":listener")?;
-    let path = tail.strip_prefix("-rule").unwrap_or(tail).strip_prefix("/app/")?;
-    let mut parts = path.split('/');
-    Some(format!("{head}:loadbalancer/app/{}/{}", parts.next()?, parts.next()?))
+    let mut parts = tail.strip_prefix("-rule").unwrap_or(tail).strip_prefix('/')?.split('/');
+    Some(format!("{head}:loadbalancer/{}/{}/{}", parts.next()?, parts.next()?, parts.next()?))
 }
 
 #[cfg(test)]
@@ -50,5 +49,7 @@ mod tests {
         let expected = Some("arn:aws:elasticloadbalancing:r:1:loadbalancer/app/a/1".to_owned());
         assert_eq!(balancer_in("arn:aws:elasticloadbalancing:r:1:listener/app/a/1/2"), expected);
         assert_eq!(balancer_in("arn:aws:elasticloadbalancing:r:1:listener-rule/app/a/1/2/3"), expected);
+        let network = Some("arn:aws:elasticloadbalancing:r:1:loadbalancer/net/a/1".to_owned());
+        assert_eq!(balancer_in("arn:aws:elasticloadbalancing:r:1:listener/net/a/1/2"), network);
     }
 }

@@ -1,4 +1,4 @@
-//! Names: every load balancer's, in the public zone of its region's load balancers.
+//! Names: every load balancer's, in the public zone of its kind's load balancers in its region.
 //!
 //! An internal load balancer's name is as public as the others'; it leads to private addresses. A node whose zone is cut off is
 //! left out of the answers once three checks, ten seconds apart, have failed; were none left, all stay. (Route 53 Developer Guide,
@@ -6,7 +6,8 @@
 
 use super::EC2_OUTAGES;
 use crate::health;
-use crate::model::{Listener, LoadBalancer, Rule, Scheme, Target, TargetHealth};
+use crate::model::{Kind, Listener, LoadBalancer, Rule, Scheme, Target, TargetHealth};
+use crate::zones::name_of_zone;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +23,10 @@ const TTL: u32 = 60;
 /// How long a node's zone is cut off before its address is withdrawn.
 const WITHDRAWN_AFTER: Duration = Duration::from_secs(30);
 
-/// Drives the zone of a region's load balancers. The key is the region; the scope has no account, as the zone is everybody's.
+/// The kinds of load balancers: each has a zone of its own in every region.
+const KINDS: [Kind; 2] = [Kind::Application, Kind::Network];
+
+/// Drives the zones of a region's load balancers. The key is the region; the scope has no account, as the zone is everybody's.
 pub struct Names;
 
 /// Zones that are cut off, since when, as this controller first saw it.
@@ -64,28 +68,40 @@ impl Controller for Names {
     }
 
     fn reconcile(&self, tx: &mut Tx<'_>, region: &str) -> Result<Wake, AwsError> {
-        let name = format!("{region}.elb.amazonaws.com");
         let here = |(scope, balancer): &(&Scope, &LoadBalancer)| &*scope.region == region && balancer.lives();
         let Some(scope) = tx.view().everywhere::<LoadBalancer>().find(here).map(|(scope, _)| scope.clone()) else {
             tx.remove::<Outages>(region);
-            tx.ask(Ask::RemoveZone { view: zonal_dns::config::PUBLIC.into(), name });
+            for kind in KINDS {
+                let name = name_of_zone(kind, region);
+                tx.ask(Ask::RemoveZone { view: zonal_dns::config::PUBLIC.into(), name });
+            }
             return Ok(Wake::OnChange);
         };
         let outages = outages(tx, &scope, region);
         let now = tx.now;
         let is_withdrawn = |zone: &str| outages.since.get(zone).is_some_and(|since| *since + WITHDRAWN_AFTER <= now);
-        let view = tx.view();
-        let living = view.everywhere::<LoadBalancer>().filter(here);
-        let records = living
-            .flat_map(|(scope, balancer)| {
-                let healthy = health::of_balancer(&view.at(scope), balancer);
-                records(balancer, healthy, &is_withdrawn)
-            })
-            .collect();
-        let zone = Zone { name, overlay: false, records };
+        let mut asks = Vec::new();
+        for kind in KINDS {
+            let (view, name) = (tx.view(), name_of_zone(kind, region));
+            let living: Vec<_> = view.everywhere::<LoadBalancer>().filter(here).collect();
+            let of_kind = living.iter().filter(|(_, balancer)| balancer.kind == kind);
+            let records: Vec<_> = of_kind
+                .flat_map(|(scope, balancer)| {
+                    let healthy = health::of_balancer(&view.at(scope), balancer);
+                    records(balancer, healthy, &is_withdrawn)
+                })
+                .collect();
+            let view = zonal_dns::config::PUBLIC.to_owned();
+            // A zone without a load balancer in it answers for no name.
+            asks.push(if living.iter().any(|(_, balancer)| balancer.kind == kind) {
+                Ask::PutZone { view, zone: Box::new(Zone { name, overlay: false, records }) }
+            } else {
+                Ask::RemoveZone { view, name }
+            });
+        }
         let next = outages.since.values().map(|since| *since + WITHDRAWN_AFTER).filter(|at| *at > now).min();
         tx.put(outages);
-        tx.ask(Ask::PutZone { view: zonal_dns::config::PUBLIC.into(), zone: Box::new(zone) });
+        asks.into_iter().for_each(|ask| tx.ask(ask));
         Ok(next.map_or(Wake::OnChange, Wake::At))
     }
 }
@@ -130,15 +146,19 @@ fn records(balancer: &LoadBalancer, healthy: bool, is_withdrawn: &dyn Fn(&str) -
         return Vec::new();
     }
     let health = if healthy { Health::Healthy } else { Health::Unhealthy };
-    [balancer.dns_name.clone(), format!("dualstack.{}", balancer.dns_name)]
-        .into_iter()
-        .map(|name| RecordSet {
-            name,
-            type_: "A".into(),
-            ttl: TTL,
-            values: values.clone(),
-            health,
-            ..RecordSet::default()
-        })
-        .collect()
+    let set = |name: String, values: Vec<String>| RecordSet {
+        name,
+        type_: "A".into(),
+        ttl: TTL,
+        values,
+        health,
+        ..RecordSet::default()
+    };
+    let mut sets = vec![set(format!("dualstack.{}", balancer.dns_name), values.clone())];
+    if balancer.kind == Kind::Network {
+        // Each zone's node has a name of its own too, whatever becomes of it.
+        sets.extend(addressed().map(|(zone, address)| set(format!("{zone}.{}", balancer.dns_name), vec![address])));
+    }
+    sets.push(set(balancer.dns_name.clone(), values));
+    sets
 }

@@ -4,8 +4,8 @@ use super::load_balancers::remove_listener;
 use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, page};
 use crate::attributes;
 use crate::errors::{Error, invalid};
-use crate::model::Listener;
-use crate::rules::{Action, action_of};
+use crate::model::{Kind, Listener, Protocol};
+use crate::rules::{Act, Action, action_of};
 use crate::shapes::{
     CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
     DescribeListenerAttributesInput, DescribeListenerAttributesOutput, DescribeListenersInput, DescribeListenersOutput,
@@ -21,11 +21,11 @@ const QUOTA: usize = 50;
 
 /// `CreateListener`
 pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateListenerOutput, AwsError> {
-    let balancer_arn = balancer(&tx.view(), &input.load_balancer_arn)?.arn.clone();
-    if input.protocol.is_none() {
-        return Err(invalid("A protocol must be specified").into());
-    }
-    refuse_unsupported(input.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
+    let found = balancer(&tx.view(), &input.load_balancer_arn)?;
+    let (balancer_arn, kind) = (found.arn.clone(), found.kind);
+    let wire = input.protocol.ok_or_else(|| invalid("A protocol must be specified"))?;
+    let protocol = protocol_of(kind, wire)?;
+    refuse_tls_settings(protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
     refuse_tls(input.mutual_authentication.is_some() || !input.alpn_policy.is_empty())?;
     let port = port_of(input.port)?.ok_or_else(|| invalid("A port must be specified"))?;
     check_port(&tx.view(), &balancer_arn, port, None)?;
@@ -35,31 +35,61 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
         return Err(Error::TooMany { what: "TooManyListeners", text }.into());
     }
     let default_action = action_of(&input.default_actions)?;
-    check_groups(&tx.view(), &balancer_arn, &default_action)?;
+    check_action(&tx.view(), &balancer_arn, protocol, &default_action)?;
     let mut tags = Tags::new();
     merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
     let id = new_id(tx);
     let arn = format!("{}/{id}", balancer_arn.replacen(":loadbalancer/", ":listener/", 1));
     let attributes = crate::model::Attributes::new();
-    let record = Listener { arn, balancer: balancer_arn, port, default_action, attributes, tags };
+    let record = Listener { arn, balancer: balancer_arn, protocol, port, default_action, attributes, tags };
     let output = CreateListenerOutput { listeners: vec![shown(&record)] };
     tx.put(record);
     Ok(output)
 }
 
-fn refuse_unsupported(protocol: Option<ProtocolEnum>, policy: Option<&str>, certificates: bool) -> Result<(), Error> {
-    match protocol {
-        None | Some(ProtocolEnum::Http) if policy.is_some() || certificates => {
-            Err(invalid("A certificate or an SSL policy cannot be specified for HTTP listeners"))
-        }
-        None | Some(ProtocolEnum::Http) => Ok(()),
-        Some(ProtocolEnum::Https) => Err(Error::UnsupportedProtocol(
-            "Zonal's load balancers do not terminate TLS: listeners of protocol 'HTTPS' are not supported".into(),
-        )),
-        Some(other) => Err(Error::UnsupportedProtocol(format!(
-            "Listener protocol '{other}' is not supported with a load balancer of type 'application'"
-        ))),
+/// The protocol of a listener of such a load balancer.
+fn protocol_of(kind: Kind, wire: ProtocolEnum) -> Result<Protocol, Error> {
+    if wire == ProtocolEnum::Https && kind == Kind::Application || wire == ProtocolEnum::Tls && kind == Kind::Network {
+        return Err(Error::UnsupportedProtocol(format!(
+            "Zonal's load balancers do not terminate TLS: listeners of protocol '{wire}' are not supported"
+        )));
     }
+    Protocol::of(wire).filter(|protocol| protocol.kind() == kind).ok_or_else(|| {
+        Error::UnsupportedProtocol(format!(
+            "Listener protocol '{wire}' is not supported with a load balancer of type '{}'",
+            kind.wire()
+        ))
+    })
+}
+
+fn refuse_tls_settings(protocol: Protocol, policy: Option<&str>, certificates: bool) -> Result<(), Error> {
+    if protocol != Protocol::Tls && (policy.is_some() || certificates) {
+        let text = format!("A certificate or an SSL policy cannot be specified for {} listeners", protocol.wire());
+        return Err(invalid(text));
+    }
+    Ok(())
+}
+
+/// Checks a listener's action: of flows there is only forwarding, and only to groups whose protocol goes with the listener's.
+fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, action: &Action) -> Result<(), Error> {
+    if protocol.kind() == Kind::Network && !matches!(action.act, Act::Forward { .. }) {
+        return Err(Error::InvalidAction(format!(
+            "Listeners of protocol '{}' can only have actions of type 'forward'",
+            protocol.wire()
+        )));
+    }
+    check_groups(view, balancer, action)?;
+    for arn in action.groups() {
+        let own = group(view, arn)?.protocol;
+        if !protocol.forwards_to(own) {
+            return Err(Error::IncompatibleProtocols(format!(
+                "Listener protocol '{}' is not supported with a target group with the protocol '{}'",
+                protocol.wire(),
+                own.wire()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn refuse_tls(asked: bool) -> Result<(), Error> {
@@ -105,15 +135,18 @@ pub(super) fn check_groups(view: &View<'_>, balancer_arn: &str, action: &Action)
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
     let mut changed = listener(&tx.view(), &input.listener_arn)?.clone();
     refuse_tls(input.mutual_authentication.is_some() || !input.alpn_policy.is_empty())?;
-    refuse_unsupported(input.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
+    if let Some(wire) = input.protocol {
+        changed.protocol = protocol_of(changed.protocol.kind(), wire)?;
+    }
+    refuse_tls_settings(changed.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
     if let Some(port) = port_of(input.port)? {
         check_port(&tx.view(), &changed.balancer, port, Some(&changed.arn))?;
         changed.port = port;
     }
     if !input.default_actions.is_empty() {
         changed.default_action = action_of(&input.default_actions)?;
-        check_groups(&tx.view(), &changed.balancer, &changed.default_action)?;
     }
+    check_action(&tx.view(), &changed.balancer, changed.protocol, &changed.default_action)?;
     let output = ModifyListenerOutput { listeners: vec![shown(&changed)] };
     tx.put(changed);
     Ok(output)
@@ -151,7 +184,7 @@ fn shown(listener: &Listener) -> WireListener {
         listener_arn: Some(listener.arn.clone()),
         load_balancer_arn: Some(listener.balancer.clone()),
         port: Some(i32::from(listener.port)),
-        protocol: Some(ProtocolEnum::Http),
+        protocol: Some(listener.protocol.wire()),
         default_actions: vec![listener.default_action.wire()],
         ..WireListener::default()
     }
@@ -172,7 +205,7 @@ pub fn modify_attributes(
 ) -> Result<ModifyListenerAttributesOutput, AwsError> {
     let mut changed = listener(&tx.view(), &input.listener_arn)?.clone();
     let given = input.attributes.iter().map(|attribute| (attribute.key.clone(), attribute.value.clone()));
-    attributes::set_listener(&mut changed.attributes, given)?;
+    attributes::set_listener(&mut changed, given)?;
     let attributes = attributes_of(&changed);
     tx.put(changed);
     Ok(ModifyListenerAttributesOutput { attributes })
@@ -180,5 +213,5 @@ pub fn modify_attributes(
 
 fn attributes_of(listener: &Listener) -> Vec<ListenerAttribute> {
     let attribute = |(key, value)| ListenerAttribute { key: Some(key), value: Some(value) };
-    attributes::of_listener(&listener.attributes).map(attribute).collect()
+    attributes::of_listener(listener).map(attribute).collect()
 }

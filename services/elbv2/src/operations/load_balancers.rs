@@ -4,13 +4,13 @@ use super::{balancer, check_name, merge_tags, new_id, page};
 use crate::attributes;
 use crate::ec2::{self, SubnetFacts};
 use crate::errors::{Error, invalid};
-use crate::model::{BalancerState, Listener, LoadBalancer, Node, NodeStage, Rule, Scheme};
+use crate::model::{BalancerState, Kind, Listener, LoadBalancer, Node, NodeStage, Rule, Scheme, WantedAddress};
 use crate::shapes::{
     AvailabilityZone, CreateLoadBalancerInput, CreateLoadBalancerOutput, DeleteLoadBalancerInput,
     DeleteLoadBalancerOutput, DescribeCapacityReservationInput, DescribeCapacityReservationOutput,
     DescribeLoadBalancerAttributesInput, DescribeLoadBalancerAttributesOutput, DescribeLoadBalancersInput,
     DescribeLoadBalancersOutput, EnablePrefixForIpv6SourceNatEnum, IpAddressType, LoadBalancer as WireBalancer,
-    LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerState, LoadBalancerStateEnum, LoadBalancerTypeEnum,
+    LoadBalancerAddress, LoadBalancerAttribute, LoadBalancerSchemeEnum, LoadBalancerState, LoadBalancerStateEnum,
     ModifyLoadBalancerAttributesInput, ModifyLoadBalancerAttributesOutput, SetIpAddressTypeInput,
     SetIpAddressTypeOutput, SetSecurityGroupsInput, SetSecurityGroupsOutput, SetSubnetsInput, SetSubnetsOutput,
     SubnetMapping,
@@ -36,19 +36,26 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
         LoadBalancerSchemeEnum::InternetFacing => Scheme::InternetFacing,
         LoadBalancerSchemeEnum::Internal => Scheme::Internal,
     };
-    let subnets = places(tx, &requested(&input.subnets, &input.subnet_mappings)?, scheme)?;
-    let vpc = subnets[0].vpc.clone();
-    let security_groups = security_groups(tx, &vpc, &input.security_groups)?;
+    let kind = Kind::of(input.type_.unwrap_or_default())?;
+    let asked = requested(kind, scheme, &input.subnets, &input.subnet_mappings)?;
+    let subnets = places(tx, kind, &asked, scheme)?;
+    let vpc = subnets[0].0.vpc.clone();
+    let security_groups = match (kind, input.security_groups.is_empty()) {
+        // It filters nothing, and never will.
+        (Kind::Network, true) => Vec::new(),
+        _ => security_groups(tx, &vpc, &input.security_groups)?,
+    };
     let mut tags = Tags::new();
     merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
 
     let same_name = tx.list::<LoadBalancer>().find(|other| other.lives() && other.name == input.name);
     if let Some(existing) = same_name {
-        let wanted: BTreeSet<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
-        let same = existing.scheme == scheme
+        let wanted: BTreeSet<_> = subnets.iter().map(|(subnet, wanted)| (subnet.id.as_str(), wanted)).collect();
+        let same = existing.kind == kind
+            && existing.scheme == scheme
             && existing.security_groups == security_groups
             && existing.tags == tags
-            && existing.serving().map(|node| node.subnet.as_str()).collect::<BTreeSet<_>>() == wanted;
+            && existing.serving().map(|node| (node.subnet.as_str(), &node.wanted)).collect::<BTreeSet<_>>() == wanted;
         if !same {
             return Err(Error::DuplicateLoadBalancerName(input.name.clone()).into());
         }
@@ -59,12 +66,20 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
         return Err(Error::TooMany { what: "TooManyLoadBalancers", text }.into());
     }
     let id = new_id(tx);
-    let arn = tx.scope.arn(ec2::SERVICE, &format!("loadbalancer/app/{}/{id}", input.name));
-    let prefix = if scheme == Scheme::Internal { "internal-" } else { "" };
-    let number: u32 = tx.chance().random_range(100_000_000..=u32::MAX / 2);
+    let arn = tx.scope.arn(ec2::SERVICE, &format!("loadbalancer/{}/{}/{id}", kind.prefix(), input.name));
+    let region = &tx.scope.region.clone();
+    let dns_name = match kind {
+        Kind::Application => {
+            let prefix = if scheme == Scheme::Internal { "internal-" } else { "" };
+            let number: u32 = tx.chance().random_range(100_000_000..=u32::MAX / 2);
+            format!("{prefix}{}-{number}.{region}.elb.amazonaws.com", input.name)
+        }
+        Kind::Network => format!("{}-{id}.elb.{region}.amazonaws.com", input.name),
+    };
     let record = LoadBalancer {
         arn,
-        dns_name: format!("{prefix}{}-{number}.{}.elb.amazonaws.com", input.name, tx.scope.region),
+        kind,
+        dns_name,
         name: input.name.clone(),
         scheme,
         vpc,
@@ -81,15 +96,11 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
     Ok(output)
 }
 
-fn joining(subnet: SubnetFacts) -> Node {
-    Node { subnet: subnet.id, zone: subnet.zone, stage: NodeStage::Joining, interface: None }
+fn joining((subnet, wanted): (SubnetFacts, WantedAddress)) -> Node {
+    Node { subnet: subnet.id, zone: subnet.zone, stage: NodeStage::Joining, wanted, interface: None }
 }
 
 fn refuse_unsupported(input: &CreateLoadBalancerInput) -> Result<(), Error> {
-    let kind = input.type_.unwrap_or_default();
-    if kind != LoadBalancerTypeEnum::Application {
-        return Err(Error::Unsupported(format!("load balancers of type '{kind}'; only 'application'")));
-    }
     if let Some(other) = input.ip_address_type.filter(|kind| *kind != IpAddressType::Ipv4) {
         return Err(Error::Unsupported(format!("the IP address type '{other}'; only 'ipv4'")));
     }
@@ -109,54 +120,85 @@ fn refuse_source_nat(given: Option<EnablePrefixForIpv6SourceNatEnum>) -> Result<
     }
 }
 
-/// The subnets that a request names, in one way or the other.
-fn requested(subnets: &[String], mappings: &[SubnetMapping]) -> Result<Vec<String>, Error> {
+/// The subnets that a request names, in one way or the other, with the addresses that are wanted there.
+fn requested(
+    kind: Kind,
+    scheme: Scheme,
+    subnets: &[String],
+    mappings: &[SubnetMapping],
+) -> Result<Vec<(String, WantedAddress)>, Error> {
     match (subnets, mappings) {
         ([_, ..], [_, ..]) => Err(invalid("You cannot specify both subnets and subnet mappings")),
-        (subnets, []) => Ok(subnets.to_vec()),
+        (subnets, []) => Ok(subnets.iter().map(|subnet| (subnet.clone(), WantedAddress::default())).collect()),
         ([], mappings) => mappings
             .iter()
             .map(|mapping| {
-                if mapping.allocation_id.is_some()
-                    || mapping.private_i_pv4_address.is_some()
-                    || mapping.i_pv6_address.is_some()
-                {
+                let has_address = mapping.allocation_id.is_some() || mapping.private_i_pv4_address.is_some();
+                if mapping.i_pv6_address.is_some() || mapping.source_nat_ipv6_prefix.is_some() {
+                    return Err(Error::Unsupported("IPv6 addresses of load balancers".into()));
+                }
+                if has_address && kind == Kind::Application {
                     return Err(Error::InvalidConfiguration(
                         "Addresses cannot be specified in subnet mappings for load balancers of type 'application'"
                             .into(),
                     ));
                 }
-                mapping.subnet_id.clone().ok_or_else(|| invalid("A subnet ID must be specified in each subnet mapping"))
+                if mapping.allocation_id.is_some() && scheme == Scheme::Internal {
+                    let text = "Elastic IP addresses cannot be specified for internal load balancers";
+                    return Err(Error::InvalidConfiguration(text.into()));
+                }
+                if mapping.private_i_pv4_address.is_some() && scheme == Scheme::InternetFacing {
+                    let text = "Private addresses can be specified only for internal load balancers";
+                    return Err(Error::InvalidConfiguration(text.into()));
+                }
+                let private = mapping.private_i_pv4_address.as_ref().map(|address| {
+                    address.parse().map_err(|_| invalid(format!("'{address}' is not a valid IPv4 address")))
+                });
+                let wanted = WantedAddress { allocation: mapping.allocation_id.clone(), private: private.transpose()? };
+                let subnet = mapping.subnet_id.clone();
+                let subnet = subnet.ok_or_else(|| invalid("A subnet ID must be specified in each subnet mapping"))?;
+                Ok((subnet, wanted))
             })
             .collect(),
     }
 }
 
-/// Checks that a load balancer can stand in these subnets: one VPC, at least two zones, no zone twice, room for its nodes.
-fn places(tx: &mut Tx<'_>, ids: &[String], scheme: Scheme) -> Result<Vec<SubnetFacts>, AwsError> {
-    if ids.len() < 2 {
+/// Checks that a load balancer can stand in these subnets: one VPC, at least two zones (one, of a network load balancer), no zone
+/// twice, room for its nodes, and that the addresses wanted there can be had.
+fn places(
+    tx: &mut Tx<'_>,
+    kind: Kind,
+    asked: &[(String, WantedAddress)],
+    scheme: Scheme,
+) -> Result<Vec<(SubnetFacts, WantedAddress)>, AwsError> {
+    if asked.is_empty() {
+        return Err(invalid("At least one subnet must be specified").into());
+    }
+    if asked.len() < 2 && kind == Kind::Application {
         return Err(invalid("At least two subnets in two different Availability Zones must be specified").into());
     }
     let mut subnets = Vec::new();
-    for id in ids {
+    for (id, wanted) in asked {
         let found = match ec2::subnets(tx, std::slice::from_ref(id)) {
             Err(error) if error.code.starts_with("InvalidSubnetI") => Vec::new(),
             other => other?,
         };
-        subnets.extend(Some(found.into_iter().next().ok_or_else(|| Error::SubnetNotFound(id.clone()))?));
+        let found = found.into_iter().next().ok_or_else(|| Error::SubnetNotFound(id.clone()))?;
+        check_address(tx, &found, wanted)?;
+        subnets.push((found, wanted.clone()));
     }
-    let zones: BTreeSet<&str> = subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+    let zones: BTreeSet<&str> = subnets.iter().map(|(subnet, _)| subnet.zone.as_str()).collect();
     if zones.len() < subnets.len() {
         return Err(Error::InvalidConfiguration(
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone".into(),
         )
         .into());
     }
-    let vpc = subnets[0].vpc.clone();
-    if subnets.iter().any(|subnet| subnet.vpc != vpc) {
+    let vpc = subnets[0].0.vpc.clone();
+    if subnets.iter().any(|(subnet, _)| subnet.vpc != vpc) {
         return Err(Error::InvalidSubnet("All subnets must belong to the same VPC".into()).into());
     }
-    if let Some(full) = subnets.iter().find(|subnet| subnet.free < 8) {
+    if let Some(full) = subnets.iter().find(|(subnet, _)| subnet.free < 8).map(|(subnet, _)| subnet) {
         return Err(Error::InvalidSubnet(format!(
             "Not enough IP space available in {}. ELB requires at least 8 free IP addresses in each subnet.",
             full.id
@@ -167,6 +209,22 @@ fn places(tx: &mut Tx<'_>, ids: &[String], scheme: Scheme) -> Result<Vec<SubnetF
         return Err(Error::InvalidSubnet(format!("VPC {vpc} has no internet gateway")).into());
     }
     Ok(subnets)
+}
+
+/// Checks that the addresses wanted in a subnet can be had.
+fn check_address(tx: &mut Tx<'_>, subnet: &SubnetFacts, wanted: &WantedAddress) -> Result<(), AwsError> {
+    if let Some(private) = wanted.private
+        && !subnet.cidr.is_some_and(|cidr| cidr.contains(&private))
+    {
+        let text = format!("The address '{private}' is not in the range of subnet '{}'", subnet.id);
+        return Err(Error::InvalidConfiguration(text).into());
+    }
+    match &wanted.allocation {
+        Some(allocation) if !ec2::is_free_address(tx, allocation) => {
+            Err(Error::AllocationIdNotFound(allocation.clone()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn security_groups(tx: &mut Tx<'_>, vpc: &str, given: &[String]) -> Result<Vec<String>, AwsError> {
@@ -251,7 +309,7 @@ fn shown(view: &View<'_>, balancer: &LoadBalancer) -> WireBalancer {
     WireBalancer {
         load_balancer_arn: Some(balancer.arn.clone()),
         dns_name: Some(balancer.dns_name.clone()),
-        canonical_hosted_zone_id: canonical_hosted_zone(&view.scope.region).map(ToOwned::to_owned),
+        canonical_hosted_zone_id: canonical_hosted_zone(balancer.kind, &view.scope.region).map(ToOwned::to_owned),
         created_time: Some(balancer.created),
         load_balancer_name: Some(balancer.name.clone()),
         scheme: Some(match balancer.scheme {
@@ -266,7 +324,10 @@ fn shown(view: &View<'_>, balancer: &LoadBalancer) -> WireBalancer {
             }),
             reason: None,
         }),
-        type_: Some(LoadBalancerTypeEnum::Application),
+        type_: Some(balancer.kind.wire()),
+        enforce_security_group_inbound_rules_on_private_link_traffic: (balancer.kind == Kind::Network
+            && !balancer.security_groups.is_empty())
+        .then(|| "on".into()),
         availability_zones: zones(balancer),
         security_groups: balancer.security_groups.clone(),
         ip_address_type: Some(IpAddressType::Ipv4),
@@ -278,9 +339,22 @@ fn zones(balancer: &LoadBalancer) -> Vec<AvailabilityZone> {
     let zone = |node: &Node| AvailabilityZone {
         zone_name: Some(node.zone.clone()),
         subnet_id: Some(node.subnet.clone()),
+        load_balancer_addresses: addresses(balancer, node),
         ..AvailabilityZone::default()
     };
     balancer.serving().map(zone).collect()
+}
+
+/// The addresses of a network load balancer's node, as far as its user chose them or can keep them.
+fn addresses(balancer: &LoadBalancer, node: &Node) -> Vec<LoadBalancerAddress> {
+    let Some(interface) = node.interface.as_ref().filter(|_| balancer.kind == Kind::Network) else { return Vec::new() };
+    let address = LoadBalancerAddress {
+        ip_address: interface.public.as_ref().map(|public| public.address.to_string()),
+        allocation_id: interface.public.as_ref().filter(|public| public.is_users).map(|own| own.allocation.clone()),
+        private_i_pv4_address: node.wanted.private.map(|private| private.to_string()),
+        i_pv6_address: None,
+    };
+    if address == LoadBalancerAddress::default() { Vec::new() } else { vec![address] }
 }
 
 /// `SetSecurityGroups`
@@ -288,11 +362,16 @@ pub fn set_security_groups(
     tx: &mut Tx<'_>,
     input: &SetSecurityGroupsInput,
 ) -> Result<SetSecurityGroupsOutput, AwsError> {
-    let vpc = balancer(&tx.view(), &input.load_balancer_arn)?.vpc.clone();
+    let found = balancer(&tx.view(), &input.load_balancer_arn)?;
+    let (vpc, kind) = (found.vpc.clone(), found.kind);
+    if kind == Kind::Network && found.security_groups.is_empty() {
+        let text = "Security groups cannot be added to a load balancer of type 'network' that was created without any";
+        return Err(Error::InvalidConfiguration(text.into()).into());
+    }
     if input.security_groups.is_empty() {
         return Err(invalid("At least one security group must be specified").into());
     }
-    if input.enforce_security_group_inbound_rules_on_private_link_traffic.is_some() {
+    if input.enforce_security_group_inbound_rules_on_private_link_traffic.is_some() && kind == Kind::Application {
         let text = "Rules on PrivateLink traffic are only for load balancers of type 'network'";
         return Err(Error::InvalidConfiguration(text.into()).into());
     }
@@ -304,24 +383,32 @@ pub fn set_security_groups(
 /// `SetSubnets`: nodes of subnets that stay stay; the others join or leave.
 pub fn set_subnets(tx: &mut Tx<'_>, input: &SetSubnetsInput) -> Result<SetSubnetsOutput, AwsError> {
     let found = balancer(&tx.view(), &input.load_balancer_arn)?;
-    let (vpc, scheme) = (found.vpc.clone(), found.scheme);
+    let (vpc, scheme, kind) = (found.vpc.clone(), found.scheme, found.kind);
+    let kept: Vec<_> = found.serving().filter(|node| node.wanted.allocation.is_some()).cloned().collect();
     refuse_source_nat(input.enable_prefix_for_ipv6_source_nat)?;
     if let Some(other) = input.ip_address_type.filter(|kind| *kind != IpAddressType::Ipv4) {
         return Err(Error::Unsupported(format!("the IP address type '{other}'; only 'ipv4'")).into());
     }
-    let subnets = places(tx, &requested(&input.subnets, &input.subnet_mappings)?, scheme)?;
-    if subnets[0].vpc != vpc {
+    let mut asked = requested(kind, scheme, &input.subnets, &input.subnet_mappings)?;
+    for (subnet, wanted) in &mut asked {
+        // A node that stays keeps its address: that is not free, and need not be.
+        if kept.iter().any(|node| node.subnet == *subnet && node.wanted == *wanted) {
+            *wanted = WantedAddress::default();
+        }
+    }
+    let subnets = places(tx, kind, &asked, scheme)?;
+    if subnets[0].0.vpc != vpc {
         return Err(Error::InvalidSubnet(format!("All subnets must belong to the load balancer's VPC '{vpc}'")).into());
     }
     let availability_zones = tx.update(&input.load_balancer_arn, |balancer: &mut LoadBalancer| {
         for node in &mut balancer.nodes {
-            if !subnets.iter().any(|subnet| subnet.id == node.subnet) {
+            if !subnets.iter().any(|(subnet, _)| subnet.id == node.subnet) {
                 node.stage = NodeStage::Leaving;
             }
         }
-        for subnet in subnets {
-            if balancer.serving().all(|node| node.subnet != subnet.id) {
-                balancer.nodes.push(joining(subnet));
+        for place in subnets {
+            if balancer.serving().all(|node| node.subnet != place.0.id) {
+                balancer.nodes.push(joining(place));
             }
         }
         zones(balancer)
@@ -357,7 +444,7 @@ pub fn modify_attributes(
 ) -> Result<ModifyLoadBalancerAttributesOutput, AwsError> {
     let mut changed = balancer(&tx.view(), &input.load_balancer_arn)?.clone();
     let given = input.attributes.iter().map(|attribute| (attribute.key.clone(), attribute.value.clone()));
-    attributes::set_balancer(&mut changed.attributes, given)?;
+    attributes::set_balancer(&mut changed, given)?;
     let attributes = attributes_of(&changed);
     tx.put(changed);
     Ok(ModifyLoadBalancerAttributesOutput { attributes })

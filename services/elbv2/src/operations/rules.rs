@@ -3,7 +3,7 @@
 use super::listeners::check_groups;
 use super::{listener, merge_tags, new_id, page, rule};
 use crate::errors::{Error, invalid};
-use crate::model::{Listener, Rule};
+use crate::model::{Kind, Listener, Rule};
 use crate::rules::{Condition, action_of, conditions_of};
 use crate::shapes::{
     CreateRuleInput, CreateRuleOutput, DeleteRuleInput, DeleteRuleOutput, DescribeRulesInput, DescribeRulesOutput,
@@ -20,6 +20,10 @@ const QUOTA: usize = 100;
 /// `CreateRule`
 pub fn create(tx: &mut Tx<'_>, input: &CreateRuleInput) -> Result<CreateRuleOutput, AwsError> {
     let owner = listener(&tx.view(), &input.listener_arn)?.clone();
+    if owner.protocol.kind() == Kind::Network {
+        let text = "Rules cannot be created for listeners of load balancers of type 'network'";
+        return Err(Error::InvalidConfiguration(text.into()).into());
+    }
     if !input.transforms.is_empty() {
         return Err(Error::Unsupported("transforms of listener rules".into()).into());
     }

@@ -4,7 +4,9 @@ use super::{balancer, balancer_of_group, check_name, group, merge_tags, new_id, 
 use crate::attributes;
 use crate::ec2;
 use crate::errors::{Error, invalid};
-use crate::model::{CheckPort, HealthCheck, Target, TargetGroup, TargetHealth, TargetType};
+use crate::model::{
+    CheckPort, CheckProtocol, HealthCheck, Kind, Protocol, Target, TargetGroup, TargetHealth, TargetType,
+};
 use crate::shapes::{
     CreateTargetGroupInput, CreateTargetGroupOutput, DeleteTargetGroupInput, DeleteTargetGroupOutput,
     DescribeTargetGroupAttributesInput, DescribeTargetGroupAttributesOutput, DescribeTargetGroupsInput,
@@ -27,23 +29,16 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
         TargetTypeEnum::Ip => TargetType::Ip,
         other => return Err(Error::Unsupported(format!("targets of type '{other}'; only 'instance' and 'ip'")).into()),
     };
-    refuse_unsupported(input)?;
+    let protocol = protocol_of(input)?;
     let port =
         input.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| invalid("A port must be specified"))?;
     let vpc = input.vpc_id.clone().ok_or_else(|| invalid("A VPC ID must be specified"))?;
     if ec2::vpc_ranges(tx, &vpc)?.is_none() {
         return Err(invalid(format!("The VPC ID '{vpc}' is not found")).into());
     }
-    let mut health_check = HealthCheck {
-        port: CheckPort::Traffic,
-        path: "/".into(),
-        matcher: "200".into(),
-        interval: 30,
-        timeout: 5,
-        healthy: 5,
-        unhealthy: 2,
-    };
+    let mut health_check = default_check(protocol, input.health_check_protocol);
     HealthChange {
+        kind: protocol.kind(),
         protocol: input.health_check_protocol,
         enabled: input.health_check_enabled,
         port: input.health_check_port.as_deref(),
@@ -59,7 +54,8 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
     merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
 
     if let Some(existing) = tx.list::<TargetGroup>().find(|other| other.name == input.name) {
-        let same = existing.port == port
+        let same = existing.protocol == protocol
+            && existing.port == port
             && existing.vpc == vpc
             && existing.target_type == target_type
             && existing.health_check == health_check
@@ -76,17 +72,20 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
     let id = new_id(tx);
     let arn = tx.scope.arn(ec2::SERVICE, &format!("targetgroup/{}/{id}", input.name));
     let attributes = crate::model::Attributes::new();
-    let record = TargetGroup { arn, name: input.name.clone(), port, vpc, target_type, health_check, attributes, tags };
+    let name = input.name.clone();
+    let record = TargetGroup { arn, name, protocol, port, vpc, target_type, health_check, attributes, tags };
     let output = CreateTargetGroupOutput { target_groups: vec![shown(&tx.view(), &record)] };
     tx.put(record);
     Ok(output)
 }
 
-fn refuse_unsupported(input: &CreateTargetGroupInput) -> Result<(), Error> {
-    match input.protocol {
-        None => return Err(invalid("A protocol must be specified")),
-        Some(ProtocolEnum::Http) => {}
-        Some(other) => return Err(Error::Unsupported(format!("target groups of protocol '{other}'; only 'HTTP'"))),
+/// A new group's protocol.
+fn protocol_of(input: &CreateTargetGroupInput) -> Result<Protocol, Error> {
+    let wire = input.protocol.ok_or_else(|| invalid("A protocol must be specified"))?;
+    let protocol =
+        Protocol::of(wire).ok_or_else(|| Error::Unsupported(format!("target groups of protocol '{wire}'")))?;
+    if protocol.kind() == Kind::Network && input.protocol_version.is_some() {
+        return Err(invalid(format!("You cannot specify a protocol version for target groups of protocol '{wire}'")));
     }
     match input.protocol_version.as_deref() {
         None | Some("HTTP1") => {}
@@ -104,11 +103,32 @@ fn refuse_unsupported(input: &CreateTargetGroupInput) -> Result<(), Error> {
     if input.target_control_port.is_some() {
         return Err(Error::Unsupported("target control ports".into()));
     }
-    Ok(())
+    Ok(protocol)
+}
+
+/// How targets of a new group are checked if nothing else is said. (API reference, `CreateTargetGroup`.)
+fn default_check(protocol: Protocol, given: Option<ProtocolEnum>) -> HealthCheck {
+    let network = protocol.kind() == Kind::Network;
+    let (timeout, matcher) = match (network, given) {
+        (false, _) => (5, "200"),
+        (true, Some(ProtocolEnum::Http)) => (6, "200-399"),
+        (true, _) => (10, "200-399"),
+    };
+    HealthCheck {
+        protocol: if network { CheckProtocol::Tcp } else { CheckProtocol::Http },
+        port: CheckPort::Traffic,
+        path: "/".into(),
+        matcher: matcher.into(),
+        interval: 30,
+        timeout,
+        healthy: 5,
+        unhealthy: 2,
+    }
 }
 
 /// What a request changes of a health check.
 struct HealthChange<'a> {
+    kind: Kind,
     protocol: Option<ProtocolEnum>,
     enabled: Option<bool>,
     port: Option<&'a str>,
@@ -123,7 +143,10 @@ struct HealthChange<'a> {
 impl HealthChange<'_> {
     fn apply(&self, check: &mut HealthCheck) -> Result<(), Error> {
         match self.protocol {
-            None | Some(ProtocolEnum::Http) => {}
+            None => {}
+            Some(ProtocolEnum::Http) => check.protocol = CheckProtocol::Http,
+            Some(ProtocolEnum::Https) if self.kind == Kind::Network => check.protocol = CheckProtocol::Https,
+            Some(ProtocolEnum::Tcp) if self.kind == Kind::Network => check.protocol = CheckProtocol::Tcp,
             Some(other) => return Err(Error::Unsupported(format!("health checks of protocol '{other}'; only 'HTTP'"))),
         }
         if self.enabled == Some(false) {
@@ -143,6 +166,11 @@ impl HealthChange<'_> {
                     }
                 },
             };
+        }
+        if check.protocol == CheckProtocol::Tcp && (self.path.is_some() || self.matcher.is_some()) {
+            return Err(invalid(
+                "Health check path and matcher cannot be specified for health checks of protocol 'TCP'",
+            ));
         }
         if let Some(path) = self.path {
             if !path.starts_with('/') {
@@ -167,9 +195,10 @@ impl HealthChange<'_> {
                 ));
             }
             let code = matcher.http_code.clone().unwrap_or_default();
-            if !is_matcher(&code) {
+            let most = if self.kind == Kind::Network { 599 } else { 499 };
+            if !is_matcher(&code, most) {
                 return Err(invalid(format!(
-                    "Health check matcher HTTP code '{code}' must be within '200-499' inclusive"
+                    "Health check matcher HTTP code '{code}' must be within '200-{most}' inclusive"
                 )));
             }
             check.matcher = code;
@@ -187,9 +216,9 @@ fn set(field: &mut u32, given: Option<i32>, least: u32, most: u32, what: &str) -
     Ok(())
 }
 
-/// Codes and ranges of codes from 200 to 499, with commas between.
-fn is_matcher(text: &str) -> bool {
-    let code = |text: &str| text.parse::<u16>().ok().filter(|code| (200..=499).contains(code));
+/// Codes and ranges of codes from 200 to `most`, with commas between.
+fn is_matcher(text: &str, most: u16) -> bool {
+    let code = |text: &str| text.parse::<u16>().ok().filter(|code| (200..=most).contains(code));
     text.split(',').all(|part| match part.split_once('-') {
         Some((low, high)) => matches!((code(low), code(high)), (Some(low), Some(high)) if low <= high),
         None => code(part).is_some(),
@@ -200,6 +229,7 @@ fn is_matcher(text: &str) -> bool {
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyTargetGroupInput) -> Result<ModifyTargetGroupOutput, AwsError> {
     let mut changed = group(&tx.view(), &input.target_group_arn)?.clone();
     HealthChange {
+        kind: changed.protocol.kind(),
         protocol: input.health_check_protocol,
         enabled: input.health_check_enabled,
         port: input.health_check_port.as_deref(),
@@ -273,27 +303,28 @@ fn shown(view: &View<'_>, group: &TargetGroup) -> WireGroup {
     let check = &group.health_check;
     // All four are checked to lie far below the largest integer.
     let number = |value: u32| i32::try_from(value).ok();
+    let has_path = check.protocol != CheckProtocol::Tcp;
     WireGroup {
         target_group_arn: Some(group.arn.clone()),
         target_group_name: Some(group.name.clone()),
-        protocol: Some(ProtocolEnum::Http),
+        protocol: Some(group.protocol.wire()),
         port: Some(i32::from(group.port)),
         vpc_id: Some(group.vpc.clone()),
-        health_check_protocol: Some(ProtocolEnum::Http),
+        health_check_protocol: Some(check.protocol.wire()),
         health_check_port: Some(check.port.to_string()),
         health_check_enabled: Some(true),
         health_check_interval_seconds: number(check.interval),
         health_check_timeout_seconds: number(check.timeout),
         healthy_threshold_count: number(check.healthy),
         unhealthy_threshold_count: number(check.unhealthy),
-        health_check_path: Some(check.path.clone()),
-        matcher: Some(Matcher { http_code: Some(check.matcher.clone()), grpc_code: None }),
+        health_check_path: has_path.then(|| check.path.clone()),
+        matcher: has_path.then(|| Matcher { http_code: Some(check.matcher.clone()), grpc_code: None }),
         load_balancer_arns: balancer_of_group(view, &group.arn).map(ToOwned::to_owned).into_iter().collect(),
         target_type: Some(match group.target_type {
             TargetType::Instance => TargetTypeEnum::Instance,
             TargetType::Ip => TargetTypeEnum::Ip,
         }),
-        protocol_version: Some("HTTP1".into()),
+        protocol_version: (group.protocol == Protocol::Http).then(|| "HTTP1".into()),
         ip_address_type: Some(TargetGroupIpAddressTypeEnum::Ipv4),
         target_control_port: None,
     }
@@ -314,7 +345,7 @@ pub fn modify_attributes(
 ) -> Result<ModifyTargetGroupAttributesOutput, AwsError> {
     let mut changed = group(&tx.view(), &input.target_group_arn)?.clone();
     let given = input.attributes.iter().map(|attribute| (attribute.key.clone(), attribute.value.clone()));
-    attributes::set_group(&mut changed.attributes, given)?;
+    attributes::set_group(&mut changed, given)?;
     let attributes = attributes_of(&changed);
     tx.put(changed);
     Ok(ModifyTargetGroupAttributesOutput { attributes })
@@ -341,7 +372,7 @@ mod tests {
             ("299-200", false),
             ("2xx", false),
         ] {
-            assert_eq!(is_matcher(text), expected, "{text}");
+            assert_eq!(is_matcher(text, 499), expected, "{text}");
         }
     }
 }

@@ -98,10 +98,10 @@ fn what_cannot_be_is_refused_in_the_services_words() {
         assert_eq!(error.code, code, "{error}");
         assert!(error.message.contains(text), "{error}");
     }
-    let network =
-        CreateLoadBalancerInput { name: "n".into(), type_: Some(LoadBalancerTypeEnum::Network), ..Default::default() };
-    let error = bench.call::<ops::CreateLoadBalancer>(network).unwrap_err();
-    assert!(error.message.contains("'network'"), "{error}");
+    let gateway =
+        CreateLoadBalancerInput { name: "n".into(), type_: Some(LoadBalancerTypeEnum::Gateway), ..Default::default() };
+    let error = bench.call::<ops::CreateLoadBalancer>(gateway).unwrap_err();
+    assert!(error.message.contains("'gateway'"), "{error}");
     assert!(bench.interfaces().is_empty());
 }
 

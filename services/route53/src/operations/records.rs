@@ -15,7 +15,7 @@ use crate::shapes::{
 use crate::values;
 use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::{Tx, View};
-use zonal_elbv2::zones::region_of_hosted_zone;
+use zonal_elbv2::zones::domain_of_hosted_zone;
 use zonal_wire::AwsError;
 
 /// Changes in one batch; an UPSERT counts twice.
@@ -179,12 +179,12 @@ fn alias_problem(zone: &HostedZone, kind: &str, target_zone: &str, target: &str)
     if target_zone == zone.id {
         return (!names::is_in(target, &zone.name)).then(outside);
     }
-    let Some(region) = region_of_hosted_zone(target_zone) else {
+    let Some(domain) = domain_of_hosted_zone(target_zone) else {
         return Some(format!(
             "{tried}, but Zonal supports only load balancers and names of the same zone as alias targets"
         ));
     };
-    if !target.ends_with(&format!(".{region}.elb.amazonaws.com.")) {
+    if !target.ends_with(&format!(".{domain}.")) {
         return Some(outside());
     }
     (!matches!(kind, "A" | "AAAA")).then(|| format!("{tried}, but load balancers have addresses only"))

@@ -3,6 +3,7 @@
 use crate::plane::protocol::Door;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use zonal_balancer::config::{BalancerConfig, FlowProtocol};
 use zonal_substrate::{Group, Interface, PeerMatch, PortRange, Protocol};
 
 /// Ranges of more ports than this are not listened on whole.
@@ -15,12 +16,21 @@ pub(super) struct Doors {
     first: u16,
     interfaces: BTreeMap<String, Interface>,
     groups: BTreeMap<String, Group>,
+    /// What network load balancers listen on, by their ARN and by their nodes' interfaces.
+    flows: BTreeMap<String, BTreeMap<String, Vec<(FlowProtocol, u16)>>>,
     open: BTreeMap<Ipv4Addr, Door>,
 }
 
 impl Doors {
     pub(super) fn new(host: Ipv4Addr, first: u16) -> Self {
-        Self { host, first, interfaces: BTreeMap::new(), groups: BTreeMap::new(), open: BTreeMap::new() }
+        Self {
+            host,
+            first,
+            interfaces: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            open: BTreeMap::new(),
+        }
     }
 
     pub(super) fn put_group(&mut self, group: Group) {
@@ -37,6 +47,22 @@ impl Doors {
 
     pub(super) fn remove_interface(&mut self, id: &str) {
         self.interfaces.remove(id);
+    }
+
+    /// A network load balancer's nodes are open where it listens: no need to look.
+    pub(super) fn put_balancer(&mut self, config: &BalancerConfig) {
+        let listeners = config.listeners.iter();
+        let ports: Vec<_> = listeners.filter_map(|listener| Some((listener.flow?.protocol, listener.port))).collect();
+        if ports.is_empty() {
+            self.flows.remove(&config.id);
+            return;
+        }
+        let nodes = config.nodes.iter().map(|node| (node.interface.clone(), ports.clone()));
+        self.flows.insert(config.id.clone(), nodes.collect());
+    }
+
+    pub(super) fn remove_balancer(&mut self, id: &str) {
+        self.flows.remove(id);
     }
 
     /// What changed since the last call: a door, or none any more, by public address.
@@ -66,6 +92,22 @@ impl Doors {
             udp: BTreeSet::new(),
             wide: Vec::new(),
         };
+        if interface.transparent {
+            // Without groups, whatever it listens on is open to everybody.
+            let ports = self.flows.values().find_map(|nodes| nodes.get(&interface.id)).map_or(&[][..], Vec::as_slice);
+            for (protocol, port) in ports {
+                if *port < self.first {
+                    continue;
+                }
+                if protocol.has_connections() && self.lets_in(interface, Protocol::Tcp, *port) {
+                    door.tcp.insert(*port);
+                }
+                if protocol.has_datagrams() && self.lets_in(interface, Protocol::Udp, *port) {
+                    door.udp.insert(*port);
+                }
+            }
+            return door;
+        }
         let rules = interface.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.ingress);
         for rule in rules {
             let open = matches!(rule.peer, PeerMatch::Cidr(cidr) if cidr.contains(&self.host));
@@ -82,6 +124,17 @@ impl Doors {
             }
         }
         door
+    }
+
+    /// Whether the groups of an interface, if it has any, open a port to the host.
+    fn lets_in(&self, interface: &Interface, protocol: Protocol, port: u16) -> bool {
+        let mut rules = interface.groups.iter().filter_map(|id| self.groups.get(id)).flat_map(|group| &group.ingress);
+        interface.groups.is_empty()
+            || rules.any(|rule| {
+                let open = matches!(rule.peer, PeerMatch::Cidr(cidr) if cidr.contains(&self.host));
+                let all = rule.protocol == Protocol::All;
+                open && (all || rule.protocol == protocol && rule.ports.contains(port))
+            })
     }
 }
 
@@ -143,6 +196,7 @@ mod tests {
             addresses: vec![Address { private: "10.0.0.4".parse().unwrap(), public: Some(public) }],
             groups: vec!["sg-1".into()],
             source_check: true,
+            transparent: false,
         }
     }
 }

@@ -23,7 +23,7 @@ impl Internet {
     /// # Errors
     /// The warden does not answer, or you may not ask it.
     pub fn socket(&self) -> Result<OwnedFd> {
-        let mut sockets = self.0.sockets(&Place::Internet, Kind::Tcp, 1)?;
+        let mut sockets = self.0.sockets(&Place::Internet, Kind::Tcp, 1, false)?;
         sockets.pop().ok_or_else(|| Error::Protocol { peer: "warden", message: "no socket came".to_owned() })
     }
 }

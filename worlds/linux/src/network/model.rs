@@ -47,3 +47,9 @@ pub(crate) fn nat_mark(id: &str) -> u32 {
     // Fourteen hex digits, so this never fails; the top bit keeps it from being 0, which means unmarked.
     u32::from_str_radix(&name[8..15], 16).unwrap_or_default() | 0x8000_0000
 }
+
+/// The mark that answers to a transparent interface bear, and the number of the routing table that leads them there.
+pub(crate) fn steer_mark(id: &str) -> u32 {
+    // The two uppermost bits tell it from those of NAT gateways.
+    nat_mark(id) & 0x0fff_ffff | 0x4000_0000
+}

@@ -15,6 +15,16 @@ const NLM_F_REPLACE: u16 = 0x100;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 
+const FRA_IIFNAME: u16 = 3;
+const FRA_FWMARK: u16 = 10;
+const FRA_TABLE: u16 = 15;
+const FRA_FWMASK: u16 = 16;
+const FR_ACT_TO_TBL: u8 = 1;
+/// Where in a message about a route its table stands: the fifth byte after the header.
+const ROUTE_TABLE_AT: usize = 20;
+/// The table, in a transparent interface's own namespace, in which every address is its own.
+const TAKE_ALL: u32 = 100;
+
 /// The index that an interface's own end always has in its namespace: `lo` is 1.
 const OWN_INDEX: u32 = 2;
 /// `lo`.
@@ -70,6 +80,14 @@ impl Message {
         filled.0[start..start + 2].copy_from_slice(&length.to_ne_bytes());
         filled.0[start + 2..start + 4].copy_from_slice(&kind.to_ne_bytes());
         filled
+    }
+
+    /// A route's table, where it is not the main one: the header's field is too small for all of them.
+    fn in_table(mut self, table: u32) -> Self {
+        if let Some(field) = self.0.get_mut(ROUTE_TABLE_AT) {
+            *field = libc::RT_TABLE_UNSPEC;
+        }
+        self.attribute(libc::RTA_TABLE, &table.to_ne_bytes())
     }
 
     fn finish(mut self) -> Vec<u8> {
@@ -224,6 +242,46 @@ impl Netlink {
     /// Takes an address from a device.
     pub(crate) fn remove_address(&self, index: u32, address: Ipv4Net) -> Result<()> {
         self.ask("remove an address in", Self::address_message(libc::RTM_DELADDR, 0, index, address)).map(drop)
+    }
+
+    /// A rule that has a table looked up for what `which` says; it stays if it is there already.
+    fn add_rule(&self, table: u32, which: impl FnOnce(Message) -> Message) -> Result<()> {
+        let mut message = Message::new(libc::RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
+        message.0.extend([libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, FR_ACT_TO_TBL]);
+        message.0.extend([0; 4]);
+        match self.ask("add a rule in", which(message).attribute(FRA_TABLE, &table.to_ne_bytes())) {
+            Err(Error::Os { source, .. }) if source.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Has packets with a mark leave through a device, by a gateway on it: a table of the mark's own number.
+    pub(crate) fn steer(&self, mark: u32, index: u32, via: Ipv4Addr) -> Result<()> {
+        let message =
+            Self::route_message(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, Ipv4Net::default(), Some(via));
+        self.ask("steer in", message.in_table(mark))?;
+        self.add_rule(mark, |rule| {
+            rule.attribute(FRA_FWMARK, &mark.to_ne_bytes()).attribute(FRA_FWMASK, &u32::MAX.to_ne_bytes())
+        })
+    }
+
+    /// Takes a rule of [`Netlink::steer`] back; its route goes with the device.
+    pub(crate) fn unsteer(&self, mark: u32) -> Result<()> {
+        let mut message = Message::new(libc::RTM_DELRULE, 0);
+        message.0.extend([libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, FR_ACT_TO_TBL]);
+        message.0.extend([0; 4]);
+        let message = message.attribute(FRA_TABLE, &mark.to_ne_bytes()).attribute(FRA_FWMARK, &mark.to_ne_bytes());
+        self.ask("unsteer in", message).map(drop)
+    }
+
+    /// Has an interface's own end take every packet that comes in, whatever its address.
+    pub(crate) fn take_all(&self) -> Result<()> {
+        let mut message = Message::new(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+        message.0.extend([libc::AF_INET as u8, 0, 0, 0, 0]);
+        message.0.extend([libc::RTPROT_STATIC, libc::RT_SCOPE_HOST, libc::RTN_LOCAL]);
+        message.0.extend([0; 4]);
+        self.ask("take all in", message.attribute(libc::RTA_OIF, &LOOPBACK.to_ne_bytes()).in_table(TAKE_ALL))?;
+        self.add_rule(TAKE_ALL, |rule| rule.text(FRA_IIFNAME, "eth0"))
     }
 
     fn route_message(kind: u16, flags: u16, index: u32, to: Ipv4Net, via: Option<Ipv4Addr>) -> Message {

@@ -1,6 +1,6 @@
 //! Routers: making one, joining interfaces to it, and keeping its rules true to the VPC.
 
-use super::model::{UPLINK, Vpc, device};
+use super::model::{UPLINK, Vpc, device, steer_mark};
 use super::namespace::{Kind, Namespace, net};
 use super::netlink::{End, LOOPBACK, parse_mac};
 use super::ruleset::Ruleset;
@@ -231,6 +231,12 @@ impl Routers {
         for address in &interface.addresses {
             to_router.route(index, Ipv4Net::from(address.private), None, None)?;
         }
+        if interface.transparent {
+            own_end.take_all()?;
+            if let Some(first) = own.first() {
+                to_router.steer(steer_mark(&id), index, *first)?;
+            }
+        }
         self.change(&home, &id, |vpc| {
             vpc.interfaces.insert(interface.id.clone(), interface.clone());
         })?;
@@ -253,6 +259,10 @@ impl Routers {
             }
             let router = self.namespace(&home)?.netlink()?;
             let name = device(id);
+            if interface.is_some_and(|interface| interface.transparent) {
+                // It may never have been made.
+                let _ = router.unsteer(steer_mark(id));
+            }
             if router.has(&name) {
                 router.remove(&name)?;
             }
@@ -285,6 +295,12 @@ impl Routers {
     /// Whether it is an interface.
     pub(crate) fn is_interface(&self, id: &str) -> bool {
         self.vpcs.values().any(|kept| kept.vpc.interfaces.contains_key(id))
+    }
+
+    /// Whether it is an interface that may bear others' addresses.
+    pub(crate) fn is_transparent(&self, id: &str) -> bool {
+        let vpcs = self.vpcs.values();
+        vpcs.filter_map(|kept| kept.vpc.interfaces.get(id)).any(|interface| interface.transparent)
     }
 
     /// The VPC that an interface is in.

@@ -4,7 +4,7 @@
 //! this order: source check (`sources`), route table (`routing`), access lists (`acl`), then, unless its connection is known
 //! already, what the groups of its sender let out and those of its receiver let in.
 
-use super::model::{UPLINK, Vpc, device, nat_mark};
+use super::model::{UPLINK, Vpc, device, nat_mark, steer_mark};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use zonal_substrate::{AclEntry, Group, PeerMatch, PortRange, Protocol, RouteTarget, Rule, Subnet};
@@ -21,6 +21,7 @@ add set ip vpc cut { type ifname; }
 add set ip vpc publics { type ipv4_addr; }
 add map ip vpc public_in { type ipv4_addr : ipv4_addr; }
 add map ip vpc public_out { type ipv4_addr : ipv4_addr; }
+add map ip vpc transparent { type ifname : mark; }
 add map ip vpc nat_out { type mark : ipv4_addr; }
 add map ip vpc routes { type ifname : verdict; }
 add map ip vpc acl_out { type ifname : verdict; }
@@ -36,6 +37,10 @@ add rule ip vpc sources iifname { "lo", "uplink" } accept
 add rule ip vpc sources iifname @cut drop
 add rule ip vpc sources iifname . ip saddr @owned accept
 add rule ip vpc sources iifname @unchecked accept
+add chain ip vpc steering { type filter hook prerouting priority -150; }
+add rule ip vpc steering ct direction reply ct mark != 0 meta mark set ct mark
+add rule ip vpc steering iifname . ip saddr @owned return
+add rule ip vpc steering ct state new ct mark set iifname map @transparent
 add chain ip vpc arriving { type nat hook prerouting priority -100; }
 add rule ip vpc arriving iifname "uplink" dnat to ip daddr map @public_in
 add chain ip vpc forwarding { type filter hook forward priority 0; policy drop; }
@@ -115,7 +120,18 @@ impl Ruleset {
             rules.iter().filter(known).map(|rule| format!("{} {verdict}", rule_match(rule, side))).collect()
         };
         self.chains.insert(format!("o_{}", group.id), chain(&group.egress, "daddr", "goto inbound"));
-        self.chains.insert(format!("i_{}", group.id), chain(&group.ingress, "saddr", "accept"));
+        let mut ingress = chain(&group.ingress, "saddr", "accept");
+        for rule in &group.ingress {
+            // Nodes that speak in their clients' names are known by where they come from.
+            let PeerMatch::Group(peer) = &rule.peer else { continue };
+            let nodes = vpc.interfaces.values().filter(|node| node.transparent && node.groups.contains(peer));
+            let devices: Vec<String> = nodes.map(|node| format!("\"{}\"", device(&node.id))).collect();
+            if !devices.is_empty() {
+                let protocol = protocol_match(rule.protocol, rule.ports);
+                ingress.push(format!("iifname {{ {} }} {protocol} accept", devices.join(", ")));
+            }
+        }
+        self.chains.insert(format!("i_{}", group.id), ingress);
     }
 
     /// A NAT gateway: what passes it is marked, and leaves with its public address.
@@ -179,7 +195,10 @@ impl Ruleset {
                 self.element(&members(group), address.private, "");
             }
         }
-        if !interface.source_check {
+        if interface.transparent {
+            self.element("transparent", &device, format!("{:#x}", steer_mark(&interface.id)));
+        }
+        if !interface.source_check || interface.transparent {
             self.element("unchecked", &device, "");
         }
         if vpc.cut.contains(&interface.zone) {
@@ -198,6 +217,12 @@ impl Ruleset {
         for (map, direction) in [("groups_out", "o"), ("groups_in", "i")] {
             let chain = match groups.iter().collect::<Vec<_>>()[..] {
                 [one] => format!("{direction}_{one}"),
+                [] if interface.transparent => {
+                    let name = format!("{direction}open");
+                    let verdict = if direction == "o" { "goto inbound" } else { "accept" };
+                    self.chains.insert(name.clone(), vec![verdict.to_owned()]);
+                    name
+                }
                 _ => {
                     let name: Vec<&str> = groups.iter().map(|id| id.as_str()).collect();
                     let name = format!("{direction}c_{}", super::model::device(&name.join("+")));
@@ -388,6 +413,7 @@ mod tests {
                         addresses: vec![Address { private: [10, 0, 0, 10 + number as u8].into(), public }],
                         groups: (0..self.below(4)).map(|group| format!("sg-{group}")).collect(),
                         source_check: self.below(2) == 0,
+                        transparent: self.below(3) == 0,
                     };
                     vpc.interfaces.insert(id, interface);
                 }

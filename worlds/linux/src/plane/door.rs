@@ -1,7 +1,7 @@
 //! The way in: a public address on the host, its connections carried to the same address inside the world.
 
 use super::protocol::Door;
-use super::stock::Stocks;
+use super::stock::{Stocks, Ware};
 use crate::warden::request::{Kind, Place, Reply, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -145,11 +145,13 @@ pub(super) fn reset(stream: &TcpStream) {
 
 /// A socket of the world's internet.
 async fn take(stocks: &Arc<Stocks>) -> io::Result<TcpSocket> {
-    let socket: OwnedFd = match stocks.take_kept(&Place::Internet) {
+    let socket: OwnedFd = match stocks.take_kept(&Ware::tcp(Place::Internet)) {
         Some(kept) => kept,
         None => {
             let stocks = Arc::clone(stocks);
-            tokio::task::spawn_blocking(move || stocks.take(&Place::Internet)).await.map_err(io::Error::other)??
+            tokio::task::spawn_blocking(move || stocks.take(&Ware::tcp(Place::Internet)))
+                .await
+                .map_err(io::Error::other)??
         }
     };
     // SAFETY: the descriptor is an unconnected TCP socket that is handed over whole.
@@ -172,7 +174,7 @@ async fn carry_packets(outside: Arc<UdpSocket>, inside: SocketAddrV4, stocks: Ar
                 oldest.map(|client| flows.remove(&client));
             }
             let link = Arc::clone(stocks.link());
-            let made = tokio::task::spawn_blocking(move || link.sockets(&Place::Internet, Kind::Udp, 1)).await;
+            let made = tokio::task::spawn_blocking(move || link.sockets(&Place::Internet, Kind::Udp, 1, false)).await;
             let Some(socket) = made.ok().and_then(Result::ok).and_then(|mut fds| fds.pop()) else { continue };
             let Ok(socket) = UdpSocket::from_std(socket.into()) else { continue };
             if socket.connect(SocketAddr::V4(inside)).await.is_err() {

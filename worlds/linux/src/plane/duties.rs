@@ -2,7 +2,7 @@
 
 use super::door::Opened;
 use super::protocol::{Duty, Hear};
-use super::stock::Stocks;
+use super::stock::{Stocks, Ware};
 use crate::error::{Error, Result};
 use crate::warden::link::Link;
 use crate::warden::request::{Kind, Place};
@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 use zonal_balancer::config::{MetricsReport, Node, Report};
+use zonal_balancer::core::flow::Transport;
 use zonal_balancer::{Balancer, Sockets};
 use zonal_dns::config::{Change, PUBLIC};
 use zonal_dns::shell::{DnsServer, Options, Prober, ZoneStore};
@@ -173,7 +174,9 @@ impl Duties {
     async fn has_places(&self, nodes: &[Node]) -> bool {
         let (link, nodes) = (Arc::clone(self.stocks.link()), nodes.to_vec());
         let looked = tokio::task::spawn_blocking(move || {
-            nodes.iter().all(|node| link.sockets(&Place::Interface(node.interface.clone()), Kind::Tcp, 0).is_ok())
+            nodes
+                .iter()
+                .all(|node| link.sockets(&Place::Interface(node.interface.clone()), Kind::Tcp, 0, false).is_ok())
         });
         looked.await.unwrap_or(false)
     }
@@ -329,6 +332,28 @@ impl Sockets for NodeSockets {
     }
 
     fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd> {
-        self.0.take(&Place::Interface(node.interface.clone()))
+        self.0.take(&Ware::tcp(Place::Interface(node.interface.clone())))
+    }
+
+    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<UdpSocket>> {
+        let place = Place::Interface(node.interface.clone());
+        let bind = |_| {
+            let bound = self.0.link().bind(&place, Kind::Udp, node.address, port);
+            bound.map(UdpSocket::from).map_err(io::Error::other)
+        };
+        (0..shards).map(bind).collect()
+    }
+
+    fn datagram_socket(&self, node: &Node) -> io::Result<OwnedFd> {
+        let place = Place::Interface(node.interface.clone());
+        self.0.take(&Ware { place, kind: Kind::Udp, transparent: false })
+    }
+
+    fn transparent_socket(&self, node: &Node, transport: Transport) -> io::Result<OwnedFd> {
+        let kind = match transport {
+            Transport::Tcp => Kind::Tcp,
+            Transport::Udp => Kind::Udp,
+        };
+        self.0.take(&Ware { place: Place::Interface(node.interface.clone()), kind, transparent: true })
     }
 }

@@ -12,10 +12,26 @@ const BATCH: usize = 32;
 /// Below this, more are fetched.
 const LOW: usize = 12;
 
-/// Stocks of unconnected TCP sockets, by place.
+/// What a shelf holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ware {
+    pub place: Place,
+    pub kind: Kind,
+    /// They may be bound to addresses that are not the place's.
+    pub transparent: bool,
+}
+
+impl Ware {
+    /// Ordinary TCP sockets of a place.
+    pub(crate) fn tcp(place: Place) -> Self {
+        Self { place, kind: Kind::Tcp, transparent: false }
+    }
+}
+
+/// Stocks of sockets that are neither bound nor connected.
 pub(crate) struct Stocks {
     link: Arc<Link>,
-    shelves: Mutex<BTreeMap<Place, Shelf>>,
+    shelves: Mutex<BTreeMap<Ware, Shelf>>,
 }
 
 #[derive(Default)]
@@ -29,26 +45,26 @@ impl Stocks {
         Arc::new(Self { link, shelves: Mutex::new(BTreeMap::new()) })
     }
 
-    fn shelves(&self) -> MutexGuard<'_, BTreeMap<Place, Shelf>> {
+    fn shelves(&self) -> MutexGuard<'_, BTreeMap<Ware, Shelf>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A socket of a place, if one is in stock. Never waits.
-    pub(crate) fn take_kept(self: &Arc<Self>, place: &Place) -> Option<OwnedFd> {
+    /// A socket, if one is in stock. Never waits.
+    pub(crate) fn take_kept(self: &Arc<Self>, ware: &Ware) -> Option<OwnedFd> {
         let (taken, fetch) = {
             let mut shelves = self.shelves();
-            let shelf = shelves.entry(place.clone()).or_default();
+            let shelf = shelves.entry(ware.clone()).or_default();
             let taken = shelf.sockets.pop();
             let fetch = shelf.sockets.len() < LOW && !shelf.fetching;
             shelf.fetching |= fetch && taken.is_some();
             (taken, fetch)
         };
         if taken.is_some() && fetch {
-            let (stocks, place) = (Arc::clone(self), place.clone());
+            let (stocks, ware) = (Arc::clone(self), ware.clone());
             std::thread::spawn(move || {
-                let fetched = stocks.link.sockets(&place, Kind::Tcp, BATCH);
+                let fetched = stocks.link.sockets(&ware.place, ware.kind, BATCH, ware.transparent);
                 let mut shelves = stocks.shelves();
-                let shelf = shelves.entry(place).or_default();
+                let shelf = shelves.entry(ware).or_default();
                 shelf.fetching = false;
                 shelf.sockets.extend(fetched.unwrap_or_default());
             });
@@ -56,20 +72,21 @@ impl Stocks {
         taken
     }
 
-    /// A socket of a place; from the stock, or, where that is empty, fetched now.
-    pub(crate) fn take(self: &Arc<Self>, place: &Place) -> io::Result<OwnedFd> {
-        if let Some(kept) = self.take_kept(place) {
+    /// A socket; from the stock, or, where that is empty, fetched now.
+    pub(crate) fn take(self: &Arc<Self>, ware: &Ware) -> io::Result<OwnedFd> {
+        if let Some(kept) = self.take_kept(ware) {
             return Ok(kept);
         }
-        let mut fetched = self.link.sockets(place, Kind::Tcp, BATCH).map_err(io::Error::other)?;
+        let fetched = self.link.sockets(&ware.place, ware.kind, BATCH, ware.transparent);
+        let mut fetched = fetched.map_err(io::Error::other)?;
         let first = fetched.pop().ok_or_else(|| io::Error::other("no socket came"))?;
-        self.shelves().entry(place.clone()).or_default().sockets.append(&mut fetched);
+        self.shelves().entry(ware.clone()).or_default().sockets.append(&mut fetched);
         Ok(first)
     }
 
     /// Throws away what is kept for a place: its namespace may be another by now.
     pub(crate) fn forget(&self, place: &Place) {
-        self.shelves().remove(place);
+        self.shelves().retain(|ware, _| ware.place != *place);
     }
 
     /// The warden itself.

@@ -56,8 +56,8 @@ impl Link {
     }
 
     /// Asks for sockets.
-    pub(crate) fn sockets(&self, place: &Place, kind: Kind, count: usize) -> Result<Vec<OwnedFd>> {
-        Ok(self.ask(&Request::Sockets { place: place.clone(), kind, count }, &[])?.1)
+    pub(crate) fn sockets(&self, place: &Place, kind: Kind, count: usize, transparent: bool) -> Result<Vec<OwnedFd>> {
+        Ok(self.ask(&Request::Sockets { place: place.clone(), kind, count, transparent }, &[])?.1)
     }
 
     /// Asks for a bound socket.

@@ -36,11 +36,9 @@ pub fn main(config: &Config) -> Result<()> {
     let hierarchy = Hierarchy::of(config);
     hierarchy.make_world(&config.cgroup())?;
     let image = config.image(disk::BASE);
-    let alone = holding::find(config).is_none();
     // Looked at where the ids of the machine's files can be seen.
-    let owners = (config.privilege == Privilege::User && !crate::image::is_made(&image, alone))
-        .then(crate::image::Owners::look)
-        .transpose()?;
+    let owners =
+        (config.privilege == Privilege::User && !image.exists()).then(crate::image::Owners::look).transpose()?;
     let mut config = config.clone();
     if config.privilege == Privilege::User {
         privilege::enter(&config)?;
@@ -48,7 +46,7 @@ pub fn main(config: &Config) -> Result<()> {
         config.owner = (0, 0);
     }
     let config = &config;
-    crate::image::make_base(&image, alone, config.image_root(), owners.as_ref())?;
+    crate::image::make_base(&image, config.image_root(), owners.as_ref())?;
     crate::image::make_layer(config)?;
     // Moves this process into the holder's mount namespace: before there is a second thread.
     let holder = holding::find_or_start(config)?;
@@ -194,7 +192,9 @@ impl Warden {
             Request::Shell(id) => lock(&self.holder).shell(&id, given).map(done),
             Request::Inventory => Ok((Reply::Inventory(self.inventory()?), Vec::new())),
             Request::Figures => Ok((Reply::Figures(self.figures()?), Vec::new())),
-            Request::Sockets { place, kind, count } => Ok((Reply::Done, self.sockets(&place, kind, count)?)),
+            Request::Sockets { place, kind, count, transparent } => {
+                Ok((Reply::Done, self.sockets(&place, kind, count, transparent)?))
+            }
             Request::Bind { place, kind, address, port } => {
                 Ok((Reply::Done, vec![self.bind(&place, kind, address, port)?]))
             }

@@ -49,6 +49,8 @@ pub(crate) enum Request {
         place: Place,
         kind: Kind,
         count: usize,
+        /// They may be bound to addresses that are not the place's: only where the interface is transparent.
+        transparent: bool,
     },
     /// A socket that is bound in a place, and listens if it is TCP's.
     Bind {

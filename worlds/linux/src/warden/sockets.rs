@@ -13,10 +13,24 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// `IP_FREEBIND`: an address may be bound before it is there.
 const FREEBIND: libc::c_int = 15;
 
+/// `IP_TRANSPARENT`: any address may be bound, and sent from.
+const TRANSPARENT: libc::c_int = 19;
+
 impl Warden {
     /// Unconnected sockets in a place.
-    pub(super) fn sockets(&self, place: &Place, kind: Kind, count: usize) -> Result<Vec<OwnedFd>> {
-        self.in_place(place, || (0..count).map(|_| make(kind)).collect::<std::io::Result<Vec<_>>>())?
+    pub(super) fn sockets(&self, place: &Place, kind: Kind, count: usize, transparent: bool) -> Result<Vec<OwnedFd>> {
+        let may = matches!(place, Place::Interface(id) if lock(&self.routers).is_transparent(id));
+        if transparent && !may {
+            return Err(Error::Refused(format!("{place:?} bears no other addresses")));
+        }
+        let one = |_| {
+            let socket = make(kind)?;
+            if transparent {
+                sys::set_option(socket.as_fd(), libc::SOL_IP, TRANSPARENT, 1)?;
+            }
+            Ok(socket)
+        };
+        self.in_place(place, || (0..count).map(one).collect::<std::io::Result<Vec<_>>>())?
             .act("make sockets in", format!("{place:?}"))
     }
 

@@ -209,6 +209,7 @@ impl Instance {
             addresses: vec![Address { private: self.private, public: self.public }],
             groups: self.groups.iter().map(|group| (*group).to_owned()).collect(),
             source_check: true,
+            transparent: false,
         }
     }
 

@@ -2,6 +2,7 @@
 //! started from, so it looks at its arguments first.
 
 mod fixture;
+mod flows;
 mod inside;
 mod lifecycle;
 mod packets;
@@ -29,7 +30,9 @@ fn main() {
     }
     let root = fixture::is_root();
     let mut trials = Vec::new();
-    for (name, test) in packets::TESTS.iter().chain(inside::TESTS).chain(lifecycle::TESTS).chain(survival::TESTS) {
+    for (name, test) in
+        packets::TESTS.iter().chain(flows::TESTS).chain(inside::TESTS).chain(lifecycle::TESTS).chain(survival::TESTS)
+    {
         let run = move || {
             test();
             Ok(())

@@ -69,6 +69,7 @@ pub fn interface(n: u8) -> Interface {
         addresses: vec![Address { private: private(n), public: Some(public(n)) }],
         groups: vec![GROUP.into()],
         source_check: true,
+        transparent: false,
     }
 }
 

@@ -1,0 +1,198 @@
+//! What is particular to network load balancers: their protocols, which go together, and what their plane is told beside what
+//! every plane is.
+//!
+//! Source: User Guide for Network Load Balancers, "Listeners", "Target groups", "Client IP preservation", "Update the TCP idle
+//! timeout".
+
+use crate::attributes;
+use crate::errors::Error;
+use crate::model::{Attributes, CheckProtocol, Kind, Listener, Protocol, TargetGroup, TargetType};
+use crate::shapes::{LoadBalancerTypeEnum, ProtocolEnum};
+use std::time::Duration;
+use zonal_balancer::config::{self, FlowGroup, FlowListener, FlowProtocol};
+
+impl Kind {
+    /// The kind that a request asks for.
+    ///
+    /// # Errors
+    /// One that there is no plane for.
+    pub fn of(wire: LoadBalancerTypeEnum) -> Result<Self, Error> {
+        match wire {
+            LoadBalancerTypeEnum::Application => Ok(Self::Application),
+            LoadBalancerTypeEnum::Network => Ok(Self::Network),
+            other @ LoadBalancerTypeEnum::Gateway => {
+                Err(Error::Unsupported(format!("load balancers of type '{other}'; only 'application' and 'network'")))
+            }
+        }
+    }
+
+    /// As a Describe shows it.
+    #[must_use]
+    pub fn wire(self) -> LoadBalancerTypeEnum {
+        match self {
+            Self::Application => LoadBalancerTypeEnum::Application,
+            Self::Network => LoadBalancerTypeEnum::Network,
+        }
+    }
+
+    /// What stands before the name in ARNs.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Application => "app",
+            Self::Network => "net",
+        }
+    }
+}
+
+impl Protocol {
+    /// The protocol that a request asks for; `None` for one that there is no plane for.
+    #[must_use]
+    pub fn of(wire: ProtocolEnum) -> Option<Self> {
+        Some(match wire {
+            ProtocolEnum::Http => Self::Http,
+            ProtocolEnum::Tcp => Self::Tcp,
+            ProtocolEnum::Udp => Self::Udp,
+            ProtocolEnum::TcpUdp => Self::TcpUdp,
+            ProtocolEnum::Tls => Self::Tls,
+            _ => return None,
+        })
+    }
+
+    /// As a Describe shows it.
+    #[must_use]
+    pub fn wire(self) -> ProtocolEnum {
+        match self {
+            Self::Http => ProtocolEnum::Http,
+            Self::Tcp => ProtocolEnum::Tcp,
+            Self::Udp => ProtocolEnum::Udp,
+            Self::TcpUdp => ProtocolEnum::TcpUdp,
+            Self::Tls => ProtocolEnum::Tls,
+        }
+    }
+
+    /// The kind of load balancer that has it.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        if self == Self::Http { Kind::Application } else { Kind::Network }
+    }
+
+    /// Whether a listener of this protocol forwards to groups of that one.
+    #[must_use]
+    pub fn forwards_to(self, group: Self) -> bool {
+        match self {
+            Self::Http => group == Self::Http,
+            Self::Tcp => matches!(group, Self::Tcp | Self::TcpUdp),
+            Self::Udp => matches!(group, Self::Udp | Self::TcpUdp),
+            Self::TcpUdp => group == Self::TcpUdp,
+            Self::Tls => matches!(group, Self::Tcp | Self::Tls),
+        }
+    }
+
+    fn has_datagrams(self) -> bool {
+        matches!(self, Self::Udp | Self::TcpUdp)
+    }
+}
+
+impl CheckProtocol {
+    /// As a Describe shows it.
+    #[must_use]
+    pub fn wire(self) -> ProtocolEnum {
+        match self {
+            Self::Http => ProtocolEnum::Http,
+            Self::Https => ProtocolEnum::Https,
+            Self::Tcp => ProtocolEnum::Tcp,
+        }
+    }
+}
+
+/// What an attribute of a target group is by default, where that depends on the group.
+#[must_use]
+pub fn default_of(group: &TargetGroup, key: &str) -> Option<&'static str> {
+    let word = |value: bool| if value { "true" } else { "false" };
+    match key {
+        // Instances see their clients; addresses do only of datagrams.
+        PRESERVE => Some(word(group.target_type == TargetType::Instance || group.protocol.has_datagrams())),
+        TERMINATE => Some(word(group.protocol.has_datagrams())),
+        _ => None,
+    }
+}
+
+/// Client IP preservation.
+pub const PRESERVE: &str = "preserve_client_ip.enabled";
+/// Connection termination on deregistration.
+pub const TERMINATE: &str = "deregistration_delay.connection_termination.enabled";
+
+/// What attributes of a target group allow only together.
+///
+/// # Errors
+/// Datagrams keep their source address.
+pub fn check_attributes(group: &TargetGroup, set: &Attributes) -> Result<(), Error> {
+    if group.protocol.has_datagrams() && set.get(PRESERVE).is_some_and(|value| value == "false") {
+        let protocol = group.protocol.wire();
+        return Err(Error::InvalidConfiguration(format!(
+            "Client IP preservation cannot be disabled for target groups with the protocol '{protocol}'"
+        )));
+    }
+    Ok(())
+}
+
+/// A listener's flows, for the plane; `None` where it takes requests.
+#[must_use]
+pub fn flow_listener(listener: &Listener) -> Option<FlowListener> {
+    let protocol = match listener.protocol {
+        Protocol::Http => return None,
+        Protocol::Tcp => FlowProtocol::Tcp,
+        Protocol::Udp => FlowProtocol::Udp,
+        Protocol::TcpUdp => FlowProtocol::TcpUdp,
+        Protocol::Tls => FlowProtocol::Tls,
+    };
+    let seconds = attributes::listener_number(listener, "tcp.idle_timeout.seconds");
+    Some(FlowListener { protocol, tcp_idle_timeout: Duration::from_secs(seconds) })
+}
+
+/// A target group's flows, for the plane; `None` where it takes requests.
+#[must_use]
+pub fn flow_group(group: &TargetGroup) -> Option<FlowGroup> {
+    if group.protocol == Protocol::Http {
+        return None;
+    }
+    let is = |key: &str| attributes::is_set(group, key);
+    Some(FlowGroup {
+        tls: group.protocol == Protocol::Tls,
+        sticky: is("stickiness.enabled"),
+        preserve_client_ip: is(PRESERVE),
+        proxy_protocol_v2: is("proxy_protocol_v2.enabled"),
+        terminate_deregistered: is(TERMINATE),
+        terminate_unhealthy: is("target_health_state.unhealthy.connection_termination.enabled"),
+    })
+}
+
+/// A group's health check, for the plane.
+#[must_use]
+pub fn check(group: &TargetGroup) -> config::CheckProtocol {
+    let check = &group.health_check;
+    let (path, matcher) = (check.path.clone(), check.matcher.clone());
+    match check.protocol {
+        CheckProtocol::Http => config::CheckProtocol::Http { path, matcher },
+        CheckProtocol::Https => config::CheckProtocol::Https { path, matcher },
+        CheckProtocol::Tcp => config::CheckProtocol::Tcp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_listeners_forward_to_which_groups() {
+        use Protocol::{Http, Tcp, TcpUdp, Tls, Udp};
+        for (listener, groups) in
+            [(Http, &[Http][..]), (Tcp, &[Tcp, TcpUdp]), (Udp, &[Udp, TcpUdp]), (TcpUdp, &[TcpUdp]), (Tls, &[Tcp, Tls])]
+        {
+            for group in [Http, Tcp, Udp, TcpUdp, Tls] {
+                assert_eq!(listener.forwards_to(group), groups.contains(&group), "{listener:?} to {group:?}");
+            }
+        }
+    }
+}
