@@ -28,6 +28,7 @@ pub fn services(public_range: Ipv4Net) -> Vec<Box<dyn Service>> {
         Box::new(zonal_cloudwatch::CloudWatch),
         Box::new(zonal_cloudformation::CloudFormation::default()),
         Box::new(zonal_ssm::Ssm),
+        Box::new(zonal_acm::Acm),
         Box::new(zonal_sts::Sts),
     ]
 }

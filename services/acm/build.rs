@@ -1,0 +1,5 @@
+//! Generates the interface's structs and tables from `shapes`.
+
+fn main() {
+    zonal_shapes::build();
+}

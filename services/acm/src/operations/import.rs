@@ -1,0 +1,53 @@
+//! Importing. Source: AWS Certificate Manager API reference, `ImportCertificate`; User Guide, "Import certificates".
+
+use super::{certificate, tags};
+use crate::errors::{Error, invalid};
+use crate::model::Certificate;
+use crate::reading;
+use crate::shapes::{ImportCertificateRequest, ImportCertificateResponse};
+use std::collections::BTreeSet;
+use zonal_cloud::Tx;
+use zonal_cloud::tags::Tags;
+use zonal_wire::AwsError;
+
+/// Certificates per account and region, as AWS's default quota has it.
+const QUOTA: usize = 2500;
+
+/// `ImportCertificate`: a new one, or in place of one that keeps its ARN, its tags and its users.
+pub fn import(tx: &mut Tx<'_>, input: &ImportCertificateRequest) -> Result<ImportCertificateResponse, AwsError> {
+    let old = input.certificate_arn.as_deref().map(|arn| certificate(&tx.view(), arn).cloned()).transpose()?;
+    if old.is_some() && !input.tags.is_empty() {
+        let text = "Tagging is not permitted on re-import.";
+        return Err(Error::InvalidParameter(text.into()).into());
+    }
+    let body = text(&input.certificate.0)?;
+    let private_key = text(&input.private_key.0)?;
+    let chain = input.certificate_chain.as_ref().map(|chain| text(&chain.0)).transpose()?;
+    let facts = reading::read(&body, &private_key, chain.as_deref(), tx.now)?;
+    let record = match old {
+        Some(old) if old.facts.domain != facts.domain => {
+            let text = format!("The certificate's domain name must stay '{}'.", old.facts.domain);
+            return Err(invalid(text).into());
+        }
+        Some(old) => Certificate { body, chain, private_key, facts, imported: tx.now, ..old },
+        None => {
+            if tx.list::<Certificate>().count() >= QUOTA {
+                return Err(Error::Limit.into());
+            }
+            let mut own = Tags::new();
+            tags::merge(&mut own, &input.tags, tx.caller.is_service())?;
+            let id = zonal_cloud::ids::uuid(tx.chance());
+            let arn = tx.scope.arn("acm", &format!("certificate/{id}"));
+            let (created, users) = (tx.now, BTreeSet::new());
+            Certificate { arn, body, chain, private_key, facts, created, imported: created, users, tags: own }
+        }
+    };
+    let output = ImportCertificateResponse { certificate_arn: Some(record.arn.clone()) };
+    tx.put(record);
+    Ok(output)
+}
+
+fn text(blob: &[u8]) -> Result<String, Error> {
+    let text = std::str::from_utf8(blob).map_err(|_| invalid("A certificate or a key is PEM-encoded text."))?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,174 @@
+//! Certificate Manager as its users see it.
+
+use std::sync::Arc;
+use zonal_acm::Acm;
+use zonal_acm::shapes::*;
+use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
+use zonal_substrate::{Ask, Inventory, World};
+use zonal_wire::{AwsError, Blob, Operation, Time};
+
+struct Nothing;
+
+impl World for Nothing {
+    fn ask(&self, _: Vec<Ask>) {}
+
+    fn inventory(&self) -> Inventory {
+        Inventory::default()
+    }
+
+    fn console(&self, _: &str) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn describe(&self) -> &'static str {
+        "nothing"
+    }
+}
+
+impl Clock for Nothing {
+    fn now(&self) -> Time {
+        Time::parse("2026-11-24T00:00:00Z").unwrap()
+    }
+}
+
+struct Bench(Cloud);
+
+impl Bench {
+    fn new() -> Self {
+        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let services: Vec<Box<dyn Service>> = vec![Box::new(Acm)];
+        Self(Cloud::open(config, services, Arc::new(Nothing), Arc::new(Nothing)).unwrap())
+    }
+
+    fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
+        let prepared = Prepared {
+            service: "acm",
+            operation: O::facts().name,
+            scope: Scope::new("000000000000", "us-east-1"),
+            caller: Caller::User { access_key: "test".into() },
+            input: Box::new(input),
+        };
+        let output = self.0.request(&prepared)?;
+        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+    }
+
+    fn import(&self, made: &Made, arn: Option<&str>) -> Result<String, AwsError> {
+        let output = self.call::<ops::ImportCertificate>(ImportCertificateRequest {
+            certificate_arn: arn.map(ToOwned::to_owned),
+            certificate: Blob(made.body.clone().into()),
+            private_key: Blob(made.key.clone().into()),
+            certificate_chain: made.chain.clone().map(|chain| Blob(chain.into())),
+            ..Default::default()
+        })?;
+        Ok(output.certificate_arn.unwrap())
+    }
+
+    fn describe(&self, arn: &str) -> Result<CertificateDetail, AwsError> {
+        let input = DescribeCertificateRequest { certificate_arn: arn.into() };
+        Ok(self.call::<ops::DescribeCertificate>(input)?.certificate.unwrap())
+    }
+}
+
+struct Made {
+    body: String,
+    key: String,
+    chain: Option<String>,
+}
+
+fn make(names: &[&str]) -> Made {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    Made { body: made.cert.pem(), key: made.signing_key.serialize_pem(), chain: None }
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, AwsError>) -> String {
+    result.unwrap_err().code.to_string()
+}
+
+#[test]
+fn an_imported_certificate_says_what_it_is() {
+    let bench = Bench::new();
+    let arn = bench.import(&make(&["www.example.com", "*.example.com"]), None).unwrap();
+    assert!(arn.starts_with("arn:aws:acm:us-east-1:000000000000:certificate/"), "{arn}");
+    let detail = bench.describe(&arn).unwrap();
+    assert!(detail.subject_alternative_names.contains(&"*.example.com".to_owned()));
+    assert_eq!(detail.status, Some(CertificateStatus::Issued));
+    assert_eq!(detail.type_, Some(CertificateType::Imported));
+    assert_eq!(detail.key_algorithm, Some(KeyAlgorithm::EcPrime256v1));
+    assert_eq!(detail.signature_algorithm.as_deref(), Some("SHA256WITHECDSA"));
+}
+
+#[test]
+fn what_does_not_belong_together_is_not_imported() {
+    let bench = Bench::new();
+    let (one, other) = (make(&["a.example.com"]), make(&["b.example.com"]));
+    let mixed = Made { key: other.key.clone(), ..make(&["a.example.com"]) };
+    assert_eq!(code(bench.import(&mixed, None)), "ValidationException");
+    let text = Made { body: "x".into(), ..make(&["a.example.com"]) };
+    assert_eq!(code(bench.import(&text, None)), "ValidationException");
+    let foreign = Made { chain: Some(rcgen_authority("Some authority")), ..make(&["a.example.com"]) };
+    assert_eq!(code(bench.import(&foreign, None)), "ValidationException");
+    let two = Made { body: format!("{}{}", one.body, other.body), key: one.key, chain: None };
+    assert_eq!(code(bench.import(&two, None)), "ValidationException");
+}
+
+fn rcgen_authority(name: &str) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+    parameters.self_signed(&key).unwrap().pem()
+}
+
+#[test]
+fn importing_again_keeps_the_arn_and_refuses_another_name() {
+    let bench = Bench::new();
+    let first = make(&["www.example.com"]);
+    let arn = bench.import(&first, None).unwrap();
+    let second = make(&["www.example.com"]);
+    assert_eq!(bench.import(&second, Some(&arn)).unwrap(), arn);
+    let input = GetCertificateRequest { certificate_arn: arn.clone() };
+    assert_eq!(bench.call::<ops::GetCertificate>(input).unwrap().certificate, Some(second.body));
+    let none = "arn:aws:acm:us-east-1:000000000000:certificate/none";
+    assert_eq!(code(bench.import(&first, Some(none))), "ResourceNotFoundException");
+}
+
+#[test]
+fn curves_are_listed_only_where_they_are_asked_for() {
+    let bench = Bench::new();
+    bench.import(&make(&["www.example.com"]), None).unwrap();
+    let list = |key_types: Vec<KeyAlgorithm>| {
+        let includes = Some(Filters { key_types, ..Default::default() });
+        let input = ListCertificatesRequest { includes, ..Default::default() };
+        bench.call::<ops::ListCertificates>(input).unwrap().certificate_summary_list.len()
+    };
+    assert_eq!((list(Vec::new()), list(vec![KeyAlgorithm::EcPrime256v1])), (0, 1));
+}
+
+#[test]
+fn a_deleted_certificate_is_gone_and_what_is_no_arn_is_refused() {
+    let bench = Bench::new();
+    let arn = bench.import(&make(&["www.example.com"]), None).unwrap();
+    bench.call::<ops::DeleteCertificate>(DeleteCertificateRequest { certificate_arn: arn.clone() }).unwrap();
+    assert_eq!(code(bench.describe(&arn)), "ResourceNotFoundException");
+    assert_eq!(code(bench.describe("arn:aws:s3:::some-bucket-name")), "InvalidArnException");
+}
+
+#[test]
+fn tags_are_added_listed_and_removed() {
+    let bench = Bench::new();
+    let certificate_arn = bench.import(&make(&["www.example.com"]), None).unwrap();
+    let tag = |value: Option<&str>| Tag { key: "k".into(), value: value.map(ToOwned::to_owned) };
+    let list = || {
+        let input = ListTagsForCertificateRequest { certificate_arn: certificate_arn.clone() };
+        bench.call::<ops::ListTagsForCertificate>(input).unwrap().tags
+    };
+    let arn = || certificate_arn.clone();
+    let add = AddTagsToCertificateRequest { certificate_arn: arn(), tags: vec![tag(Some("v"))] };
+    bench.call::<ops::AddTagsToCertificate>(add).unwrap();
+    assert_eq!(list(), [tag(Some("v"))]);
+    for (value, left) in [(Some("other"), 1), (None, 0)] {
+        let remove = RemoveTagsFromCertificateRequest { certificate_arn: arn(), tags: vec![tag(value)] };
+        bench.call::<ops::RemoveTagsFromCertificate>(remove).unwrap();
+        assert_eq!(list().len(), left);
+    }
+}
