@@ -78,3 +78,40 @@ def test_without_a_route_to_a_gateway_awss_api_is_out_of_reach(there):
     (instance,) = there.launch(UserData="#!/bin/sh\ncurl -sS --max-time 3 https://sts.amazonaws.com/ ; echo \"curl ended with $?\"\n")
     said = console(there, instance, "curl ended with")
     assert "curl ended with 28" in said, "its packets lead nowhere"
+
+
+INSTALLS = """#!/bin/bash
+set -e
+apt-get update
+apt-get install -y nginx-light
+curl -sS http://localhost/ | grep -o '<title>.*</title>'
+systemctl stop nginx
+dnf install -y httpd
+echo "not before it is asked for: $(systemctl is-active httpd)"
+echo "a page of httpd's" > /var/www/html/index.html
+systemctl enable --now httpd
+curl -sS http://localhost/
+chown apache:apache /var/www/html/index.html
+if yum install -y no-such-package-anywhere; then echo "it pretends"; fi
+yum update -y
+echo all-installed
+"""
+
+
+def test_user_data_installs_packages_by_apt_and_by_dnf(there):
+    (instance,) = there.launch(UserData=INSTALLS, InstanceType="t3.medium")
+    said = console(there, instance, "all-installed", 300)
+    assert "<title>Welcome to nginx!</title>" in said
+    assert "not before it is asked for: inactive" in said
+    assert "a page of httpd's" in said
+    assert "No match for argument: no-such-package-anywhere" in said
+    assert "it pretends" not in said
+
+
+def test_without_a_route_to_a_gateway_there_are_no_packages(there):
+    vpc, _ = there.default_subnets()
+    tables = there.ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    there.ec2.delete_route(RouteTableId=tables[0]["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+    (instance,) = there.launch(UserData="#!/bin/sh\napt-get -o Acquire::http::Timeout=3 -o Acquire::Retries=0 update; apt-get install -y nginx-light || echo \"refused with $?\"\n")
+    said = console(there, instance, "refused with")
+    assert "Unable to locate package nginx-light" in said

@@ -87,7 +87,7 @@ impl Config {
         let limited = ["cpu", "memory"].into_iter().all(|name| controllers.split_whitespace().any(|word| word == name));
         if self.privilege == Privilege::User && !limited {
             lacks.push(
-                "instances run without limits of processor and memory: no control group was lent that has them"
+                "instances run without limits of processor, memory and processes: no control group was lent that has them"
                     .to_owned(),
             );
         }

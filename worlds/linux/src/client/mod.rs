@@ -13,6 +13,7 @@ pub use internet::Internet;
 
 use crate::error::{Act, Result};
 use crate::frame;
+use crate::network::{OWN_DOMAIN, PACKAGES};
 use crate::plane::protocol::Duty;
 use crate::warden::link::Link;
 use crate::warden::request::{Event, Reply, Request};
@@ -25,6 +26,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use zonal_dns::config::{RecordSet, Zone};
 use zonal_substrate::{Ask, Inventory, Report, SandboxState, StopCause, World};
 
 /// How long a call waits for a warden that restarts.
@@ -211,11 +213,13 @@ impl Performer {
                 let done = self.ask(&id, Request::PutNetwork(network));
                 if done {
                     self.plane.set(key, duty);
+                    self.plane.set(format!("zone:{id}:{OWN_DOMAIN}"), Some(own_names(&id)));
                 }
                 return;
             }
             Ask::RemoveNetwork(id) => {
                 self.plane.set(format!("resolver:{id}"), None);
+                self.plane.set(format!("zone:{id}:{OWN_DOMAIN}"), None);
                 self.ask(&id, Request::RemoveNetwork(id.clone())).then_some(Report::NetworkRemoved(id))
             }
             Ask::PutSubnet(subnet) => {
@@ -334,6 +338,19 @@ impl Performer {
             self.standing.remove(&(kind, id.clone()));
         }
     }
+}
+
+/// The names of what is in no AWS, as a VPC sees them.
+fn own_names(network: &str) -> Duty {
+    let packages = RecordSet {
+        name: format!("packages.{OWN_DOMAIN}"),
+        type_: "A".to_owned(),
+        ttl: 60,
+        values: vec![PACKAGES.to_string()],
+        ..RecordSet::default()
+    };
+    let zone = Zone { name: OWN_DOMAIN.to_owned(), overlay: true, records: vec![packages] };
+    Duty::Zone { view: network.to_owned(), zone: Box::new(zone) }
 }
 
 /// Whose affair a request is: requests of one subject are performed in order.

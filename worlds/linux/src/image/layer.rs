@@ -2,6 +2,7 @@
 //! certificate authority may not.
 
 use crate::error::{Act, Result};
+use crate::network::OWN_DOMAIN;
 use crate::sandbox::disk::BASE;
 use crate::trust;
 use crate::world::Config;
@@ -15,6 +16,12 @@ const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 const ENVIRONMENT: &str = "AWS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt\n\
     REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt\nNODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt\n";
 
+/// How apt is set up inside. What it fetches was checked by the machine's own apt; it is not sent through a proxy.
+const APT: &str = "Acquire::Languages \"none\";\nAcquire::http::Proxy \"false\";\nAcquire::http::Timeout \"120\";\n\
+    Acquire::Check-Valid-Until \"false\";\nDPkg::Lock::Timeout \"300\";\n";
+/// How dpkg is: a disk that is lost with the machine's power needs no flush per file; what was changed by user data stays.
+const DPKG: &str = "force-unsafe-io\nforce-confdef\nforce-confold\n";
+
 /// Makes the layer, or brings it up to date. A file that is as it should be is not touched: sandboxes may be standing on it.
 pub(crate) fn make_layer(config: &Config) -> Result<()> {
     let layer = config.layer();
@@ -27,6 +34,9 @@ pub(crate) fn make_layer(config: &Config) -> Result<()> {
     put(&layer.join("etc/ssl/certs").join(trust::HASHED_NAME), &authority)?;
     put(&layer.join("usr/local/share/ca-certificates/zonal.crt"), &authority)?;
     put(&layer.join("etc/environment"), ENVIRONMENT)?;
+    put(&layer.join("etc/apt/sources.list"), &format!("deb [trusted=yes] http://packages.{OWN_DOMAIN}/ ./\n"))?;
+    put(&layer.join("etc/apt/apt.conf.d/99zonal"), APT)?;
+    put(&layer.join("etc/dpkg/dpkg.cfg.d/zonal"), DPKG)?;
     // All of it is root's inside; where owners are mapped, root's outside is.
     if config.image_root() == 0 { Ok(()) } else { give(&layer, config.image_root()) }
 }

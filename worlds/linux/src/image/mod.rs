@@ -1,6 +1,7 @@
 //! The base image: the files of a named set of the machine's own Debian packages, with what they depend on, and nothing else of the
 //! machine. Made once, in about a second.
 
+mod database;
 mod layer;
 mod owners;
 mod packages;
@@ -71,8 +72,9 @@ const WANTED: &[&str] = &[
     "xz-utils",
 ];
 /// What nothing pulls in: our own PID 1 stands in for it, or an instance has no use for it.
-const UNWANTED: &[&str] =
-    &["systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "init", "init-system-helpers", "python3-dev"];
+const UNWANTED: &[&str] = &["systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "init", "python3-dev"];
+/// The front to apt that user data written for Amazon Linux calls.
+const DNF: &str = include_str!("dnf.sh");
 /// Documentation stays outside.
 const SKIPPED: &[&str] = &[
     "/usr/share/doc",
@@ -92,14 +94,32 @@ const SKIPPED: &[&str] = &[
 
 /// dpkg's own.
 const DATABASE: &str = "/var/lib/dpkg";
+/// What kind of base this program makes; one of another kind is made anew, where nothing stands on it.
+const KIND: &str = "2";
+
+/// Whether there is a base image to stand on; `alone` says that nothing does yet, so that an old one is none.
+pub(crate) fn is_made(image: &Path, alone: bool) -> bool {
+    let fits = fs::read_to_string(image.join("kind")).is_ok_and(|kind| kind == KIND);
+    image.join("root").is_dir() && (fits || !alone)
+}
 
 /// Makes the base image at `image` unless it is there. Root of its files is `root_id`; with `owners`, whoever makes it is no root of the
 /// machine, and can't read every file.
 ///
 /// # Errors
 /// When the machine has no dpkg database, or the disk is full.
-pub(crate) fn make_base(image: &Path, root_id: u32, owners: Option<&Owners>) -> Result<()> {
-    if image.join("root").is_dir() {
+pub(crate) fn make_base(image: &Path, alone: bool, root_id: u32, owners: Option<&Owners>) -> Result<()> {
+    if is_made(image, alone) {
+        return Ok(());
+    }
+    // Several worlds may share it.
+    let lock = image.with_file_name(".base.lock");
+    if let Some(parent) = lock.parent() {
+        fs::create_dir_all(parent).act("make", parent.display())?;
+    }
+    let lock = File::create(&lock).act("create", lock.display())?;
+    lock.lock().act("lock", image.display())?;
+    if is_made(image, alone) {
         return Ok(());
     }
     let database = Path::new(DATABASE);
@@ -127,11 +147,13 @@ pub(crate) fn make_base(image: &Path, root_id: u32, owners: Option<&Owners>) -> 
         owners::shift(&tree.root, root_id)?;
     }
     fs::write(pending.join("layers.json"), "[\"base\"]").act("write", "layers.json")?;
-    match fs::rename(&pending, image) {
-        // Another world that shares it was faster.
-        Err(_) if image.join("root").is_dir() => fs::remove_dir_all(&pending).act("remove", pending.display()),
-        renamed => renamed.act("put in place", image.display()),
-    }
+    fs::write(pending.join("kind"), KIND).act("write", "kind")?;
+    let old = image.with_file_name(".base.old");
+    let _ = fs::remove_dir_all(&old);
+    let _ = fs::rename(image, &old);
+    fs::rename(&pending, image).act("put in place", image.display())?;
+    let _ = fs::remove_dir_all(&old);
+    Ok(())
 }
 
 /// The settings files that were changed on this machine: its own affair, and left outside.
@@ -318,6 +340,11 @@ impl Tree<'_> {
             bundle.push('\n');
         }
         self.write("/etc/ssl/certs/ca-certificates.crt", &bundle, 0o644)?;
+        // From which update-ca-certificates makes the same bundle again.
+        let shared = self.at("/usr/share/ca-certificates");
+        let names = self.certificates.iter().filter_map(|path| path.strip_prefix(&shared).ok());
+        let names: String = names.map(|name| format!("{}\n", name.display())).collect();
+        self.write("/etc/ca-certificates.conf", &names, 0o644)?;
         // The system's own accounts are the same on every Debian; base-passwd brings their list.
         let masters =
             |name: &str| fs::read_to_string(format!("/usr/share/base-passwd/{name}.master")).unwrap_or_default();
@@ -377,36 +404,25 @@ impl Tree<'_> {
             self.write(&format!("{home}/.profile"), "[ -f ~/.bashrc ] && . ~/.bashrc\n", 0o644)?;
         }
         self.alternatives(&database.join("alternatives"))?;
+        self.triggers(&database.join("triggers"), chosen)?;
         self.write("/usr/lib/zonal/guest", "", 0o755)?;
         for name in guest::NAMES {
-            let at = self.at("/usr/bin").join(name);
-            let _ = fs::remove_file(self.at("/usr/sbin").join(name));
-            let _ = fs::remove_file(&at);
-            symlink("/usr/lib/zonal/guest", &at).act("link", name)?;
+            // In both places: packages' scripts call them by their full paths.
+            for directory in ["/usr/bin", "/usr/sbin"] {
+                let at = self.at(directory).join(name);
+                let _ = fs::remove_file(&at);
+                symlink("/usr/lib/zonal/guest", &at).act("link", name)?;
+            }
+        }
+        self.write("/usr/lib/zonal/dnf", DNF, 0o755)?;
+        for name in ["dnf", "yum", "amazon-linux-extras"] {
+            symlink("/usr/lib/zonal/dnf", self.at("/usr/bin").join(name)).act("link", name)?;
         }
         let status = Command::new("ldconfig").env("PATH", PROGRAMS).arg("-r").arg(&self.root).status();
         match status.act("run", "ldconfig")? {
             status if status.success() => Ok(()),
             status => Err(Error::Refused(format!("ldconfig ended with {status}"))),
         }
-    }
-
-    /// The links between alternatives (`awk` is `mawk`), for those whose choice is in the image.
-    fn alternatives(&self, database: &Path) -> Result<()> {
-        let Ok(entries) = fs::read_dir(database) else { return Ok(()) };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let choice = Path::new("/etc/alternatives").join(&name);
-            let (Ok(target), Ok(text)) = (fs::read_link(&choice), fs::read_to_string(entry.path())) else { continue };
-            let Some(link) = text.lines().nth(1).filter(|link| link.starts_with('/')) else { continue };
-            let at = self.at(link);
-            if !self.at(&target).exists() || !at.parent().is_some_and(Path::is_dir) || at.symlink_metadata().is_ok() {
-                continue;
-            }
-            symlink(&target, self.at(&choice)).act("link", choice.display())?;
-            symlink(&choice, &at).act("link", link)?;
-        }
-        Ok(())
     }
 }
 

@@ -71,10 +71,12 @@ impl Packages {
         packages
     }
 
-    /// The packages wanted and all that they depend on, by name.
+    /// The packages wanted, those that every system has, and all that they depend on, by name.
     pub(super) fn closure(&self, wanted: &[&str], unwanted: &[&str]) -> Vec<&Package> {
         let mut chosen = BTreeSet::new();
         let mut open: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        // Nobody says that they depend on these.
+        open.extend(self.by_name.values().filter(|one| one.field("Essential") == "yes").map(|one| one.name.clone()));
         while let Some(name) = open.pop() {
             if unwanted.contains(&name.as_str()) || chosen.contains(&name) {
                 continue;
@@ -110,13 +112,14 @@ mod tests {
         Package: c\nStatus: deinstall ok config-files\nArchitecture: all\n\n\
         Package: bad\nStatus: install ok installed\nArchitecture: all\nDepends: d\n\n\
         Package: d\nStatus: install ok installed\nArchitecture: all\n\n\
-        Package: m\nStatus: install ok installed\nArchitecture: all\nProvides: mta (= 3)\n";
+        Package: m\nStatus: install ok installed\nArchitecture: all\nProvides: mta (= 3)\n\n\
+        Package: perl\nEssential: yes\nStatus: install ok installed\nArchitecture: all\n";
 
     #[test]
-    fn what_is_wanted_brings_what_it_needs_and_nothing_unwanted() {
+    fn what_is_wanted_and_what_every_system_has_brings_what_it_needs_and_nothing_unwanted() {
         let packages = Packages::parse(STATUS);
         let names: Vec<&str> = packages.closure(&["a"], &["bad"]).iter().map(|package| package.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "m"]);
+        assert_eq!(names, ["a", "b", "m", "perl"]);
     }
 
     #[test]

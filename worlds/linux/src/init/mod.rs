@@ -394,7 +394,9 @@ fn bind_log() -> Option<UnixDatagram> {
 fn prepare_files(spec: &Spec) -> std::io::Result<()> {
     let name = &spec.sandbox.hostname;
     let short = name.split('.').next().unwrap_or(name);
-    for directory in ["/run/lock", "/run/zonal", "/var/log", "/var/lib/cloud/instance/scripts", "/root"] {
+    for directory in
+        ["/run/lock", "/run/zonal", "/run/systemd/system", "/var/log", "/var/lib/cloud/instance/scripts", "/root"]
+    {
         fs::create_dir_all(directory)?;
     }
     fs::write("/etc/hostname", format!("{name}\n"))?;

@@ -166,7 +166,7 @@ impl Services {
         let mut lines = Vec::new();
         let mut answer = Answer::fine("");
         for given in &verb.units {
-            let Some(name) = unit::full_name(given) else {
+            let Some(name) = unit::full_name(given).map(unit::real_name) else {
                 return (Answer::failed(&format!("Invalid unit name {given}")), lines);
             };
             let one = self.perform_one(verb, &name, now, &mut lines);
@@ -217,7 +217,7 @@ impl Services {
                     None => start(self),
                 }
             }
-            "enable" => match unit::enable(name) {
+            "enable" | "preset" => match unit::enable(name) {
                 Ok(made) => {
                     let mut answer = if verb.now { start(self) } else { Answer::fine("") };
                     for link in made {
@@ -227,7 +227,8 @@ impl Services {
                 }
                 Err(error) => missing(&error),
             },
-            "disable" => {
+            "unmask" => Answer::fine(""),
+            "disable" | "mask" => {
                 for link in unit::links(name) {
                     let _ = std::fs::remove_file(link);
                 }
@@ -257,6 +258,7 @@ impl Services {
                 let last = service.is_some_and(|service| command + 1 == service.unit.commands.len());
                 if last && kind == Kind::Simple { ("active", "running", 0) } else { ("activating", "start", 3) }
             }
+            Some((State::Active, Kind::Forking)) => ("active", "running", 0),
             Some((State::Active, _)) => ("active", "exited", 0),
             Some((State::Failed { .. }, _)) => ("failed", "failed", 3),
             Some((State::Waiting { .. }, _)) => ("activating", "auto-restart", 3),
@@ -333,6 +335,13 @@ fn launch(unit: &Unit, name: &str, line: &str) -> io::Result<Pid> {
     create_dir_all(LOGS)?;
     let log = File::options().create(true).append(true).open(format!("{LOGS}/{name}.log"))?;
     let account = account(unit)?;
+    for name in unit.runtime.iter().filter(|name| !name.split('/').any(|part| part.is_empty() || part == "..")) {
+        let path = std::path::Path::new("/run").join(name);
+        create_dir_all(&path)?;
+        if let Some(account) = &account {
+            std::os::unix::fs::lchown(&path, Some(account.user), Some(account.group))?;
+        }
+    }
     let mut command = spawn::command_as(program, account.as_ref().map(|account| (account.user, account.group)));
     command.args(arguments).envs(&environment).stdout(log.try_clone()?).stderr(log);
     if let Some(directory) = &unit.directory {

@@ -59,6 +59,8 @@ pub(super) struct Unit {
     pub directory: Option<String>,
     pub user: Option<String>,
     pub group: Option<String>,
+    /// Directories in `/run` that are its own.
+    pub runtime: Vec<String>,
     pub wanted_by: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ impl Unit {
             directory: None,
             user: None,
             group: None,
+            runtime: Vec::new(),
             wanted_by: Vec::new(),
         };
         let (mut before, mut starts) = (Vec::new(), Vec::new());
@@ -133,6 +136,7 @@ impl Unit {
                 ("Service", "EnvironmentFile") => unit.environment_files.push(value.to_owned()),
                 ("Service", "WorkingDirectory") => unit.directory = Some(value.to_owned()),
                 ("Service", "User") => unit.user = Some(value.to_owned()),
+                ("Service", "RuntimeDirectory") => unit.runtime.extend(words(value)),
                 ("Service", "Group") => unit.group = Some(value.to_owned()),
                 ("Install", "WantedBy" | "RequiredBy") => unit.wanted_by.extend(words(value)),
                 _ => {}
@@ -164,6 +168,13 @@ impl Unit {
 /// Where a unit's file is.
 pub(super) fn find(name: &str) -> Option<PathBuf> {
     PLACES.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists())
+}
+
+/// The name of the unit itself, where this one is another name of it: a link to its file.
+pub(super) fn real_name(name: String) -> String {
+    let link = find(&name).and_then(|path| std::fs::read_link(path).ok());
+    let target = link.and_then(|target| Some(target.file_name()?.to_str()?.to_owned()));
+    target.filter(|target| target.ends_with(".service")).unwrap_or(name)
 }
 
 /// A unit's name in full, if it may be one at all.
@@ -218,6 +229,7 @@ pub(super) fn enabled() -> Vec<String> {
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.ends_with(".service") && full_name(name).is_some())
+        .map(real_name)
         .collect();
     names.sort();
     names.dedup();

@@ -24,6 +24,10 @@ pub(crate) const ROUTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 2);
 pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The VPC resolver's link-local address.
 pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
+/// Where packages come from, as instances see it: of a range that is kept for documentation, as the services' address is.
+pub(crate) const PACKAGES: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// The domain of what is in no AWS, and the host in it where packages come from.
+pub(crate) const OWN_DOMAIN: &str = "zonal.internal";
 /// Where connections that leave the world arrive in `inet`.
 pub(crate) const EGRESS_PORT: u16 = 15001;
 

@@ -1,10 +1,12 @@
 //! The way out: TCP connections that leave the world arrive at a socket here, and are made again from the host. What is near the host
-//! (its own addresses, private networks, metadata services) is refused, always. AWS's services are answered here.
+//! (its own addresses, private networks, metadata services) is refused, always. AWS's services and packages are
+//! answered here.
 
 use super::door::reset;
+use super::packages::Packages;
 use super::services::Services;
 use super::stock::Stocks;
-use crate::network::{EGRESS_PORT, INET_ADDRESS};
+use crate::network::{EGRESS_PORT, INET_ADDRESS, PACKAGES};
 use crate::sys;
 use crate::warden::request::{Kind, Place};
 use std::io;
@@ -19,13 +21,19 @@ use zonal_substrate::SERVICES;
 const MOST_CONNECTIONS: usize = 2048;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What the plane answers by itself.
+pub(super) struct Answering {
+    pub services: Services,
+    pub packages: Packages,
+}
+
 /// Serves the way out, for as long as the plane runs.
-pub(super) fn start(stocks: Arc<Stocks>, services: Services) {
-    let services = Arc::new(services);
+pub(super) fn start(stocks: Arc<Stocks>, answering: Answering) {
+    let answering = Arc::new(answering);
     tokio::spawn(async move {
         loop {
             match listener(&stocks).await {
-                Ok(listener) => serve(listener, &services).await,
+                Ok(listener) => serve(listener, &answering).await,
                 Err(error) => tracing::warn!(%error, "no way out yet"),
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -39,15 +47,15 @@ async fn listener(stocks: &Arc<Stocks>) -> io::Result<TcpListener> {
     TcpListener::from_std(bound.await.map_err(io::Error::other)?.map_err(io::Error::other)?.into())
 }
 
-async fn serve(listener: TcpListener, services: &Arc<Services>) {
+async fn serve(listener: TcpListener, answering: &Arc<Answering>) {
     let limit = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&limit).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((client, _)) => {
-                let services = Arc::clone(services);
+                let answering = Arc::clone(answering);
                 tokio::spawn(async move {
-                    carry(client, &services).await;
+                    carry(client, &answering).await;
                     drop(slot);
                 });
             }
@@ -56,10 +64,13 @@ async fn serve(listener: TcpListener, services: &Arc<Services>) {
     }
 }
 
-async fn carry(mut client: TcpStream, services: &Services) {
+async fn carry(mut client: TcpStream, answering: &Answering) {
     let Ok(wanted) = sys::original_destination(client.as_fd()) else { return reset(&client) };
     if *wanted.ip() == SERVICES {
-        return services.serve(client, wanted.port()).await;
+        return answering.services.serve(client, wanted.port()).await;
+    }
+    if *wanted.ip() == PACKAGES {
+        return answering.packages.serve(client).await;
     }
     if !may_leave(wanted) {
         return reset(&client);

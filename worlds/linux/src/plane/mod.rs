@@ -4,6 +4,7 @@
 mod door;
 mod duties;
 mod egress;
+mod packages;
 pub(crate) mod protocol;
 mod services;
 mod stock;
@@ -50,7 +51,11 @@ async fn run(config: &Config) -> Result<()> {
     let kept = config.plane_directory().join("duties.json");
     let mut duties = Duties::start(config, link, reports.clone())?;
     duties.all(read(&kept)).await;
-    egress::start(duties.stocks(), services::Services::open(config)?);
+    let answering = egress::Answering {
+        services: services::Services::open(config)?,
+        packages: packages::Packages::new(&config.plane_directory().join("packages")),
+    };
+    egress::start(duties.stocks(), answering);
     let duties = Arc::new(Mutex::new(duties));
     let retried = Arc::clone(&duties);
     let mut failures = reports.subscribe();

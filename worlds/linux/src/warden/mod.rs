@@ -36,9 +36,11 @@ pub fn main(config: &Config) -> Result<()> {
     let hierarchy = Hierarchy::of(config);
     hierarchy.make_world(&config.cgroup())?;
     let image = config.image(disk::BASE);
+    let alone = holding::find(config).is_none();
     // Looked at where the ids of the machine's files can be seen.
-    let owners =
-        (config.privilege == Privilege::User && !image.exists()).then(crate::image::Owners::look).transpose()?;
+    let owners = (config.privilege == Privilege::User && !crate::image::is_made(&image, alone))
+        .then(crate::image::Owners::look)
+        .transpose()?;
     let mut config = config.clone();
     if config.privilege == Privilege::User {
         privilege::enter(&config)?;
@@ -46,7 +48,7 @@ pub fn main(config: &Config) -> Result<()> {
         config.owner = (0, 0);
     }
     let config = &config;
-    crate::image::make_base(&image, config.image_root(), owners.as_ref())?;
+    crate::image::make_base(&image, alone, config.image_root(), owners.as_ref())?;
     crate::image::make_layer(config)?;
     // Moves this process into the holder's mount namespace: before there is a second thread.
     let holder = holding::find_or_start(config)?;
