@@ -94,7 +94,7 @@ fn table_of_group(protocol: Protocol) -> Table {
 
 fn table_of_listener(protocol: Protocol) -> Table {
     match protocol {
-        Protocol::Http => LISTENER,
+        Protocol::Http | Protocol::Https => LISTENER,
         Protocol::Tcp | Protocol::TcpUdp => network::LISTENER,
         Protocol::Udp | Protocol::Tls => &[],
     }
@@ -245,6 +245,12 @@ fn change(table: Table, what: &str, set: &mut Attributes, new: impl IntoIterator
 #[must_use]
 pub fn idle_timeout(balancer: &LoadBalancer) -> Duration {
     Duration::from_secs(number(BALANCER, &balancer.attributes, "idle_timeout.timeout_seconds"))
+}
+
+/// Whether clients that come by TLS may speak HTTP/2.
+#[must_use]
+pub fn has_http2(balancer: &LoadBalancer) -> bool {
+    text(BALANCER, &balancer.attributes, "routing.http2.enabled") == "true"
 }
 
 /// Whether a load balancer may not be deleted.

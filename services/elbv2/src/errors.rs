@@ -86,6 +86,15 @@ pub enum Error {
     /// No such security policy.
     #[error("The following SSL policies were not found: {0}")]
     SslPolicyNotFound(String),
+    /// No such certificate.
+    #[error("Certificate '{0}' not found")]
+    CertificateNotFound(String),
+    /// No such ALPN policy, or one that this listener cannot have.
+    #[error("{0}")]
+    AlpnPolicy(String),
+    /// What may not be done to what is there.
+    #[error("{0}")]
+    CertificateInUse(String),
 }
 
 impl Error {
@@ -115,6 +124,9 @@ impl Error {
             Self::OperationNotPermitted(_) => "OperationNotPermitted",
             Self::TooMany { what, .. } => what,
             Self::SslPolicyNotFound(_) => "SSLPolicyNotFound",
+            Self::CertificateNotFound(_) => "CertificateNotFound",
+            Self::AlpnPolicy(_) => "ALPNPolicyNotFound",
+            Self::CertificateInUse(_) => "OperationNotPermitted",
         }
     }
 }

@@ -21,7 +21,9 @@ pub mod zones;
 
 pub use errors::Error;
 
-use operations::{limits, listeners, load_balancers, rules as listener_rules, tags, target_groups, targets};
+use operations::{
+    certificates, limits, listeners, load_balancers, rules as listener_rules, tags, target_groups, targets,
+};
 use shapes::ops;
 use std::time::Duration;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
@@ -71,6 +73,9 @@ impl Service for Elbv2 {
             read::<ops::DescribeListeners>(listeners::describe),
             read::<ops::DescribeListenerAttributes>(listeners::describe_attributes),
             write::<ops::ModifyListenerAttributes>(listeners::modify_attributes),
+            write::<ops::AddListenerCertificates>(certificates::add),
+            write::<ops::RemoveListenerCertificates>(certificates::remove),
+            read::<ops::DescribeListenerCertificates>(certificates::describe),
             write::<ops::CreateRule>(listener_rules::create),
             write::<ops::ModifyRule>(listener_rules::modify),
             write::<ops::DeleteRule>(listener_rules::delete),

@@ -184,6 +184,9 @@ pub struct TargetGroup {
     /// What its targets speak.
     #[serde(default)]
     pub protocol: Protocol,
+    /// The version of HTTP that requests are sent in.
+    #[serde(default)]
+    pub version: Version,
     /// The port of targets that are registered without one.
     pub port: u16,
     /// Its VPC.
@@ -227,6 +230,8 @@ pub enum Protocol {
     /// Requests.
     #[default]
     Http,
+    /// Requests over TLS.
+    Https,
     /// Connections.
     Tcp,
     /// Datagrams.
@@ -235,6 +240,18 @@ pub enum Protocol {
     TcpUdp,
     /// Connections whose TLS ends here.
     Tls,
+}
+
+/// `ProtocolVersion` of a target group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// `HTTP1`
+    #[default]
+    Http1,
+    /// `HTTP2`
+    Http2,
+    /// `GRPC`
+    Grpc,
 }
 
 /// What a health check speaks.
@@ -336,6 +353,19 @@ pub struct TargetHealth {
     pub health: Health,
 }
 
+/// A listener's side of TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerTls {
+    /// The security policy's name.
+    pub policy: String,
+    /// `AlpnPolicy`, of network load balancers only.
+    pub alpn: Option<String>,
+    /// The default certificate's ARN.
+    pub default_certificate: String,
+    /// ARNs of those that are chosen by name.
+    pub certificates: Vec<String>,
+}
+
 /// A port that a load balancer listens on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listener {
@@ -348,6 +378,9 @@ pub struct Listener {
     pub protocol: Protocol,
     /// The port.
     pub port: u16,
+    /// How it ends TLS, if it does.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
     /// What happens to a request that no rule matches.
     pub default_action: Action,
     /// Attributes that were set.

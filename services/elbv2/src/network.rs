@@ -6,7 +6,7 @@
 
 use crate::attributes;
 use crate::errors::Error;
-use crate::model::{Attributes, CheckProtocol, Kind, Listener, Protocol, TargetGroup, TargetType};
+use crate::model::{Attributes, CheckProtocol, Kind, Listener, Protocol, TargetGroup, TargetType, Version};
 use crate::shapes::{LoadBalancerTypeEnum, ProtocolEnum};
 use std::time::Duration;
 use zonal_balancer::config::{self, FlowGroup, FlowListener, FlowProtocol};
@@ -51,6 +51,7 @@ impl Protocol {
     pub fn of(wire: ProtocolEnum) -> Option<Self> {
         Some(match wire {
             ProtocolEnum::Http => Self::Http,
+            ProtocolEnum::Https => Self::Https,
             ProtocolEnum::Tcp => Self::Tcp,
             ProtocolEnum::Udp => Self::Udp,
             ProtocolEnum::TcpUdp => Self::TcpUdp,
@@ -64,6 +65,7 @@ impl Protocol {
     pub fn wire(self) -> ProtocolEnum {
         match self {
             Self::Http => ProtocolEnum::Http,
+            Self::Https => ProtocolEnum::Https,
             Self::Tcp => ProtocolEnum::Tcp,
             Self::Udp => ProtocolEnum::Udp,
             Self::TcpUdp => ProtocolEnum::TcpUdp,
@@ -74,14 +76,14 @@ impl Protocol {
     /// The kind of load balancer that has it.
     #[must_use]
     pub fn kind(self) -> Kind {
-        if self == Self::Http { Kind::Application } else { Kind::Network }
+        if matches!(self, Self::Http | Self::Https) { Kind::Application } else { Kind::Network }
     }
 
     /// Whether a listener of this protocol forwards to groups of that one.
     #[must_use]
     pub fn forwards_to(self, group: Self) -> bool {
         match self {
-            Self::Http => group == Self::Http,
+            Self::Http | Self::Https => matches!(group, Self::Http | Self::Https),
             Self::Tcp => matches!(group, Self::Tcp | Self::TcpUdp),
             Self::Udp => matches!(group, Self::Udp | Self::TcpUdp),
             Self::TcpUdp => group == Self::TcpUdp,
@@ -89,8 +91,26 @@ impl Protocol {
         }
     }
 
+    /// Whether TLS ends at a listener of this protocol.
+    #[must_use]
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
     fn has_datagrams(self) -> bool {
         matches!(self, Self::Udp | Self::TcpUdp)
+    }
+}
+
+impl Version {
+    /// As a Describe shows it.
+    #[must_use]
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP1",
+            Self::Http2 => "HTTP2",
+            Self::Grpc => "GRPC",
+        }
     }
 }
 
@@ -141,7 +161,7 @@ pub fn check_attributes(group: &TargetGroup, set: &Attributes) -> Result<(), Err
 #[must_use]
 pub fn flow_listener(listener: &Listener) -> Option<FlowListener> {
     let protocol = match listener.protocol {
-        Protocol::Http => return None,
+        Protocol::Http | Protocol::Https => return None,
         Protocol::Tcp => FlowProtocol::Tcp,
         Protocol::Udp => FlowProtocol::Udp,
         Protocol::TcpUdp => FlowProtocol::TcpUdp,
@@ -154,7 +174,7 @@ pub fn flow_listener(listener: &Listener) -> Option<FlowListener> {
 /// A target group's flows, for the plane; `None` where it takes requests.
 #[must_use]
 pub fn flow_group(group: &TargetGroup) -> Option<FlowGroup> {
-    if group.protocol == Protocol::Http {
+    if group.protocol.kind() == Kind::Application {
         return None;
     }
     let is = |key: &str| attributes::is_set(group, key);
@@ -186,11 +206,16 @@ mod tests {
 
     #[test]
     fn which_listeners_forward_to_which_groups() {
-        use Protocol::{Http, Tcp, TcpUdp, Tls, Udp};
-        for (listener, groups) in
-            [(Http, &[Http][..]), (Tcp, &[Tcp, TcpUdp]), (Udp, &[Udp, TcpUdp]), (TcpUdp, &[TcpUdp]), (Tls, &[Tcp, Tls])]
-        {
-            for group in [Http, Tcp, Udp, TcpUdp, Tls] {
+        use Protocol::{Http, Https, Tcp, TcpUdp, Tls, Udp};
+        for (listener, groups) in [
+            (Http, &[Http, Https][..]),
+            (Https, &[Http, Https]),
+            (Tcp, &[Tcp, TcpUdp]),
+            (Udp, &[Udp, TcpUdp]),
+            (TcpUdp, &[TcpUdp]),
+            (Tls, &[Tcp, Tls]),
+        ] {
+            for group in [Http, Https, Tcp, Udp, TcpUdp, Tls] {
                 assert_eq!(listener.forwards_to(group), groups.contains(&group), "{listener:?} to {group:?}");
             }
         }

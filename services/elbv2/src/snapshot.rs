@@ -1,8 +1,9 @@
 //! What a load balancer's plane is told: the whole configuration, made from what is stored.
 
 use crate::attributes;
-use crate::model::{CheckPort, Listener, LoadBalancer, Rule, Target, TargetGroup, TargetStage};
+use crate::model::{CheckPort, Listener, LoadBalancer, Protocol, Rule, Target, TargetGroup, TargetStage, Version};
 use crate::network;
+use crate::operations::certificates;
 use crate::rules::{Act, Action, Condition};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use zonal_cloud::View;
 #[must_use]
 pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::BalancerConfig {
     let own: Vec<&Listener> = view.list::<Listener>().filter(|listener| listener.balancer == balancer.arn).collect();
-    let listeners: Vec<config::Listener> = own.iter().map(|listener| self::listener(view, listener)).collect();
+    let listeners: Vec<config::Listener> =
+        own.iter().map(|listener| self::listener(view, balancer, listener)).collect();
     let mut named = BTreeSet::new();
     for listener in &own {
         named.extend(listener.default_action.groups());
@@ -37,7 +39,7 @@ pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::Ba
     }
 }
 
-fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
+fn listener(view: &View<'_>, balancer: &LoadBalancer, listener: &Listener) -> config::Listener {
     let own = view.list::<Rule>().filter(|rule| rule.listener == listener.arn);
     let mut rules: Vec<config::Rule> = own
         .map(|rule| config::Rule {
@@ -51,7 +53,7 @@ fn listener(view: &View<'_>, listener: &Listener) -> config::Listener {
     config::Listener {
         id: listener.arn.clone(),
         port: listener.port,
-        tls: None,
+        tls: certificates::tls(view, balancer, listener),
         flow: network::flow_listener(listener),
         default_action: action(&listener.default_action),
         rules,
@@ -117,8 +119,15 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
     config::TargetGroup {
         id: group.arn.clone(),
         name: group.name.clone(),
-        protocol: config::TargetProtocol::default(),
-        protocol_version: config::ProtocolVersion::default(),
+        protocol: match group.protocol {
+            Protocol::Https => config::TargetProtocol::Https,
+            _ => config::TargetProtocol::Http,
+        },
+        protocol_version: match group.version {
+            Version::Http1 => config::ProtocolVersion::Http1,
+            Version::Http2 => config::ProtocolVersion::Http2,
+            Version::Grpc => config::ProtocolVersion::Grpc,
+        },
         health_check: config::HealthCheck {
             protocol: network::check(group),
             port: match check.port {

@@ -23,6 +23,10 @@ pub(crate) fn balancers_of(change: &Change, view: &View<'_>) -> Vec<String> {
         // The record may be gone; its ARN still begins as its load balancer's does.
         return balancer_in(&change.key).into_iter().collect();
     }
+    let users = zonal_acm::users_of(change, view);
+    if !users.is_empty() {
+        return users;
+    }
     let group = if change.is::<TargetGroup>() {
         change.key.as_str()
     } else if change.is::<Target>() {

@@ -57,6 +57,12 @@ pub fn account(_: &View<'_>, input: &DescribeAccountLimitsInput) -> Result<Descr
     Ok(DescribeAccountLimitsOutput { limits, next_marker })
 }
 
+/// Checks that there is a policy of that name.
+pub(super) fn check_policy(name: &str) -> Result<(), Error> {
+    let known = POLICIES.iter().any(|(known, ..)| *known == name);
+    if known { Ok(()) } else { Err(Error::SslPolicyNotFound(name.to_owned())) }
+}
+
 /// `DescribeSSLPolicies`
 pub fn ssl_policies(_: &View<'_>, input: &DescribeSSLPoliciesInput) -> Result<DescribeSSLPoliciesOutput, AwsError> {
     let unknown: Vec<&str> = input

@@ -1,5 +1,6 @@
 //! Listeners. Source: Elastic Load Balancing API reference, `CreateListener` and the actions that name it.
 
+use super::certificates::{self, Given};
 use super::load_balancers::remove_listener;
 use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, page};
 use crate::attributes;
@@ -7,10 +8,10 @@ use crate::errors::{Error, invalid};
 use crate::model::{Kind, Listener, Protocol};
 use crate::rules::{Act, Action, action_of};
 use crate::shapes::{
-    CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
+    Certificate, CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
     DescribeListenerAttributesInput, DescribeListenerAttributesOutput, DescribeListenersInput, DescribeListenersOutput,
     Listener as WireListener, ListenerAttribute, ModifyListenerAttributesInput, ModifyListenerAttributesOutput,
-    ModifyListenerInput, ModifyListenerOutput, ProtocolEnum,
+    ModifyListenerInput, ModifyListenerOutput, MutualAuthenticationAttributes, ProtocolEnum,
 };
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
@@ -25,8 +26,10 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
     let (balancer_arn, kind) = (found.arn.clone(), found.kind);
     let wire = input.protocol.ok_or_else(|| invalid("A protocol must be specified"))?;
     let protocol = protocol_of(kind, wire)?;
-    refuse_tls_settings(protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
-    refuse_tls(input.mutual_authentication.is_some() || !input.alpn_policy.is_empty())?;
+    refuse_mutual(input.mutual_authentication.as_ref())?;
+    let given =
+        Given { policy: input.ssl_policy.as_deref(), certificates: &input.certificates, alpn: &input.alpn_policy };
+    let tls = certificates::settings(&tx.view(), protocol, &given, None)?;
     let port = port_of(input.port)?.ok_or_else(|| invalid("A port must be specified"))?;
     check_port(&tx.view(), &balancer_arn, port, None)?;
     let count = tx.list::<Listener>().filter(|other| other.balancer == balancer_arn).count();
@@ -41,33 +44,22 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
     let id = new_id(tx);
     let arn = format!("{}/{id}", balancer_arn.replacen(":loadbalancer/", ":listener/", 1));
     let attributes = crate::model::Attributes::new();
-    let record = Listener { arn, balancer: balancer_arn, protocol, port, default_action, attributes, tags };
+    let balancer = balancer_arn.clone();
+    let record = Listener { arn, balancer: balancer_arn, protocol, port, tls, default_action, attributes, tags };
     let output = CreateListenerOutput { listeners: vec![shown(&record)] };
     tx.put(record);
+    certificates::note_use(tx, &balancer);
     Ok(output)
 }
 
 /// The protocol of a listener of such a load balancer.
 fn protocol_of(kind: Kind, wire: ProtocolEnum) -> Result<Protocol, Error> {
-    if wire == ProtocolEnum::Https && kind == Kind::Application || wire == ProtocolEnum::Tls && kind == Kind::Network {
-        return Err(Error::UnsupportedProtocol(format!(
-            "Zonal's load balancers do not terminate TLS: listeners of protocol '{wire}' are not supported"
-        )));
-    }
     Protocol::of(wire).filter(|protocol| protocol.kind() == kind).ok_or_else(|| {
         Error::UnsupportedProtocol(format!(
             "Listener protocol '{wire}' is not supported with a load balancer of type '{}'",
             kind.wire()
         ))
     })
-}
-
-fn refuse_tls_settings(protocol: Protocol, policy: Option<&str>, certificates: bool) -> Result<(), Error> {
-    if protocol != Protocol::Tls && (policy.is_some() || certificates) {
-        let text = format!("A certificate or an SSL policy cannot be specified for {} listeners", protocol.wire());
-        return Err(invalid(text));
-    }
-    Ok(())
 }
 
 /// Checks a listener's action: of flows there is only forwarding, and only to groups whose protocol goes with the listener's.
@@ -92,11 +84,11 @@ fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, action: &Ac
     Ok(())
 }
 
-fn refuse_tls(asked: bool) -> Result<(), Error> {
-    if asked {
-        Err(invalid("Mutual authentication and ALPN policies are only for listeners that terminate TLS"))
-    } else {
-        Ok(())
+/// Clients' certificates are not asked for.
+fn refuse_mutual(asked: Option<&MutualAuthenticationAttributes>) -> Result<(), Error> {
+    match asked.and_then(|asked| asked.mode.as_deref()) {
+        None | Some("off") => Ok(()),
+        Some(mode) => Err(Error::Unsupported(format!("mutual authentication of mode '{mode}'; only 'off'"))),
     }
 }
 
@@ -134,11 +126,13 @@ pub(super) fn check_groups(view: &View<'_>, balancer_arn: &str, action: &Action)
 /// `ModifyListener`
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyListenerInput) -> Result<ModifyListenerOutput, AwsError> {
     let mut changed = listener(&tx.view(), &input.listener_arn)?.clone();
-    refuse_tls(input.mutual_authentication.is_some() || !input.alpn_policy.is_empty())?;
+    refuse_mutual(input.mutual_authentication.as_ref())?;
     if let Some(wire) = input.protocol {
         changed.protocol = protocol_of(changed.protocol.kind(), wire)?;
     }
-    refuse_tls_settings(changed.protocol, input.ssl_policy.as_deref(), !input.certificates.is_empty())?;
+    let given =
+        Given { policy: input.ssl_policy.as_deref(), certificates: &input.certificates, alpn: &input.alpn_policy };
+    changed.tls = certificates::settings(&tx.view(), changed.protocol, &given, changed.tls.as_ref())?;
     if let Some(port) = port_of(input.port)? {
         check_port(&tx.view(), &changed.balancer, port, Some(&changed.arn))?;
         changed.port = port;
@@ -148,14 +142,18 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyListenerInput) -> Result<ModifyList
     }
     check_action(&tx.view(), &changed.balancer, changed.protocol, &changed.default_action)?;
     let output = ModifyListenerOutput { listeners: vec![shown(&changed)] };
+    let balancer = changed.balancer.clone();
     tx.put(changed);
+    certificates::note_use(tx, &balancer);
     Ok(output)
 }
 
 /// `DeleteListener`
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteListenerInput) -> Result<DeleteListenerOutput, AwsError> {
-    let arn = listener(&tx.view(), &input.listener_arn)?.arn.clone();
+    let found = listener(&tx.view(), &input.listener_arn)?;
+    let (arn, balancer) = (found.arn.clone(), found.balancer.clone());
     remove_listener(tx, &arn);
+    certificates::note_use(tx, &balancer);
     Ok(DeleteListenerOutput {})
 }
 
@@ -180,11 +178,18 @@ pub fn describe(view: &View<'_>, input: &DescribeListenersInput) -> Result<Descr
 }
 
 fn shown(listener: &Listener) -> WireListener {
+    let default = listener
+        .tls
+        .as_ref()
+        .map(|tls| Certificate { certificate_arn: Some(tls.default_certificate.clone()), is_default: None });
     WireListener {
         listener_arn: Some(listener.arn.clone()),
         load_balancer_arn: Some(listener.balancer.clone()),
         port: Some(i32::from(listener.port)),
         protocol: Some(listener.protocol.wire()),
+        certificates: default.into_iter().collect(),
+        ssl_policy: listener.tls.as_ref().map(|tls| tls.policy.clone()),
+        alpn_policy: listener.tls.iter().filter_map(|tls| tls.alpn.clone()).collect(),
         default_actions: vec![listener.default_action.wire()],
         ..WireListener::default()
     }

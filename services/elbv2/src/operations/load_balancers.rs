@@ -254,6 +254,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLoadBalancerInput) -> Result<Delete
     for listener in listeners {
         remove_listener(tx, &listener);
     }
+    super::certificates::note_use(tx, &input.load_balancer_arn);
     tx.update(arn, LoadBalancer::delete);
     Ok(DeleteLoadBalancerOutput {})
 }

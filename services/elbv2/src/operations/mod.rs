@@ -1,5 +1,6 @@
 //! One file per noun, one handler per operation.
 
+pub mod certificates;
 pub mod limits;
 pub mod listeners;
 pub mod load_balancers;

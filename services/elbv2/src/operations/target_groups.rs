@@ -5,7 +5,7 @@ use crate::attributes;
 use crate::ec2;
 use crate::errors::{Error, invalid};
 use crate::model::{
-    CheckPort, CheckProtocol, HealthCheck, Kind, Protocol, Target, TargetGroup, TargetHealth, TargetType,
+    CheckPort, CheckProtocol, HealthCheck, Kind, Protocol, Target, TargetGroup, TargetHealth, TargetType, Version,
 };
 use crate::shapes::{
     CreateTargetGroupInput, CreateTargetGroupOutput, DeleteTargetGroupInput, DeleteTargetGroupOutput,
@@ -30,15 +30,17 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
         other => return Err(Error::Unsupported(format!("targets of type '{other}'; only 'instance' and 'ip'")).into()),
     };
     let protocol = protocol_of(input)?;
+    let version = version_of(input)?;
     let port =
         input.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| invalid("A port must be specified"))?;
     let vpc = input.vpc_id.clone().ok_or_else(|| invalid("A VPC ID must be specified"))?;
     if ec2::vpc_ranges(tx, &vpc)?.is_none() {
         return Err(invalid(format!("The VPC ID '{vpc}' is not found")).into());
     }
-    let mut health_check = default_check(protocol, input.health_check_protocol);
+    let mut health_check = default_check(protocol, version, input.health_check_protocol);
     HealthChange {
         kind: protocol.kind(),
+        version,
         protocol: input.health_check_protocol,
         enabled: input.health_check_enabled,
         port: input.health_check_port.as_deref(),
@@ -55,6 +57,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
 
     if let Some(existing) = tx.list::<TargetGroup>().find(|other| other.name == input.name) {
         let same = existing.protocol == protocol
+            && existing.version == version
             && existing.port == port
             && existing.vpc == vpc
             && existing.target_type == target_type
@@ -73,7 +76,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
     let arn = tx.scope.arn(ec2::SERVICE, &format!("targetgroup/{}/{id}", input.name));
     let attributes = crate::model::Attributes::new();
     let name = input.name.clone();
-    let record = TargetGroup { arn, name, protocol, port, vpc, target_type, health_check, attributes, tags };
+    let record = TargetGroup { arn, name, protocol, version, port, vpc, target_type, health_check, attributes, tags };
     let output = CreateTargetGroupOutput { target_groups: vec![shown(&tx.view(), &record)] };
     tx.put(record);
     Ok(output)
@@ -87,15 +90,6 @@ fn protocol_of(input: &CreateTargetGroupInput) -> Result<Protocol, Error> {
     if protocol.kind() == Kind::Network && input.protocol_version.is_some() {
         return Err(invalid(format!("You cannot specify a protocol version for target groups of protocol '{wire}'")));
     }
-    match input.protocol_version.as_deref() {
-        None | Some("HTTP1") => {}
-        Some(other @ ("HTTP2" | "GRPC")) => {
-            return Err(Error::Unsupported(format!("the protocol version '{other}'; only 'HTTP1'")));
-        }
-        Some(other) => {
-            return Err(invalid(format!("Protocol version '{other}' must be one of 'HTTP1', 'HTTP2', 'GRPC'")));
-        }
-    }
     match input.ip_address_type {
         None | Some(TargetGroupIpAddressTypeEnum::Ipv4) => {}
         Some(other) => return Err(Error::Unsupported(format!("the IP address type '{other}'; only 'ipv4'"))),
@@ -106,10 +100,22 @@ fn protocol_of(input: &CreateTargetGroupInput) -> Result<Protocol, Error> {
     Ok(protocol)
 }
 
+/// A new group's version of HTTP.
+fn version_of(input: &CreateTargetGroupInput) -> Result<Version, Error> {
+    match input.protocol_version.as_deref() {
+        None | Some("HTTP1") => Ok(Version::Http1),
+        Some("HTTP2") => Ok(Version::Http2),
+        Some("GRPC") => Ok(Version::Grpc),
+        Some(other) => Err(invalid(format!("Protocol version '{other}' must be one of 'HTTP1', 'HTTP2', 'GRPC'"))),
+    }
+}
+
 /// How targets of a new group are checked if nothing else is said. (API reference, `CreateTargetGroup`.)
-fn default_check(protocol: Protocol, given: Option<ProtocolEnum>) -> HealthCheck {
+fn default_check(protocol: Protocol, version: Version, given: Option<ProtocolEnum>) -> HealthCheck {
     let network = protocol.kind() == Kind::Network;
     let (timeout, matcher) = match (network, given) {
+        // UNIMPLEMENTED, which a server says of a service that it does not have.
+        (false, _) if version == Version::Grpc => (5, "12"),
         (false, _) => (5, "200"),
         (true, Some(ProtocolEnum::Http)) => (6, "200-399"),
         (true, _) => (10, "200-399"),
@@ -117,7 +123,7 @@ fn default_check(protocol: Protocol, given: Option<ProtocolEnum>) -> HealthCheck
     HealthCheck {
         protocol: if network { CheckProtocol::Tcp } else { CheckProtocol::Http },
         port: CheckPort::Traffic,
-        path: "/".into(),
+        path: if version == Version::Grpc { "/AWS.ALB/healthcheck".into() } else { "/".into() },
         matcher: matcher.into(),
         interval: 30,
         timeout,
@@ -129,6 +135,7 @@ fn default_check(protocol: Protocol, given: Option<ProtocolEnum>) -> HealthCheck
 /// What a request changes of a health check.
 struct HealthChange<'a> {
     kind: Kind,
+    version: Version,
     protocol: Option<ProtocolEnum>,
     enabled: Option<bool>,
     port: Option<&'a str>,
@@ -145,9 +152,9 @@ impl HealthChange<'_> {
         match self.protocol {
             None => {}
             Some(ProtocolEnum::Http) => check.protocol = CheckProtocol::Http,
-            Some(ProtocolEnum::Https) if self.kind == Kind::Network => check.protocol = CheckProtocol::Https,
+            Some(ProtocolEnum::Https) => check.protocol = CheckProtocol::Https,
             Some(ProtocolEnum::Tcp) if self.kind == Kind::Network => check.protocol = CheckProtocol::Tcp,
-            Some(other) => return Err(Error::Unsupported(format!("health checks of protocol '{other}'; only 'HTTP'"))),
+            Some(other) => return Err(Error::Unsupported(format!("health checks of protocol '{other}'"))),
         }
         if self.enabled == Some(false) {
             return Err(invalid(
@@ -189,16 +196,25 @@ impl HealthChange<'_> {
             return Err(invalid("Health check interval must be greater than the timeout."));
         }
         if let Some(matcher) = self.matcher {
-            if matcher.grpc_code.is_some() {
-                return Err(invalid(
-                    "You cannot specify a gRPC code matcher for target groups of protocol version 'HTTP1'",
-                ));
-            }
-            let code = matcher.http_code.clone().unwrap_or_default();
-            let most = if self.kind == Kind::Network { 599 } else { 499 };
-            if !is_matcher(&code, most) {
+            let (given, other, least, name) = match self.version {
+                Version::Grpc => (&matcher.grpc_code, &matcher.http_code, 0, "gRPC"),
+                Version::Http1 | Version::Http2 => (&matcher.http_code, &matcher.grpc_code, 200, "HTTP"),
+            };
+            if other.is_some() {
+                let version = self.version.wire();
                 return Err(invalid(format!(
-                    "Health check matcher HTTP code '{code}' must be within '200-{most}' inclusive"
+                    "You must specify a matcher of {name} codes for target groups of protocol version '{version}'"
+                )));
+            }
+            let code = given.clone().unwrap_or_default();
+            let most = match (self.version, self.kind) {
+                (Version::Grpc, _) => 99,
+                (_, Kind::Network) => 599,
+                (_, Kind::Application) => 499,
+            };
+            if !is_matcher(&code, least, most) {
+                return Err(invalid(format!(
+                    "Health check matcher {name} code '{code}' must be within '{least}-{most}' inclusive"
                 )));
             }
             check.matcher = code;
@@ -216,9 +232,9 @@ fn set(field: &mut u32, given: Option<i32>, least: u32, most: u32, what: &str) -
     Ok(())
 }
 
-/// Codes and ranges of codes from 200 to `most`, with commas between.
-fn is_matcher(text: &str, most: u16) -> bool {
-    let code = |text: &str| text.parse::<u16>().ok().filter(|code| (200..=most).contains(code));
+/// Codes and ranges of codes from `least` to `most`, with commas between.
+fn is_matcher(text: &str, least: u16, most: u16) -> bool {
+    let code = |text: &str| text.parse::<u16>().ok().filter(|code| (least..=most).contains(code));
     text.split(',').all(|part| match part.split_once('-') {
         Some((low, high)) => matches!((code(low), code(high)), (Some(low), Some(high)) if low <= high),
         None => code(part).is_some(),
@@ -230,6 +246,7 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyTargetGroupInput) -> Result<ModifyT
     let mut changed = group(&tx.view(), &input.target_group_arn)?.clone();
     HealthChange {
         kind: changed.protocol.kind(),
+        version: changed.version,
         protocol: input.health_check_protocol,
         enabled: input.health_check_enabled,
         port: input.health_check_port.as_deref(),
@@ -299,6 +316,14 @@ pub fn describe(view: &View<'_>, input: &DescribeTargetGroupsInput) -> Result<De
     Ok(DescribeTargetGroupsOutput { target_groups, next_marker })
 }
 
+fn matcher_of(group: &TargetGroup) -> Matcher {
+    let code = Some(group.health_check.matcher.clone());
+    match group.version {
+        Version::Grpc => Matcher { http_code: None, grpc_code: code },
+        Version::Http1 | Version::Http2 => Matcher { http_code: code, grpc_code: None },
+    }
+}
+
 fn shown(view: &View<'_>, group: &TargetGroup) -> WireGroup {
     let check = &group.health_check;
     // All four are checked to lie far below the largest integer.
@@ -318,13 +343,13 @@ fn shown(view: &View<'_>, group: &TargetGroup) -> WireGroup {
         healthy_threshold_count: number(check.healthy),
         unhealthy_threshold_count: number(check.unhealthy),
         health_check_path: has_path.then(|| check.path.clone()),
-        matcher: has_path.then(|| Matcher { http_code: Some(check.matcher.clone()), grpc_code: None }),
+        matcher: has_path.then(|| matcher_of(group)),
         load_balancer_arns: balancer_of_group(view, &group.arn).map(ToOwned::to_owned).into_iter().collect(),
         target_type: Some(match group.target_type {
             TargetType::Instance => TargetTypeEnum::Instance,
             TargetType::Ip => TargetTypeEnum::Ip,
         }),
-        protocol_version: (group.protocol == Protocol::Http).then(|| "HTTP1".into()),
+        protocol_version: (group.protocol.kind() == Kind::Application).then(|| group.version.wire().into()),
         ip_address_type: Some(TargetGroupIpAddressTypeEnum::Ipv4),
         target_control_port: None,
     }
@@ -372,7 +397,7 @@ mod tests {
             ("299-200", false),
             ("2xx", false),
         ] {
-            assert_eq!(is_matcher(text, 499), expected, "{text}");
+            assert_eq!(is_matcher(text, 200, 499), expected, "{text}");
         }
     }
 }

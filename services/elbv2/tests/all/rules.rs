@@ -75,7 +75,7 @@ fn the_default_rule_is_the_listeners_and_cannot_be_deleted() {
 }
 
 #[test]
-fn a_port_has_one_listener_and_tls_is_refused_by_name() {
+fn a_port_has_one_listener_and_tls_needs_a_certificate() {
     let (bench, balancer, arn) = bench_with_listener();
     let other = group(&bench, "other");
     assert_eq!(listener(&bench, &balancer, 80, &other).unwrap_err().code, "DuplicateListener");
@@ -84,8 +84,8 @@ fn a_port_has_one_listener_and_tls_is_refused_by_name() {
     assert_eq!(bench.call::<ops::ModifyListener>(move_it).unwrap_err().code, "DuplicateListener");
     let tls = ModifyListenerInput { listener_arn: arn, protocol: Some(ProtocolEnum::Https), ..Default::default() };
     let error = bench.call::<ops::ModifyListener>(tls).unwrap_err();
-    assert_eq!(error.code, "UnsupportedProtocol");
-    assert!(error.message.contains("HTTPS"), "{error}");
+    assert_eq!(error.code, "ValidationError");
+    assert!(error.message.contains("A certificate must be specified for HTTPS"), "{error}");
 }
 
 #[test]
