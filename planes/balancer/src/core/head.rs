@@ -126,8 +126,8 @@ pub struct ResponseHead<'h, 'b> {
     pub keep_alive: bool,
 }
 
-/// Looks for the end of a request's head in what has arrived; `scanned` remembers how far it has
-/// looked, so that slow senders cost no more than fast ones. Gives the head's length.
+/// Looks for the end of a request's head; `scanned` remembers how far, so that slow senders cost no
+/// more than fast ones. Gives the head's length.
 pub fn find_head_end(buffer: &[u8], scanned: &mut usize) -> Result<Option<usize>, Refusal> {
     let from = *scanned;
     for at in memchr::memchr_iter(b'\n', &buffer[from..]).map(|at| at + from) {
@@ -328,10 +328,7 @@ impl<'b> RequestFields<'b> {
     }
 
     fn verdict(&self, method: &str) -> Reason {
-        let mut worst = Reason::Compliant;
-        if self.foreign {
-            worst.or(Reason::NonCompliantHeader);
-        }
+        let mut worst = if self.foreign { Reason::NonCompliantHeader } else { Reason::Compliant };
         let (length, coding) = (self.length.length, self.length.coding);
         if self.imitates_length || self.imitates_coding {
             worst.or(Reason::SuspiciousHeader);

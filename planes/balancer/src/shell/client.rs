@@ -10,13 +10,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::buffer::Buffer;
 use super::exchange::{Done, Exchange, Failure};
+use super::flight::InFlight;
 use super::journal::{Page, Traffic};
 use super::own::{describe, trace_in, write_own};
 use super::patience::{Idle, Patience};
 use super::pool::Kept;
 use super::respond::Answering;
 use super::stream::send;
-use super::transport::Transport;
+use super::transport::{Cipher, Transport};
 use super::worker::{Client, ConnectError, Door, Worker};
 use crate::config::ProtocolVersion;
 use crate::core::answer::{self, After, Occasion};
@@ -33,14 +34,26 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves a connection until it ends.
-pub async fn serve(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, stream: Transport, peer: SocketAddr) {
+pub async fn serve(
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+    client: Rc<Client>,
+    stream: Transport,
+    peer: SocketAddr,
+    cipher: Option<Cipher>,
+) {
     let idle = Idle::new(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
     let address = match peer.ip() {
         IpAddr::V4(address) => address,
         IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
     };
+    let hop = Hop::new((address, peer.port()).into(), &door.node.address.to_string(), door.port, stream.scheme());
     let mut session = Session {
-        hop: Hop::new((address, peer.port()).into(), &door.node.address.to_string(), door.port, stream.scheme()),
+        hop: match cipher {
+            Some((version, suite)) => hop.with_tls(version, suite),
+            None => hop,
+        },
+        cipher,
         opened: Instant::now(),
         peer: (address, peer.port()).into(),
         traffic: Traffic::default(),
@@ -73,6 +86,7 @@ struct Session {
     hop: Hop,
     opened: Instant,
     peer: SocketAddr,
+    cipher: Option<Cipher>,
     /// What the present request has come to, and its access log record if there is to be one.
     traffic: Traffic,
     page: Option<Box<Page>>,
@@ -103,6 +117,15 @@ struct Forward {
 enum Route {
     Kept(Kept),
     New(Arc<TargetHandle>),
+}
+
+impl Route {
+    fn target(&self) -> &Arc<TargetHandle> {
+        match self {
+            Self::Kept(kept) => &kept.target,
+            Self::New(target) => target,
+        }
+    }
 }
 
 /// What the client understands and asks for.
@@ -207,7 +230,7 @@ impl Session {
         self.traffic = Traffic::default();
         self.page = snapshot.http.access_log.then(|| {
             let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
-            Box::new(Page::new(Some(&head), self.peer, door.port, scheme, h2))
+            Box::new(Page::new(Some(&head), self.peer, door.port, scheme, h2).over(self.cipher))
         });
         let now = unix_time();
         let facts = Facts {
@@ -297,7 +320,9 @@ impl Session {
 
     async fn forward(&mut self, forward: Forward) -> Result<After, Gone> {
         let wants = forward.wants;
-        let mut request = InFlight::new(self, &forward.route);
+        let target = forward.route.target().clone();
+        let (worker, client) = (self.worker.clone(), self.client.clone());
+        let mut request = InFlight { worker, client, shared: self.door.shared.clone(), target, ended: false };
         let outcome = self.exchange(forward, &request.target.group).await;
         request.end();
         match outcome {
@@ -390,7 +415,7 @@ impl Session {
         if self.door.shared.snapshot.load().http.access_log {
             self.traffic = Traffic::default();
             let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
-            self.page = Some(Box::new(Page::new(None, self.peer, self.door.port, scheme, h2)));
+            self.page = Some(Box::new(Page::new(None, self.peer, self.door.port, scheme, h2).over(self.cipher)));
         }
         self.refuse(refusal.status(), After::Close, false).await
     }
@@ -447,48 +472,6 @@ fn fits(version: ProtocolVersion, http2: bool, facts: &Facts<'_>) -> bool {
         ProtocolVersion::Http1 => !(http2 && grpc()),
         ProtocolVersion::Http2 => http2,
         ProtocolVersion::Grpc => http2 && facts.method == "POST",
-    }
-}
-
-/// A request that a target has: counted until it ends, however it ends.
-struct InFlight {
-    worker: Rc<Worker>,
-    client: Rc<Client>,
-    shared: Arc<super::shared::Shared>,
-    target: Arc<TargetHandle>,
-    ended: bool,
-}
-
-impl InFlight {
-    fn new(session: &Session, route: &Route) -> Self {
-        let target = match route {
-            Route::Kept(kept) => &kept.target,
-            Route::New(target) => target,
-        };
-        Self {
-            worker: session.worker.clone(),
-            client: session.client.clone(),
-            shared: session.door.shared.clone(),
-            target: target.clone(),
-            ended: false,
-        }
-    }
-
-    fn end(&mut self) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.client.rest();
-            self.target.end(self.worker.core);
-            if self.target.draining.load(std::sync::atomic::Ordering::Relaxed) {
-                // The conductor is gone only when the whole balancer is.
-                let _ = self.worker.events.send(super::conductor::Event::Rested(self.shared.id.clone()));
-            }
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

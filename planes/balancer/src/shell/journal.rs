@@ -126,6 +126,13 @@ impl Page {
         Self { record, began: Instant::now() }
     }
 
+    /// Of a connection with that TLS.
+    #[must_use]
+    pub fn over(mut self, cipher: Option<(&str, &str)>) -> Self {
+        self.record.tls = cipher.map(|(version, suite)| (suite.to_owned(), version.to_owned()));
+        self
+    }
+
     /// The line, now that all is over.
     pub fn close(mut self, traffic: &Traffic, balancer: &str) -> String {
         let record = &mut self.record;

@@ -20,6 +20,7 @@ mod client;
 mod conductor;
 mod encryption;
 mod exchange;
+mod flight;
 mod flow;
 mod h2;
 mod journal;

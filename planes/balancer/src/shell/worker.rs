@@ -23,7 +23,7 @@ use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
 use super::sockets::Sockets;
 use super::tls::TargetTls;
-use super::transport::Transport;
+use super::transport::{Transport, cipher_of};
 use crate::config::{Node, ProtocolVersion, TargetProtocol};
 use crate::core::route::TargetHandle;
 use crate::core::trace::TraceIds;
@@ -336,9 +336,13 @@ impl Worker {
             let _active = active;
             match worker.meet(stream, &door).await {
                 Some(Transport::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    h2::serve(worker, door, client, stream, peer).await;
+                    let cipher = cipher_of(&stream);
+                    h2::serve(worker, door, client, stream, peer, cipher).await;
                 }
-                Some(stream) => client::serve(worker, door, client, stream, peer).await,
+                Some(stream) => {
+                    let cipher = stream.cipher();
+                    client::serve(worker, door, client, stream, peer, cipher).await;
+                }
                 None => {}
             }
         });

@@ -189,6 +189,25 @@ fn targets_hear_that_a_client_came_by_https() {
 }
 
 #[test]
+fn targets_hear_of_version_and_cipher_suite_if_they_are_to_and_clients_cannot_say_them() {
+    let target = Server::plain("one");
+    let mut world = secure(&target, listener_tls(certificate("c", &["www.example.com"]), Vec::new()));
+    let mut stream = connect(&world, &Kind::default()).expect("the handshake succeeds");
+    ask(&mut stream, "/");
+    let quiet = target.requests().pop().expect("the target was asked");
+    assert_eq!(quiet.header("x-amzn-tls-version"), None);
+    world.apply(|config| config.http.tls_headers = true);
+    write!(stream, "GET / HTTP/1.1\r\nHost: a\r\nX-Amzn-Tls-Version: TLSv1.0\r\n\r\n").expect("the balancer reads");
+    let told = wait_for("the target is asked again", || {
+        let requests = target.requests();
+        if requests.len() == 2 { Ok(requests[1].clone()) } else { Err(format!("{} requests", requests.len())) }
+    });
+    assert_eq!(told.header("x-amzn-tls-version"), Some("TLSv1.3"));
+    assert_eq!(told.head.to_ascii_lowercase().matches("x-amzn-tls-version").count(), 1);
+    assert!(told.header("x-amzn-tls-cipher-suite").is_some_and(|suite| suite.starts_with("TLS_")));
+}
+
+#[test]
 fn the_certificate_is_the_one_for_just_the_name_then_for_its_domain_then_the_default() {
     let target = Server::plain("one");
     let exact = certificate("exact", &["www.example.com"]);

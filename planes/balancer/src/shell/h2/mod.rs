@@ -14,7 +14,7 @@ use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::patience::Idle;
-use super::transport::Transport;
+use super::transport::{Cipher, Transport};
 use super::worker::{Client, Door, Worker};
 
 mod carry;
@@ -43,8 +43,14 @@ const PREFACE: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends.
-pub async fn serve<S>(worker: Rc<Worker>, door: Rc<Door>, client: Rc<Client>, stream: S, peer: SocketAddr)
-where
+pub async fn serve<S>(
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+    client: Rc<Client>,
+    stream: S,
+    peer: SocketAddr,
+    cipher: Option<Cipher>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let handshake = Builder::new()
@@ -72,7 +78,7 @@ where
                 let Some(Ok((request, answer))) = accepted else { return };
                 idle.touch(Instant::now());
                 let (stream, streams) = (ClientStream::new(request, answer), streams.clone());
-                worker.admit(&door, |worker, door, client| serve_stream(worker, door, client, stream, peer, streams));
+                worker.admit(&door, |worker, door, client| serve_stream(worker, door, client, stream, (peer, cipher), streams));
                 false
             }
             () = client.dismissal(), if stage == Stage::Open => true,
@@ -102,13 +108,13 @@ async fn serve_stream(
     door: Rc<Door>,
     client: Rc<Client>,
     stream: ClientStream,
-    peer: SocketAddr,
+    (peer, cipher): (SocketAddr, Option<Cipher>),
     streams: Rc<()>,
 ) {
     let mut watch = stream.watch();
     let stream = Transport::Stream(Box::new(stream));
     tokio::select! {
-        () = super::client::serve(worker, door, client, stream, peer) => {}
+        () = super::client::serve(worker, door, client, stream, peer, cipher) => {}
         // Nobody waits for the answer any more.
         () = poll_fn(|context| watch.poll_reset(context)) => {}
     }
