@@ -96,11 +96,12 @@ impl Inner {
         }
     }
 
-    /// What a port behind an interface does. The namespace of a dead sandbox still refuses connections; one that never was is silent.
+    /// What a port behind an interface does. Where a machine is off, or does not run yet, nobody is there to refuse.
     pub(crate) fn port(&self, interface: &str) -> Port {
         let machine = self.behind.get(interface).and_then(|id| self.sandboxes.get(id));
         match machine.map(|machine| machine.phase) {
             Some(Phase::Serving) => Port::Answers,
+            Some(Phase::Off | Phase::Booting) => Port::Silent,
             _ if self.up.contains(interface) => Port::Refuses,
             _ => Port::Silent,
         }

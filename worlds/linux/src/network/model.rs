@@ -13,6 +13,9 @@ pub(crate) struct Vpc {
     pub interfaces: BTreeMap<String, Interface>,
     /// The Availability Zones (by name) that are cut off.
     pub cut: BTreeSet<String>,
+    /// The interfaces whose machine is off: nobody is there to answer, not even with a refusal.
+    #[serde(default)]
+    pub silent: BTreeSet<String>,
 }
 
 impl Vpc {
@@ -24,6 +27,7 @@ impl Vpc {
             groups: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             cut: BTreeSet::new(),
+            silent: BTreeSet::new(),
         }
     }
 }

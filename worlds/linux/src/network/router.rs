@@ -181,6 +181,19 @@ impl Routers {
         Ok(())
     }
 
+    /// Has an interface go silent, as its machine is off, or be heard again.
+    pub(crate) fn set_silent(&mut self, id: &str, silent: bool) -> Result<()> {
+        let Some(home) = self.homes.get(id).cloned() else { return Ok(()) };
+        let Some(kept) = self.vpcs.get_mut(&home) else { return Ok(()) };
+        let changed = if silent { kept.vpc.silent.insert(id.to_owned()) } else { kept.vpc.silent.remove(id) };
+        if changed { self.apply(&home) } else { Ok(()) }
+    }
+
+    /// Whether an interface is silent.
+    pub(crate) fn is_silent(&self, id: &str) -> bool {
+        self.vpcs.values().any(|kept| kept.vpc.silent.contains(id))
+    }
+
     /// Brings the router's rules up to its VPC's facts.
     fn apply(&mut self, id: &str) -> Result<()> {
         let router = self.namespace(id)?;
@@ -250,7 +263,10 @@ impl Routers {
     /// Ends an interface.
     pub(crate) fn remove_interface(&mut self, id: &str) -> Result<()> {
         if let Some(home) = self.homes.remove(id) {
-            let interface = self.vpcs.get_mut(&home).and_then(|kept| kept.vpc.interfaces.remove(id));
+            let interface = self.vpcs.get_mut(&home).and_then(|kept| {
+                kept.vpc.silent.remove(id);
+                kept.vpc.interfaces.remove(id)
+            });
             let inet = self.namespace(INET)?.netlink()?;
             if let Ok(uplink) = inet.index(&device(&home)) {
                 for public in interface.iter().flat_map(|i| &i.addresses).filter_map(|address| address.public) {

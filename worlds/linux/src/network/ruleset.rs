@@ -201,7 +201,8 @@ impl Ruleset {
         if !interface.source_check || interface.transparent {
             self.element("unchecked", &device, "");
         }
-        if vpc.cut.contains(&interface.zone) {
+        // A namespace outlives the processes in it, and its kernel would refuse for them: where a machine is off, packets go unanswered.
+        if vpc.cut.contains(&interface.zone) || vpc.silent.contains(&interface.id) {
             self.element("cut", &device, "");
         }
         for (map, chain) in [("routes", "r"), ("acl_out", "ao"), ("acl_in", "ai")] {

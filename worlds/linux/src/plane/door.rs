@@ -3,10 +3,11 @@
 use super::protocol::Door;
 use super::stock::{Stocks, Ware};
 use crate::warden::request::{Kind, Place, Reply, Request};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -15,11 +16,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// Connections of one public address at a time; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 4096;
+/// How long data may go unacknowledged inside, milliseconds.
+const UNANSWERED: u32 = 60_000;
 /// UDP flows of one port at a time; the oldest give way.
 const MOST_FLOWS: usize = 256;
 /// A UDP flow without packets ends.
 const FLOW_IDLE: Duration = Duration::from_secs(60);
-/// How often it is looked which ports of a wide range something listens on.
+/// How often it is looked which ports of a wide range something listens on, and whether a client still waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// An open door; dropped, it is shut, and its connections with it.
@@ -121,7 +124,16 @@ async fn serve(listener: TcpListener, inside: SocketAddrV4, stocks: Arc<Stocks>,
 async fn carry(mut client: TcpStream, inside: SocketAddrV4, stocks: &Arc<Stocks>) {
     let _ = client.set_nodelay(true);
     let connected = match take(stocks).await {
-        Ok(socket) => socket.connect(SocketAddr::V4(inside)).await,
+        Ok(socket) => {
+            // What is not acknowledged for so long never will be: its machine died with the connection open.
+            let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::TcpUserTimeout, &UNANSWERED);
+            // A machine that is off answers nothing: its client waits as long as it likes, as it would on the internet, but for
+            // the handshake, which the host's kernel has made in its place.
+            tokio::select! {
+                connected = socket.connect(SocketAddr::V4(inside)) => connected,
+                () = gone(&client) => return,
+            }
+        }
         Err(error) => Err(error),
     };
     match connected {
@@ -134,6 +146,18 @@ async fn carry(mut client: TcpStream, inside: SocketAddrV4, stocks: &Arc<Stocks>
         }
         // Nobody there: the client is told as if it had been refused itself.
         Err(_) => reset(&client),
+    }
+}
+
+/// Waits until a client has given up, whatever it has sent before: that stays for whom it is for, so that readiness to read says
+/// nothing, and the kernel is asked instead.
+async fn gone(client: &TcpStream) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let mut ends = [PollFd::new(client.as_fd(), PollFlags::from_bits_retain(nix::libc::POLLRDHUP))];
+        if poll(&mut ends, PollTimeout::ZERO) != Ok(0) {
+            return;
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::world::Config;
 use holding::HolderLink;
 pub(crate) use holding::announce;
 use request::{Event, Reply, Request};
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -65,7 +66,11 @@ pub fn main(config: &Config) -> Result<()> {
         holder: Mutex::new(holder),
         disks: Mutex::new(()),
         watchers: Mutex::new(Vec::new()),
+        machines: Mutex::default(),
     });
+    for running in lock(&warden.holder).running()? {
+        lock(&warden.machines).insert(running.id, running.interface);
+    }
     let events = holding::connect(config)?;
     let watching = Arc::clone(&warden);
     std::thread::spawn(move || {
@@ -93,6 +98,8 @@ struct Warden {
     /// Held while disks are made or removed, so that no two get the same ids.
     disks: Mutex<()>,
     watchers: Mutex<Vec<UnixStream>>,
+    /// The interface of each sandbox that was started.
+    machines: Mutex<BTreeMap<String, String>>,
 }
 
 /// A lock is worth as much after a panic as before: what it guards is changed by steps that each leave it whole.
@@ -159,6 +166,7 @@ impl Warden {
 
     fn pass_events(&self, events: &UnixStream) {
         while let Ok(Some((event, _))) = frame::receive::<Event>(events, "holder") {
+            self.hear(&event);
             lock(&self.watchers).retain(|watcher| frame::send(watcher, "caller", &event, &[]).is_ok());
         }
     }
@@ -186,7 +194,7 @@ impl Warden {
             Request::SetZone { zone, cut } => self.set_zone(&zone, cut).map(done),
             Request::StartSandbox(sandbox) => self.start(*sandbox).map(done),
             Request::StopSandbox { id, generation, force } => lock(&self.holder).stop(&id, generation, force).map(done),
-            Request::CrashSandbox { id, generation } => lock(&self.holder).crash(&id, generation).map(done),
+            Request::CrashSandbox { id, generation } => self.crash(&id, generation).map(done),
             Request::RemoveSandbox(id) => self.remove(&id).map(done),
             Request::PutImage { id, sandbox } => self.put_image(&id, &sandbox).map(done),
             Request::RemoveImage(id) => disk::remove_image(&self.config, &id).map(done),

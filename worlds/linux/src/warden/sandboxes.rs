@@ -1,6 +1,6 @@
 //! What the warden does for sandboxes.
 
-use super::request::Usage;
+use super::request::{Event, Usage};
 use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
 use crate::holder::protocol::Running;
@@ -25,6 +25,9 @@ impl Warden {
             // It has begun before: the world went down since, or this is asked again. User data has had its turn.
             sandbox.user_data.clear();
         }
+        let interface = sandbox.interface.clone();
+        lock(&self.routers).set_silent(&interface, false)?;
+        lock(&self.machines).insert(id.clone(), interface);
         lock(&self.holder).start(Spec { sandbox, slot: record.slot, layers: record.layers.clone() })?;
         if record.generation < generation {
             record.generation = generation;
@@ -33,8 +36,30 @@ impl Warden {
         Ok(())
     }
 
+    /// Kills a sandbox as a panic of its kernel would: what it had to say is not heard any more.
+    pub(super) fn crash(&self, id: &str, generation: u64) -> Result<()> {
+        let held = lock(&self.holder).list()?;
+        let is_meant =
+            held.get(id).is_some_and(|(own, state)| *own == generation && !matches!(state, SandboxState::Stopped(_)));
+        let interface = lock(&self.machines).get(id).cloned().filter(|_| is_meant);
+        if let Some(interface) = interface {
+            lock(&self.routers).set_silent(&interface, true)?;
+        }
+        lock(&self.holder).crash(id, generation)
+    }
+
+    /// What follows for the network from what the holder says of a sandbox.
+    pub(super) fn hear(&self, event: &Event) {
+        let Some(interface) = lock(&self.machines).get(&event.id).cloned() else { return };
+        let silent = matches!(event.state, SandboxState::Stopped(_));
+        if let Err(error) = lock(&self.routers).set_silent(&interface, silent) {
+            tracing::warn!(%error, "the interface of {} should be {}", event.id, if silent { "silent" } else { "heard" });
+        }
+    }
+
     /// Removes a sandbox with its disk, running or not.
     pub(super) fn remove(&self, id: &str) -> Result<()> {
+        lock(&self.machines).remove(id);
         lock(&self.holder).stop(id, u64::MAX, true)?;
         let deadline = Instant::now() + Duration::from_secs(10);
         // A killed sandbox is gone once its last process is; that takes milliseconds.
@@ -104,7 +129,14 @@ impl Warden {
 
     /// The ports that are listened on behind an interface.
     pub(super) fn listening(&self, id: &str) -> Result<Vec<u16>> {
-        let namespace = lock(&self.routers).open_namespace(id)?;
+        let namespace = {
+            let routers = lock(&self.routers);
+            if routers.is_silent(id) {
+                // Whoever asks goes by what was listened on before: nobody refuses there.
+                return Err(Error::Refused(format!("the machine behind {id} is off")));
+            }
+            routers.open_namespace(id)?
+        };
         let text = namespace.inside(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))?;
         let text = text.act("read sockets of", id)?;
         let mut ports: Vec<u16> = text

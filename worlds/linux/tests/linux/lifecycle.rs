@@ -11,6 +11,10 @@ pub const TESTS: &[Test] = &[
     ("an_image_is_one_more_layer", an_image_is_one_more_layer),
     ("where_owners_cannot_be_mapped_all_instances_have_the_same_ids", where_owners_cannot_be_mapped),
     ("a_cut_zone_is_dead_and_silent_until_it_is_joined", a_cut_zone_is_dead_and_silent_until_it_is_joined),
+    (
+        "a_dead_machine_answers_nobody_and_a_living_one_refuses_what_it_does_not_serve",
+        a_dead_machine_answers_nobody_and_a_living_one_refuses_what_it_does_not_serve,
+    ),
     ("a_wide_range_of_ports_opens_as_something_listens", a_wide_range_of_ports_opens_as_something_listens),
     ("from_the_call_to_the_first_line_of_user_data_takes_milliseconds", launch_takes_milliseconds),
 ];
@@ -170,6 +174,42 @@ fn a_cut_zone_is_dead_and_silent_until_it_is_joined() {
         |report| matches!(report, Report::Sandbox { id, generation: 2, state: SandboxState::Running } if id == "i-b"),
     );
     assert_eq!(world.run("b", "curl -s -m 2 -o /dev/null -w %{http_code} http://10.0.1.10/"), "200");
+}
+
+fn a_dead_machine_answers_nobody_and_a_living_one_refuses_what_it_does_not_serve() {
+    let world = Fixture::new();
+    world.ask(simple());
+    let serve = "#!/bin/sh\ncd /srv; nohup python3 -m http.server 80 >/dev/null 2>&1 &\n";
+    let a = Instance { user_data: serve.into(), public: Some(world.public(10)), ..Instance::new("a", "10.0.1.10") };
+    world.instance(&a);
+    world.instance(&Instance::new("b", "10.0.1.11"));
+    until("the service", || answers(world.public(10), 80));
+    // curl's exit codes: 7 is refused, 28 is time-out.
+    let ask = |port: u16, seconds: u16| format!("curl -s -m {seconds} -o /dev/null http://10.0.1.10:{port}/; echo $?");
+    assert_eq!((world.run("b", &ask(80, 2)), world.run("b", &ask(81, 2))), ("0\n".into(), "7\n".into()));
+    let mut open = std::net::TcpStream::connect((world.public(10), 80)).unwrap();
+    open.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    std::io::Write::write_all(&mut open, b"GET / HTTP/1.1\r\n").unwrap();
+    world.ask(vec![Ask::CrashSandbox { id: "i-a".into(), generation: 1 }]);
+    world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(StopCause::Died(_))));
+    assert_eq!((world.run("b", &ask(80, 1)), world.run("b", &ask(81, 1))), ("28\n".into(), "28\n".into()));
+    let mut byte = [0];
+    let error = std::io::Read::read(&mut open, &mut byte).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "an open connection hangs");
+    let mut new = std::net::TcpStream::connect((world.public(10), 80)).unwrap();
+    new.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    std::io::Write::write_all(&mut new, b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let error = std::io::Read::read(&mut new, &mut byte).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "so does a new one");
+    world.ask(vec![again(&a, 2)]);
+    world.hear(
+        "the second start",
+        |report| matches!(report, Report::Sandbox { id, generation: 2, state: SandboxState::Running } if id == "i-a"),
+    );
+    assert_eq!(world.run("b", &ask(81, 2)), "7\n", "it runs, and refuses again");
+    world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 2, force: false }]);
+    world.await_state("i-a", |state| *state == SandboxState::Stopped(StopCause::Asked));
+    until("silence", || (world.run("b", &ask(81, 1)) == "28\n").then_some(()));
 }
 
 fn a_wide_range_of_ports_opens_as_something_listens() {

@@ -24,11 +24,11 @@ fn a_machine_runs_then_its_user_data_ends_and_only_then_it_answers() {
     town.ask([Ask::StopSandbox { id: "i-0".into(), generation: 1, force: false }]);
     town.pass(MOMENT);
     assert_eq!(said(&mut town, "i-0"), [(1, SandboxState::Stopped(StopCause::Asked))]);
-    assert_eq!(town.visit(0, 80).ending, Refused);
+    assert_eq!(town.visit(0, 80).ending, Silence, "a machine that is off refuses nothing");
     town.ask([sandbox(0, 2)]);
     town.pass(Duration::from_millis(100));
     assert_eq!(said(&mut town, "i-0"), [(2, SandboxState::Running)]);
-    assert_eq!(town.visit(0, 80).ending, Refused, "it boots still");
+    assert_eq!(town.visit(0, 80).ending, Refused, "it runs, and nothing listens yet");
     town.pass(MOMENT);
     assert_eq!(said(&mut town, "i-0"), [], "user data runs at the first start only");
     assert_eq!(town.visit(0, 80).ending, Status(200));
@@ -58,7 +58,7 @@ fn a_stop_or_a_crash_of_an_earlier_start_leaves_a_later_one_alone() {
     town.ask([Ask::CrashSandbox { id: "i-0".into(), generation: 2 }]);
     town.pass(MOMENT);
     assert!(matches!(said(&mut town, "i-0").last(), Some((2, SandboxState::Stopped(StopCause::Died(_))))));
-    assert_eq!(town.visit(0, 80).ending, Refused);
+    assert_eq!(town.visit(0, 80).ending, Silence);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_cut_zone_is_silent_and_its_machines_stay_dead_when_it_is_whole_again() {
     );
     town.ask([Ask::SetZone { zone: zone(0), cut: false }]);
     town.pass(MOMENT);
-    assert_eq!(town.visit(0, 80).ending, Refused);
+    assert_eq!(town.visit(0, 80).ending, Silence);
 }
 
 #[test]
