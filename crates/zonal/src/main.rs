@@ -23,5 +23,11 @@ fn main() -> ExitCode {
     {
         return commands::exit(zonal_linux::supervise::run(process, std::path::Path::new(directory)));
     }
+    // Nor do these wait for a whole command line to be put together.
+    if let [_, process, directory] = arguments.as_slice()
+        && commands::run_daemon::PROCESSES.contains(&process.as_str())
+    {
+        return commands::exit(commands::run_daemon::run(process, std::path::Path::new(directory)));
+    }
     commands::run(commands::Arguments::parse())
 }

@@ -20,6 +20,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+pub use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use zonal_substrate::SandboxState;
 
 /// The subcommands of the running program that start each process; [`run`] understands them.
@@ -44,9 +48,7 @@ pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
         _ => {}
     }
     let config = Config::load(directory)?;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ZONAL_LOG").unwrap_or_else(|_| "warn".into());
-    // Whoever runs this in a process that logs already keeps its own way.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    log(LevelFilter::WARN);
     // Descriptors are what these processes are made of.
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
@@ -57,6 +59,15 @@ pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
         "plane" => crate::plane::main(&config),
         other => Err(Error::Refused(format!("{other} is no process of a world"))),
     }
+}
+
+/// Logs to standard error what `ZONAL_LOG` asks for (`debug`, `warn,zonal_linux=trace`), or what is as grave as `usual`.
+pub fn log(usual: LevelFilter) {
+    let asked = std::env::var("ZONAL_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(usual));
+    // Whoever runs this in a process that logs already keeps its own way.
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
 /// A world's processes, kept running by whoever holds this: as root, or as a user with subordinate ids.
@@ -74,6 +85,16 @@ impl Processes {
     /// # Errors
     /// When the directory can't be made, or a process does not come up.
     pub fn start(config: &Config) -> Result<Self> {
+        let mut processes = Self::spawn(config)?;
+        processes.await_up()?;
+        Ok(processes)
+    }
+
+    /// The same without waiting, so that all come up at once: who needs another one waits for it by itself.
+    ///
+    /// # Errors
+    /// When the directory can't be made, or a process can't be started.
+    pub fn spawn(config: &Config) -> Result<Self> {
         let directory = &config.directory;
         fs::create_dir_all(directory).act("make", directory.display())?;
         fs::set_permissions(directory, Permissions::from_mode(0o755)).act("set mode of", directory.display())?;
@@ -91,9 +112,16 @@ impl Processes {
         end(config, "plane");
         let mut processes = Self { config: config.clone(), warden: None, plane: None, holder: None };
         processes.keep()?;
-        processes.await_socket(&config.warden_socket())?;
-        processes.await_socket(&config.plane_socket())?;
         Ok(processes)
+    }
+
+    /// Waits until both listen.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn await_up(&mut self) -> Result<()> {
+        self.await_socket(&self.config.warden_socket())?;
+        self.await_socket(&self.config.plane_socket())
     }
 
     /// Starts again what has ended. Call it now and then.

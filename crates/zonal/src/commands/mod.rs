@@ -91,12 +91,6 @@ enum Command {
     Ssh(ssh::SshArguments),
     /// Print what is implemented, as Markdown
     Coverage,
-    /// Run the control plane of a world (started by `up`)
-    #[command(hide = true)]
-    Daemon(run_daemon::DaemonArguments),
-    /// Keep a world's processes running (started by `up`)
-    #[command(hide = true)]
-    Supervise(run_daemon::DaemonArguments),
 }
 
 /// Runs a command; its exit code.
@@ -126,8 +120,6 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Logs(arguments) => exit(inspect::logs(&arguments)),
         Command::Ssh(arguments) => ssh::run(&arguments),
         Command::Coverage => exit(coverage::run()),
-        Command::Daemon(arguments) => exit(run_daemon::daemon(&arguments)),
-        Command::Supervise(arguments) => exit(run_daemon::supervise(&arguments)),
     }
 }
 

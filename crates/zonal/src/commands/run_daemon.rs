@@ -8,19 +8,18 @@ use crate::daemon::pace::Paced;
 use crate::daemon::pump::{self, Beat, Timed};
 use crate::daemon::{Daemon, DaemonConfig, serve};
 use crate::settings::{self, Pace, Settings, WorldKind};
-use clap::Args;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_cloud::{Clock, Sync};
 use zonal_dns::config::PUBLIC;
 use zonal_dns::shell::{DnsServer, Options, Sockets, ZoneStore};
-use zonal_linux::supervise::Processes;
+use zonal_linux::supervise::{LevelFilter, Processes, log};
 use zonal_linux::{Internet, LinuxWorld};
 use zonal_sim::{Costs, Sim};
 use zonal_substrate::World;
@@ -30,13 +29,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// The longest that it waits before it starts again what keeps ending.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Options of the hidden processes.
-#[derive(Args)]
-pub struct DaemonArguments {
-    /// The world's directory.
-    directory: PathBuf,
-}
 
 /// The Linux world's part of the settings.
 pub fn linux_config(settings: &Settings) -> zonal_linux::Config {
@@ -51,14 +43,18 @@ pub fn linux_config(settings: &Settings) -> zonal_linux::Config {
     config
 }
 
-fn load(arguments: &DaemonArguments) -> Result<Settings, CommandError> {
-    Settings::load(&arguments.directory)
-        .map_err(|error| CommandError::file(arguments.directory.join("zonal.json"), error))
-}
+/// The processes that [`run`] runs, started by `up` with the world's directory and nothing else.
+pub const PROCESSES: [&str; 2] = ["daemon", "supervise"];
 
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ZONAL_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+/// Runs one of [`PROCESSES`] until it is told to end.
+///
+/// # Errors
+/// Those of the process.
+pub fn run(process: &str, directory: &Path) -> Result<(), CommandError> {
+    let settings =
+        Settings::load(directory).map_err(|error| CommandError::file(directory.join("zonal.json"), error))?;
+    log(LevelFilter::INFO);
+    if process == "daemon" { daemon(&settings) } else { supervise(&settings) }
 }
 
 /// Takes the world's directory, for the one process that keeps the world running.
@@ -71,11 +67,9 @@ fn hold(settings: &Settings) -> Result<fs::File, CommandError> {
 ///
 /// # Errors
 /// The world or the state cannot be had.
-pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
-    let settings = load(arguments)?;
-    log();
+fn daemon(settings: &Settings) -> Result<(), CommandError> {
     // In the real world the supervisor has the directory.
-    let _held = (settings.world == WorldKind::Sim).then(|| hold(&settings)).transpose()?;
+    let _held = (settings.world == WorldKind::Sim).then(|| hold(settings)).transpose()?;
     let state = settings.state_directory();
     fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
     let clock = Arc::new(ScaledClock::open((!settings.ephemeral).then(|| state.join("clock.json")), settings.speed));
@@ -119,7 +113,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
         port: settings.port,
         seed: settings.seed,
         settle: settings.settle,
-        inside: (settings.world == WorldKind::Linux).then(|| linux_config(&settings).services_socket()),
+        inside: (settings.world == WorldKind::Linux).then(|| linux_config(settings).services_socket()),
         directory: settings.directory.clone(),
     };
     let nudge = beat.clone();
@@ -139,7 +133,7 @@ pub fn daemon(arguments: &DaemonArguments) -> Result<(), CommandError> {
         .map_err(|error| CommandError::file("a runtime", error))?;
     let served = runtime.block_on(async {
         // In the real world the plane answers.
-        let _names = zones.and_then(|zones| answer_names(&settings, &zones));
+        let _names = zones.and_then(|zones| answer_names(settings, &zones));
         serve(daemon, Names::new(settings.dns(), internet), asked_to_end()).await
     });
     let _ = beat.send(Beat::End);
@@ -176,16 +170,21 @@ async fn asked_to_end() {
 ///
 /// # Errors
 /// A process does not come up.
-pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
-    let settings = load(arguments)?;
-    log();
-    let _held = hold(&settings)?;
-    let config = linux_config(&settings);
-    let mut processes = Processes::start(&config)?;
+fn supervise(settings: &Settings) -> Result<(), CommandError> {
+    let _held = hold(settings)?;
+    let config = linux_config(settings);
+    // All at once: each waits for what it needs of the others.
+    let mut processes = Processes::spawn(&config)?;
     let state = settings.state_directory();
     fs::create_dir_all(&state).map_err(|error| CommandError::file(&state, error))?;
     give(&state, config.owner)?;
-    let mut daemon = spawn_daemon(&settings, config.owner)?;
+    let mut daemon = spawn_daemon(settings, config.owner)?;
+    if let Err(error) = processes.await_up() {
+        let _ = daemon.kill();
+        let _ = daemon.wait();
+        processes.stop();
+        return Err(error.into());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -207,7 +206,7 @@ pub fn supervise(arguments: &DaemonArguments) -> Result<(), CommandError> {
                 pause = LONGEST_PAUSE;
             }
             if ended {
-                match spawn_daemon(&settings, config.owner) {
+                match spawn_daemon(settings, config.owner) {
                     Ok(child) => daemon = child,
                     Err(error) => tracing::error!("{error}"),
                 }

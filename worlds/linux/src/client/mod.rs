@@ -45,13 +45,13 @@ pub struct LinuxWorld {
 }
 
 impl LinuxWorld {
-    /// Connects to a world that is up (see [`crate::supervise`]). `listener` hears every report.
+    /// Connects to a world that is up or comes up (see [`crate::supervise`]). `listener` hears every report. It waits for nothing:
+    /// [`World::inventory`] answers once the world does.
     ///
     /// # Errors
-    /// When the warden does not answer within its patience.
+    /// When the machine has no threads left.
     pub fn connect(config: Config, listener: Listener) -> Result<Self> {
         let direct = Link::new(&config.warden_socket(), PATIENCE);
-        direct.ask(&Request::Inventory, &[])?;
         let tell = Arc::new(listener);
         let plane = PlaneLink::start(&config, Arc::clone(&tell));
         let (queue, asks) = channel();

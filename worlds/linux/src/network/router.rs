@@ -69,6 +69,7 @@ impl Routers {
     }
 
     fn make_inet(&self, public: Ipv4Net, host: Ipv4Addr) -> Result<()> {
+        let stood = self.namespace(INET).is_ok();
         let inet = Namespace::open_or_make(&self.namespaces, INET, Kind::Router)?;
         let netlink = inet.netlink()?;
         netlink.add_address(LOOPBACK, Ipv4Net::from(INET_ADDRESS))?;
@@ -76,7 +77,7 @@ impl Routers {
         nft(
             &inet,
             &format!(
-                "add table ip edge\ndelete table ip edge\nadd table ip edge\n\
+                "{}add table ip edge\n\
                  add chain ip edge arriving {{ type nat hook prerouting priority -100; }}\n\
                  add rule ip edge arriving ip daddr != {public} meta l4proto tcp dnat to {INET_ADDRESS}:{EGRESS_PORT}\n\
                  add chain ip edge forwarding {{ type filter hook forward priority 0; policy drop; }}\n\
@@ -84,7 +85,9 @@ impl Routers {
                  add chain ip edge local {{ type filter hook input priority 0; policy drop; }}\n\
                  add rule ip edge local iifname \"lo\" accept\n\
                  add rule ip edge local ct state established,related accept\n\
-                 add rule ip edge local tcp dport {EGRESS_PORT} ct status dnat accept\n"
+                 add rule ip edge local tcp dport {EGRESS_PORT} ct status dnat accept\n",
+                // A removal waits until no packet can be on its way through what goes: ten milliseconds that a new one need not wait.
+                if stood { "add table ip edge\ndelete table ip edge\n" } else { "" }
             ),
         )
     }
@@ -92,6 +95,7 @@ impl Routers {
     /// Makes a VPC's router, or changes its facts.
     pub(crate) fn put_network(&mut self, network: Network) -> Result<()> {
         let id = network.id.clone();
+        let stood = self.namespace(&id).is_ok();
         let router = Namespace::open_or_make(&self.namespaces, &id, Kind::Router)?;
         let netlink = router.netlink()?;
         if !netlink.has(UPLINK) {
@@ -118,7 +122,7 @@ impl Routers {
             None => {
                 let mut vpc = Vpc::new(network);
                 vpc.cut.clone_from(&self.cut);
-                nft(&router, &Ruleset::default().whole())?;
+                nft(&router, &if stood { Ruleset::default().whole() } else { Ruleset::first() })?;
                 self.vpcs.insert(id.clone(), Kept { vpc, applied: Ruleset::default() });
             }
         }

@@ -241,6 +241,11 @@ impl Ruleset {
         format!("add table {TABLE}\ndelete table {TABLE}\n{SKELETON}{}", Self::default().changes(self))
     }
 
+    /// A router's first rules, where it has none: nothing is removed, so that nothing waits for packets on their way.
+    pub(crate) fn first() -> String {
+        SKELETON.to_owned()
+    }
+
     /// What turns these rules into `next`, as a transaction; empty if nothing does.
     pub(crate) fn changes(&self, next: &Self) -> String {
         let mut script = String::new();

@@ -42,14 +42,14 @@ pub(super) struct Duties {
     zone_revision: u64,
     stocks: Arc<Stocks>,
     upstream: Option<SocketAddr>,
-    reports: broadcast::Sender<Hear>,
+    reports: broadcast::Sender<Arc<Hear>>,
     secret: [u8; 32],
     seed: u64,
     _public: Option<DnsServer>,
 }
 
 impl Duties {
-    pub(super) fn start(config: &Config, link: Arc<Link>, reports: broadcast::Sender<Hear>) -> Result<Self> {
+    pub(super) fn start(config: &Config, link: Arc<Link>, reports: broadcast::Sender<Arc<Hear>>) -> Result<Self> {
         let stocks = Stocks::new(link);
         let started = Balancer::start(2, Arc::new(NodeSockets(Arc::clone(&stocks))), config.speed);
         let (balancer, mut heard) = started.map_err(|e| Error::Remote(e.to_string()))?;
@@ -57,10 +57,10 @@ impl Duties {
         tokio::spawn(async move {
             while let Some(report) = heard.recv().await {
                 match report {
-                    Report::Health(health) => drop(told.send(Hear::Health(health))),
+                    Report::Health(health) => drop(told.send(Arc::new(Hear::Health(health)))),
                     Report::ListenFailed { balancer, node, error, .. } => {
                         let reason = format!("listening on {}: {error}", node.address);
-                        let _ = told.send(Hear::Failed { key: balancer, reason });
+                        let _ = told.send(Arc::new(Hear::Failed { key: balancer, reason }));
                     }
                     Report::Applied { .. } => {}
                 }
@@ -138,7 +138,7 @@ impl Duties {
             Err(reason) => {
                 tracing::warn!(key, reason, "a duty could not be taken up");
                 self.failing.insert(key.clone(), 0);
-                let _ = self.reports.send(Hear::Failed { key: key.clone(), reason });
+                let _ = self.reports.send(Arc::new(Hear::Failed { key: key.clone(), reason }));
             }
         }
         self.told.insert(key, duty);
@@ -215,7 +215,7 @@ impl Duties {
                 let reports = self.reports.clone();
                 let tell = move |probed: zonal_dns::shell::Probed| {
                     let zonal_dns::shell::Probed { id, healthy, address, outcome } = probed;
-                    let _ = reports.send(Hear::Probed { id, healthy, address, outcome });
+                    let _ = reports.send(Arc::new(Hear::Probed { id, healthy, address, outcome }));
                 };
                 let prober = Prober::start(&self.zones, (**probe).clone(), self.speed.subscribe(), tell);
                 self.probers.insert(key.to_owned(), prober);

@@ -47,6 +47,7 @@ async fn run(config: &Config) -> Result<()> {
     let socket = config.plane_socket();
     let _ = fs::remove_file(&socket);
     let link = Arc::new(Link::new(&config.warden_socket(), Duration::from_secs(30)));
+    // Its places are made at once: they hold pointers.
     let (reports, _) = broadcast::channel(4096);
     let kept = config.plane_directory().join("duties.json");
     let mut duties = Duties::start(config, link, reports.clone())?;
@@ -64,8 +65,8 @@ async fn run(config: &Config) -> Result<()> {
             tokio::time::sleep(RETRY_EVERY).await;
             let mut duties = retried.lock().await;
             while let Ok(heard) = failures.try_recv() {
-                if let Hear::Failed { key, .. } = heard {
-                    duties.has_failed(&key);
+                if let Hear::Failed { key, .. } = &*heard {
+                    duties.has_failed(key);
                 }
             }
             duties.again().await;
@@ -80,7 +81,7 @@ async fn run(config: &Config) -> Result<()> {
             if counted.receiver_count() > 1 {
                 let reports = metrics.lock().await.metrics();
                 if !reports.is_empty() {
-                    let _ = counted.send(Hear::Metrics(reports));
+                    let _ = counted.send(Arc::new(Hear::Metrics(reports)));
                 }
             }
         }
@@ -100,7 +101,7 @@ async fn run(config: &Config) -> Result<()> {
 async fn converse(
     stream: UnixStream,
     duties: Arc<Mutex<Duties>>,
-    mut reports: broadcast::Receiver<Hear>,
+    mut reports: broadcast::Receiver<Arc<Hear>>,
     kept: std::path::PathBuf,
 ) {
     let (mut reading, mut writing) = stream.into_split();
@@ -108,7 +109,7 @@ async fn converse(
         loop {
             match reports.recv().await {
                 Ok(report) => {
-                    let Ok(body) = serde_json::to_vec(&report) else { continue };
+                    let Ok(body) = serde_json::to_vec(&*report) else { continue };
                     let mut whole = (body.len() as u32).to_be_bytes().to_vec();
                     whole.extend(body);
                     if writing.write_all(&whole).await.is_err() {

@@ -110,7 +110,7 @@ fn start(config: &Config) -> Result<i32> {
         if Instant::now() > deadline {
             return Err(Error::Refused("the holder does not come up".into()));
         }
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

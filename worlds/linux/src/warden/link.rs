@@ -27,6 +27,8 @@ impl Link {
     pub(crate) fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(Reply, Vec<OwnedFd>)> {
         let deadline = Instant::now() + self.patience;
         let mut kept = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        // A warden that comes up does so in milliseconds; one that makes a base image first takes longer.
+        let mut pause = Duration::from_micros(500);
         loop {
             match self.once(&mut kept, request, fds) {
                 Ok((Reply::Failed(reason), _)) => return Err(Error::Remote(reason)),
@@ -34,7 +36,8 @@ impl Link {
                 Err(error) if Instant::now() >= deadline => return Err(error),
                 Err(_) => {
                     *kept = None;
-                    std::thread::sleep(Duration::from_millis(20));
+                    std::thread::sleep(pause);
+                    pause = (pause * 5 / 4).min(Duration::from_millis(20));
                 }
             }
         }
