@@ -4,48 +4,23 @@ use crate::asked::Asked;
 use crate::controller::{Job, Queue, Wake};
 use crate::core::{Core, Used};
 use crate::gone::{self, Gone};
+use crate::opening::{Clock, CloudConfig, OpenError};
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
-use crate::service::{Handler, Registrar, Service};
+use crate::service::{Handler, Prepared, Registrar, Service};
 use crate::state::{Change, State, View};
-use crate::storage::{Storage, StorageError, Sync, Written};
+use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
 use crate::transaction::Tx;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use zonal_substrate::{Ask, Report, World};
 use zonal_wire::{Api, AwsError, Structure, Time};
 
-/// Tells the time: the wall's, a faster one, or a virtual one.
-pub trait Clock: Send + std::marker::Sync {
-    /// Now.
-    fn now(&self) -> Time;
-}
-
-/// How a cloud is opened.
-pub struct CloudConfig {
-    /// The database; `None` keeps the state in memory only.
-    pub path: Option<PathBuf>,
-    /// How far a commit must have gone.
-    pub sync: Sync,
-    /// Where all chance comes from.
-    pub seed: u64,
-    /// Called after each commit with its revision, and whenever a job becomes due earlier. Must not block.
-    pub committed: Box<dyn Fn(u64) + Send + std::marker::Sync>,
-}
-
-/// A cloud could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The state could not be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The state was written by a version that knows more.
-    #[error("the state has records of a kind this version does not know: {0}")]
-    Unknown(String),
-}
+/// How often our own work looks whether callers still wait, before it goes on all the same.
+const WAY: usize = 200;
 
 /// The control plane.
 pub struct Cloud {
@@ -56,21 +31,9 @@ pub struct Cloud {
     queue: Mutex<Queue>,
     asked: Mutex<Asked>,
     pass: Mutex<Pass>,
+    /// How many callers wait for the state.
+    callers: AtomicUsize,
     committed: Box<dyn Fn(u64) + Send + std::marker::Sync>,
-}
-
-/// A request ready to be run: an operation of a service, with its input.
-pub struct Prepared {
-    /// The service's name among ours.
-    pub service: &'static str,
-    /// The operation.
-    pub operation: &'static str,
-    /// Where.
-    pub scope: Scope,
-    /// For whom.
-    pub caller: Caller,
-    /// With what.
-    pub input: Box<dyn Structure>,
 }
 
 impl Cloud {
@@ -119,6 +82,7 @@ impl Cloud {
             queue: Mutex::default(),
             asked: Mutex::default(),
             pass: Mutex::default(),
+            callers: AtomicUsize::new(0),
             committed: config.committed,
         })
     }
@@ -210,7 +174,7 @@ impl Cloud {
     pub fn request(&self, request: &Prepared) -> Result<Box<dyn Structure>, AwsError> {
         let entry = self.core.entry(request.service, request.operation)?;
         if let Handler::Read(handler) = &entry.handler {
-            let state = self.read();
+            let state = self.read_soon();
             if state.get::<Used>(&request.scope, request.service).is_some() {
                 let answer = handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)?;
                 return entry.unless_dry(&*request.input).map(|()| answer);
@@ -241,26 +205,47 @@ impl Cloud {
         input: &serde_json::Value,
     ) -> Result<serde_json::Value, AwsError> {
         let caller = Caller::User { access_key: scope.account.to_string() };
+        let entry = self.core.entry(service, operation)?;
+        if let Handler::Read(handler) = &entry.handler {
+            let state = self.read_soon();
+            if state.get::<Used>(scope, service).is_some() {
+                let typed = entry.input(input)?;
+                let answer = handler(&self.view_of(&state, scope, &caller), &*typed)?;
+                return entry.unless_dry(&*typed).map(|()| zonal_wire::value::to_json(&*answer));
+            }
+        }
         self.write(scope, caller, operation, |tx| tx.call_json(service, operation, input))
     }
 
     /// Takes in a report of the world's.
     pub fn report(&self, report: &Report) {
-        if let Report::Failed { id, reason } = report {
-            tracing::warn!("the world could not: {id}: {reason}");
-            // What was done already is dropped on the way.
-            lock(&self.asked).forget(id);
-            lock(&self.pass).failed(self.clock.now());
+        self.take_in(std::slice::from_ref(report));
+    }
+
+    /// Takes in reports of the world's, in their order, in one transaction. A service that fails at one loses that one alone.
+    pub fn take_in(&self, reports: &[Report]) {
+        if reports.is_empty() {
+            return;
         }
-        lock(&self.asked).heard(report);
+        for report in reports {
+            if let Report::Failed { id, reason } = report {
+                tracing::warn!("the world could not: {id}: {reason}");
+                // What was done already is dropped on the way.
+                lock(&self.asked).forget(id);
+                lock(&self.pass).failed(self.clock.now());
+            }
+            lock(&self.asked).heard(report);
+        }
         let taken = self.write(&Scope::new("", ""), Caller::Service("world"), "report", |tx| {
-            for service in &self.core.services {
-                service.report(tx, report);
+            for report in reports {
+                for service in &self.core.services {
+                    tx.survive(service.name(), |tx| service.report(tx, report));
+                }
             }
             Ok(())
         });
         if let Err(error) = taken {
-            tracing::error!("a report was lost: {error}");
+            tracing::error!("{} reports were lost: {error}", reports.len());
         }
     }
 
@@ -356,7 +341,13 @@ impl Cloud {
         act: impl FnOnce(&mut Tx<'_>) -> Result<R, AwsError>,
     ) -> Result<R, AwsError> {
         let now = self.clock.now();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = match caller {
+            Caller::User { .. } => self.soon(|| self.state.write().unwrap_or_else(PoisonError::into_inner)),
+            Caller::Service(_) => {
+                self.give_way();
+                self.state.write().unwrap_or_else(PoisonError::into_inner)
+            }
+        };
         let chance = self.core.chance(label, state.revision);
         let mut tx = Tx::new(&self.core, &mut state, scope.clone(), caller, now, chance);
         // A panic in a handler ends its request: what it wrote is undone, and the daemon goes on.
@@ -417,7 +408,7 @@ impl Cloud {
                 (Some(row), Some(codec)) => {
                     Some((codec.encode)(row).map_err(|source| StorageError::Encode { table: change.table, source })?)
                 }
-                (Some(_), None) => unreachable_table(change.table),
+                (Some(_), None) => return Err(StorageError::Unregistered(change.table)),
                 (None, _) => None,
             };
             written.push(Written { table: change.table, scope: &change.scope, key: &change.key, value });
@@ -459,6 +450,29 @@ impl Cloud {
         }
     }
 
+    /// Takes the state for a caller, before whatever comes next of our own.
+    fn soon<G>(&self, take: impl FnOnce() -> G) -> G {
+        self.callers.fetch_add(1, Ordering::Relaxed);
+        let guard = take();
+        self.callers.fetch_sub(1, Ordering::Relaxed);
+        guard
+    }
+
+    /// Lets those who called have the state first: the lock itself would go again and again to who has just had it, since a thread
+    /// that sleeps takes longer to wake than the next job to begin. For a while only, so that controllers get on under any load.
+    fn give_way(&self) {
+        for _ in 0..WAY {
+            if self.callers.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn read_soon(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.soon(|| self.read())
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -466,11 +480,6 @@ impl Cloud {
     fn view_of<'a>(&'a self, state: &'a State, scope: &'a Scope, caller: &'a Caller) -> View<'a> {
         View { state, scope, caller, now: self.clock.now(), world: &*self.core.world }
     }
-}
-
-/// A record type that a service writes but did not register would be lost at the next start: fail its first write, in tests.
-fn unreachable_table(table: &str) -> Option<String> {
-    panic!("the record type {table} is not registered by its service")
 }
 
 /// A poisoned lock is taken all the same: each holder leaves whole what it guards.

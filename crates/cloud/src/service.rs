@@ -1,6 +1,7 @@
 //! What a service is to the rest: its interface's facts, its operations, its controllers.
 
 use crate::controller::Controller;
+use crate::scope::{Caller, Scope};
 use crate::state::{Codec, Record, View};
 use crate::transaction::Tx;
 use std::time::Duration;
@@ -93,6 +94,20 @@ pub struct Entry {
     pub(crate) dry_run: Option<Asked>,
 }
 
+/// A request ready to be run: an operation of a service, with its input.
+pub struct Prepared {
+    /// The service's name among ours.
+    pub service: &'static str,
+    /// The operation.
+    pub operation: &'static str,
+    /// Where.
+    pub scope: Scope,
+    /// For whom.
+    pub caller: Caller,
+    /// With what.
+    pub input: Box<dyn Structure>,
+}
+
 /// An operation that reads.
 pub fn read<O: Operation>(handler: fn(&View<'_>, &O::Input) -> Result<O::Output, AwsError>) -> Entry {
     let handler = move |view: &View<'_>, input: &dyn Structure| {
@@ -136,6 +151,14 @@ impl Entry {
     pub fn dry_run<O: Operation>(mut self, asked: fn(&O::Input) -> Option<bool>) -> Self {
         self.dry_run = Some(Box::new(move |input| asked(typed::<O>(input)) == Some(true)));
         self
+    }
+
+    /// An input of its own type, from one keyed by member names.
+    pub(crate) fn input(&self, input: &serde_json::Value) -> Result<Box<dyn Structure>, AwsError> {
+        let mut typed = (self.facts.new_input)();
+        zonal_wire::value::from_json(input, &mut *typed)
+            .map_err(|violations| AwsError::client("ValidationError", violations.to_string()))?;
+        Ok(typed)
     }
 
     pub(crate) fn unless_dry(&self, input: &dyn Structure) -> Result<(), AwsError> {

@@ -4,7 +4,7 @@ use crate::scope::{Caller, Scope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use zonal_substrate::World;
@@ -143,6 +143,16 @@ impl<'a> View<'a> {
     /// All records of a type here, in the order of their keys.
     pub fn list<T: Record>(&self) -> impl Iterator<Item = &'a T> + use<'a, T> {
         self.state.list(self.scope)
+    }
+
+    /// The records with these keys, each once, those that there are; all where none is named. In the order of their keys.
+    pub fn among<T: Record>(&self, keys: &[String]) -> Box<dyn Iterator<Item = &'a T> + 'a> {
+        if keys.is_empty() {
+            return Box::new(self.list());
+        }
+        let keys: BTreeSet<&String> = keys.iter().collect();
+        let named: Vec<&'a T> = keys.into_iter().filter_map(|key| self.get(key)).collect();
+        Box::new(named.into_iter())
     }
 
     /// All records of a type in every account and region.

@@ -39,6 +39,9 @@ pub enum StorageError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A record is of a type that its service did not register: the next start could not read it.
+    #[error("the record type {0} is not registered by its service")]
+    Unregistered(&'static str),
     /// A record does not encode.
     #[error("a record of {table} does not encode: {source}")]
     Encode {

@@ -175,6 +175,17 @@ impl<'a> Tx<'a> {
         result
     }
 
+    /// Does something whose panic is undone and told, and ends nothing else.
+    pub(crate) fn survive(&mut self, what: &str, act: impl FnOnce(&mut Self)) {
+        let savepoint = Savepoint { undo: self.undo.len(), asks: self.asks.len(), wakes: self.wakes.len() };
+        let (scope, caller, depth) = (self.scope.clone(), self.caller.clone(), self.depth);
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self))).is_err() {
+            tracing::error!("{what} failed inside");
+            self.undo_to(&savepoint);
+            (self.scope, self.caller, self.depth) = (scope, caller, depth);
+        }
+    }
+
     /// Calls an operation of a service, as its user would; undone where it fails.
     ///
     /// # Errors
@@ -195,10 +206,7 @@ impl<'a> Tx<'a> {
         operation: &str,
         input: &serde_json::Value,
     ) -> Result<serde_json::Value, AwsError> {
-        let facts = self.core.entry(service, operation)?.facts;
-        let mut typed = (facts.new_input)();
-        zonal_wire::value::from_json(input, &mut *typed)
-            .map_err(|violations| AwsError::client("ValidationError", violations.to_string()))?;
+        let typed = self.core.entry(service, operation)?.input(input)?;
         let output = self.invoke(service, operation, &*typed)?;
         Ok(zonal_wire::value::to_json(&*output))
     }

@@ -28,6 +28,9 @@ pub fn beats() -> (Sender<Beat>, Receiver<Beat>) {
 /// The longest that the pump sleeps: a bound on what a lost nudge costs.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// How many reports are one transaction at most: whoever calls meanwhile waits for it.
+const AT_ONCE: usize = 32;
+
 /// What happens by the clock beside the control plane's own jobs.
 #[derive(Clone, Default)]
 pub struct Timed {
@@ -45,8 +48,8 @@ impl Timed {
             paced.advance(now);
         }
         let reports = self.sim.as_ref().map(|sim| sim.advance(now.0)).unwrap_or_default();
-        for report in &reports {
-            cloud.report(report);
+        for reports in reports.chunks(AT_ONCE) {
+            cloud.take_in(reports);
         }
         let jobs = if reports.is_empty() { jobs } else { cloud.run_due() };
         let sim = self.sim.as_ref().and_then(|sim| sim.due()).map(Time);
@@ -66,12 +69,17 @@ pub fn run(daemon: &Daemon, timed: &Timed, beats: &Receiver<Beat>) {
             Err(RecvTimeoutError::Disconnected) => return,
         };
         // All that has come by now is one wake-up.
+        let mut reports = Vec::new();
         while let Some(beat) = first.take().or_else(|| beats.try_recv().ok()) {
             match beat {
-                Beat::Report(report) => daemon.cloud.report(&report),
+                Beat::Report(report) => reports.push(report),
                 Beat::Nudge => {}
                 Beat::End => return,
             }
+            if reports.len() == AT_ONCE {
+                daemon.cloud.take_in(&std::mem::take(&mut reports));
+            }
         }
+        daemon.cloud.take_in(&reports);
     }
 }

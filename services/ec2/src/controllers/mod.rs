@@ -11,6 +11,8 @@ use zonal_cloud::Controller;
 
 pub(crate) fn all() -> Vec<Box<dyn Controller>> {
     vec![
+        // At a start, what is cut off is so before anything in it is asked for.
+        Box::new(zones::Zones),
         Box::new(networks::Networks),
         Box::new(networks::Subnets),
         Box::new(networks::Groups),
@@ -18,6 +20,5 @@ pub(crate) fn all() -> Vec<Box<dyn Controller>> {
         Box::new(instances::Instances),
         Box::new(images::Images),
         Box::new(names::Names),
-        Box::new(zones::Zones),
     ]
 }

@@ -40,7 +40,7 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkAclsRequest) -> Answer<D
         unknown: UNKNOWN,
     };
     let (acls, next_token) = selection.of(
-        view.list::<Acl>(),
+        view.among::<Acl>(&input.network_acl_ids),
         |acl| &acl.id,
         |acl| &acl.tags,
         |acl, name| match name {

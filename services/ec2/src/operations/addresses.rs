@@ -146,7 +146,7 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
         unknown: ("InvalidAllocationID.NotFound", "allocation"),
     };
     let (addresses, _) = selection.of(
-        view.list::<ElasticAddress>().filter(|address| wanted(address)),
+        view.among::<ElasticAddress>(&input.allocation_ids).filter(|address| wanted(address)),
         |address| &address.id,
         |address| &address.tags,
         |address, name| {

@@ -30,7 +30,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInternetGatewaysRequest) -> Ans
         unknown: UNKNOWN,
     };
     let (gateways, next_token) = selection.of(
-        view.list::<InternetGateway>(),
+        view.among::<InternetGateway>(&input.internet_gateway_ids),
         |gateway| &gateway.id,
         |gateway| &gateway.tags,
         |gateway, name| match name {

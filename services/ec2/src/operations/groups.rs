@@ -140,7 +140,7 @@ pub fn describe(view: &View<'_>, input: &DescribeSecurityGroupsRequest) -> Answe
         unknown: (UNKNOWN, "security group"),
     };
     let (groups, next_token) = selection.of(
-        view.list::<SecurityGroup>().filter(|group| wanted(group)),
+        view.among::<SecurityGroup>(&input.group_ids).filter(|group| wanted(group)),
         |group| &group.id,
         |group| &group.tags,
         |group, name| {

@@ -95,7 +95,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInstancesRequest) -> Answer<Des
         unknown: UNKNOWN,
     };
     let (found, next_token) = selection.of(
-        view.list::<Instance>(),
+        view.among::<Instance>(&input.instance_ids),
         |instance| &instance.id,
         |instance| &instance.tags,
         |instance, name| filter_values(view, instance, name),

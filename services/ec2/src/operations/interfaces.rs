@@ -165,7 +165,8 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> An
         unknown: UNKNOWN,
     };
     let (interfaces, next_token) = selection.of(
-        view.list::<Interface>().filter(|interface| interface.phase != InterfacePhase::Deleting),
+        view.among::<Interface>(&input.network_interface_ids)
+            .filter(|interface| interface.phase != InterfacePhase::Deleting),
         |interface| &interface.id,
         |interface| &interface.tags,
         |interface, name| {

@@ -51,7 +51,7 @@ pub fn describe(view: &View<'_>, input: &DescribeRouteTablesRequest) -> Answer<D
         unknown: UNKNOWN,
     };
     let (tables, next_token) = selection.of(
-        view.list::<RouteTable>(),
+        view.among::<RouteTable>(&input.route_table_ids),
         |table| &table.id,
         |table| &table.tags,
         |table, name| match name {

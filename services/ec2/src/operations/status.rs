@@ -13,10 +13,9 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceStatusRequest) -> Answe
     }
     let filters = filters_of(&input.filters);
     let mut found = Vec::new();
-    for instance in view.list::<Instance>() {
-        let named = input.instance_ids.is_empty() || input.instance_ids.contains(&instance.id);
+    for instance in view.among::<Instance>(&input.instance_ids) {
         let shown = input.include_all_instances == Some(true) || instance.state == InstanceState::Running;
-        if !named || !shown {
+        if !shown {
             continue;
         }
         let shape = shape(instance);

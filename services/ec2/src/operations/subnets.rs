@@ -79,7 +79,7 @@ pub fn describe(view: &View<'_>, input: &DescribeSubnetsRequest) -> Answer<Descr
         unknown: UNKNOWN,
     };
     let (subnets, next_token) = selection.of(
-        view.list::<Subnet>(),
+        view.among::<Subnet>(&input.subnet_ids),
         |subnet| &subnet.id,
         |subnet| &subnet.tags,
         |subnet, name| match name {

@@ -122,7 +122,7 @@ pub fn describe(view: &View<'_>, input: &DescribeLaunchTemplatesRequest) -> Answ
         unknown: ("InvalidLaunchTemplateId.NotFound", "launch template"),
     };
     let (templates, next_token) = selection.of(
-        view.list::<LaunchTemplate>().filter(|template| wanted(template)),
+        view.among::<LaunchTemplate>(&input.launch_template_ids).filter(|template| wanted(template)),
         |template| &template.id,
         |template| &template.tags,
         |template, name| match name {

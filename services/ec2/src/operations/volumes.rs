@@ -18,7 +18,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVolumesRequest) -> Answer<Descr
         unknown: UNKNOWN,
     };
     let (volumes, next_token) = selection.of(
-        view.list::<Volume>(),
+        view.among::<Volume>(&input.volume_ids),
         |volume| &volume.id,
         |volume| &volume.tags,
         |volume, name| match name {

@@ -104,7 +104,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVpcsRequest) -> Answer<Describe
         unknown: UNKNOWN,
     };
     let (vpcs, next_token) = selection.of(
-        view.list::<Vpc>().filter(|vpc| !vpc.deleting),
+        view.among::<Vpc>(&input.vpc_ids).filter(|vpc| !vpc.deleting),
         |vpc| &vpc.id,
         |vpc| &vpc.tags,
         |vpc, name| match name {
