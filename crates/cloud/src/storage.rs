@@ -6,6 +6,7 @@
 
 use crate::scope::Scope;
 use rusqlite::{Connection, params};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// How far a commit must have gone before the answer leaves.
@@ -77,6 +78,8 @@ pub(crate) struct Storage {
 impl Storage {
     pub(crate) fn open(path: &Path, sync: Sync) -> Result<Self, StorageError> {
         let wrap = |source| StorageError::Sqlite { path: path.to_owned(), source };
+        // Private keys are in it, so nobody else reads it; its log takes over its mode. What hinders this, hinders the opening too.
+        let _ = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let connection = Connection::open(path).map_err(wrap)?;
         connection
             .execute_batch(&format!(

@@ -124,7 +124,7 @@ impl Service for Elbv2 {
                     "ModifyLoadBalancerAttributes",
                     "Attributes",
                     "kept and shown without effect: access_logs.*, connection_logs.*, health_check_logs.*, \
-                     ipv6.deny_all_igw_traffic, routing.http2.enabled, waf.fail_open.enabled, \
+                     ipv6.deny_all_igw_traffic, waf.fail_open.enabled, \
                      zonal_shift.config.enabled, dns_record.client_routing_policy",
                 ),
                 (

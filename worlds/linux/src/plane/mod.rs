@@ -153,5 +153,7 @@ fn write(path: &Path, duties: &[(&String, &protocol::Duty)]) -> Result<()> {
     let bytes = serde_json::to_vec(duties).map_err(|e| Error::Refused(e.to_string()))?;
     let pending = path.with_extension("new");
     fs::write(&pending, bytes).act("write", pending.display())?;
+    // Listeners' private keys are in it.
+    fs::set_permissions(&pending, Permissions::from_mode(0o600)).act("set mode of", pending.display())?;
     fs::rename(&pending, path).act("rename", path.display())
 }
