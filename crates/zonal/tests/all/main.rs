@@ -5,6 +5,7 @@
 
 mod commands;
 mod hostile;
+mod lab;
 mod leftovers;
 mod stability;
 mod survival;
@@ -25,7 +26,7 @@ fn main() {
         };
         Trial::test(name, run).with_ignored_flag(ignored)
     };
-    let virtual_world = hostile::TESTS.iter().chain(commands::VIRTUAL);
+    let virtual_world = hostile::TESTS.iter().chain(commands::VIRTUAL).chain(lab::TESTS);
     let real_world: Vec<&Test> = commands::REAL.iter().chain(stability::TESTS).chain(survival::TESTS).collect();
     let mut trials: Vec<Trial> = virtual_world.map(|test| trial(test, false)).collect();
     trials.extend(real_world.iter().map(|test| trial(test, !root)));
