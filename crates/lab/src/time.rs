@@ -47,7 +47,7 @@ pub fn parse_span(text: &str) -> Option<Duration> {
     (seconds > 0.0 && seconds <= 31.0 * 86_400.0).then(|| Duration::from_secs_f64(seconds))
 }
 
-/// A span as a person says it: two units at most, none finer than it matters.
+/// A span as a person says it, in units down to the second; none finer than it matters.
 pub fn human(span: Duration) -> String {
     let ms = span.as_micros().saturating_add(500) / 1000;
     if ms < 1000 {
@@ -64,8 +64,10 @@ pub fn human(span: Duration) -> String {
     match (s / 3600, s / 60 % 60, s % 60) {
         (0, m, 0) => format!("{m} min"),
         (0, m, s) => format!("{m} min {s} s"),
-        (h, 0, _) => format!("{h} h"),
-        (h, m, _) => format!("{h} h {m} min"),
+        (h, 0, 0) => format!("{h} h"),
+        (h, m, 0) => format!("{h} h {m} min"),
+        (h, 0, s) => format!("{h} h {s} s"),
+        (h, m, s) => format!("{h} h {m} min {s} s"),
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_said_with_two_units_at_most() {
+    fn spans_are_said_to_the_second_from_a_minute_on() {
         let check = |ms: u64, text: &str| assert_eq!(human(Duration::from_millis(ms)), text);
         check(0, "0 ms");
         check(999, "999 ms");
@@ -134,5 +136,7 @@ mod tests {
         check(3_300_000, "55 min");
         check(3_600_000, "1 h");
         check(5_400_000, "1 h 30 min");
+        check(3_605_000, "1 h 5 s");
+        check(8_130_400, "2 h 15 min 30 s");
     }
 }

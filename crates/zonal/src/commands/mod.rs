@@ -140,6 +140,9 @@ pub enum CommandError {
         /// Why.
         source: std::io::Error,
     },
+    /// The user stopped it by Ctrl-C.
+    #[error("{0}")]
+    Interrupted(String),
     /// The state.
     #[error(transparent)]
     State(#[from] zonal_cloud::OpenError),
@@ -158,6 +161,16 @@ impl CommandError {
     pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File { path: path.into(), source }
     }
+}
+
+/// The exit code of a command that Ctrl-C ended, as shells have it: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+/// As [`exit`], and 130 where it was the user that stopped it.
+pub fn exit_or_interrupted(result: Result<(), CommandError>) -> ExitCode {
+    let interrupted = matches!(result, Err(CommandError::Interrupted(_)));
+    let code = exit(result);
+    if interrupted { ExitCode::from(INTERRUPTED) } else { code }
 }
 
 /// 0, or the error on standard error and 1.

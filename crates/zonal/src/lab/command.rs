@@ -6,6 +6,7 @@ use crate::lab::real::RealLab;
 use crate::lab::virtual_::VirtualLab;
 use crate::settings::{is_root, sudo_caller};
 use clap::{Args, ValueEnum};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ pub fn run(arguments: &LabArguments) -> ExitCode {
             return up::cannot(&missing);
         }
     }
-    crate::commands::exit(measured(arguments))
+    crate::commands::exit_or_interrupted(measured(arguments))
 }
 
 fn failed(error: LabError) -> CommandError {
@@ -67,7 +68,10 @@ fn failed(error: LabError) -> CommandError {
         text.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    CommandError::said(text)
+    match error {
+        LabError::Cancelled => CommandError::Interrupted(text),
+        _ => CommandError::said(text),
+    }
 }
 
 fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
@@ -106,8 +110,12 @@ fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
     println!("Report: {}", fs::canonicalize(&page).unwrap_or(page).display());
     match kept {
         Some(settings) => println!(
-            "The last phase is left up at {}: eval \"$(zonal env --home {1})\", and `zonal down --purge --home {1}` ends it.",
+            "The last phase is left up at {0}, its DNS at {1} (dig @{2} -p {3} NAME): eval \"$(zonal env --home {4})\", and \
+             `zonal down --purge --home {4}` ends it.",
             settings.endpoint(),
+            settings.dns(),
+            settings.dns().ip(),
+            settings.dns().port(),
             settings.directory.display()
         ),
         None => println!(
@@ -129,15 +137,24 @@ fn find(case: &str) -> Result<PathBuf, CommandError> {
     if given.is_file() {
         return Ok(given.to_owned());
     }
-    let inside = Path::new("cases").join(case).join("lab.toml");
     let program = std::env::current_exe().unwrap_or_default();
     let here = std::env::current_dir().unwrap_or_default();
-    let found = here
-        .ancestors()
-        .chain(program.ancestors())
-        .map(|directory| directory.join(&inside))
-        .find(|path| path.is_file());
+    let places: Vec<PathBuf> =
+        here.ancestors().chain(program.ancestors()).map(|directory| directory.join("cases")).collect();
+    let found = places.iter().map(|cases| cases.join(case).join("lab.toml")).find(|path| path.is_file());
     found.ok_or_else(|| {
-        CommandError::said(format!("there is no case `{case}`: {} was looked for from here upwards", inside.display()))
+        let all: BTreeSet<String> = places.iter().flat_map(|cases| names(cases)).collect();
+        let all: Vec<String> = all.into_iter().collect();
+        CommandError::said(match all.as_slice() {
+            [] => format!("there is no case `{case}`, nor any other: cases/*/lab.toml is looked for from here upwards"),
+            _ => format!("there is no case `{case}`; there are: {}; or the path of a lab.toml", all.join(", ")),
+        })
     })
+}
+
+/// The cases in a directory.
+fn names(cases: &Path) -> Vec<String> {
+    let entries = fs::read_dir(cases).into_iter().flatten().flatten();
+    let labs = entries.filter(|entry| entry.path().join("lab.toml").is_file());
+    labs.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

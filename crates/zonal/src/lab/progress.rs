@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use tokio::signal::unix::{SignalKind, signal};
 use zonal_lab::{EventKind, Notice, Progress, human};
 
 /// The width of the bar.
@@ -21,15 +23,20 @@ impl Shown {
     pub fn new(quiet: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let heard = stop.clone();
+        let (listening, listens) = mpsc::channel::<()>();
         // Without the thread, Ctrl-C ends the process, and the next lab removes what it left.
         let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
+                let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return };
+                drop(listening);
+                while interrupts.recv().await.is_some() {
                     heard.store(true, Ordering::Release);
                 }
             });
         });
+        // Nothing is deployed before a Ctrl-C is heard: the other end is dropped then, or with the thread.
+        let _ = listens.recv();
         Self { terminal: std::io::stderr().is_terminal(), quiet, stop, phase: String::new() }
     }
 
@@ -77,7 +84,7 @@ impl Progress for Shown {
                     EventKind::Scaling | EventKind::InService(_) => "<>",
                     EventKind::Stack => "  ",
                 };
-                self.line(&format!("  {:>9} {mark} {} {}", event.at.to_string(), event.resource, event.text));
+                self.line(&format!("  {:>14} {mark} {} {}", event.at.to_string(), event.resource, event.text));
             }
             Notice::Deleting => self.status(&format!("{}: taking it down", self.phase)),
             Notice::Done(result) => self.line(&format!("  => {}", result.sentence)),
