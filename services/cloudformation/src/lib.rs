@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use errors::Error;
+pub use model::Stack;
 
 use engine::{Engine, Interrupt};
 use operations::{change_sets, describe, events, exports, lifecycle, policies, recovery, resources, templates};

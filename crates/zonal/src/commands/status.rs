@@ -37,7 +37,6 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
         println!("{status:#}");
         return Ok(());
     }
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
     println!(
         "{} world at {}, speed {}, time {}",
         text(&status, "world"),
@@ -48,13 +47,30 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
     if let Ok(config) = zonal_linux::Config::load(&settings.directory) {
         config.lacks(settings.port).iter().for_each(|line| println!("Less than as root: {line}."));
     }
-    let mut instances = status.get("instances").and_then(Value::as_array).cloned().unwrap_or_default();
+    print_instances(&status);
+    print_rest(&status);
+    for zone in status.get("zones_cut").and_then(Value::as_array).into_iter().flatten() {
+        println!("{} is cut off.", zone.as_str().unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("-")
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn print_instances(status: &Value) {
+    let mut instances: Vec<&Value> = list(status, "instances").iter().collect();
     // What is gone is looked at last.
     instances.sort_by_key(|instance| text(instance, "state") == "terminated");
     if instances.is_empty() {
         println!("No instances.");
     }
-    for instance in &instances {
+    for instance in instances {
         println!(
             "{:<20} {:<14} {:<12} {:<11} {:<17} {}",
             text(instance, "id"),
@@ -65,8 +81,37 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
             text(instance, "name"),
         );
     }
-    for zone in status.get("zones_cut").and_then(Value::as_array).into_iter().flatten() {
-        println!("{} is cut off.", zone.as_str().unwrap_or_default());
+}
+
+/// Stacks, load balancers and hosted zones, each kind under its name where there are any.
+fn print_rest(status: &Value) {
+    let width = |all: &[Value]| all.iter().map(|one| text(one, "name").chars().count()).max().unwrap_or(0);
+    let head = |kind: &str, all: &[Value]| {
+        if !all.is_empty() {
+            println!("{kind}:");
+        }
+        width(all)
+    };
+    let stacks = list(status, "stacks");
+    let wide = head("Stacks", stacks);
+    for stack in stacks {
+        println!("  {:<wide$}  {}", text(stack, "name"), text(stack, "status"));
     }
-    Ok(())
+    let balancers = list(status, "load_balancers");
+    let wide = head("Load balancers", balancers);
+    for balancer in balancers {
+        let place = balancer.get("url").and_then(Value::as_str).unwrap_or_else(|| text(balancer, "dns_name"));
+        println!(
+            "  {:<wide$}  {:<11}  {:<12}  {place}",
+            text(balancer, "name"),
+            text(balancer, "type"),
+            text(balancer, "state")
+        );
+    }
+    let zones = list(status, "hosted_zones");
+    let wide = head("Hosted zones", zones);
+    for zone in zones {
+        let seen = if zone["private"] == true { "private" } else { "public" };
+        println!("  {:<wide$}  {seen}", text(zone, "name"));
+    }
 }

@@ -1,6 +1,6 @@
-//! Our own paths: health, status, reset, and what `zonal break` does.
+//! Our own paths: health, reset, calls, and what `zonal break` does. What `zonal status` shows is `status`'s.
 
-use crate::daemon::{Daemon, serve};
+use crate::daemon::{Daemon, serve, status};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Response, StatusCode};
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 use zonal_cloud::{Clock, Cloud, Scope};
 use zonal_ec2::faults;
-use zonal_ec2::model::{Instance, InstanceState, Status, ZoneOutage};
+use zonal_ec2::model::Instance;
 use zonal_wire::AwsError;
 use zonal_wire::door::RequestHead;
 
@@ -53,7 +53,7 @@ pub struct Call {
 pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<Response<Full<Bytes>>> {
     let answer = match (&head.method, head.path()) {
         (&Method::GET, "/_zonal/health" | "/_localstack/health") => health(daemon),
-        (&Method::GET, "/_zonal/status") => status(daemon),
+        (&Method::GET, "/_zonal/status") => json_answer(StatusCode::OK, &status::of(daemon)),
         (&Method::GET, path) if path.starts_with(CONSOLE) => console(daemon, &path[CONSOLE.len()..]),
         (&Method::POST, "/_zonal/reset") => match daemon.cloud.reset() {
             Ok(()) => json_answer(StatusCode::OK, &json!({})),
@@ -109,46 +109,6 @@ fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
     json_answer(
         StatusCode::OK,
         &json!({ "services": services, "edition": "zonal", "version": env!("CARGO_PKG_VERSION"), "world": daemon.world.describe() }),
-    )
-}
-
-/// How a running instance's status checks stand, in AWS's words; nothing of one that does not run.
-fn checks(instance: &Instance) -> &'static str {
-    match (instance.state, instance.status) {
-        (InstanceState::Running, Status::Ok) => "ok",
-        (InstanceState::Running, Status::InstanceImpaired) => "instance impaired",
-        (InstanceState::Running, Status::SystemImpaired) => "system impaired",
-        _ => "-",
-    }
-}
-
-fn status(daemon: &Daemon) -> Response<Full<Bytes>> {
-    let (instances, outages) = daemon.cloud.view(&Scope::new("", ""), |view| {
-        let instances: Vec<_> = view
-            .everywhere::<Instance>()
-            .map(|(scope, instance)| {
-                json!({
-                    "id": instance.id, "account": &*scope.account, "region": &*scope.region, "zone": instance.zone,
-                    "type": instance.instance_type, "state": instance.state.name(),
-                    "name": instance.tags.get("Name"), "status": checks(instance),
-                })
-            })
-            .collect();
-        let outages: Vec<_> = view.everywhere::<ZoneOutage>().map(|(_, outage)| outage.zone.clone()).collect();
-        (instances, outages)
-    });
-    json_answer(
-        StatusCode::OK,
-        &json!({
-            "world": daemon.world.describe(),
-            "speed": daemon.clock.speed(),
-            "time": daemon.clock.now().iso8601_millis(),
-            "micros": daemon.clock.now().0,
-            "revision": daemon.cloud.revision(),
-            "directory": daemon.config.directory,
-            "instances": instances,
-            "zones_cut": outages,
-        }),
     )
 }
 

@@ -8,6 +8,7 @@ pub mod names;
 pub mod pace;
 pub mod pump;
 mod serve;
+mod status;
 
 use crate::daemon::clock::ScaledClock;
 use ipnet::Ipv4Net;

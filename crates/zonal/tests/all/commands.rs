@@ -12,6 +12,7 @@ pub const VIRTUAL: &[Test] = &[
     ("deploy_says_what_failed_and_may_be_tried_again", deploy_says_what_failed_and_may_be_tried_again),
     ("deploy_shows_the_line_of_a_malformed_template", deploy_shows_the_line_of_a_malformed_template),
     ("a_virtual_instance_has_no_shell", a_virtual_instance_has_no_shell),
+    ("status_shows_stacks_load_balancers_and_hosted_zones", status_shows_what_there_is),
 ];
 
 pub const REAL: &[Test] = &[
@@ -101,6 +102,25 @@ fn deploy_shows_the_line_of_a_malformed_template() {
     assert_eq!(said.status.code(), Some(1), "{}", text(&said));
     assert!(text(&said).contains(&format!("{path}:5:   B: x")), "{}", text(&said));
     assert_eq!(world.stack_status("bad"), None);
+}
+
+fn status_shows_what_there_is() {
+    let world = TestWorld::virtual_one(&["--speed", "1000"]);
+    let deployed = world.zonal(&["deploy", case(5).to_str().unwrap(), "--stack", "web"]);
+    assert!(deployed.status.success(), "{}", text(&deployed));
+    let balancer = world.must("elbv2", "DescribeLoadBalancers", json!({}))["LoadBalancers"][0].take();
+    let status: Value = serde_json::from_slice(&world.zonal(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(status["stacks"][0]["name"], "web", "{status:#}");
+    assert_eq!(status["stacks"][0]["status"], "CREATE_COMPLETE");
+    assert_eq!(status["hosted_zones"][0]["name"], "whatsthetime.com");
+    let shown = &status["load_balancers"][0];
+    assert_eq!((&shown["dns_name"], &shown["state"]), (&balancer["DNSName"], &json!("active")), "{shown:#}");
+    // Nothing listens in a virtual world: there is nothing to open.
+    assert_eq!(shown["url"], Value::Null);
+    let human = String::from_utf8(world.zonal(&["status"]).stdout).unwrap();
+    for line in ["  web  CREATE_COMPLETE", "  whatsthetime.com  public", balancer["DNSName"].as_str().unwrap()] {
+        assert!(human.contains(line), "{line} in {human}");
+    }
 }
 
 fn a_virtual_instance_has_no_shell() {
