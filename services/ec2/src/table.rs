@@ -136,6 +136,7 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeNetworkInterfaceAttribute>(|input| input.dry_run),
         write::<ops::ModifyNetworkInterfaceAttribute>(interfaces::modify_attribute)
             .dry_run::<ops::ModifyNetworkInterfaceAttribute>(|input| input.dry_run),
+        write::<ops::CreateKeyPair>(keys::create).dry_run::<ops::CreateKeyPair>(|input| input.dry_run),
         write::<ops::ImportKeyPair>(keys::import).dry_run::<ops::ImportKeyPair>(|input| input.dry_run),
         read::<ops::DescribeKeyPairs>(keys::describe).dry_run::<ops::DescribeKeyPairs>(|input| input.dry_run),
         write::<ops::DeleteKeyPair>(keys::delete).dry_run::<ops::DeleteKeyPair>(|input| input.dry_run),

@@ -1,12 +1,11 @@
 //! Key pairs.
 
-use super::{Answer, Selection, one, specified, tag_list, text};
+use super::{Answer, Selection, key_material, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::KeyPair;
 use crate::shapes::{self, *};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use sha2::{Digest, Sha256};
+use base64::engine::general_purpose::STANDARD;
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
 
@@ -42,7 +41,11 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKey
     }
     let tags = specified(tx, &input.tag_specifications, "key-pair", &["key-pair"])?;
     let public_key = format!("{algorithm} {encoded} {}", input.key_name);
-    let pair = put(tx, &input.key_name, kind, fingerprint(&blob), public_key, tags);
+    let fingerprint = match kind {
+        "rsa" => key_material::imported_rsa(&blob).ok_or_else(invalid)?,
+        _ => key_material::sha256(&blob),
+    };
+    let pair = put(tx, &input.key_name, kind, fingerprint, public_key, tags);
     Ok(ImportKeyPairResult {
         key_name: text(&pair.name),
         key_pair_id: text(&pair.id),
@@ -52,9 +55,31 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKey
     })
 }
 
-/// OpenSSH's SHA-256 fingerprint. (AWS gives an imported RSA key's MD5 instead.)
-fn fingerprint(blob: &[u8]) -> String {
-    STANDARD_NO_PAD.encode(Sha256::digest(blob))
+/// CreateKeyPair. The private half is in the answer, and nowhere else.
+pub fn create(tx: &mut Tx<'_>, input: &CreateKeyPairRequest) -> Answer<shapes::KeyPair> {
+    refuse_duplicate(tx, &input.key_name)?;
+    if input.key_format == Some(KeyFormat::Ppk) {
+        let text = "The key format ppk is not made here: pem, and puttygen turns it into one";
+        return Err(Error::Coded("UnsupportedOperation", text.to_owned()).into());
+    }
+    let tags = specified(tx, &input.tag_specifications, "key-pair", &["key-pair"])?;
+    let (kind, algorithm, made) = match &input.key_type {
+        Some(KeyType::Ed25519) => {
+            let made = key_material::ed25519(tx.chance(), &input.key_name);
+            ("ed25519", "ssh-ed25519", made.map_err(|text| Error::Coded("InternalError", text))?)
+        }
+        _ => ("rsa", "ssh-rsa", key_material::rsa(tx.chance())),
+    };
+    let public_key = format!("{algorithm} {} {}", STANDARD.encode(&made.blob), input.key_name);
+    let pair = put(tx, &input.key_name, kind, made.fingerprint, public_key, tags);
+    Ok(shapes::KeyPair {
+        key_name: text(&pair.name),
+        key_pair_id: text(&pair.id),
+        key_fingerprint: text(&pair.fingerprint),
+        key_material: text(&made.private),
+        tags: tag_list(&pair.tags),
+        ..Default::default()
+    })
 }
 
 fn put(tx: &mut Tx<'_>, name: &str, kind: &str, fingerprint: String, public_key: String, tags: Tags) -> KeyPair {

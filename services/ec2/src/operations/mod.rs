@@ -9,6 +9,7 @@ pub mod groups;
 pub mod images;
 pub mod instances;
 pub mod interfaces;
+mod key_material;
 pub mod keys;
 pub mod routes;
 pub mod rule_changes;
