@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod down;
 mod env;
 mod inspect;
+mod instance;
 pub mod run_daemon;
 mod setup;
 mod ssh;
@@ -83,10 +84,11 @@ enum Command {
     )]
     Lab(crate::lab::LabArguments),
     /// An instance's console output
+    #[command(after_help = "Examples:\n  zonal logs i-0123456789abcdef0\n  zonal logs --follow web-1")]
     Logs(inspect::LogsArguments),
     /// A shell in an instance, or one command
     #[command(
-        after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh i-0123456789abcdef0 -- systemctl status"
+        after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh web-1 -- systemctl status"
     )]
     Ssh(ssh::SshArguments),
     /// Print what is implemented, as Markdown

@@ -2,7 +2,7 @@
 //!
 //! The warden takes the descriptors from root and from the world's owner only, so this needs no key and no port.
 
-use crate::commands::{CommandError, Where, run_daemon, status};
+use crate::commands::{CommandError, Where, instance, run_daemon, status};
 use crate::settings::{self, Settings, WorldKind};
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 /// How often the size of the window is looked at.
@@ -26,7 +26,7 @@ const UNKNOWN: u8 = 255;
 pub struct SshArguments {
     #[command(flatten)]
     place: Where,
-    /// The instance's id
+    /// The instance's id, or its Name tag
     instance: String,
     /// Run this and end, with its exit code
     #[arg(last = true, value_name = "COMMAND")]
@@ -37,9 +37,10 @@ pub struct SshArguments {
 pub fn run(arguments: &SshArguments) -> ExitCode {
     let opened = status::settings(&arguments.place).and_then(|settings| {
         check(&settings, arguments)?;
+        let id = running(&settings, &arguments.instance)?;
         let terminal =
             arguments.command.is_empty() && isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
-        if terminal { interactive(&settings, &arguments.instance) } else { piped(&settings, arguments) }
+        if terminal { interactive(&settings, &id) } else { piped(&settings, &id, &arguments.command) }
     });
     match opened {
         Ok(code) => ExitCode::from(code),
@@ -58,6 +59,26 @@ fn check(settings: &Settings, arguments: &SshArguments) -> Result<(), CommandErr
         return Err(CommandError::said(format!("only root may: sudo zonal ssh {}", arguments.instance)));
     }
     Ok(())
+}
+
+/// The id of the instance that is meant, which must run.
+fn running(settings: &Settings, wanted: &str) -> Result<String, CommandError> {
+    let instance::Found { id, state } = instance::find(settings, wanted)?;
+    if state != "running" {
+        return Err(CommandError::said(format!("{id} is {state}: only a running instance has a shell")));
+    }
+    Ok(id)
+}
+
+/// Starts a shell on three descriptors.
+fn shell(settings: &Settings, id: &str, fds: [BorrowedFd<'_>; 3]) -> Result<(), CommandError> {
+    zonal_linux::shell(&run_daemon::linux_config(settings), id, fds).map_err(|error| match error {
+        // What runs it refuses: it knows the machine, and nothing goes on in it.
+        zonal_linux::Error::Remote(_) => CommandError::said(format!(
+            "nothing runs in {id}: it was broken, or has just ended; `zonal logs {id}` shows what it said last"
+        )),
+        error => error.into(),
+    })
 }
 
 fn terminal_error(error: rustix::io::Errno) -> CommandError {
@@ -94,7 +115,7 @@ fn interactive(settings: &Settings, instance: &str) -> Result<u8, CommandError> 
         .map_err(terminal_error)?;
     let mut size = tcgetwinsize(rustix::stdio::stdin()).map_err(terminal_error)?;
     tcsetwinsize(&slave, size).map_err(terminal_error)?;
-    zonal_linux::shell(&run_daemon::linux_config(settings), instance, [slave.as_fd(), slave.as_fd(), slave.as_fd()])?;
+    shell(settings, instance, [slave.as_fd(), slave.as_fd(), slave.as_fd()])?;
     // The shell's end is the end of the last descriptor of its terminal: not ours.
     drop(slave);
     let _raw = Raw::enter().map_err(terminal_error)?;
@@ -139,13 +160,12 @@ fn interactive(settings: &Settings, instance: &str) -> Result<u8, CommandError> 
 }
 
 /// A shell, or a command, on pipes. What comes in goes to the shell behind the command, whose programs read the rest.
-fn piped(settings: &Settings, arguments: &SshArguments) -> Result<u8, CommandError> {
+fn piped(settings: &Settings, instance: &str, command: &[String]) -> Result<u8, CommandError> {
     let pipe = || io::pipe().map_err(|error| CommandError::file("a pipe", error));
     let ((input, mut to_shell), (from_shell, output), (from_errors, errors)) = (pipe()?, pipe()?, pipe()?);
-    let config = run_daemon::linux_config(settings);
-    zonal_linux::shell(&config, &arguments.instance, [input.as_fd(), output.as_fd(), errors.as_fd()])?;
+    shell(settings, instance, [input.as_fd(), output.as_fd(), errors.as_fd()])?;
     drop((OwnedFd::from(input), OwnedFd::from(output), OwnedFd::from(errors)));
-    let sent = to_shell.write_all(script(&arguments.command.join(" ")).as_bytes());
+    let sent = to_shell.write_all(script(&command.join(" ")).as_bytes());
     sent.map_err(|error| CommandError::file("the shell", error))?;
     std::thread::spawn(move || {
         // It ends with the input, with the shell, or with this process.

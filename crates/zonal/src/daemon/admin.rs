@@ -96,11 +96,15 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
 const CONSOLE: &str = "/_zonal/console/";
 
 fn console(daemon: &Daemon, id: &str) -> Response<Full<Bytes>> {
-    let known = daemon.cloud.view(&Scope::new("", ""), |view| view.find::<Instance>(id).is_some());
-    if !known {
+    let state = daemon
+        .cloud
+        .view(&Scope::new("", ""), |view| view.find::<Instance>(id).map(|(_, instance)| instance.state.name()));
+    let Some(state) = state else {
         return problem(StatusCode::NOT_FOUND, &format!("The instance ID '{id}' does not exist"));
-    }
-    json_answer(StatusCode::OK, &json!({ "console": String::from_utf8_lossy(&daemon.world.console(id)) }))
+    };
+    // The state is the older of the two: of one that is terminated, this is all that there will be.
+    let console = daemon.world.console(id);
+    json_answer(StatusCode::OK, &json!({ "state": state, "console": String::from_utf8_lossy(&console) }))
 }
 
 fn health(daemon: &Daemon) -> Response<Full<Bytes>> {

@@ -1,9 +1,9 @@
 //! `doctor`, `deploy` and `ssh` as their users run them.
 
 use crate::Test;
-use crate::world::{PROGRAM, TestWorld, case, text};
+use crate::world::{PROGRAM, TestWorld, case, text, until};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 pub const VIRTUAL: &[Test] = &[
@@ -12,6 +12,8 @@ pub const VIRTUAL: &[Test] = &[
     ("deploy_says_what_failed_and_may_be_tried_again", deploy_says_what_failed_and_may_be_tried_again),
     ("deploy_shows_the_line_of_a_malformed_template", deploy_shows_the_line_of_a_malformed_template),
     ("a_virtual_instance_has_no_shell", a_virtual_instance_has_no_shell),
+    ("logs_take_a_name_and_follow_until_the_instance_is_terminated", logs_follow),
+    ("an_instance_that_is_not_there_is_told_in_plain_words", an_instance_that_is_not_there),
     ("status_shows_stacks_load_balancers_and_hosted_zones", status_shows_what_there_is),
 ];
 
@@ -104,6 +106,37 @@ fn deploy_shows_the_line_of_a_malformed_template() {
     assert_eq!(world.stack_status("bad"), None);
 }
 
+fn launch(world: &TestWorld, name: &str) -> String {
+    let images = world.must("ec2", "DescribeImages", json!({ "Owners": ["amazon"] }));
+    let tags = json!([{ "ResourceType": "instance", "Tags": [{ "Key": "Name", "Value": name }] }]);
+    let image = &images["Images"][0]["ImageId"];
+    let input = json!({ "ImageId": image, "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro", "TagSpecifications": tags });
+    let launched = world.must("ec2", "RunInstances", input);
+    launched["Instances"][0]["InstanceId"].as_str().unwrap().to_owned()
+}
+
+fn logs_follow() {
+    let world = TestWorld::virtual_one(&["--speed", "100"]);
+    let id = launch(&world, "web-1");
+    let mut logs = world.command(&["logs", "-f", "web-1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(logs.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.find(|line| line.contains("user data has run")).expect("it boots while it is followed");
+    let once = world.zonal(&["logs", "web-1"]);
+    assert!(text(&once).contains("user data has run"), "{}", text(&once));
+    assert_eq!(text(&once), text(&world.zonal(&["logs", &id])));
+    world.must("ec2", "TerminateInstances", json!({ "InstanceIds": [id] }));
+    let status = until("its log ends", || logs.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+}
+
+fn an_instance_that_is_not_there() {
+    let world = TestWorld::virtual_one(&[]);
+    let said = world.zonal(&["logs", "web-9"]);
+    assert_eq!(said.status.code(), Some(1));
+    let expected = "zonal: no instance has the id or the Name tag `web-9`: `zonal status` lists those that there are\n";
+    assert_eq!(text(&said), expected);
+}
+
 fn status_shows_what_there_is() {
     let world = TestWorld::virtual_one(&["--speed", "1000"]);
     let deployed = world.zonal(&["deploy", case(5).to_str().unwrap(), "--stack", "web"]);
@@ -134,7 +167,11 @@ fn ssh_runs_a_command_and_ends_as_it_did() {
     let world = TestWorld::real_one();
     let deployed = world.zonal(&["deploy", case(1).to_str().unwrap(), "--stack", "one"]);
     assert!(deployed.status.success(), "{}", text(&deployed));
-    let id = world.running().into_keys().next().unwrap();
+    let (id, instance) = world.running().into_iter().next().unwrap();
+    let tags = instance["Tags"].as_array().unwrap();
+    let name = tags.iter().find(|tag| tag["Key"] == "Name").unwrap()["Value"].as_str().unwrap();
+    let named = world.zonal(&["ssh", name, "--", "hostname"]);
+    assert!(named.status.success() && text(&named).starts_with("ip-10-0-"), "{}", text(&named));
     let mut shell = world.command(&["ssh", &id, "--", "cat;", "echo 'it is' $(hostname) >&2;", "exit 7"]);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     shell.stdin.take().unwrap().write_all(b"one\ntwo\n").unwrap();
