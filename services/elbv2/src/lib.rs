@@ -22,7 +22,7 @@ pub mod zones;
 pub use errors::Error;
 
 use operations::{
-    certificates, limits, listeners, load_balancers, rules as listener_rules, tags, target_groups, targets,
+    certificates, limits, listeners, load_balancers, policies, rules as listener_rules, tags, target_groups, targets,
 };
 use shapes::ops;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Service for Elbv2 {
             write::<ops::RemoveTags>(tags::remove),
             read::<ops::DescribeTags>(tags::describe),
             read::<ops::DescribeAccountLimits>(limits::account),
-            read::<ops::DescribeSSLPolicies>(limits::ssl_policies),
+            read::<ops::DescribeSSLPolicies>(policies::describe),
         ]
     }
 

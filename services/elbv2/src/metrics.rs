@@ -2,7 +2,7 @@
 //! Balancers, "CloudWatch metrics for your Application Load Balancer".
 
 use crate::ec2::SERVICE;
-use crate::model::{Kind, LoadBalancer, path_of_group};
+use crate::model::{Kind, LoadBalancer, TargetGroup, Version, path_of_group};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use zonal_balancer::config::{Distribution, GroupMetrics, MetricsReport};
@@ -22,7 +22,11 @@ pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
         .map(|(scope, balancer)| (scope.clone(), balancer.path().to_owned(), balancer.kind));
     let Some((scope, path, kind)) = found else { return };
     let (namespace, data) = match kind {
-        Kind::Application => ("AWS/ApplicationELB", data(&path, report)),
+        Kind::Application => {
+            let speaks_grpc =
+                |arn: &str| tx.find::<TargetGroup>(arn).is_some_and(|(_, group)| group.version == Version::Grpc);
+            ("AWS/ApplicationELB", data(&path, report, speaks_grpc))
+        }
         Kind::Network => ("AWS/NetworkELB", flows::data(&path, report)),
     };
     tx.within(&scope, |tx| {
@@ -87,7 +91,7 @@ impl Data {
 }
 
 #[allow(clippy::cast_precision_loss)] // counts of one report's time are far below 2^52
-fn data(path: &str, report: &MetricsReport) -> Vec<Value> {
+fn data(path: &str, report: &MetricsReport, speaks_grpc: impl Fn(&str) -> bool) -> Vec<Value> {
     let mut data = Data::default();
     let balancer = Place { balancer: Some(path), ..Place::default() };
     if report.active_connections > 0 {
@@ -107,6 +111,7 @@ fn data(path: &str, report: &MetricsReport) -> Vec<Value> {
             ("HTTPCode_ELB_504_Count", node.elb_504),
             ("HTTP_Redirect_Count", node.redirects),
             ("HTTP_Fixed_Response_Count", node.fixed_responses),
+            ("ClientTLSNegotiationErrorCount", node.client_tls_errors),
             ("RuleEvaluations", node.rule_evaluations),
             ("DesyncMitigationMode_NonCompliant_Request_Count", node.non_compliant_requests),
             ("DroppedInvalidHeaderRequestCount", node.dropped_invalid_header_requests),
@@ -121,11 +126,15 @@ fn data(path: &str, report: &MetricsReport) -> Vec<Value> {
         }
     }
     for (arn, zones) in &report.groups {
-        let group = path_of_group(arn);
+        let (group, is_grpc) = (path_of_group(arn), speaks_grpc(arn));
         for (zone, metrics) in zones {
             for zone in [None, Some(zone.as_str())] {
                 for group in [None, Some(group)] {
-                    count_group(&mut data, Place { zone, group, ..balancer }, metrics);
+                    let place = Place { zone, group, ..balancer };
+                    count_group(&mut data, place, metrics);
+                    if is_grpc {
+                        data.count("GrpcRequestCount", place, metrics.requests);
+                    }
                 }
             }
         }
@@ -159,6 +168,7 @@ fn count_group(data: &mut Data, place: Place<'_>, metrics: &GroupMetrics) {
     data.count("HTTPCode_Target_4XX_Count", place, metrics.target_4xx);
     data.count("HTTPCode_Target_5XX_Count", place, metrics.target_5xx);
     data.count("TargetConnectionErrorCount", place, metrics.connection_errors);
+    data.count("TargetTLSNegotiationErrorCount", place, metrics.tls_errors);
     data.distribution("TargetResponseTime", place, &metrics.response_time);
 }
 
@@ -188,7 +198,7 @@ fn per_target(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zonal_balancer::config::Hosts;
+    use zonal_balancer::config::{Hosts, NodeMetrics};
 
     fn report() -> MetricsReport {
         let arn = "arn:aws:elasticloadbalancing:r:1:targetgroup/t/1".to_owned();
@@ -219,7 +229,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_under_four_sets_of_dimensions() {
-        let data = data("app/l/1", &report());
+        let data = data("app/l/1", &report(), |_| false);
         let counts = named(&data, "RequestCount");
         let sizes: Vec<usize> = counts.iter().map(|datum| datum["Dimensions"].as_array().unwrap().len()).collect();
         assert_eq!(sizes, [1, 2, 2, 3]);
@@ -228,7 +238,7 @@ mod tests {
 
     #[test]
     fn requests_per_target_are_over_healthy_targets_and_also_under_the_group_alone() {
-        let data = data("app/l/1", &report());
+        let data = data("app/l/1", &report(), |_| false);
         let per_target = named(&data, "RequestCountPerTarget");
         assert_eq!(per_target.len(), 2);
         assert_eq!(per_target[0]["Dimensions"], json!([{ "Name": "TargetGroup", "Value": "targetgroup/t/1" }]));
@@ -237,14 +247,39 @@ mod tests {
 
     #[test]
     fn response_times_are_in_seconds_with_their_counts() {
-        let data = data("app/l/1", &report());
+        let data = data("app/l/1", &report(), |_| false);
         let times = named(&data, "TargetResponseTime");
         assert_eq!((&times[0]["Values"], &times[0]["Counts"]), (&json!([0.002]), &json!([30])));
     }
 
     #[test]
+    fn requests_of_groups_that_speak_grpc_are_also_counted_as_such() {
+        let all = data("app/l/1", &report(), |arn| arn.ends_with("/t/1"));
+        let counts = named(&all, "GrpcRequestCount");
+        assert_eq!(counts.len(), 4);
+        assert!(counts.iter().all(|datum| datum["StatisticValues"]["Sum"] == 30));
+        assert!(named(&data("app/l/1", &report(), |_| false), "GrpcRequestCount").is_empty());
+    }
+
+    #[test]
+    fn handshakes_that_failed_are_counted_on_both_sides() {
+        let mut report = report();
+        let node = NodeMetrics { client_tls_errors: 3, ..Default::default() };
+        report.nodes = [("a".to_owned(), node)].into();
+        for metrics in report.groups.values_mut().flat_map(BTreeMap::values_mut) {
+            metrics.tls_errors = 2;
+        }
+        let data = data("app/l/1", &report, |_| false);
+        let sums = |name: &str| -> Vec<Value> {
+            named(&data, name).iter().map(|datum| datum["StatisticValues"]["Sum"].clone()).collect()
+        };
+        assert_eq!(sums("ClientTLSNegotiationErrorCount"), [json!(3), json!(3)]);
+        assert_eq!(sums("TargetTLSNegotiationErrorCount"), [json!(2), json!(2), json!(2), json!(2)]);
+    }
+
+    #[test]
     fn what_did_not_happen_is_not_reported() {
-        let data = data("app/l/1", &report());
+        let data = data("app/l/1", &report(), |_| false);
         assert!(named(&data, "HTTPCode_Target_5XX_Count").is_empty());
         assert_eq!(named(&data, "HealthyHostCount").len(), 3);
     }

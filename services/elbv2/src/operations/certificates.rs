@@ -1,7 +1,7 @@
 //! Certificates of listeners. Source: Elastic Load Balancing API reference, `AddListenerCertificates`,
 //! `RemoveListenerCertificates`, `DescribeListenerCertificates`, and what `CreateListener` and `ModifyListener` say of them.
 
-use super::limits::check_policy;
+use super::policies::check_policy;
 use super::{listener, page};
 use crate::attributes;
 use crate::errors::{Error, invalid};

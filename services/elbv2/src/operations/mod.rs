@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod limits;
 pub mod listeners;
 pub mod load_balancers;
+pub mod policies;
 pub mod rules;
 pub mod tags;
 pub mod target_groups;
