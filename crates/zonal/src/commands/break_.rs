@@ -10,6 +10,9 @@ use serde_json::Value;
 pub struct BreakArguments {
     #[command(flatten)]
     place: Where,
+    /// Print JSON; a cut zone's end is null where there is none
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -25,7 +28,7 @@ enum What {
     Az {
         /// Its name
         zone: String,
-        /// Mend it after this time of the world's clock, such as 90s, 5m, 1h
+        /// Mend it after this time of the world's clock, such as 90s, 5m, 1h; without, it has no end, also where it had one
         #[arg(long = "for", value_name = "TIME", value_parser = span)]
         span: Option<std::time::Duration>,
     },
@@ -53,6 +56,10 @@ pub fn run(arguments: &BreakArguments) -> Result<(), CommandError> {
     };
     let body = serde_json::to_string(&what).map_err(CommandError::said)?;
     let answer = api::call(&settings, "POST", "/_zonal/break", &body)?;
+    if arguments.json {
+        println!("{answer:#}");
+        return Ok(());
+    }
     println!("{}", answer.get("done").and_then(Value::as_str).unwrap_or("done"));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `zonal up`.
 
+use crate::commands::run_daemon::Over;
 use crate::commands::{CommandError, Where, api, doctor, run_daemon};
 use crate::daemon::pace;
 use crate::settings::{self, Pace, Settings, WorldKind};
@@ -149,8 +150,14 @@ fn foreground(settings: &Settings) -> Result<(), CommandError> {
     await_answer(settings, &mut child)?;
     greet(settings);
     println!("Ctrl-C ends it.");
-    run_daemon::until_interrupted(&mut child)?;
-    super::down::end(settings, settings.ephemeral)
+    match run_daemon::until_interrupted(&mut child)? {
+        Over::Interrupted => super::down::end(settings, settings.ephemeral),
+        Over::Ended => {
+            // Who ended it sees to the rest; a signal to the world's own process is the rare other way.
+            println!("Zonal is down: `zonal down` (or a signal to its process) ended it.");
+            Ok(())
+        }
+    }
 }
 
 fn detached(settings: &Settings) -> Result<(), CommandError> {

@@ -6,12 +6,13 @@ use hyper::body::Bytes;
 use hyper::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::fmt;
 use std::time::Duration;
 use zonal_cloud::{Clock, Cloud, Scope};
 use zonal_ec2::faults;
-use zonal_ec2::model::Instance;
-use zonal_wire::AwsError;
+use zonal_ec2::model::{Instance, ZoneOutage};
 use zonal_wire::door::RequestHead;
+use zonal_wire::{AwsError, Time};
 
 /// What is to be broken, or mended.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
         },
         (&Method::POST, "/_zonal/break") => match serde_json::from_slice::<Break>(body) {
             Ok(what) => match break_it(&daemon.cloud, &what) {
-                Ok(text) => json_answer(StatusCode::OK, &json!({ "done": text })),
+                Ok(done) => json_answer(StatusCode::OK, &done.json()),
                 Err(error) => problem(StatusCode::BAD_REQUEST, &error.message),
             },
             Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -116,17 +117,74 @@ fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
     )
 }
 
-/// Breaks something; what was done, in words.
+/// What was broken, or mended.
+#[derive(Debug)]
+pub enum Broken {
+    /// An instance, by its id.
+    Instance(String),
+    /// A zone is cut off.
+    Zone {
+        /// Its name.
+        zone: String,
+        /// Until when; until mended, without.
+        until: Option<Time>,
+        /// How it was cut off already.
+        before: Option<ZoneOutage>,
+    },
+    /// A zone, by its name.
+    Mended(String),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Instance(id) => write!(f, "{id} is dead: its processes were killed, and its status checks fail"),
+            Broken::Zone { zone, until: Some(until), before } => {
+                write!(f, "{zone} is cut off until {}", until.iso8601())?;
+                match before.as_ref().map(|before| before.until) {
+                    Some(None) => write!(f, ", no longer without an end"),
+                    Some(Some(old)) if old != *until => write!(f, ", no longer until {}", old.iso8601()),
+                    _ => Ok(()),
+                }
+            }
+            Broken::Zone { zone, until: None, before } => {
+                match before.as_ref().and_then(|before| before.until) {
+                    Some(old) => write!(f, "{zone} is now cut off without an end, no longer until {}", old.iso8601())?,
+                    None => write!(f, "{zone} is cut off without an end")?,
+                }
+                write!(f, ": `zonal break mend {zone}` mends it")
+            }
+            Broken::Mended(zone) => write!(f, "{zone} is whole again"),
+        }
+    }
+}
+
+impl Broken {
+    /// The same for programs: in words, and a zone's end, which is null where there is none.
+    fn json(&self) -> serde_json::Value {
+        let mut shown = json!({ "done": self.to_string() });
+        if let Broken::Zone { zone, until, before } = self {
+            shown["zone"] = zone.as_str().into();
+            shown["until"] = until.map(|at| at.iso8601()).into();
+            if let Some(before) = before {
+                shown["before"] = json!({ "until": before.until.map(|at| at.iso8601()) });
+            }
+        }
+        shown
+    }
+}
+
+/// Breaks something; what was done.
 ///
 /// # Errors
 /// There is nothing like it.
-pub fn break_it(cloud: &Cloud, what: &Break) -> Result<String, AwsError> {
+pub fn break_it(cloud: &Cloud, what: &Break) -> Result<Broken, AwsError> {
     // An outage is recorded in one place for the whole world.
     let everywhere = Scope::new(zonal_cloud::DEFAULT_ACCOUNT, Scope::GLOBAL);
     cloud.act(&everywhere, "break", |tx| match what {
         Break::Instance { id } => {
             faults::crash_instance(tx, id)?;
-            Ok(format!("{id} is dead: its processes were killed, and its status checks fail"))
+            Ok(Broken::Instance(id.clone()))
         }
         Break::Zone { zone, seconds } => {
             let region = zonal_cloud::regions::Region::named(zonal_cloud::regions::of_zone(zone));
@@ -142,12 +200,13 @@ pub fn break_it(cloud: &Cloud, what: &Break) -> Result<String, AwsError> {
                 }
                 None => None,
             };
+            let before = tx.find::<ZoneOutage>(zone).map(|(_, outage)| outage.clone());
             faults::set_zone(tx, zone, true, until);
-            Ok(format!("{zone} is cut off{}", until.map(|at| format!(" until {}", at.iso8601())).unwrap_or_default()))
+            Ok(Broken::Zone { zone: zone.clone(), until, before })
         }
         Break::MendZone { zone } => {
             faults::set_zone(tx, zone, false, None);
-            Ok(format!("{zone} is whole again"))
+            Ok(Broken::Mended(zone.clone()))
         }
     })
 }

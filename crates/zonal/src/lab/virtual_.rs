@@ -45,7 +45,8 @@ impl Backend for InProcess {
     }
 
     fn break_it(&mut self, what: &Break) -> Result<String, String> {
-        admin::break_it(&self.cloud, what).map_err(|error| error.message)
+        let done = admin::break_it(&self.cloud, what).map_err(|error| error.message)?;
+        Ok(done.to_string())
     }
 
     fn time(&self) -> Time {

@@ -1,7 +1,7 @@
 //! `doctor`, `deploy` and `ssh` as their users run them.
 
 use crate::Test;
-use crate::world::{PROGRAM, TestWorld, case, text, until};
+use crate::world::{PROGRAM, TestWorld, case, free_port, text, until};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -14,6 +14,8 @@ pub const VIRTUAL: &[Test] = &[
     ("a_virtual_instance_has_no_shell", a_virtual_instance_has_no_shell),
     ("logs_take_a_name_and_follow_until_the_instance_is_terminated", logs_follow),
     ("an_instance_that_is_not_there_is_told_in_plain_words", an_instance_that_is_not_there),
+    ("a_cut_without_an_end_after_one_with_an_end_says_so", a_cut_without_an_end),
+    ("up_in_the_foreground_says_that_down_ended_it", up_says_that_down_ended_it),
     ("status_shows_stacks_load_balancers_and_hosted_zones", status_shows_what_there_is),
 ];
 
@@ -135,6 +137,46 @@ fn an_instance_that_is_not_there() {
     assert_eq!(said.status.code(), Some(1));
     let expected = "zonal: no instance has the id or the Name tag `web-9`: `zonal status` lists those that there are\n";
     assert_eq!(text(&said), expected);
+}
+
+fn a_cut_without_an_end() {
+    let world = TestWorld::virtual_one(&[]);
+    let cut = |more: &[&str]| {
+        let said = world.zonal(&[&["break", "az", "us-east-1a"], more].concat());
+        assert!(said.status.success(), "{}", text(&said));
+        text(&said)
+    };
+    let json = |more: &[&str]| serde_json::from_str::<Value>(&cut(&[&["--json"], more].concat())).unwrap();
+    let timed = json(&["--for", "1h"]);
+    assert!(timed["until"].is_string() && timed["before"].is_null(), "{timed:#}");
+    let until = timed["until"].as_str().unwrap();
+    let endless = cut(&[]);
+    let expected = format!("us-east-1a is now cut off without an end, no longer until {until}");
+    assert!(endless.starts_with(&expected) && endless.contains("zonal break mend us-east-1a"), "{endless}");
+    let again = cut(&["--for", "2h"]);
+    assert!(again.contains("is cut off until ") && again.contains(", no longer without an end"), "{again}");
+    let endless = json(&[]);
+    assert_eq!(endless["until"], Value::Null, "{endless:#}");
+    assert!(endless["before"]["until"].is_string(), "{endless:#}");
+    assert!(endless["done"].as_str().is_some_and(|done| done.contains("now cut off without an end")), "{endless:#}");
+}
+
+fn up_says_that_down_ended_it() {
+    let home = format!("/tmp/zonal-all-{}-foreground", std::process::id());
+    let (port, dns) = (free_port().to_string(), free_port().to_string());
+    let mut up = Command::new(PROGRAM);
+    up.args(["up", "--world", "sim", "--home", &home, "--port", &port, "--dns-port", &dns]);
+    let mut up = up.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.find(|line| line == "Ctrl-C ends it.").expect("it is up");
+    let down = Command::new(PROGRAM).args(["down", "--purge", "--home", &home]).output().unwrap();
+    assert!(down.status.success(), "{}", text(&down));
+    let last = lines.last().unwrap_or_default();
+    assert!(last.starts_with("Zonal is down: `zonal down`"), "{last}");
+    let ended = up.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", text(&ended));
+    // What it logs may be there; no complaint of ours is.
+    assert!(!text(&ended).contains("zonal: "), "{}", text(&ended));
 }
 
 fn status_shows_what_there_is() {

@@ -256,7 +256,7 @@ pub fn lookup(dns: u16, name: &str) -> Option<Vec<Ipv4Addr>> {
 }
 
 /// A port that is free for TCP and UDP now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = tcp.local_addr().expect("its address").port();
