@@ -29,10 +29,11 @@ class Authority:
         openssl("req", "-x509", "-newkey", *KEYS["ecdsa"], "-nodes", "-days", "3650", "-subj", f"/CN={name}",
                 "-keyout", self.key, "-out", self.certificate)
 
-    def issue(self, name, kind):
-        """A new certificate and its key, as ImportCertificate takes them."""
+    def issue(self, name, kind, *more):
+        """A new certificate for these names and its key, as ImportCertificate takes them."""
+        names = ",".join(f"DNS:{name}" for name in (name, *more))
         key, request, made = (str(self.directory / f"{name}.{end}") for end in ("key", "csr", "pem"))
-        openssl("req", "-newkey", *KEYS[kind], "-nodes", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+        openssl("req", "-newkey", *KEYS[kind], "-nodes", "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
                 "-keyout", key, "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
                 "-days", "3650", "-copy_extensions", "copyall", "-out", made)
@@ -136,12 +137,19 @@ def test_what_does_not_belong_together_is_not_imported(account, authority, refus
         with refused("ValidationException"):
             acm.import_certificate(**one | wrong)
     arn = acm.import_certificate(**one)["CertificateArn"]
-    again = acm.import_certificate(CertificateArn=arn, **authority.issue("one.example", "ecdsa"))["CertificateArn"]
-    detail = acm.describe_certificate(CertificateArn=arn)["Certificate"]
-    assert again == arn and (detail["DomainName"], detail["Type"], detail["Status"]) == ("one.example", "IMPORTED", "ISSUED")
-    assert (detail["KeyAlgorithm"], detail["SignatureAlgorithm"]) == ("EC_prime256v1", "SHA256WITHECDSA")
-    with refused("ValidationException"):
-        acm.import_certificate(CertificateArn=arn, **other)
+    detail = lambda: acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    before = detail()
+    assert (before["DomainName"], before["Type"], before["Status"]) == ("one.example", "IMPORTED", "ISSUED")
+    assert (before["KeyAlgorithm"], before["SignatureAlgorithm"]) == ("RSA_2048", "SHA256WITHECDSA")
+
+    # What takes its place has a key of the same kind and one of its names at least.
+    for name, kind in ("one.example", "ecdsa"), ("two.example", "rsa"):
+        with refused("ValidationException"):
+            acm.import_certificate(CertificateArn=arn, **authority.issue(name, kind))
+    assert detail() == before
+    more = authority.issue("www.one.example", "rsa", "one.example")
+    assert acm.import_certificate(CertificateArn=arn, **more)["CertificateArn"] == arn
+    assert detail()["SubjectAlternativeNames"] == ["www.one.example", "one.example"] and detail()["Serial"] != before["Serial"]
 
 
 def test_each_policy_that_is_listed_can_be_had(account, authority, front):
@@ -314,10 +322,10 @@ def test_a_clients_name_chooses_the_certificate(site, https):
 def test_a_reimported_certificate_is_shown_in_place_of_the_old_one(site, https):
     serial = lambda: site.shown(site.application, 443, "-servername", "two.example")[1]
     before = serial()
-    site.import_one("two.example", "rsa", CertificateArn=site.two)
+    site.import_one("two.example", "ecdsa", CertificateArn=site.two)
     detail = site.there.acm.describe_certificate(CertificateArn=site.two)["Certificate"]
     after = wait_for("another serial number", lambda: (now := serial()) != before and now, 30)
-    assert after == detail["Serial"].replace(":", "") and detail["KeyAlgorithm"] == "RSA_2048"
+    assert after == detail["Serial"].replace(":", "") and detail["KeyAlgorithm"] == "EC_prime256v1"
     assert site.curl(site.application, "https://two.example/")[0] == 200
 
 

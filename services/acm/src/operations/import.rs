@@ -2,7 +2,7 @@
 
 use super::{certificate, tags};
 use crate::errors::{Error, invalid};
-use crate::model::Certificate;
+use crate::model::{Certificate, Facts};
 use crate::reading;
 use crate::shapes::{ImportCertificateRequest, ImportCertificateResponse};
 use std::collections::BTreeSet;
@@ -24,11 +24,10 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportCertificateRequest) -> Result<Impor
     let private_key = text(&input.private_key.0)?;
     let chain = input.certificate_chain.as_ref().map(|chain| text(&chain.0)).transpose()?;
     let facts = reading::read(&body, &private_key, chain.as_deref(), tx.now)?;
+    if let Some(old) = &old {
+        check_replacement(&old.facts, &facts)?;
+    }
     let record = match old {
-        Some(old) if old.facts.domain != facts.domain => {
-            let text = format!("The certificate's domain name must stay '{}'.", old.facts.domain);
-            return Err(invalid(text).into());
-        }
         Some(old) => Certificate { body, chain, private_key, facts, imported: tx.now, ..old },
         None => {
             if tx.list::<Certificate>().count() >= QUOTA {
@@ -45,6 +44,18 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportCertificateRequest) -> Result<Impor
     let output = ImportCertificateResponse { certificate_arn: Some(record.arn.clone()) };
     tx.put(record);
     Ok(output)
+}
+
+/// Checks that a certificate may take another's place: names come and go, but not all of them, and the key stays of its kind (User
+/// Guide, "Reimport a certificate").
+fn check_replacement(old: &Facts, new: &Facts) -> Result<(), Error> {
+    if old.algorithm != new.algorithm {
+        return Err(invalid("The key type and size of a certificate cannot be changed on re-import."));
+    }
+    if !old.names.iter().any(|name| new.names.contains(name)) {
+        return Err(invalid("Not all of a certificate's domain names can be removed on re-import."));
+    }
+    Ok(())
 }
 
 fn text(blob: &[u8]) -> Result<String, Error> {

@@ -53,7 +53,7 @@ pub fn settings(
     let default_certificate = match given.certificates {
         [] => before.map(|before| before.default_certificate.clone()),
         [one] if one.is_default == Some(true) => {
-            return Err(invalid("You cannot specify IsDefault for the default certificate"));
+            return Err(invalid("You cannot set the isDefault parameter for a certificate"));
         }
         [one] => Some(known(view, one)?),
         _ => return Err(invalid("Up to '1' certificate can be specified, as the default certificate")),
@@ -102,7 +102,7 @@ pub fn add(tx: &mut Tx<'_>, input: &AddListenerCertificatesInput) -> Result<AddL
     let mut added = Vec::new();
     for given in &input.certificates {
         if given.is_default.is_some() {
-            return Err(invalid("You cannot specify IsDefault when adding certificates to a listener").into());
+            return Err(invalid("You cannot set the isDefault parameter for a certificate").into());
         }
         added.push(known(&tx.view(), given)?);
     }
