@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The exit code where the real world can't run here.
 const CANNOT: u8 = 3;
+/// For so long at most a world that does not answer is given to let go of its directory.
+const LETTING_GO: Duration = Duration::from_secs(2);
 
 /// Which world is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,7 +124,14 @@ pub fn cannot(missing: &[String]) -> ExitCode {
 fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
     const OTHER: &str = "another world needs a --home, --port, --dns-port and --range of its own";
     let directory = settings.directory.display();
-    let free = settings::hold(&settings.directory).map_err(|error| CommandError::file(&settings.directory, error))?;
+    let held = || settings::hold(&settings.directory).map_err(|error| CommandError::file(&settings.directory, error));
+    let mut free = held()?;
+    // One that was just killed lets go when its end is complete, which takes a busy machine a while. One that lives says so.
+    let deadline = Instant::now() + LETTING_GO;
+    while free.is_none() && !api::is_up(settings) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+        free = held()?;
+    }
     if free.is_none() {
         let text = format!("a world runs already in {directory}: `zonal down` ends it; {OTHER}");
         return Err(CommandError::said(text));
