@@ -90,9 +90,10 @@ fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
                 world.end()?;
             }
             let real = ran?;
-            let modelled =
-                modelled(&spec, RunOptions { keep: false, ..options }, arguments.vcpu, &mut Shown::new(true))?;
-            let agreements = compare::compare(&real, &modelled);
+            let options = RunOptions { keep: false, ..options };
+            let seeds = (0..SEEDS).map(|more| LabSpec { seed: spec.seed.wrapping_add(more), ..spec.clone() });
+            let modelled = seeds.map(|spec| modelled(&spec, options, arguments.vcpu, &mut Shown::new(true)));
+            let agreements = compare::compare(&real, &modelled.collect::<Result<Vec<_>, _>>()?);
             (real, agreements, arguments.keep.then_some(settings))
         }
     };
@@ -125,6 +126,9 @@ fn measured(arguments: &LabArguments) -> Result<(), CommandError> {
     }
     Ok(())
 }
+
+/// Virtual runs that a real one is compared with: about a second each.
+const SEEDS: u64 = 5;
 
 fn modelled(spec: &LabSpec, options: RunOptions, vcpu: f64, shown: &mut Shown) -> Result<LabResult, CommandError> {
     let mut world = VirtualLab::new(spec.seed, vcpu)?;
