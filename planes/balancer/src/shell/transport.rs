@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-use super::h2::{ClientStream, TargetStream};
+use super::h2::{ClientStream, TargetStream, Windowed};
 use crate::core::route::Scheme;
 
 /// TLS version and cipher suite of a client's connection, by the names that an ALB gives them, which are

@@ -50,6 +50,37 @@ pub enum Wrap {
     },
 }
 
+/// Whoever is written to as one writes to a connection, but sends no more than its peer's window takes.
+pub trait Windowed {
+    /// Sends what the window takes of `input`: how much that is.
+    ///
+    /// # Errors
+    /// If the stream is broken, or `input` is no HTTP.
+    fn send(&mut self, input: &[u8], context: &mut Context<'_>) -> io::Result<usize>;
+
+    /// What was written and has not been sent.
+    fn waiting(&mut self) -> &mut Vec<u8>;
+
+    /// Takes more; as much as one write has at most waits for the peer's window.
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.waiting().is_empty() {
+            ready!(self.poll_flush(context))?;
+        }
+        let used = self.send(bytes, context)?;
+        self.waiting().extend_from_slice(&bytes[used..]);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Waits until the peer's window has taken all.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut waiting = std::mem::take(self.waiting());
+        let used = self.send(&waiting, context)?;
+        waiting.drain(..used);
+        *self.waiting() = waiting;
+        if self.waiting().is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
 impl Incoming {
     /// With a head to come.
     pub fn awaited() -> Self {

@@ -23,6 +23,7 @@ pub mod probe;
 mod stream;
 mod target;
 
+pub use carry::Windowed;
 pub use lines::Lines;
 pub use stream::ClientStream;
 pub use target::{Line, TargetStream};

@@ -16,7 +16,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap};
 use http::{Method, Request, Response, StatusCode};
 use tokio::io::ReadBuf;
 
-use super::carry::{Incoming, Outgoing, Wrap, add_field};
+use super::carry::{Incoming, Outgoing, Windowed, Wrap, add_field};
 use crate::core::body::{Body, Framing};
 use crate::core::head::{header_space, parse_response};
 
@@ -66,34 +66,13 @@ impl ClientStream {
         self.request.poll_read(context, buffer)
     }
 
-    /// Takes more of the answer; as much as one write has at most waits for the peer's window.
-    pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.waiting.is_empty() {
-            match self.poll_flush(context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        let used = self.send(bytes, context)?;
-        self.waiting.extend_from_slice(&bytes[used..]);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    /// Waits until the peer's window has taken all.
-    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let used = self.send(&waiting, context)?;
-        waiting.drain(..used);
-        self.waiting = waiting;
-        if self.waiting.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
     /// Sees from outside whether the client has lost interest.
     pub fn watch(&self) -> Watch {
         Watch(self.answer.clone())
     }
+}
 
+impl Windowed for ClientStream {
     fn send(&mut self, input: &[u8], context: &mut Context<'_>) -> io::Result<usize> {
         let mut answer = self.answer.borrow_mut();
         let mut used = 0;
@@ -117,6 +96,10 @@ impl ClientStream {
             }
         }
         Ok(used)
+    }
+
+    fn waiting(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::spawn_local;
 
 use super::super::shared::Active;
-use super::carry::{Incoming, Outgoing, Wrap, add_field, write_fields};
+use super::carry::{Incoming, Outgoing, Windowed, Wrap, add_field, write_fields};
 use crate::core::body::{Body, Framing};
 use crate::core::head::{header_space, parse_request};
 use crate::core::route::Scheme;
@@ -134,47 +134,6 @@ impl TargetStream {
         self.reply.poll_read(context, buffer)
     }
 
-    /// Takes more of the request; as much as one write has at most waits for the target's window.
-    pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.waiting.is_empty() {
-            match self.poll_flush(context) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        let used = self.send(bytes, context)?;
-        self.waiting.extend_from_slice(&bytes[used..]);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    /// Waits until the target's window has taken all.
-    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let used = self.send(&waiting, context)?;
-        waiting.drain(..used);
-        self.waiting = waiting;
-        if self.waiting.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    fn send(&mut self, input: &[u8], context: &mut Context<'_>) -> io::Result<usize> {
-        let mut used = 0;
-        while used < input.len() {
-            match &mut self.request {
-                Asking::Over => return Ok(input.len()),
-                Asking::Body(body) => {
-                    used += body.send(&input[used..], context)?;
-                    if !body.is_over() {
-                        break;
-                    }
-                    self.request = Asking::Over;
-                }
-                Asking::Head => used += self.send_head(&input[used..])?,
-            }
-        }
-        Ok(used)
-    }
-
     /// Sends the head, which an exchange writes whole.
     fn send_head(&mut self, input: &[u8]) -> io::Result<usize> {
         let end = input.windows(4).position(|four| four == b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)? + 4;
@@ -214,6 +173,30 @@ impl TargetStream {
         head.extend_from_slice(b"\r\n");
         let wrap = if counted { Wrap::Plain } else { Wrap::Chunks { first: true } };
         self.reply.begin(head, (!ended && !bodiless).then_some((body, wrap)));
+    }
+}
+
+impl Windowed for TargetStream {
+    fn send(&mut self, input: &[u8], context: &mut Context<'_>) -> io::Result<usize> {
+        let mut used = 0;
+        while used < input.len() {
+            match &mut self.request {
+                Asking::Over => return Ok(input.len()),
+                Asking::Body(body) => {
+                    used += body.send(&input[used..], context)?;
+                    if !body.is_over() {
+                        break;
+                    }
+                    self.request = Asking::Over;
+                }
+                Asking::Head => used += self.send_head(&input[used..])?,
+            }
+        }
+        Ok(used)
+    }
+
+    fn waiting(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting
     }
 }
 
