@@ -3,11 +3,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
 
-use std::net::Ipv4Addr;
+mod shared;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use zonal_balancer::config::*;
+use zonal_balancer::config::{CheckProtocol, FlowGroup, FlowListener, FlowProtocol};
 use zonal_balancer::{Balancer, HostSockets};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,56 +23,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("tcp_udp") => FlowProtocol::TcpUdp,
         Some(_) => return Err(usage.into()),
     };
-    let zone = "us-east-1a".to_owned();
-    let config = BalancerConfig {
-        id: "balancer".to_owned(),
-        revision: 1,
-        nodes: vec![Node { interface: "eni-1".to_owned(), zone: zone.clone(), address: Ipv4Addr::LOCALHOST }],
-        listeners: vec![Listener {
-            id: "listener".to_owned(),
-            port,
-            tls: None,
-            flow: Some(FlowListener { protocol, tcp_idle_timeout: Duration::from_secs(350) }),
-            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }].into()),
-            rules: Vec::new(),
-            response_headers: ResponseHeaders::default(),
-        }],
-        target_groups: vec![TargetGroup {
-            id: "group".to_owned(),
-            name: "group".to_owned(),
-            protocol: TargetProtocol::default(),
-            protocol_version: ProtocolVersion::default(),
-            health_check: HealthCheck {
-                protocol: CheckProtocol::Tcp,
-                port: None,
-                interval: Duration::from_secs(5),
-                timeout: Duration::from_secs(2),
-                healthy_threshold: 2,
-                unhealthy_threshold: 2,
-            },
-            targets: vec![Target {
-                id: "i-1".to_owned(),
-                address: Ipv4Addr::LOCALHOST,
-                port: target_port,
-                zone,
-                state: TargetState::Active,
-            }],
-            deregistration_delay: Duration::from_secs(300),
-            cross_zone: true,
-            flow: Some(FlowGroup {
-                tls: false,
-                sticky: false,
-                preserve_client_ip: false,
-                proxy_protocol_v2: false,
-                terminate_deregistered: false,
-                terminate_unhealthy: true,
-            }),
-            routing: GroupRouting::default(),
-        }],
-        idle_timeout: Duration::from_secs(350),
-        http: HttpSettings::default(),
-        cookie_secret: String::new(),
-    };
+    let idle = Duration::from_secs(350);
+    let targets = vec![shared::target("i-1".to_owned(), target_port)];
+    let mut config = shared::config(port, CheckProtocol::Tcp, targets);
+    config.idle_timeout = idle;
+    config.listeners[0].flow = Some(FlowListener { protocol, tcp_idle_timeout: idle });
+    config.target_groups[0].flow = Some(FlowGroup {
+        tls: false,
+        sticky: false,
+        preserve_client_ip: false,
+        proxy_protocol_v2: false,
+        terminate_deregistered: false,
+        terminate_unhealthy: true,
+    });
     let (balancer, mut reports) = Balancer::start(threads, Arc::new(HostSockets), 1.0)?;
     balancer.apply(config)?;
     while let Some(report) = reports.blocking_recv() {

@@ -4,16 +4,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
 
+mod shared;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, GroupRouting, HealthCheck, HealthState, HttpSettings, Listener, Node,
-    Report, ResponseHeaders, Target, TargetGroup, TargetState, WeightedGroup,
-};
+use zonal_balancer::config::{BalancerConfig, CheckProtocol, HealthState, Report};
 use zonal_balancer::{Balancer, HostSockets};
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -74,46 +73,9 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 fn config(port: u16) -> BalancerConfig {
-    BalancerConfig {
-        id: "balancer".to_owned(),
-        revision: 1,
-        nodes: vec![Node { interface: "eni-1".to_owned(), zone: "a".to_owned(), address: Ipv4Addr::LOCALHOST }],
-        listeners: vec![Listener {
-            id: "listener".to_owned(),
-            port: 0,
-            tls: None,
-            flow: None,
-            default_action: Action::Forward(vec![WeightedGroup { target_group: "group".to_owned(), weight: 1 }].into()),
-            rules: Vec::new(),
-            response_headers: ResponseHeaders::default(),
-        }],
-        target_groups: vec![TargetGroup {
-            id: "group".to_owned(),
-            name: "group".to_owned(),
-            protocol: zonal_balancer::config::TargetProtocol::default(),
-            protocol_version: zonal_balancer::config::ProtocolVersion::default(),
-            health_check: HealthCheck {
-                protocol: CheckProtocol::Http { path: "/".to_owned(), matcher: "200".to_owned() },
-                port: None,
-                interval: INTERVAL,
-                timeout: TIMEOUT,
-                healthy_threshold: 2,
-                unhealthy_threshold: THRESHOLD,
-            },
-            targets: vec![Target {
-                id: "target".to_owned(),
-                address: Ipv4Addr::LOCALHOST,
-                port,
-                zone: "a".to_owned(),
-                state: TargetState::Active,
-            }],
-            deregistration_delay: Duration::from_secs(300),
-            cross_zone: true,
-            flow: None,
-            routing: GroupRouting::default(),
-        }],
-        idle_timeout: Duration::from_secs(60),
-        http: HttpSettings::default(),
-        cookie_secret: String::new(),
-    }
+    let check = CheckProtocol::Http { path: "/".to_owned(), matcher: "200".to_owned() };
+    let mut config = shared::config(0, check, vec![shared::target("target".to_owned(), port)]);
+    let check = &mut config.target_groups[0].health_check;
+    (check.interval, check.timeout, check.unhealthy_threshold) = (INTERVAL, TIMEOUT, THRESHOLD);
+    config
 }
