@@ -40,7 +40,7 @@ const fn fixed(
     network: &'static str,
     interfaces: (i32, i32),
 ) -> InstanceType {
-    InstanceType { name, vcpus, memory_mib, architecture: "x86_64", burstable: false, network, interfaces }
+    InstanceType { burstable: false, ..t(name, vcpus, memory_mib, network, interfaces) }
 }
 
 const fn arm(from: InstanceType) -> InstanceType {
