@@ -1,19 +1,22 @@
 """How our balancer's costs grow: with targets and rules, with health checks, with idle connections."""
 
 import contextlib
-import http.client
-import os
-import re
+import pathlib
 import resource
 import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
 
-PORT = 19705
+import load
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from common import pss
+
+PORT = 19708
 TARGETS, RULES, IDLE = 1_000, 100, 10_000
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def rules_and_targets(binary, backend, options):
@@ -23,8 +26,8 @@ def rules_and_targets(binary, backend, options):
         for name, targets, rules in (("plain", 1, 0), ("grown", TARGETS, RULES)):
             with balancer(binary, f"{backend}x{targets}", options.threads, rules):
                 # Connections to all targets are there before it counts.
-                wrk(options, 1)
-                rates[name].append(wrk(options, options.seconds))
+                rate(options, 1)
+                rates[name].append(rate(options, options.seconds))
     cost = 1 - statistics.median(grown / plain for plain, grown in zip(rates["plain"], rates["grown"]))
     print(f"{TARGETS:,} targets and {RULES} rules: {statistics.median(rates['grown']):,.0f} requests/s, "
           f"{cost:+.1%} beside one target without rules (budget 10 %)", flush=True)
@@ -33,9 +36,9 @@ def rules_and_targets(binary, backend, options):
 def checks(binary, backend, options):
     """What health checks of many targets every 5 s cost with no traffic."""
     with balancer(binary, f"{backend}x{TARGETS}", options.threads, 0) as pid:
-        before, began = cpu_seconds(pid), time.monotonic()
+        before, began = load.cpu_seconds(pid), time.monotonic()
         time.sleep(15)
-        share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+        share = (load.cpu_seconds(pid) - before) / (time.monotonic() - began)
     print(f"{TARGETS:,} targets checked every 5 s: {share:.2%} of a core (budget 2 %)", flush=True)
 
 
@@ -49,14 +52,14 @@ def idle_connections(binary, backend, options):
     opened = []
     try:
         with balancer(binary, str(backend), options.threads, 0) as pid:
-            empty = pss(pid)
+            empty = pss([pid])
             for _ in range(IDLE):
                 one = socket.create_connection(("127.0.0.1", PORT))
                 opened.append(one)
                 one.sendall(b"GET /100 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             for one in opened:
                 assert one.recv(4096).startswith(b"HTTP/1.1 200"), "an answer came back"
-            full = pss(pid)
+            full = pss([pid])
     finally:
         for one in opened:
             one.close()
@@ -70,10 +73,7 @@ def balancer(binary, targets, threads, rules):
     process = subprocess.Popen([binary, str(PORT), targets, str(threads), str(rules)], stdout=subprocess.DEVNULL, start_new_session=True,
                                preexec_fn=allow_files)
     try:
-        deadline = time.monotonic() + 10
-        while not answers():
-            assert time.monotonic() < deadline, "the balancer answers"
-            time.sleep(0.05)
+        load.await_answer(PORT, "/100")
         yield process.pid
     finally:
         process.send_signal(signal.SIGKILL)
@@ -85,29 +85,5 @@ def allow_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def answers():
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=1)
-        connection.request("GET", "/100")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-
-
-def wrk(options, seconds):
-    command = ["wrk", "-t1", f"-c{options.connections}", f"-d{seconds}s", f"http://127.0.0.1:{PORT}/100"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in said and "Socket errors" not in said, said
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def pss(pid):
-    """MiB."""
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Pss:")) / 1024
+def rate(options, seconds):
+    return load.wrk(f"http://127.0.0.1:{PORT}/100", options.connections, seconds)[1]

@@ -1,6 +1,7 @@
 //! A balancer on 127.0.0.1 for benchmarks and for trying things by hand:
-//! `balance PORT TARGET_PORT[xTIMES][,…] [THREADS] [RULES]`. Runs until killed; prints reports. A port
-//! taken several times stands for as many targets; rules match nothing, so that each is looked at.
+//! `balance PORT TARGET_PORT[xTIMES][,…] [THREADS] [RULES] [TLS_PORT CERTIFICATE KEY]`. Runs until
+//! killed; prints reports. A port taken several times stands for as many targets; rules match nothing,
+//! so that each is looked at. With PEM files of a certificate it listens for TLS too, HTTP/2 preferred.
 
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it makes what the library is handed")]
 
@@ -8,12 +9,12 @@ mod shared;
 
 use std::sync::Arc;
 
-use zonal_balancer::config::{Action, CheckProtocol, Condition, Rule};
+use zonal_balancer::config::{Action, AlpnPolicy, Certificate, CheckProtocol, Condition, Listener, ListenerTls, Rule};
 use zonal_balancer::{Balancer, HostSockets};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "balance PORT TARGET_PORT[xTIMES][,…] [THREADS] [RULES]";
+    let usage = "balance PORT TARGET_PORT[xTIMES][,…] [THREADS] [RULES] [TLS_PORT CERTIFICATE KEY]";
     let port = arguments.next().ok_or(usage)?.parse()?;
     let targets = arguments.next().ok_or(usage)?;
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
@@ -27,6 +28,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let check = CheckProtocol::Http { path: "/".to_owned(), matcher: "200".to_owned() };
     let mut config = shared::config(port, check, registered);
     config.listeners[0].rules = (1..=rules).map(rule).collect();
+    if let Some(port) = arguments.next() {
+        let (certificate, key) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
+        config.listeners.push(Listener {
+            id: "tls".to_owned(),
+            port: port.parse()?,
+            tls: Some(ListenerTls {
+                policy: "ELBSecurityPolicy-TLS13-1-2-2021-06".to_owned(),
+                alpn: AlpnPolicy::Http2Preferred,
+                default_certificate: Certificate {
+                    id: "certificate".to_owned(),
+                    chain: std::fs::read_to_string(certificate)?,
+                    private_key: std::fs::read_to_string(key)?,
+                },
+                certificates: Vec::new(),
+            }),
+            ..config.listeners[0].clone()
+        });
+    }
     let (balancer, mut reports) = Balancer::start(threads, Arc::new(HostSockets), 1.0)?;
     balancer.apply(config)?;
     while let Some(report) = reports.blocking_recv() {
