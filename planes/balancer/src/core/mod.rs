@@ -9,6 +9,7 @@ pub mod count;
 pub mod desync;
 pub mod fleet;
 pub mod flow;
+pub mod frames;
 pub mod group;
 pub mod handle;
 pub mod head;

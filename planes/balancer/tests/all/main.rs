@@ -12,6 +12,7 @@ mod client;
 mod desync;
 mod flow_storm;
 mod flows;
+mod h2spec;
 mod heads;
 mod health;
 mod hostile;

@@ -10,14 +10,18 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use h2::Reason;
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::patience::Idle;
 use super::transport::{Cipher, Transport};
 use super::worker::{Client, Door, Worker};
+use crate::core::frames::Fault;
+use guard::Guard;
 
 mod carry;
+mod guard;
 mod lines;
 pub mod probe;
 mod stream;
@@ -54,6 +58,7 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let (stream, alarm) = Guard::new(stream);
     let handshake = Builder::new()
         .max_concurrent_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW)
@@ -86,6 +91,11 @@ pub async fn serve<S>(
             () = quiet.as_mut(), if stage == Stage::Open => true,
             () = aged.as_mut(), if stage == Stage::Open => true,
             () = alone(&streams), if stage == Stage::Ending => return,
+            fault = alarm.raised(), if stage != Stage::Broken => {
+                connection.abrupt_shutdown(reason(fault));
+                stage = Stage::Broken;
+                false
+            }
         };
         if told {
             // What it has asked is answered; what it asks before it knows, too.
@@ -101,6 +111,18 @@ enum Stage {
     Open,
     /// The client has been told to ask no more.
     Ending,
+    /// The client is being hung up on.
+    Broken,
+}
+
+/// The error code that the client is told.
+fn reason(fault: Fault) -> Reason {
+    match fault {
+        Fault::FlowControl => Reason::FLOW_CONTROL_ERROR,
+        Fault::StreamClosed => Reason::STREAM_CLOSED,
+        Fault::FrameSize => Reason::FRAME_SIZE_ERROR,
+        Fault::Flood => Reason::ENHANCE_YOUR_CALM,
+    }
 }
 
 /// One request. `streams` counts it.
