@@ -12,6 +12,7 @@ use zonal_balancer::config::{AlpnPolicy, HealthState};
 use crate::support::*;
 use crate::tls::{certificate, listener_tls};
 
+mod floods;
 mod frames;
 mod generic;
 mod hpack;
