@@ -44,6 +44,18 @@ pub fn error(status: u16, occasion: Occasion<'_>, out: &mut Vec<u8>) {
     page(status, &[], occasion, out);
 }
 
+/// The answer to HTTP where TLS was to come: the client has made no request that could be read.
+pub fn plain_http(now: u64, out: &mut Vec<u8>) {
+    let occasion = Occasion { now, after: After::Close, head_only: false, headers: None };
+    let body = html(
+        "400 The plain HTTP request was sent to HTTPS port",
+        "<center><h1>400 Bad Request</h1></center>\r\n<center>The plain HTTP request was sent to HTTPS port</center>",
+    );
+    start(400, occasion, out);
+    field("Content-Type", b"text/html", out);
+    finish(body.as_bytes(), &[], occasion, out);
+}
+
 /// A redirect to the address that `redirect` makes of the request.
 pub fn redirect(redirect: &Redirect, facts: &Facts<'_>, occasion: Occasion<'_>, out: &mut Vec<u8>) {
     let location = location(redirect, facts);
@@ -61,12 +73,14 @@ pub fn fixed(status: u16, content_type: Option<&str>, body: &str, occasion: Occa
 
 fn page(status: u16, location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8>) {
     let title = format!("{status} {}", reason(status));
-    let body = format!(
-        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
-    );
+    let body = html(&title, &format!("<center><h1>{title}</h1></center>"));
     start(status, occasion, out);
     field("Content-Type", b"text/html", out);
     finish(body.as_bytes(), location, occasion, out);
+}
+
+fn html(title: &str, words: &str) -> String {
+    format!("<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n{words}\r\n</body>\r\n</html>\r\n")
 }
 
 fn start(status: u16, occasion: Occasion<'_>, out: &mut Vec<u8>) {

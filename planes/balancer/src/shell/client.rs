@@ -4,9 +4,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::time::Instant;
 
 use super::buffer::Buffer;
 use super::exchange::{Done, Exchange, Failure};
@@ -16,7 +14,7 @@ use super::own::{describe, trace_in, write_own};
 use super::patience::{Idle, Patience};
 use super::pool::Kept;
 use super::respond::Answering;
-use super::stream::send;
+use super::stream::{linger, send, unix_time};
 use super::transport::{Cipher, Transport};
 use super::worker::{Client, ConnectError, Door, Worker};
 use crate::config::ProtocolVersion;
@@ -26,12 +24,6 @@ use crate::core::desync::{Reason, Treatment};
 use crate::core::head::{self, Refusal, Version};
 use crate::core::rewrite::{self, Dressing, Hop};
 use crate::core::route::{Decision, Facts, GroupHandle, TargetHandle};
-
-/// Unread bytes of a request that was answered early are taken for so long, at most, so that the
-/// answer is not lost to a reset.
-const LINGER: Duration = Duration::from_secs(2);
-/// And so many.
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves a connection until it ends.
 pub async fn serve(
@@ -332,7 +324,7 @@ impl Session {
                     self.worker.keep(&self.door, kept);
                 }
                 if done.unread {
-                    self.linger().await;
+                    linger(&mut self.stream).await;
                 }
                 Ok(done.after)
             }
@@ -438,26 +430,9 @@ impl Session {
         self.door.shared.node(self.worker.core, self.door.zone).processed_bytes.add(self.output.len() as u64);
         send(&mut self.stream, &self.output, &self.idle, &mut self.patience).await.map_err(|_| Gone)?;
         if after == After::Close {
-            self.linger().await;
+            linger(&mut self.stream).await;
         }
         Ok(after)
-    }
-
-    async fn linger(&mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
-        let drain = async {
-            let (mut scrap, mut taken) = ([0; 4096], 0);
-            while let Ok(count @ 1..) = self.stream.read(&mut scrap).await {
-                taken += count;
-                if taken > LINGER_BYTES {
-                    break;
-                }
-            }
-        };
-        // Whether the client is done or out of time: the connection ends.
-        let _ = tokio::time::timeout(LINGER, drain).await;
     }
 }
 
@@ -473,8 +448,4 @@ fn fits(version: ProtocolVersion, http2: bool, facts: &Facts<'_>) -> bool {
         ProtocolVersion::Http2 => http2,
         ProtocolVersion::Grpc => http2 && facts.method == "POST",
     }
-}
-
-fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,5 +1,9 @@
 //! Answers that need no target, and what the access log says of them.
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::stream::{linger, unix_time};
 use crate::core::access::Record;
 use crate::core::answer::{self, After, Occasion};
 use crate::core::count::NodeCounts;
@@ -34,6 +38,15 @@ pub fn write_own(
         }
     }
     at.after
+}
+
+/// Answers a client that speaks HTTP where it should speak TLS.
+pub async fn decline_http(mut stream: TcpStream) {
+    let mut page = Vec::new();
+    answer::plain_http(unix_time(), &mut page);
+    if stream.write_all(&page).await.is_ok() {
+        linger(&mut stream).await;
+    }
 }
 
 /// What the log says of an answer that needs no target.

@@ -1,8 +1,8 @@
 //! Small acts on streams that every direction needs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::buffer::Buffer;
 use super::patience::{Idle, Patience};
@@ -10,6 +10,12 @@ use crate::core::body::{Body, BrokenBody, write_chunk, write_end};
 
 /// Bytes that are framed in one go, at most.
 const BATCH: usize = 64 * 1024;
+
+/// Unread bytes of a client that was answered early are taken for so long, at most, so that the answer
+/// is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// And so many.
+const LINGER_BYTES: usize = 256 * 1024;
 
 /// Why something could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,4 +79,27 @@ pub fn frame(body: &mut Body, input: &mut Buffer, chunked: bool, out: &mut Vec<u
     }
     input.consume(at);
     Ok(at)
+}
+
+/// Says no more, and drops what the client still says for a while.
+pub async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let (mut scrap, mut taken) = ([0; 4096], 0);
+        while let Ok(count @ 1..) = stream.read(&mut scrap).await {
+            taken += count;
+            if taken > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    // Whether the client is done or out of time: the connection ends.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
+/// Seconds since 1970.
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

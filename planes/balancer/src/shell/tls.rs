@@ -21,7 +21,7 @@ use rustls::{
     SupportedCipherSuite, version,
 };
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, client, server};
 
 use crate::config::{AlpnPolicy, Certificate, ListenerTls, ProtocolVersion};
 use crate::core::policy::{SecurityPolicy, Tls13, security_policy};
@@ -101,6 +101,20 @@ impl ServerTls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
+    /// As [`ServerTls::accept`], of a client that may have taken the port for an HTTP one.
+    ///
+    /// # Errors
+    /// If the handshake fails.
+    pub async fn meet(&self, stream: TcpStream) -> io::Result<Met> {
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        // A TLS connection begins with the type of a record, and none is a letter; a method is one.
+        if first[0].is_ascii_alphabetic() {
+            return Ok(Met::Http(stream));
+        }
+        Ok(Met::Tls(Box::new(self.accept(stream).await?.into())))
+    }
+
     /// Makes a client's connection one that is encrypted.
     ///
     /// # Errors
@@ -108,6 +122,14 @@ impl ServerTls {
     pub async fn accept(&self, stream: TcpStream) -> io::Result<server::TlsStream<TcpStream>> {
         self.0.accept(stream).await
     }
+}
+
+/// What a client of a port that wants TLS speaks.
+pub enum Met {
+    /// TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// HTTP; nothing of it has been read.
+    Http(TcpStream),
 }
 
 /// How targets are spoken to: their certificates are not validated, as an ALB does it (ELB guide,

@@ -18,11 +18,12 @@ use super::encryption::{self, Encryption};
 use super::flow::{self, FlowOpen, Flows};
 use super::h2::{self, Line, Lines, TargetStream};
 use super::journal::Journal;
+use super::own::decline_http;
 use super::patience::Pace;
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
 use super::sockets::Sockets;
-use super::tls::TargetTls;
+use super::tls::{Met, TargetTls};
 use super::transport::{Transport, cipher_of};
 use crate::config::{Node, ProtocolVersion, TargetProtocol};
 use crate::core::route::TargetHandle;
@@ -382,13 +383,18 @@ impl Worker {
         match &*encryption {
             Encryption::Off => Some(Transport::Plain(stream)),
             Encryption::Broken => None,
-            Encryption::On(tls) => {
-                if let Ok(Ok(stream)) = tokio::time::timeout(self.pace.connect_timeout(), tls.accept(stream)).await {
-                    return Some(Transport::Tls(Box::new(stream.into())));
+            Encryption::On(tls) => match tokio::time::timeout(self.pace.connect_timeout(), tls.meet(stream)).await {
+                Ok(Ok(Met::Tls(stream))) => Some(Transport::Tls(stream)),
+                Ok(Ok(Met::Http(stream))) => {
+                    door.shared.node(self.core, door.zone).elb_error(400);
+                    decline_http(stream).await;
+                    None
                 }
-                door.shared.node(self.core, door.zone).client_tls_errors.add(1);
-                None
-            }
+                Ok(Err(_)) | Err(_) => {
+                    door.shared.node(self.core, door.zone).client_tls_errors.add(1);
+                    None
+                }
+            },
         }
     }
 

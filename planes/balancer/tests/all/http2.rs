@@ -435,6 +435,29 @@ fn protocols_that_do_not_fit_are_464() {
 }
 
 #[test]
+fn a_grpc_call_that_no_target_takes_gets_the_error_page_and_no_grpc_status() {
+    let absent = Server::absent("grpc");
+    let none = world(&[], grpc);
+    let refused = World::unsettled(&[&absent], |config| {
+        let mut tls = listener_tls(certificate("c", &["www.example.com"]), Vec::new());
+        http2(&mut tls);
+        config.listeners[0].tls = Some(tls);
+        grpc(config);
+    });
+    refused.wait_health("grpc", HealthState::Unhealthy);
+    run(async {
+        // All are unhealthy: the balancer fails open, and asks one.
+        for (world, status) in [(&none, 503), (&refused, 502)] {
+            let (response, body) = answer(&mut connect(world).await, call("/a/b")).await.expect("it is answered");
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()["content-type"], "text/html");
+            assert!(response.headers().get("grpc-status").is_none());
+            assert!(!body.is_empty());
+        }
+    });
+}
+
+#[test]
 fn a_grpc_targets_health_is_its_grpc_status() {
     let (target, _) = http2_target("grpc", |_, mut respond| async move {
         let response = Response::builder().header("grpc-status", "12").body(()).expect("sound");

@@ -25,3 +25,4 @@ mod sticky;
 mod storm;
 mod support;
 mod tls;
+mod websocket;

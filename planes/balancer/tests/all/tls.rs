@@ -295,6 +295,33 @@ fn a_listener_whose_certificate_is_unusable_answers_nobody_in_the_clear() {
 }
 
 #[test]
+fn http_on_an_https_port_is_400_in_the_clear() {
+    let target = Server::plain("one");
+    let world = secure(&target, listener_tls(certificate("c", &["www.example.com"]), Vec::new()));
+    for request in ["GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "G"] {
+        let mut client = world.client();
+        client.send(request.as_bytes());
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.header("server")), (400, Some("awselb/2.0")));
+        assert!(answer.text().contains("The plain HTTP request was sent to HTTPS port"), "{}", answer.text());
+        assert!(client.is_closed());
+    }
+    let metrics = world.metrics();
+    assert_eq!((metrics.nodes[ZONE].elb_4xx, metrics.nodes[ZONE].client_tls_errors), (3, 0));
+    assert!(target.requests().is_empty());
+}
+
+#[test]
+fn what_is_neither_tls_nor_http_on_an_https_port_is_a_failed_handshake() {
+    let target = Server::plain("one");
+    let world = secure(&target, listener_tls(certificate("c", &["www.example.com"]), Vec::new()));
+    let mut client = world.client();
+    client.send(&[0x16, 0x03, 0x01, 0xff, 0xff, 0, 0, 0]);
+    assert!(client.try_answer(false).is_err());
+    assert_eq!(world.metrics().nodes[ZONE].client_tls_errors, 1);
+}
+
+#[test]
 fn alpn_agrees_on_the_first_that_the_listener_wants_and_the_client_has() {
     let target = Server::plain("one");
     let world = secure(&target, listener_tls(certificate("c", &["www.example.com"]), Vec::new()));
@@ -305,8 +332,8 @@ fn alpn_agrees_on_the_first_that_the_listener_wants_and_the_client_has() {
     assert!(agreed(&[b"h2"]).is_err(), "nothing in common");
 }
 
-/// A target that speaks TLS with a certificate that nobody vouches for.
-fn tls_target(log: Arc<std::sync::Mutex<Vec<String>>>) -> Server {
+/// Accepts as a server whose certificate nobody vouches for.
+pub fn tls_acceptor() -> impl Fn(TcpStream) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
     let made = certificate("t", &["internal"]);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -315,8 +342,14 @@ fn tls_target(log: Arc<std::sync::Mutex<Vec<String>>>) -> Server {
         .with_single_cert(vec![der(&made)], PrivateKeyDer::from_pem_slice(made.private_key.as_bytes()).expect("a key"))
         .expect("they fit");
     let config = Arc::new(config);
+    move |socket| Ok(StreamOwned::new(ServerConnection::new(config.clone()).map_err(io::Error::other)?, socket))
+}
+
+/// A target that speaks TLS.
+fn tls_target(log: Arc<std::sync::Mutex<Vec<String>>>) -> Server {
+    let accept = tls_acceptor();
     Server::raw("tls", move |socket| {
-        let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).map_err(io::Error::other)?, socket);
+        let mut stream = accept(socket)?;
         let (mut text, mut space) = (String::new(), [0; 4096]);
         loop {
             let count = stream.read(&mut space)?;

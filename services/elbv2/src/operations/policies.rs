@@ -172,4 +172,68 @@ mod tests {
         assert_eq!(ciphers[0], (Some(1), Some("ECDHE-ECDSA-AES128-GCM-SHA256")));
         assert_eq!(ciphers[11], (Some(12), Some("AES256-SHA256")));
     }
+
+    /// How many suites each policy has in the tables of the User Guide for Application Load Balancers ("Ciphers by
+    /// policy" of the TLS, FIPS and FS policies) and, for the two oldest, of that for Network Load Balancers.
+    #[test]
+    fn each_policy_has_as_many_suites_as_the_guides_tables() {
+        let counts = [
+            ("2015-05", 18),
+            ("2016-08", 18),
+            ("FS-1-1-2019-08", 12),
+            ("FS-1-2-2019-08", 12),
+            ("FS-1-2-Res-2019-08", 8),
+            ("FS-1-2-Res-2020-10", 4),
+            ("FS-2018-06", 12),
+            ("TLS-1-0-2015-04", 19),
+            ("TLS-1-1-2017-01", 18),
+            ("TLS-1-2-2017-01", 12),
+            ("TLS-1-2-Ext-2018-06", 18),
+            ("TLS13-1-0-2021-06", 21),
+            ("TLS13-1-0-FIPS-2023-04", 20),
+            ("TLS13-1-1-2021-06", 21),
+            ("TLS13-1-1-FIPS-2023-04", 20),
+            ("TLS13-1-2-2021-06", 11),
+            ("TLS13-1-2-Ext0-FIPS-2023-04", 14),
+            ("TLS13-1-2-Ext1-2021-06", 15),
+            ("TLS13-1-2-Ext1-FIPS-2023-04", 14),
+            ("TLS13-1-2-Ext2-2021-06", 21),
+            ("TLS13-1-2-Ext2-FIPS-2023-04", 20),
+            ("TLS13-1-2-FIPS-2023-04", 10),
+            ("TLS13-1-2-Res-2021-06", 7),
+            ("TLS13-1-2-Res-FIPS-2023-04", 6),
+            ("TLS13-1-3-2021-06", 3),
+            ("TLS13-1-3-FIPS-2023-04", 2),
+        ];
+        assert_eq!(counts.len(), POLICIES.len());
+        for (policy, (name, count)) in POLICIES.iter().zip(counts) {
+            assert_eq!(policy.0, format!("ELBSecurityPolicy-{name}"));
+            assert_eq!(shown(policy).ciphers.len(), count, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_policys_suites_are_those_of_the_cli_references_example() {
+        let policy = POLICIES.iter().find(|(name, ..)| *name == "ELBSecurityPolicy-TLS13-1-2-2021-06").map(shown);
+        let ciphers: Vec<_> =
+            policy.expect("it is there").ciphers.into_iter().filter_map(|cipher| cipher.name).collect();
+        assert_eq!(
+            ciphers[..4],
+            [
+                "TLS_AES_128_GCM_SHA256",
+                "TLS_AES_256_GCM_SHA384",
+                "TLS_CHACHA20_POLY1305_SHA256",
+                "ECDHE-ECDSA-AES128-GCM-SHA256"
+            ]
+        );
+        assert_eq!(
+            ciphers[7..],
+            [
+                "ECDHE-ECDSA-AES256-GCM-SHA384",
+                "ECDHE-RSA-AES256-GCM-SHA384",
+                "ECDHE-ECDSA-AES256-SHA384",
+                "ECDHE-RSA-AES256-SHA384"
+            ]
+        );
+    }
 }
