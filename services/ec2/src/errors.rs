@@ -12,7 +12,7 @@ pub enum Error {
     #[error("{}", missing(.1, .2))]
     NotFound(&'static str, &'static str, Vec<String>),
     /// An id that has not the form of its kind: `(code, id, expected prefix)`.
-    #[error("Invalid id: \"{1}\" (expecting \"{2}...\")")]
+    #[error("{}", malformed(.1, .2))]
     Malformed(&'static str, String, &'static str),
     /// A parameter's value is not allowed.
     #[error("{0}")]
@@ -34,10 +34,20 @@ pub enum Error {
     Coded(&'static str, String),
 }
 
+/// AWS tells the prefix to those who left it out.
+fn malformed(id: &str, prefix: &str) -> String {
+    if id.starts_with(prefix) {
+        format!("Invalid id: \"{id}\"")
+    } else {
+        format!("Invalid id: \"{id}\" (expecting \"{prefix}...\")")
+    }
+}
+
 /// AWS has other words for some kinds.
 fn missing(kind: &str, ids: &[String]) -> String {
     match (kind, ids) {
-        ("image id", ids) => format!("The image id '[{}]' does not exist", ids.join(", ")),
+        ("image id", [id]) => format!("The image id '[{id}]' does not exist"),
+        ("image id", ids) => format!("The image ids '[{}]' do not exist", ids.join(", ")),
         ("volume", [id]) => format!("The volume '{id}' does not exist."),
         (kind, [id]) => format!("The {kind} ID '{id}' does not exist"),
         (kind, ids) => format!("The {kind} IDs '{}' do not exist", ids.join(", ")),
@@ -49,6 +59,19 @@ impl Error {
     #[must_use]
     pub fn not_found(code: &'static str, kind: &'static str, id: &str) -> Self {
         Self::NotFound(code, kind, vec![id.to_owned()])
+    }
+
+    /// Refuses an id that has not the form of its kind: the prefix, and eight or seventeen hexadecimal digits.
+    ///
+    /// # Errors
+    /// The id is malformed.
+    pub fn check_form(id: &str, prefix: &'static str, code: &'static str) -> Result<(), Self> {
+        let of_form =
+            |hex: &str| matches!(hex.len(), 8 | 17) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if id.strip_prefix(prefix).is_some_and(of_form) {
+            return Ok(());
+        }
+        Err(Self::Malformed(code, id.to_owned(), prefix))
     }
 
     /// AWS's code for it.
@@ -80,5 +103,13 @@ mod tests {
         assert_eq!(one.to_string(), "The vpc ID 'vpc-1' does not exist");
         let two = Error::NotFound("InvalidInstanceID.NotFound", "instance", vec!["i-1".into(), "i-2".into()]);
         assert_eq!(two.to_string(), "The instance IDs 'i-1, i-2' do not exist");
+    }
+
+    #[test]
+    fn an_id_is_its_prefix_and_8_or_17_hexadecimal_digits() {
+        let told = |id| Error::check_form(id, "i-", "InvalidInstanceID.Malformed").err().map(|error| error.to_string());
+        assert_eq!((told("i-0123456789abcdef0"), told("i-01234567")), (None, None));
+        assert_eq!(told("foo").as_deref(), Some("Invalid id: \"foo\" (expecting \"i-...\")"));
+        assert_eq!(told("i-foo").as_deref(), Some("Invalid id: \"i-foo\""));
     }
 }

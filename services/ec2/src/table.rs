@@ -27,7 +27,6 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("CreateVpc", "InstanceTenancy, Ipv6 and IPAM parameters", "IPv4 only; no pools"),
     ("AllocateAddress", "PublicIpv4Pool, NetworkBorderGroup", "one pool per world"),
     ("CreateImage", "BlockDeviceMappings", "the root volume's size is the instance's"),
-    ("every Describe", "Filters", "a name that is no filter is refused only where there is something to filter"),
     (
         "DescribeInstanceTypes",
         "the table",

@@ -1,11 +1,12 @@
 //! Regions, zones, and what an account has of its own.
 
-use super::{Answer, filters_of, one, text};
+use super::filters::{self, Filters};
+use super::{Answer, cut, text};
 use crate::errors::Error;
 use crate::model::{Vpc, ZoneOutage};
 use crate::shapes::{self, *};
+use zonal_cloud::View;
 use zonal_cloud::regions::{REGIONS, Region};
-use zonal_cloud::{View, filters};
 
 pub fn regions(_: &View<'_>, input: &DescribeRegionsRequest) -> Answer<DescribeRegionsResult> {
     for name in &input.region_names {
@@ -14,24 +15,18 @@ pub fn regions(_: &View<'_>, input: &DescribeRegionsRequest) -> Answer<DescribeR
             return Err(Error::InvalidParameterValue(text).into());
         }
     }
-    let filters = filters_of(&input.filters);
+    let filters = Filters::of(&input.filters, filters::REGIONS)?;
     let mut regions = Vec::new();
     for region in REGIONS {
-        let endpoint = format!("ec2.{}.amazonaws.com", region.name);
-        let pass = filters::pass(&filters, |name| match name {
-            "region-name" => one(region.name),
-            "endpoint" => one(&endpoint),
-            "opt-in-status" => one("opt-in-not-required"),
-            _ => None,
-        });
         let named = input.region_names.is_empty() || input.region_names.iter().any(|name| name == region.name);
-        if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? && named {
-            regions.push(shapes::Region {
-                region_name: text(region.name),
-                endpoint: text(endpoint),
-                opt_in_status: text("opt-in-not-required"),
-                ..Default::default()
-            });
+        let shape = shapes::Region {
+            region_name: text(region.name),
+            endpoint: text(format!("ec2.{}.amazonaws.com", region.name)),
+            opt_in_status: text("opt-in-not-required"),
+            ..Default::default()
+        };
+        if named && filters.pass_answer(&shape) {
+            regions.push(shape);
         }
     }
     Ok(DescribeRegionsResult { regions, ..Default::default() })
@@ -40,12 +35,11 @@ pub fn regions(_: &View<'_>, input: &DescribeRegionsRequest) -> Answer<DescribeR
 pub fn zones(view: &View<'_>, input: &DescribeAvailabilityZonesRequest) -> Answer<DescribeAvailabilityZonesResult> {
     let region = Region::named(&view.scope.region);
     let all: Vec<(String, String)> = region.map(|region| region.zones().collect()).unwrap_or_default();
-    for name in &input.zone_names {
-        if !all.iter().any(|(own, _)| own == name) {
-            return Err(Error::InvalidParameterValue(format!("Invalid availability zone: [{name}]")).into());
-        }
+    let unknown = |given: &String| !all.iter().any(|(name, id)| name == given || id == given);
+    if let Some(zone) = input.zone_names.iter().chain(&input.zone_ids).find(|zone| unknown(zone)) {
+        return Err(Error::InvalidParameterValue(format!("Invalid availability zone: [{zone}]")).into());
     }
-    let filters = filters_of(&input.filters);
+    let filters = Filters::of(&input.filters, filters::AVAILABILITY_ZONES)?;
     let mut availability_zones = Vec::new();
     for (name, id) in all {
         let state = if view.find::<ZoneOutage>(&name).is_some() {
@@ -53,29 +47,21 @@ pub fn zones(view: &View<'_>, input: &DescribeAvailabilityZonesRequest) -> Answe
         } else {
             AvailabilityZoneState::Available
         };
-        let pass = filters::pass(&filters, |filter| match filter {
-            "zone-name" => one(&name),
-            "zone-id" => one(&id),
-            "zone-type" => one("availability-zone"),
-            "region-name" | "group-name" => one(&view.scope.region),
-            "state" => one(state.as_str()),
-            "opt-in-status" => one("opt-in-not-required"),
-            _ => None,
-        });
         let named = (input.zone_names.is_empty() || input.zone_names.contains(&name))
             && (input.zone_ids.is_empty() || input.zone_ids.contains(&id));
-        if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? && named {
-            availability_zones.push(AvailabilityZone {
-                zone_name: text(name),
-                zone_id: text(id),
-                zone_type: text("availability-zone"),
-                region_name: text(&view.scope.region),
-                group_name: text(&view.scope.region),
-                network_border_group: text(&view.scope.region),
-                opt_in_status: Some(AvailabilityZoneOptInStatus::OptInNotRequired),
-                state: Some(state),
-                ..Default::default()
-            });
+        let shape = AvailabilityZone {
+            zone_name: text(name),
+            zone_id: text(id),
+            zone_type: text("availability-zone"),
+            region_name: text(&view.scope.region),
+            group_name: text(format!("{}-zg-1", view.scope.region)),
+            network_border_group: text(&view.scope.region),
+            opt_in_status: Some(AvailabilityZoneOptInStatus::OptInNotRequired),
+            state: Some(state),
+            ..Default::default()
+        };
+        if named && filters.pass_answer(&shape) {
+            availability_zones.push(shape);
         }
     }
     Ok(DescribeAvailabilityZonesResult { availability_zones, ..Default::default() })
@@ -102,6 +88,7 @@ pub fn attributes(
 
 /// `DescribeDhcpOptions`: the one set that every VPC uses.
 pub fn dhcp_options(view: &View<'_>, input: &DescribeDhcpOptionsRequest) -> Answer<DescribeDhcpOptionsResult> {
+    let filters = Filters::of(&input.filters, filters::DHCP_OPTIONS)?;
     let id = super::vpcs::dhcp_options(view);
     if let Some(other) = input.dhcp_options_ids.iter().find(|other| **other != id) {
         return Err(Error::not_found("InvalidDhcpOptionID.NotFound", "dhcpOption", other).into());
@@ -121,5 +108,7 @@ pub fn dhcp_options(view: &View<'_>, input: &DescribeDhcpOptionsRequest) -> Answ
         ],
         ..Default::default()
     };
-    Ok(DescribeDhcpOptionsResult { dhcp_options: vec![own], ..Default::default() })
+    let all = filters.pass_answer(&own).then(|| (own.dhcp_options_id.clone().unwrap_or_default(), own));
+    let (dhcp_options, next_token) = cut(all.into_iter().collect(), input.next_token.as_deref(), input.max_results)?;
+    Ok(DescribeDhcpOptionsResult { dhcp_options, next_token, ..Default::default() })
 }

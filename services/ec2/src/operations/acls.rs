@@ -1,6 +1,6 @@
 //! Network access lists.
 
-use super::{Answer, Selection, cidr, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Acl, AclAssociation, AclRule};
 use crate::shapes::{self, *};
@@ -35,6 +35,7 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkAclsRequest) -> Answer<D
     let selection = Selection {
         ids: &input.network_acl_ids,
         filters: &input.filters,
+        names: filters::NETWORK_ACLS,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -52,6 +53,7 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkAclsRequest) -> Answer<D
             "association.association-id" => Some(acl.associations.iter().map(|a| a.id.clone()).collect()),
             _ => None,
         },
+        |acl| json(&shape(&view.scope.account, acl)),
     )?;
     let network_acls = acls.into_iter().map(|acl| shape(&view.scope.account, acl)).collect();
     Ok(DescribeNetworkAclsResult { network_acls, next_token, ..Default::default() })

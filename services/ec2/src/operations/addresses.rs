@@ -1,6 +1,6 @@
 //! Elastic IP addresses.
 
-use super::{Answer, Selection, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{ElasticAddress, Instance, Interface, PublicAddress};
 use crate::shapes::*;
@@ -141,6 +141,7 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
     let selection = Selection {
         ids: &input.allocation_ids,
         filters: &input.filters,
+        names: filters::ADDRESSES,
         token: None,
         limit: None,
         unknown: ("InvalidAllocationID.NotFound", "allocation"),
@@ -167,6 +168,7 @@ pub fn describe(view: &View<'_>, input: &DescribeAddressesRequest) -> Answer<Des
                 _ => None,
             }
         },
+        |address| json(&shape(view, address)),
     )?;
     let addresses = addresses.into_iter().map(|address| shape(view, address)).collect();
     Ok(DescribeAddressesResult { addresses, ..Default::default() })

@@ -1,5 +1,6 @@
 //! Attributes of instances, and settings of their metadata service.
 
+use super::filters::{self, Filters};
 use super::{Answer, cut, text};
 use crate::errors::Error;
 use crate::instance_types::InstanceType;
@@ -57,7 +58,7 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
         own.or_else(|| input.value.as_ref().filter(|_| named(attribute)).map(|value| value == "true"))
     };
     if let Some(kind) = single(InstanceAttributeName::InstanceType, &input.instance_type) {
-        must_be_stopped(&instance, "instanceType")?;
+        must_be_stopped(&instance)?;
         let (old, new) = (run::type_of(&instance), InstanceType::named(&kind)?);
         if old.is_some_and(|old| old.architecture != new.architecture) {
             let text = format!("The instance type '{kind}' has another architecture than the instance's image.");
@@ -67,7 +68,7 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
     }
     let blob = input.user_data.as_ref().and_then(|data| data.value.as_ref());
     if let Some(data) = blob {
-        must_be_stopped(&instance, "userData")?;
+        must_be_stopped(&instance)?;
         use base64::Engine;
         // The wire's blob is decoded already; it is kept as it came.
         let encoded = base64::engine::general_purpose::STANDARD.encode(&data.0);
@@ -80,7 +81,7 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
         instance.stop_protection = on;
     }
     if let Some(on) = flag(InstanceAttributeName::EbsOptimized, &input.ebs_optimized) {
-        must_be_stopped(&instance, "ebsOptimized")?;
+        must_be_stopped(&instance)?;
         instance.ebs_optimized = on;
     }
     let behavior = InstanceAttributeName::InstanceInitiatedShutdownBehavior;
@@ -107,14 +108,11 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
     Ok(ModifyInstanceAttributeOutput::default())
 }
 
-fn must_be_stopped(instance: &Instance, attribute: &str) -> Result<(), Error> {
+fn must_be_stopped(instance: &Instance) -> Result<(), Error> {
     if instance.state == InstanceState::Stopped {
         return Ok(());
     }
-    let text = format!(
-        "The instance '{}' is not in the 'stopped' state: its attribute '{attribute}' cannot be changed.",
-        instance.id
-    );
+    let text = format!("The instance '{}' is not in the 'stopped' state.", instance.id);
     Err(Error::Coded("IncorrectInstanceState", text))
 }
 
@@ -224,6 +222,7 @@ pub fn describe_credits(
     view: &View<'_>,
     input: &DescribeInstanceCreditSpecificationsRequest,
 ) -> Answer<DescribeInstanceCreditSpecificationsResult> {
+    let filters = Filters::of(&input.filters, filters::CREDITS)?;
     let mut found = Vec::new();
     for id in &input.instance_ids {
         instances::instance(view, id)?;
@@ -237,7 +236,9 @@ pub fn describe_credits(
             cpu_credits: text(instance.credits.as_deref().unwrap_or(usual)),
             ..Default::default()
         };
-        found.push((instance.id.clone(), credits));
+        if filters.pass_answer(&credits) {
+            found.push((instance.id.clone(), credits));
+        }
     }
     let (instance_credit_specifications, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
     Ok(DescribeInstanceCreditSpecificationsResult { instance_credit_specifications, next_token, ..Default::default() })

@@ -1,6 +1,6 @@
 //! Internet gateways.
 
-use super::{Answer, Selection, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Interface, InternetGateway};
 use crate::shapes::{self, *};
@@ -25,6 +25,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInternetGatewaysRequest) -> Ans
     let selection = Selection {
         ids: &input.internet_gateway_ids,
         filters: &input.filters,
+        names: filters::INTERNET_GATEWAYS,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -40,6 +41,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInternetGatewaysRequest) -> Ans
             "owner-id" => one(&view.scope.account),
             _ => None,
         },
+        |gateway| json(&shape(&view.scope.account, gateway)),
     )?;
     let internet_gateways = gateways.into_iter().map(|gateway| shape(&view.scope.account, gateway)).collect();
     Ok(DescribeInternetGatewaysResult { internet_gateways, next_token, ..Default::default() })

@@ -1,7 +1,7 @@
 //! Security groups.
 
 use super::rules::{cidr_of, group_of};
-use super::{Answer, Selection, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{GroupRule, Interface, Peer, SecurityGroup, Vpc};
 use crate::shapes::{self, *};
@@ -13,6 +13,7 @@ use zonal_cloud::{Tx, View};
 const UNKNOWN: &str = "InvalidGroup.NotFound";
 
 pub(crate) fn group<'a>(view: &View<'a>, id: &str) -> Result<&'a SecurityGroup, Error> {
+    Error::check_form(id, "sg-", "InvalidGroupId.Malformed")?;
     view.get::<SecurityGroup>(id).ok_or_else(|| unknown(id))
 }
 
@@ -84,6 +85,34 @@ pub(crate) fn make_default(tx: &mut Tx<'_>, vpc: &str) {
     });
 }
 
+/// What a group may be called. Source: CreateSecurityGroup in the EC2 API Reference.
+fn check_name(name: &str) -> Result<(), Error> {
+    if name == "default" {
+        let text = "Cannot use reserved security group name: default";
+        return Err(Error::InvalidParameterValue(text.to_owned()));
+    }
+    if name.starts_with("sg-") {
+        let text = format!("Invalid value '{name}' for groupName. Security group names cannot begin with 'sg-'.");
+        return Err(Error::InvalidParameterValue(text));
+    }
+    check_text(name, "GroupName")
+}
+
+/// Checks a name or a description: up to 255 characters of letters, digits, spaces and `._-:/()#,@[]+=&;{}!$*`.
+fn check_text(text: &str, parameter: &str) -> Result<(), Error> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || " ._-:/()#,@[]+=&;{}!$*".contains(c);
+    let because = if text.is_empty() || text.len() > 255 {
+        "It must be 1 to 255 characters long."
+    } else if !text.is_ascii() {
+        "Character sets beyond ASCII are not supported."
+    } else if !text.chars().all(allowed) {
+        "Valid characters: a-z, A-Z, 0-9, spaces, and ._-:/()#,@[]+=&;{}!$*"
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidParameterValue(format!("Value ({text}) for parameter {parameter} is invalid. {because}")))
+}
+
 pub fn create(tx: &mut Tx<'_>, input: &CreateSecurityGroupRequest) -> Answer<CreateSecurityGroupResult> {
     let vpc = match &input.vpc_id {
         Some(id) => super::vpcs::vpc(&tx.view(), id)?.id.clone(),
@@ -94,12 +123,8 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateSecurityGroupRequest) -> Answer<Cre
             .ok_or_else(|| Error::Coded("VPCIdNotSpecified", "No default VPC for this user".to_owned()))?,
     };
     let name = &input.group_name;
-    if name.starts_with("sg-") || name.is_empty() || name.len() > 255 {
-        let text = format!(
-            "Value ({name}) for parameter GroupName is invalid. It must not be empty, longer than 255 characters, or start with sg-."
-        );
-        return Err(Error::InvalidParameterValue(text).into());
-    }
+    check_name(name)?;
+    check_text(&input.description, "GroupDescription")?;
     if tx.list::<SecurityGroup>().any(|group| group.vpc == vpc && group.name == *name) {
         let text = format!("The security group '{name}' already exists for VPC '{vpc}'");
         return Err(Error::Coded("InvalidGroup.Duplicate", text).into());
@@ -135,6 +160,7 @@ pub fn describe(view: &View<'_>, input: &DescribeSecurityGroupsRequest) -> Answe
     let selection = Selection {
         ids: &input.group_ids,
         filters: &input.filters,
+        names: filters::SECURITY_GROUPS,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: (UNKNOWN, "security group"),
@@ -167,6 +193,7 @@ pub fn describe(view: &View<'_>, input: &DescribeSecurityGroupsRequest) -> Answe
                 _ => None,
             }
         },
+        |group| json(&shape(view, group)),
     )?;
     let security_groups = groups.into_iter().map(|group| shape(view, group)).collect();
     Ok(DescribeSecurityGroupsResult { next_token, security_groups, ..Default::default() })

@@ -1,6 +1,6 @@
 //! Images: the public ones that every account sees, and those that users make of their instances.
 
-use super::{Answer, Selection, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Image, ImageState, Instance, Volume};
 use crate::shapes::{self, *};
@@ -85,6 +85,10 @@ pub(crate) struct Found {
     pub imds_v2: bool,
 }
 
+fn check_id(id: &str) -> Result<(), Error> {
+    Error::check_form(id, "ami-", "InvalidAMIID.Malformed")
+}
+
 /// The image of an id.
 pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Found, Error> {
     if let Some(image) = PUBLIC.iter().find(|image| public_id(view, image) == id) {
@@ -95,8 +99,7 @@ pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Found, Error> {
             Ok(Found { id: id.to_owned(), architecture: "x86_64", size: image.size, imds_v2: false })
         }
         Some(_) => Err(Error::Coded("InvalidAMIID.Unavailable", format!("The image ID '{id}' is not available"))),
-        None if !id.starts_with("ami-") => Err(Error::Malformed("InvalidAMIID.Malformed", id.to_owned(), "ami-")),
-        None => Err(Error::Coded(UNKNOWN.0, format!("The image id '[{id}]' does not exist"))),
+        None => Err(check_id(id).err().unwrap_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))),
     }
 }
 
@@ -106,6 +109,7 @@ pub(crate) fn public_kind(view: &View<'_>, id: &str) -> Option<&'static str> {
 }
 
 pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<DescribeImagesResult> {
+    input.image_ids.iter().try_for_each(|id| check_id(id))?;
     let mut all: Vec<shapes::Image> = PUBLIC.iter().map(|image| public_shape(view, image)).collect();
     all.extend(view.list::<Image>().map(|image| own_shape(view, image)));
     let account: &str = &view.scope.account;
@@ -130,6 +134,7 @@ pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<Descri
     let selection = Selection {
         ids: &input.image_ids,
         filters: &input.filters,
+        names: filters::IMAGES,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -162,6 +167,7 @@ pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<Descri
                 _ => None,
             }
         },
+        |(image, _)| json(image),
     )?;
     Ok(DescribeImagesResult {
         images: images.into_iter().map(|(image, _)| image.clone()).collect(),

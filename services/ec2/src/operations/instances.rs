@@ -1,6 +1,6 @@
 //! Instances: describing, stopping, starting, rebooting, terminating.
 
-use super::{Answer, Selection, one, tag_list, text};
+use super::{Answer, Selection, at_least_five, filters, json, one, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume};
 use crate::operations::{images, interfaces, run};
@@ -12,24 +12,24 @@ use zonal_wire::Time;
 /// The words in "does not exist".
 pub(crate) const UNKNOWN: (&str, &str) = ("InvalidInstanceID.NotFound", "instance");
 
+/// Refuses what is no instance's id.
+pub(crate) fn check_id(id: &str) -> Result<(), Error> {
+    Error::check_form(id, "i-", "InvalidInstanceID.Malformed")
+}
+
 pub(crate) fn instance<'a>(view: &View<'a>, id: &str) -> Result<&'a Instance, Error> {
+    check_id(id)?;
     view.get::<Instance>(id).ok_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))
 }
 
 /// All that a call names, or the error that names all that are missing or malformed.
 pub(crate) fn all(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Instance>, Error> {
-    if let Some(bad) = ids.iter().find(|id| !is_id(id)) {
-        return Err(Error::Malformed("InvalidInstanceID.Malformed", bad.clone(), "i-"));
-    }
+    ids.iter().try_for_each(|id| check_id(id))?;
     let missing: Vec<String> = ids.iter().filter(|id| tx.get::<Instance>(id).is_none()).cloned().collect();
     if !missing.is_empty() {
         return Err(Error::NotFound(UNKNOWN.0, UNKNOWN.1, missing));
     }
     Ok(ids.iter().filter_map(|id| tx.get::<Instance>(id).cloned()).collect())
-}
-
-fn is_id(id: &str) -> bool {
-    id.strip_prefix("i-").is_some_and(|hex| matches!(hex.len(), 8 | 17) && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn filter_values(view: &View<'_>, instance: &Instance, name: &str) -> Option<Vec<String>> {
@@ -84,12 +84,12 @@ fn filter_values(view: &View<'_>, instance: &Instance, name: &str) -> Option<Vec
 pub(crate) const ROOT_DEVICE: &str = "/dev/xvda";
 
 pub fn describe(view: &View<'_>, input: &DescribeInstancesRequest) -> Answer<DescribeInstancesResult> {
-    if let Some(bad) = input.instance_ids.iter().find(|id| !is_id(id)) {
-        return Err(Error::Malformed("InvalidInstanceID.Malformed", bad.clone(), "i-").into());
-    }
+    input.instance_ids.iter().try_for_each(|id| check_id(id))?;
+    at_least_five(input.max_results, &input.instance_ids, "instancesSet")?;
     let selection = Selection {
         ids: &input.instance_ids,
         filters: &input.filters,
+        names: filters::INSTANCES,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -99,6 +99,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInstancesRequest) -> Answer<Des
         |instance| &instance.id,
         |instance| &instance.tags,
         |instance, name| filter_values(view, instance, name),
+        |instance| json(&shape(view, instance)),
     )?;
     let mut reservations: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
     for instance in found {

@@ -1,6 +1,6 @@
 //! Network interfaces.
 
-use super::{Answer, Selection, one, specified, tag_list, text};
+use super::{Answer, Selection, at_least_five, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{
     ElasticAddress, Instance, Interface, InterfaceAttachment, InterfacePhase, PublicAddress, SecurityGroup, Settings,
@@ -17,7 +17,12 @@ use zonal_cloud::{Caller, Tx, View};
 /// The words in "does not exist".
 pub(crate) const UNKNOWN: (&str, &str) = ("InvalidNetworkInterfaceID.NotFound", "networkInterface");
 
+fn check_id(id: &str) -> Result<(), Error> {
+    Error::check_form(id, "eni-", "InvalidNetworkInterfaceId.Malformed")
+}
+
 pub(crate) fn interface<'a>(view: &View<'a>, id: &str) -> Result<&'a Interface, Error> {
+    check_id(id)?;
     view.get::<Interface>(id)
         .filter(|interface| interface.phase != InterfacePhase::Deleting)
         .ok_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))
@@ -157,9 +162,12 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkInterfaceRequest) -> Answer<
 }
 
 pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> Answer<DescribeNetworkInterfacesResult> {
+    input.network_interface_ids.iter().try_for_each(|id| check_id(id))?;
+    at_least_five(input.max_results, &input.network_interface_ids, "networkInterfaceIdsSet")?;
     let selection = Selection {
         ids: &input.network_interface_ids,
         filters: &input.filters,
+        names: filters::NETWORK_INTERFACES,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -198,6 +206,7 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> An
                 _ => None,
             }
         },
+        |interface| json(&shape(view, interface)),
     )?;
     let network_interfaces = interfaces.into_iter().map(|interface| shape(view, interface)).collect();
     Ok(DescribeNetworkInterfacesResult { network_interfaces, next_token, ..Default::default() })
@@ -313,8 +322,8 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteNetworkInterfaceRequest) -> Answer<
             format!("You do not have permission to access the specified resource: {} is requester-managed.", own.id);
         return Err(Error::Coded("OperationNotPermitted", text).into());
     }
-    if let Some(instance) = own.attachment.as_ref().and_then(|attachment| attachment.instance.as_ref()) {
-        let text = format!("Network interface '{}' is currently in use by instance '{instance}'.", own.id);
+    if own.attachment.as_ref().is_some_and(|attachment| attachment.instance.is_some()) {
+        let text = format!("Network interface '{}' is currently in use.", own.id);
         return Err(Error::Coded("InvalidParameterValue", text).into());
     }
     let id = own.id.clone();

@@ -1,6 +1,6 @@
 //! Key pairs.
 
-use super::{Answer, Selection, key_material, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, key_material, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::KeyPair;
 use crate::shapes::{self, *};
@@ -104,6 +104,7 @@ pub fn describe(view: &View<'_>, input: &DescribeKeyPairsRequest) -> Answer<Desc
     let selection = Selection {
         ids: &input.key_pair_ids,
         filters: &input.filters,
+        names: filters::KEY_PAIRS,
         token: None,
         limit: None,
         unknown: ("InvalidKeyPair.NotFound", "key pair"),
@@ -118,18 +119,25 @@ pub fn describe(view: &View<'_>, input: &DescribeKeyPairsRequest) -> Answer<Desc
             "fingerprint" => one(&pair.fingerprint),
             _ => None,
         },
+        |pair| json(&shape(pair)),
     )?;
     let key_pairs = pairs.into_iter().map(|pair| KeyPairInfo {
+        public_key: (input.include_public_key == Some(true)).then(|| pair.public_key.clone()),
+        ..shape(pair)
+    });
+    Ok(DescribeKeyPairsResult { key_pairs: key_pairs.collect(), ..Default::default() })
+}
+
+fn shape(pair: &KeyPair) -> KeyPairInfo {
+    KeyPairInfo {
         key_name: text(&pair.name),
         key_pair_id: text(&pair.id),
         key_fingerprint: text(&pair.fingerprint),
         key_type: pair.kind.parse().ok(),
         create_time: Some(pair.created),
-        public_key: (input.include_public_key == Some(true)).then(|| pair.public_key.clone()),
         tags: tag_list(&pair.tags),
         ..Default::default()
-    });
-    Ok(DescribeKeyPairsResult { key_pairs: key_pairs.collect(), ..Default::default() })
+    }
 }
 
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteKeyPairRequest) -> Answer<DeleteKeyPairResult> {

@@ -4,6 +4,7 @@ pub mod account;
 pub mod acls;
 pub mod addresses;
 pub mod attributes;
+mod filters;
 pub mod gateways;
 pub mod groups;
 pub mod images;
@@ -25,20 +26,14 @@ pub mod vpcs;
 
 use crate::errors::Error;
 use crate::shapes;
+use filters::Filters;
+use serde_json::Value;
 use zonal_cloud::tags::Tags;
-use zonal_cloud::{Tx, filters, pages};
-use zonal_wire::AwsError;
+use zonal_cloud::{Tx, pages};
+use zonal_wire::{AwsError, Structure};
 
 /// What an operation answers.
 pub(crate) type Answer<T> = Result<T, AwsError>;
-
-/// A request's filters in the shared form.
-fn filters_of(filters: &[shapes::Filter]) -> Vec<filters::Filter> {
-    filters
-        .iter()
-        .map(|filter| filters::Filter { name: filter.name.clone().unwrap_or_default(), values: filter.values.clone() })
-        .collect()
-}
 
 /// What a resource's tags have under a filter's name: `tag:KEY`, `tag-key`, `tag-value`.
 fn tag_values(tags: &Tags, filter: &str) -> Option<Vec<String>> {
@@ -53,6 +48,8 @@ fn tag_values(tags: &Tags, filter: &str) -> Option<Vec<String>> {
 struct Selection<'a> {
     ids: &'a [String],
     filters: &'a [shapes::Filter],
+    /// The filters that the operation has.
+    names: filters::Names,
     token: Option<&'a str>,
     limit: Option<i32>,
     /// The kind's words in "does not exist": (code, kind).
@@ -60,15 +57,17 @@ struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// `values` gives what a resource has under a filter's name; tags are looked up before it is asked.
+    /// `values` gives what a resource has under a filter's name where the answer, which `answer` makes, need not be looked at; tags are
+    /// looked up before either.
     fn of<'r, R: 'r>(
         &self,
         all: impl Iterator<Item = &'r R>,
         id: impl Fn(&R) -> &str,
         tags: impl Fn(&R) -> &Tags,
         values: impl Fn(&R, &str) -> Option<Vec<String>>,
+        answer: impl Fn(&R) -> Value,
     ) -> Answer<(Vec<&'r R>, Option<String>)> {
-        let filters = filters_of(self.filters);
+        let filters = Filters::of(self.filters, self.names)?;
         let mut found = Vec::new();
         let mut seen = Vec::new();
         for resource in all {
@@ -79,9 +78,7 @@ impl Selection<'_> {
                 }
                 seen.push(own.to_owned());
             }
-            let pass =
-                filters::pass(&filters, |name| tag_values(tags(resource), name).or_else(|| values(resource, name)));
-            if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
+            if filters.pass(tags(resource), |name| values(resource, name), || answer(resource)) {
                 found.push((own.to_owned(), resource));
             }
         }
@@ -93,21 +90,40 @@ impl Selection<'_> {
     }
 }
 
+/// Checks the limit of an operation that gives pages of five at least, and none where its ids are given (as `ids_are`, in the words of
+/// the query protocol).
+fn at_least_five(limit: Option<i32>, ids: &[String], ids_are: &str) -> Result<(), Error> {
+    match limit {
+        Some(limit) if limit < 5 => Err(Error::InvalidParameterValue(format!(
+            "Value ( {limit} ) for parameter maxResults is invalid. Expecting a value greater than 5."
+        ))),
+        Some(_) if !ids.is_empty() => Err(Error::InvalidParameterCombination(format!(
+            "The parameter {ids_are} cannot be used with the parameter maxResults"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Cuts a page of at most `limit` (1 to 1000) out of keyed items.
 fn cut<T>(items: Vec<(String, T)>, token: Option<&str>, limit: Option<i32>) -> Answer<(Vec<T>, Option<String>)> {
     let limit = match limit {
         None => None,
-        // AWS clamps what is over 1000; a limit under 5 is refused for some operations and taken by others.
+        // AWS clamps what is over 1000.
         Some(limit) if limit >= 1 => Some(usize::try_from(limit.min(1000)).unwrap_or(1000)),
         Some(limit) => {
             return Err(Error::InvalidParameterValue(format!(
-                "Value ( {limit} ) for parameter maxResults is invalid. Expecting a value greater than or equal to 5."
+                "Value ( {limit} ) for parameter maxResults is invalid. Expecting a value greater than 0."
             ))
             .into());
         }
     };
     pages::page(items, token, limit)
         .map_err(|_| Error::Coded("InvalidParameterValue", "Unable to parse pagination token".to_owned()).into())
+}
+
+/// An answer by its members' names, as filters look at it.
+fn json(answer: &dyn Structure) -> Value {
+    zonal_wire::value::to_json(answer)
 }
 
 /// Tags in the wire's form.

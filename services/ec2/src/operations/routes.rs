@@ -1,6 +1,6 @@
 //! Route tables, their routes and associations.
 
-use super::{Answer, Selection, cidr, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{InternetGateway, Route, RouteTable, RouteTableAssociation, RouteVia};
 use crate::shapes::{self, *};
@@ -10,7 +10,12 @@ use zonal_cloud::{Tx, View};
 /// The words in "does not exist".
 pub(crate) const UNKNOWN: (&str, &str) = ("InvalidRouteTableID.NotFound", "routeTable");
 
+fn check_id(id: &str) -> Result<(), Error> {
+    Error::check_form(id, "rtb-", "InvalidRouteTableId.Malformed")
+}
+
 fn table<'a>(view: &View<'a>, id: &str) -> Result<&'a RouteTable, Error> {
+    check_id(id)?;
     view.get::<RouteTable>(id).ok_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))
 }
 
@@ -43,9 +48,11 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateRouteTableRequest) -> Answer<Create
 }
 
 pub fn describe(view: &View<'_>, input: &DescribeRouteTablesRequest) -> Answer<DescribeRouteTablesResult> {
+    input.route_table_ids.iter().try_for_each(|id| check_id(id))?;
     let selection = Selection {
         ids: &input.route_table_ids,
         filters: &input.filters,
+        names: filters::ROUTE_TABLES,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -73,6 +80,7 @@ pub fn describe(view: &View<'_>, input: &DescribeRouteTablesRequest) -> Answer<D
             "route.origin" => Some(vec!["CreateRouteTable".to_owned(), "CreateRoute".to_owned()]),
             _ => None,
         },
+        |table| json(&shape(view, table)),
     )?;
     let route_tables = tables.into_iter().map(|table| shape(view, table)).collect();
     Ok(DescribeRouteTablesResult { route_tables, next_token, ..Default::default() })

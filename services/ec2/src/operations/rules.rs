@@ -1,11 +1,12 @@
 //! The rules of security groups.
 
-use super::{Answer, cidr, cut, filters_of, groups, one, specified, tag_list, tag_values, text};
+use super::filters::{self, Filters};
+use super::{Answer, cidr, cut, groups, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{GroupRule, Peer, SecurityGroup};
 use crate::shapes::*;
 use zonal_cloud::tags::Tags;
-use zonal_cloud::{Scope, Tx, View, filters};
+use zonal_cloud::{Scope, Tx, View};
 
 const MAX_RULES: usize = 60;
 
@@ -91,7 +92,10 @@ pub(super) fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, eg
         rules.push(rule(Peer::Cidr(cidr(given, "cidrIp")?), &range.description));
     }
     for range in &permission.ipv6_ranges {
-        rules.push(rule(Peer::Cidr6(range.cidr_ipv6.clone().unwrap_or_default()), &range.description));
+        let given = range.cidr_ipv6.as_deref().unwrap_or_default();
+        let range_given: ipnet::Ipv6Net =
+            given.parse().map_err(|_| Error::InvalidParameterValue(format!("CIDR block {given} is malformed")))?;
+        rules.push(rule(Peer::Cidr6(range_given.trunc().to_string()), &range.description));
     }
     for pair in &permission.user_id_group_pairs {
         let source = match (&pair.group_id, &pair.group_name) {
@@ -225,24 +229,48 @@ pub fn authorize_egress(
 }
 
 /// Takes rules away, by id or by what they let through.
-fn revoke(tx: &mut Tx<'_>, group: &SecurityGroup, ids: &[String], asked: &Asked<'_>, egress: bool) -> Answer<()> {
+fn revoke(
+    tx: &mut Tx<'_>,
+    group: &SecurityGroup,
+    ids: &[String],
+    asked: &Asked<'_>,
+    egress: bool,
+) -> Answer<Vec<RevokedSecurityGroupRule>> {
     let rules = if ids.is_empty() { asked.rules(&tx.view(), &group.vpc, egress)? } else { Vec::new() };
     let mut group = group.clone();
+    let mut revoked = Vec::new();
     for rule in ids {
         let Some(at) = group.rules.iter().position(|own| own.id == *rule && own.egress == egress) else {
             return Err(unknown(rule).into());
         };
-        group.rules.remove(at);
+        revoked.push(group.rules.remove(at));
     }
     for rule in &rules {
         let Some(at) = group.rules.iter().position(|own| own.same_as(rule)) else {
             let text = "The specified rule does not exist in this security group.";
             return Err(Error::Coded("InvalidPermission.NotFound", text.to_owned()).into());
         };
-        group.rules.remove(at);
+        revoked.push(group.rules.remove(at));
     }
+    let shapes = revoked.iter().map(|rule| revoked_shape(&group.id, rule)).collect();
     tx.put(group);
-    Ok(())
+    Ok(shapes)
+}
+
+fn revoked_shape(group: &str, rule: &GroupRule) -> RevokedSecurityGroupRule {
+    RevokedSecurityGroupRule {
+        security_group_rule_id: text(&rule.id),
+        group_id: text(group),
+        is_egress: Some(rule.egress),
+        ip_protocol: text(&rule.protocol),
+        from_port: Some(rule.from_port.unwrap_or(-1)),
+        to_port: Some(rule.to_port.unwrap_or(-1)),
+        cidr_ipv4: cidr_of(&rule.peer),
+        cidr_ipv6: if let Peer::Cidr6(cidr) = &rule.peer { text(cidr) } else { None },
+        referenced_group_id: group_of(&rule.peer),
+        description: rule.description.clone(),
+        ..Default::default()
+    }
 }
 
 pub(super) fn unknown(rule: &str) -> Error {
@@ -261,8 +289,8 @@ pub fn revoke_ingress(
         input.cidr_ip.as_ref(),
         input.source_security_group_name.as_ref(),
     );
-    revoke(tx, &group, &input.security_group_rule_ids, &asked, false)?;
-    Ok(RevokeSecurityGroupIngressResult { return_: Some(true), ..Default::default() })
+    let revoked_security_group_rules = revoke(tx, &group, &input.security_group_rule_ids, &asked, false)?;
+    Ok(RevokeSecurityGroupIngressResult { return_: Some(true), revoked_security_group_rules, ..Default::default() })
 }
 
 pub fn revoke_egress(
@@ -276,32 +304,35 @@ pub fn revoke_egress(
         input.cidr_ip.as_ref(),
         input.source_security_group_name.as_ref(),
     );
-    revoke(tx, &group, &input.security_group_rule_ids, &asked, true)?;
-    Ok(RevokeSecurityGroupEgressResult { return_: Some(true), ..Default::default() })
+    let revoked_security_group_rules = revoke(tx, &group, &input.security_group_rule_ids, &asked, true)?;
+    Ok(RevokeSecurityGroupEgressResult { return_: Some(true), revoked_security_group_rules, ..Default::default() })
 }
 
 pub fn describe(
     view: &View<'_>,
     input: &DescribeSecurityGroupRulesRequest,
 ) -> Answer<DescribeSecurityGroupRulesResult> {
+    let of_form = |id: &String| Error::check_form(id, "sgr-", "InvalidSecurityGroupRuleId.Malformed");
+    input.security_group_rule_ids.iter().try_for_each(of_form)?;
     let known = |id: &String| view.list::<SecurityGroup>().any(|group| group.rules.iter().any(|rule| rule.id == *id));
     if let Some(missing) = input.security_group_rule_ids.iter().find(|id| !known(id)) {
         return Err(unknown(missing).into());
     }
-    let filters = filters_of(&input.filters);
+    let filters = Filters::of(&input.filters, filters::SECURITY_GROUP_RULES)?;
     let mut found = Vec::new();
     for group in view.list::<SecurityGroup>() {
         for rule in &group.rules {
             if !input.security_group_rule_ids.is_empty() && !input.security_group_rule_ids.contains(&rule.id) {
                 continue;
             }
-            let pass = filters::pass(&filters, |name| match name {
+            let quick = |name: &str| match name {
                 "group-id" => one(&group.id),
                 "security-group-rule-id" => one(&rule.id),
-                name => tag_values(&rule.tags, name),
-            });
-            if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
-                found.push((rule.id.clone(), rule_shape(view.scope, &group.id, rule)));
+                _ => None,
+            };
+            let shape = || rule_shape(view.scope, &group.id, rule);
+            if filters.pass(&rule.tags, quick, || json(&shape())) {
+                found.push((rule.id.clone(), shape()));
             }
         }
     }

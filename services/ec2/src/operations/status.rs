@@ -1,17 +1,22 @@
 //! Status checks of instances.
 
-use super::{Answer, cut, filters_of, one, text};
+use super::filters::{self, Filters};
+use super::{Answer, at_least_five, cut, text};
 use crate::errors::Error;
 use crate::model::{Instance, InstanceState, Status};
 use crate::operations::instances;
 use crate::shapes::*;
-use zonal_cloud::{View, filters};
+use zonal_cloud::View;
 
 pub fn describe(view: &View<'_>, input: &DescribeInstanceStatusRequest) -> Answer<DescribeInstanceStatusResult> {
-    for id in &input.instance_ids {
-        instances::instance(view, id)?;
+    at_least_five(input.max_results, &input.instance_ids, "instancesSet")?;
+    input.instance_ids.iter().try_for_each(|id| instances::check_id(id))?;
+    let missing = |id: &&String| view.get::<Instance>(id).is_none();
+    let missing: Vec<String> = input.instance_ids.iter().filter(missing).cloned().collect();
+    if !missing.is_empty() {
+        return Err(Error::NotFound(instances::UNKNOWN.0, instances::UNKNOWN.1, missing).into());
     }
-    let filters = filters_of(&input.filters);
+    let filters = Filters::of(&input.filters, filters::INSTANCE_STATUS)?;
     let mut found = Vec::new();
     for instance in view.among::<Instance>(&input.instance_ids) {
         let shown = input.include_all_instances == Some(true) || instance.state == InstanceState::Running;
@@ -19,18 +24,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceStatusRequest) -> Answe
             continue;
         }
         let shape = shape(instance);
-        let summary = |summary: &Option<InstanceStatusSummary>| {
-            Some(summary.iter().filter_map(|s| s.status).map(|status| status.as_str().to_owned()).collect())
-        };
-        let pass = filters::pass(&filters, |name| match name {
-            "availability-zone" => one(&instance.zone),
-            "instance-state-name" => one(instance.state.name()),
-            "instance-state-code" => one(instance.state.code()),
-            "instance-status.status" => summary(&shape.instance_status),
-            "system-status.status" => summary(&shape.system_status),
-            _ => None,
-        });
-        if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
+        if filters.pass_answer(&shape) {
             found.push((instance.id.clone(), shape));
         }
     }

@@ -1,6 +1,6 @@
 //! Subnets.
 
-use super::{Answer, Selection, cidr, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Acl, AclAssociation, Interface, RouteTable, Subnet};
 use crate::shapes::{self, *};
@@ -74,6 +74,7 @@ pub fn describe(view: &View<'_>, input: &DescribeSubnetsRequest) -> Answer<Descr
     let selection = Selection {
         ids: &input.subnet_ids,
         filters: &input.filters,
+        names: filters::SUBNETS,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -96,6 +97,7 @@ pub fn describe(view: &View<'_>, input: &DescribeSubnetsRequest) -> Answer<Descr
             "subnet-arn" => one(view.scope.arn("ec2", &format!("subnet/{}", subnet.id))),
             _ => None,
         },
+        |subnet| json(&shape(view, subnet)),
     )?;
     let subnets = subnets.into_iter().map(|subnet| shape(view, subnet)).collect();
     Ok(DescribeSubnetsResult { next_token, subnets, ..Default::default() })

@@ -1,6 +1,7 @@
 //! Tags of any resource, by its id.
 
-use super::{Answer, add_tags, cut, filters_of, one, tag_values, text};
+use super::filters::{self, Filters};
+use super::{Answer, add_tags, at_least_five, cut, one, text};
 use crate::errors::Error;
 use crate::model::{
     Acl, ElasticAddress, Image, Instance, Interface, InternetGateway, KeyPair, LaunchTemplate, RouteTable,
@@ -8,7 +9,7 @@ use crate::model::{
 };
 use crate::shapes::{self, *};
 use zonal_cloud::tags::Tags;
-use zonal_cloud::{Record, Tx, View, filters};
+use zonal_cloud::{Record, Tx, View};
 
 /// A change of tags.
 type Change<'a> = &'a dyn Fn(&Tx<'_>, &mut Tags) -> Answer<()>;
@@ -150,19 +151,20 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteTagsRequest) -> Answer<DeleteTagsOu
 }
 
 pub fn describe(view: &View<'_>, input: &DescribeTagsRequest) -> Answer<DescribeTagsResult> {
-    let filters = filters_of(&input.filters);
+    at_least_five(input.max_results, &[], "")?;
+    let filters = Filters::of(&input.filters, filters::TAGS)?;
     let mut found = Vec::new();
     for (id, kind, tags) in kinds().iter().flat_map(|kind| (kind.list)(view)) {
         for (key, value) in tags {
             let single = Tags::from([(key.clone(), value.clone())]);
-            let pass = filters::pass(&filters, |name| match name {
+            let quick = |name: &str| match name {
                 "key" => one(key),
                 "value" => one(value),
                 "resource-id" => one(id),
                 "resource-type" => one(kind),
-                name => tag_values(&single, name),
-            });
-            if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
+                _ => None,
+            };
+            if filters.pass(&single, quick, || serde_json::Value::Null) {
                 let shape = shapes::TagDescription {
                     key: text(key),
                     value: text(value),

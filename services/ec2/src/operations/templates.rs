@@ -1,6 +1,7 @@
 //! Launch templates and their versions.
 
-use super::{Answer, Selection, cut, one, specified, tag_list, text};
+use super::filters::Filters;
+use super::{Answer, Selection, cut, filters, json, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{LaunchTemplate, TemplateVersion};
 use crate::shapes::{self, *};
@@ -26,7 +27,10 @@ pub(crate) fn named<'a>(
                 "Provide either the launch template ID or the launch template name to use in the request, not both.";
             Err(Error::InvalidParameterCombination(text.to_owned()))
         }
-        (Some(id), None) => view.get::<LaunchTemplate>(id).ok_or_else(|| unknown_id(id)),
+        (Some(id), None) => {
+            Error::check_form(id, "lt-", "InvalidLaunchTemplateId.Malformed")?;
+            view.get::<LaunchTemplate>(id).ok_or_else(|| unknown_id(id))
+        }
         (None, Some(name)) => view.list::<LaunchTemplate>().find(|template| template.name == *name).ok_or_else(|| {
             let text = format!("The specified launch template, with template name {name}, does not exist.");
             Error::Coded("InvalidLaunchTemplateName.NotFoundException", text)
@@ -117,6 +121,7 @@ pub fn describe(view: &View<'_>, input: &DescribeLaunchTemplatesRequest) -> Answ
     let selection = Selection {
         ids: &input.launch_template_ids,
         filters: &input.filters,
+        names: filters::LAUNCH_TEMPLATES,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: ("InvalidLaunchTemplateId.NotFound", "launch template"),
@@ -125,11 +130,8 @@ pub fn describe(view: &View<'_>, input: &DescribeLaunchTemplatesRequest) -> Answ
         view.among::<LaunchTemplate>(&input.launch_template_ids).filter(|template| wanted(template)),
         |template| &template.id,
         |template| &template.tags,
-        |template, name| match name {
-            "launch-template-name" => one(&template.name),
-            "create-time" => one(template.created.iso8601()),
-            _ => None,
-        },
+        |_, _| None,
+        |template| json(&shape(template)),
     )?;
     let launch_templates = templates.into_iter().map(shape).collect();
     Ok(DescribeLaunchTemplatesResult { launch_templates, next_token, ..Default::default() })
@@ -176,6 +178,7 @@ pub fn describe_versions(
     view: &View<'_>,
     input: &DescribeLaunchTemplateVersionsRequest,
 ) -> Answer<DescribeLaunchTemplateVersionsResult> {
+    let filters = Filters::of(&input.filters, filters::LAUNCH_TEMPLATE_VERSIONS)?;
     let mut found = Vec::new();
     if input.launch_template_id.is_none() && input.launch_template_name.is_none() {
         // Without a template, the latest or the default version of each.
@@ -206,6 +209,7 @@ pub fn describe_versions(
             }
         }
     }
+    found.retain(|(_, version): &(String, LaunchTemplateVersion)| filters.pass_answer(version));
     found.sort_by(|a, b| a.0.cmp(&b.0));
     let (launch_template_versions, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
     Ok(DescribeLaunchTemplateVersionsResult { launch_template_versions, next_token, ..Default::default() })

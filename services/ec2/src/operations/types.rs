@@ -1,42 +1,29 @@
 //! Instance types, and where they are offered.
 
-use super::{Answer, cut, filters_of, one, text};
+use super::filters::{self, Filters};
+use super::{Answer, cut, text};
 use crate::errors::Error;
 use crate::instance_types::{INSTANCE_TYPES, InstanceType};
 use crate::shapes::*;
+use zonal_cloud::View;
 use zonal_cloud::regions::Region;
-use zonal_cloud::{View, filters};
 
 pub fn describe(_: &View<'_>, input: &DescribeInstanceTypesRequest) -> Answer<DescribeInstanceTypesResult> {
-    for name in &input.instance_types {
-        InstanceType::named(name).map_err(|_| {
-            let text = format!("The following supplied instance types do not exist: [{name}]");
-            Error::Coded("InvalidInstanceType", text)
-        })?;
+    let unknown = |name: &&String| InstanceType::named(name).is_err();
+    let unknown: Vec<&str> = input.instance_types.iter().filter(unknown).map(String::as_str).collect();
+    if !unknown.is_empty() {
+        let text = format!("The following supplied instance types do not exist: [{}]", unknown.join(", "));
+        return Err(Error::Coded("InvalidInstanceType", text).into());
     }
-    let filters = filters_of(&input.filters);
+    let filters = Filters::of(&input.filters, filters::INSTANCE_TYPES)?;
     let mut found = Vec::new();
     for kind in INSTANCE_TYPES {
         if !input.instance_types.is_empty() && !input.instance_types.iter().any(|name| name == kind.name) {
             continue;
         }
-        let pass = filters::pass(&filters, |name| match name {
-            "instance-type" => one(kind.name),
-            "current-generation" => one(kind.is_current()),
-            "burstable-performance-supported" => one(kind.burstable),
-            "vcpu-info.default-vcpus" => one(kind.vcpus),
-            "memory-info.size-in-mib" => one(kind.memory_mib),
-            "processor-info.supported-architecture" => one(kind.architecture),
-            "bare-metal" | "hibernation-supported" | "instance-storage-supported" => one(false),
-            "free-tier-eligible" => one(is_free(kind)),
-            "hypervisor" => one(hypervisor(kind).as_str()),
-            "supported-usage-class" => one("on-demand"),
-            "supported-root-device-type" => one("ebs"),
-            "supported-virtualization-type" => one("hvm"),
-            _ => None,
-        });
-        if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
-            found.push((kind.name.to_owned(), shape(kind)));
+        let shape = shape(kind);
+        if filters.pass_answer(&shape) {
+            found.push((kind.name.to_owned(), shape));
         }
     }
     let (instance_types, next_token) = cut(found, input.next_token.as_deref(), input.max_results)?;
@@ -128,22 +115,17 @@ pub fn offerings(
         LocationType::AvailabilityZoneId => region.zones().map(|(_, id)| id).collect(),
         _ => Vec::new(),
     };
-    let filters = filters_of(&input.filters);
+    let filters = Filters::of(&input.filters, filters::OFFERINGS)?;
     let mut found = Vec::new();
     for location in &locations {
         for own in INSTANCE_TYPES {
-            let pass = filters::pass(&filters, |name| match name {
-                "instance-type" => one(own.name),
-                "location" => one(location),
-                _ => None,
-            });
-            if pass.map_err(|name| Error::InvalidFilter(name.to_owned()))? {
-                let offering = InstanceTypeOffering {
-                    instance_type: text(own.name),
-                    location_type: Some(kind),
-                    location: text(location),
-                    ..Default::default()
-                };
+            let offering = InstanceTypeOffering {
+                instance_type: text(own.name),
+                location_type: Some(kind),
+                location: text(location),
+                ..Default::default()
+            };
+            if filters.pass_answer(&offering) {
                 found.push((format!("{}/{location}", own.name), offering));
             }
         }

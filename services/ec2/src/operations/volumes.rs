@@ -1,6 +1,7 @@
 //! Volumes: the root volumes of instances.
 
-use super::{Answer, Selection, cut, one, tag_list, text};
+use super::filters::Filters;
+use super::{Answer, Selection, cut, filters, json, one, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Instance, Volume};
 use crate::shapes::{self, *};
@@ -13,6 +14,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVolumesRequest) -> Answer<Descr
     let selection = Selection {
         ids: &input.volume_ids,
         filters: &input.filters,
+        names: filters::VOLUMES,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -32,6 +34,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVolumesRequest) -> Answer<Descr
             "volume-type" => one(&volume.kind),
             _ => None,
         },
+        |volume| json(&shape(view, volume)),
     )?;
     let volumes = volumes.into_iter().map(|volume| shape(view, volume)).collect();
     Ok(DescribeVolumesResult { volumes, next_token, ..Default::default() })
@@ -86,6 +89,7 @@ pub fn describe_status(view: &View<'_>, input: &DescribeVolumeStatusRequest) -> 
             return Err(Error::not_found(UNKNOWN.0, UNKNOWN.1, id).into());
         }
     }
+    let filters = Filters::of(&input.filters, filters::VOLUME_STATUS)?;
     let wanted =
         view.list::<Volume>().filter(|volume| input.volume_ids.is_empty() || input.volume_ids.contains(&volume.id));
     let detail = |name, status| VolumeStatusDetails { name: Some(name), status: text(status), ..Default::default() };
@@ -106,6 +110,7 @@ pub fn describe_status(view: &View<'_>, input: &DescribeVolumeStatusRequest) -> 
         };
         (volume.id.clone(), item)
     });
-    let (volume_statuses, next_token) = cut(items.collect(), input.next_token.as_deref(), input.max_results)?;
+    let items = items.filter(|(_, item)| filters.pass_answer(item)).collect();
+    let (volume_statuses, next_token) = cut(items, input.next_token.as_deref(), input.max_results)?;
     Ok(DescribeVolumeStatusResult { volume_statuses, next_token, ..Default::default() })
 }

@@ -1,6 +1,6 @@
 //! VPCs.
 
-use super::{Answer, Selection, cidr, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{
     Acl, AclRule, Interface, InternetGateway, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Vpc,
@@ -99,6 +99,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVpcsRequest) -> Answer<Describe
     let selection = Selection {
         ids: &input.vpc_ids,
         filters: &input.filters,
+        names: filters::VPCS,
         token: input.next_token.as_deref(),
         limit: input.max_results,
         unknown: UNKNOWN,
@@ -118,6 +119,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVpcsRequest) -> Answer<Describe
             "dhcp-options-id" => one(dhcp_options(view)),
             _ => None,
         },
+        |vpc| json(&shape(&view.scope.account, &dhcp_options(view), vpc)),
     )?;
     let vpcs = vpcs.into_iter().map(|vpc| shape(&view.scope.account, &dhcp_options(view), vpc)).collect();
     Ok(DescribeVpcsResult { next_token, vpcs, ..Default::default() })

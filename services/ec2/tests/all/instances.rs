@@ -210,7 +210,9 @@ fn what_is_wrong_is_said_in_awss_words() {
     yard.refused("DescribeInstances", json!({ "InstanceIds": ["web"] }), "InvalidInstanceID.Malformed");
     let wrong = json!({ "ImageId": yard.image(), "InstanceType": "t4g.micro", "MinCount": 1, "MaxCount": 1 });
     yard.refused("RunInstances", wrong, "InvalidParameterValue");
-    yard.refused("RunInstances", json!({ "ImageId": "ami-1", "MinCount": 1, "MaxCount": 1 }), "InvalidAMIID.NotFound");
+    let of = |image: &str| json!({ "ImageId": image, "MinCount": 1, "MaxCount": 1 });
+    yard.refused("RunInstances", of("ami-0123456789abcdef0"), "InvalidAMIID.NotFound");
+    yard.refused("RunInstances", of("al2023"), "InvalidAMIID.Malformed");
     yard.run(json!({}));
     yard.refused(
         "DescribeInstances",
