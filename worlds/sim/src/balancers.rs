@@ -4,14 +4,14 @@ use crate::events::{Event, Micros, micros};
 use crate::network::Source;
 use crate::requests::Port;
 use crate::world::Inner;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_balancer::config::{BalancerConfig, CheckProtocol, MetricsReport};
 use zonal_balancer::core::fleet::{Events, Fleet, Probe, TargetKey};
 use zonal_balancer::core::health::Outcome;
-use zonal_balancer::core::route::{GroupHandle, Snapshot, TargetHandle};
+use zonal_balancer::core::route::{GroupHandle, Means, Snapshot, TargetHandle};
 use zonal_substrate::Report;
 
 #[derive(Default)]
@@ -68,7 +68,7 @@ impl Balancer {
     fn new(config: &BalancerConfig) -> Self {
         Self {
             fleet: Fleet::new(&config.id),
-            config: config.clone(),
+            config: BalancerConfig { target_groups: Vec::new(), listeners: Vec::new(), ..config.clone() },
             metrics: MetricsReport::default(),
             flows: 0,
             snapshot: Snapshot::default(),
@@ -79,8 +79,8 @@ impl Balancer {
         }
     }
 
-    /// Takes over a configuration: who stays keeps its turn.
-    fn put(&mut self, config: BalancerConfig) {
+    /// Takes over a configuration, after the health of the groups `changed`: who stays keeps its turn.
+    fn put(&mut self, config: BalancerConfig, changed: &BTreeSet<String>) {
         let (mut groups, mut targets) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.targets));
         for group in &config.target_groups {
             let handle = groups.remove(&group.id);
@@ -98,13 +98,24 @@ impl Balancer {
             }
             self.groups.insert(group.id.clone(), handle);
         }
-        self.config = config;
-        self.publish();
+        let before = std::mem::replace(&mut self.config, config);
+        self.publish(Some(&before), changed);
     }
 
-    fn publish(&mut self) {
-        self.snapshot = Snapshot::new(&self.config, |key| self.fleet.standing(key), &self.targets, &self.groups);
+    /// The next snapshot, of the last one and what has changed.
+    fn publish(&mut self, before: Option<&BalancerConfig>, changed: &BTreeSet<String>) {
+        let health = |key: &TargetKey| self.fleet.standing(key);
+        let means = Means { health: &health, targets: &self.targets, groups: &self.groups };
+        self.snapshot = match before {
+            Some(before) => self.snapshot.with_config(before, &self.config, changed, means),
+            None => self.snapshot.with_health(&self.config, changed, means),
+        };
     }
+}
+
+/// The target groups that something happened in.
+fn groups_of(events: &Events) -> BTreeSet<String> {
+    events.reports.iter().map(|report| report.target_group.clone()).collect()
 }
 
 pub(crate) fn clock(now: Micros) -> Duration {
@@ -118,7 +129,7 @@ impl Inner {
         let events = balancer.fleet.apply(&config, now);
         self.balancers.nodes.retain(|_, balancer| *balancer != id);
         self.balancers.nodes.extend(config.nodes.iter().map(|node| (node.interface.clone(), id.clone())));
-        balancer.put(config);
+        balancer.put(config, &groups_of(&events));
         self.follow(&id, events);
     }
 
@@ -142,7 +153,7 @@ impl Inner {
         if !events.reports.is_empty()
             && let Some(balancer) = self.balancers.get_mut(id)
         {
-            balancer.publish();
+            balancer.publish(None, &groups_of(&events));
         }
         self.reports.extend(events.reports.into_iter().map(Report::TargetHealth));
         for probe in events.probes {

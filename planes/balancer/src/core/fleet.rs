@@ -187,9 +187,7 @@ impl Fleet {
     /// Begins or ends a target's slow start, after its health has changed. As the ALB guide has it: only
     /// where another target is healthy and warm, since somebody must carry the load meanwhile.
     fn warm_up(&mut self, key: &Arc<TargetKey>, now: Time) {
-        let from = TargetKey { group: key.group.clone(), target: String::new(), port: 0 };
-        let mut others = self.members.range(Arc::new(from)..).take_while(|(other, _)| other.group == key.group);
-        let carried = others.any(|(other, member)| {
+        let carried = self.group(&key.group).any(|(other, member)| {
             let warm = member.warming.is_none_or(|since| since + member.slow_start <= now);
             other != key && warm && member.state() == HealthState::Healthy
         });
@@ -243,14 +241,22 @@ impl Fleet {
     pub fn hosts(&self) -> BTreeMap<String, BTreeMap<String, Hosts>> {
         let mut hosts: BTreeMap<String, BTreeMap<String, Hosts>> = BTreeMap::new();
         for (key, member) in &self.members {
-            let zone = hosts.entry(key.group.clone()).or_default().entry(member.zone.clone()).or_default();
-            match member.state() {
-                HealthState::Healthy => zone.healthy += 1,
-                HealthState::Unhealthy => zone.unhealthy += 1,
-                HealthState::Initial | HealthState::Draining | HealthState::Unused => {}
-            }
+            member.count_into(hosts.entry(key.group.clone()).or_default());
         }
         hosts
+    }
+
+    /// The same of one group, by zone.
+    pub fn hosts_of(&self, group: &str) -> BTreeMap<String, Hosts> {
+        let mut zones = BTreeMap::new();
+        self.group(group).for_each(|(_, member)| member.count_into(&mut zones));
+        zones
+    }
+
+    /// The members of a group.
+    fn group(&self, group: &str) -> impl Iterator<Item = (&Arc<TargetKey>, &Member)> {
+        let from = TargetKey { group: group.to_owned(), target: String::new(), port: 0 };
+        self.members.range(Arc::new(from)..).take_while(move |(key, _)| key.group == group)
     }
 
     fn put(
@@ -342,6 +348,15 @@ impl Phase {
 }
 
 impl Member {
+    fn count_into(&self, zones: &mut BTreeMap<String, Hosts>) {
+        let zone = zones.entry(self.zone.clone()).or_default();
+        match self.state() {
+            HealthState::Healthy => zone.healthy += 1,
+            HealthState::Unhealthy => zone.unhealthy += 1,
+            HealthState::Initial | HealthState::Draining | HealthState::Unused => {}
+        }
+    }
+
     fn state(&self) -> HealthState {
         match &self.phase {
             Phase::Checked(checker) => checker.health().state,

@@ -1,6 +1,6 @@
 //! One immutable snapshot of configuration and health, and the choices made from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,7 +13,9 @@ use super::group::{GroupView, Pick, Registered};
 pub use super::handle::{GroupHandle, MAX_ZONES, TargetHandle};
 use super::health::Time;
 use super::sticky::{Kind, Marker, Marks, Seal};
-use crate::config::{Action, BalancerConfig, HttpSettings, Redirect, ResponseHeaders, TargetState};
+use crate::config::{
+    Action, BalancerConfig, HttpSettings, Listener, Redirect, ResponseHeaders, TargetGroup, TargetState,
+};
 
 /// What of a request rules look at.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +121,7 @@ impl Chosen<'_> {
     }
 }
 
-/// Configuration and health of a balancer at one instant.
+/// Configuration and health of a balancer at one instant. The next one shares all that has not changed.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The configuration's revision.
@@ -128,8 +130,22 @@ pub struct Snapshot {
     pub idle_timeout: Duration,
     /// How requests are read and passed on.
     pub http: HttpSettings,
-    listeners: Vec<ListenerView>,
+    listeners: Vec<Arc<ListenerView>>,
+    groups: Vec<Arc<GroupView>>,
+    /// Where in `groups` each is; listeners know them by that.
+    places: Arc<BTreeMap<String, usize>>,
     seal: Seal,
+}
+
+/// What a snapshot is made with beside a configuration.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// How targets are.
+    pub health: &'a dyn Fn(&TargetKey) -> Standing,
+    /// Their handles.
+    pub targets: &'a BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
+    /// Their groups' handles.
+    pub groups: &'a BTreeMap<String, Arc<GroupHandle>>,
 }
 
 impl Default for Snapshot {
@@ -140,6 +156,8 @@ impl Default for Snapshot {
             idle_timeout: Duration::ZERO,
             http: HttpSettings::default(),
             listeners: Vec::new(),
+            groups: Vec::new(),
+            places: Arc::default(),
             seal: Seal::new(""),
         }
     }
@@ -172,7 +190,8 @@ enum ActionView {
 /// Target groups by weight.
 #[derive(Debug)]
 struct Shares {
-    groups: Vec<(usize, Arc<GroupView>)>,
+    /// Weights, and places in the snapshot's groups.
+    groups: Vec<(usize, usize)>,
     total: usize,
     /// Coprime to `total`: steps of this length visit every place once, far from each other.
     stride: usize,
@@ -182,49 +201,94 @@ struct Shares {
 
 impl Snapshot {
     /// Joins a configuration with the health of its targets.
-    pub fn new<S: Into<Standing>>(
-        config: &BalancerConfig,
-        health: impl Fn(&TargetKey) -> S,
-        targets: &BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
-        groups: &BTreeMap<String, Arc<GroupHandle>>,
-    ) -> Self {
-        let mut views = BTreeMap::new();
-        for group in &config.target_groups {
-            let Some(handle) = groups.get(&group.id) else { continue };
-            let active = group.targets.iter().filter(|target| target.state == TargetState::Active);
-            let registered: Vec<Registered<'_>> = active
-                .filter_map(|target| {
-                    let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
-                    Some((target.zone.as_str(), health(&key).into(), targets.get(&key)?))
-                })
-                .collect();
-            views.insert(group.id.as_str(), Arc::new(GroupView::new(group, handle.clone(), &registered)));
-        }
-        let listeners = config.listeners.iter().map(|listener| {
-            let mut rules: Vec<_> = listener.rules.iter().collect();
-            rules.sort_by_key(|rule| rule.priority);
-            let mut tests = Tests::default();
-            rules.iter().for_each(|rule| tests.push(&rule.conditions));
-            let rules = rules
-                .into_iter()
-                .map(|rule| RuleView { priority: rule.priority, action: ActionView::new(&rule.action, &views) });
-            let plain = listener.response_headers == ResponseHeaders::default();
-            ListenerView {
-                port: listener.port,
-                tests,
-                rules: rules.collect(),
-                default_action: ActionView::new(&listener.default_action, &views),
-                headers: (!plain).then(|| Arc::new(listener.response_headers.clone())),
+    pub fn new(config: &BalancerConfig, means: Means<'_>) -> Self {
+        let known = config.target_groups.iter().filter(|group| means.groups.contains_key(&group.id));
+        let places = known.clone().enumerate().map(|(at, group)| (group.id.clone(), at)).collect();
+        let groups = known.filter_map(|group| view(group, means)).collect();
+        Self::made_anew(config, groups, Arc::new(places), |_| None)
+    }
+
+    /// The next one, after the health of targets of the groups `changed`: nothing else is made anew.
+    #[must_use]
+    pub fn with_health(&self, config: &BalancerConfig, changed: &BTreeSet<String>, means: Means<'_>) -> Self {
+        let mut groups = self.groups.clone();
+        for id in changed {
+            if let Some(at) = self.places.get(id)
+                && let Some(group) = config.group(id).and_then(|group| view(group, means))
+            {
+                groups[*at] = group;
             }
+        }
+        Self {
+            revision: self.revision,
+            idle_timeout: self.idle_timeout,
+            http: self.http.clone(),
+            listeners: self.listeners.clone(),
+            groups,
+            places: self.places.clone(),
+            seal: self.seal.clone(),
+        }
+    }
+
+    /// The next one, after another configuration, and the health of the groups `changed`: groups and
+    /// listeners that are as they were `before` are shared.
+    #[must_use]
+    pub fn with_config(
+        &self,
+        before: &BalancerConfig,
+        config: &BalancerConfig,
+        changed: &BTreeSet<String>,
+        means: Means<'_>,
+    ) -> Self {
+        let known = || config.target_groups.iter().filter(|group| means.groups.contains_key(&group.id));
+        let groups = known().filter_map(|group| {
+            let same = !changed.contains(&group.id) && before.group(&group.id) == Some(group);
+            let shared = || self.places.get(&group.id).map(|at| self.groups[*at].clone());
+            same.then(shared).flatten().or_else(|| view(group, means))
         });
+        let groups = groups.collect();
+        let is_same = known().count() == self.places.len()
+            && known().enumerate().all(|(at, group)| self.places.get(&group.id) == Some(&at));
+        let places = if is_same {
+            self.places.clone()
+        } else {
+            Arc::new(known().enumerate().map(|(at, group)| (group.id.clone(), at)).collect())
+        };
+        Self::made_anew(config, groups, places, |listener| {
+            let was = before.listeners.iter().position(|other| is_same && other == listener)?;
+            self.listeners.get(was).cloned()
+        })
+    }
+
+    /// With listeners of which `shared` gives those that need not be made.
+    fn made_anew(
+        config: &BalancerConfig,
+        groups: Vec<Arc<GroupView>>,
+        places: Arc<BTreeMap<String, usize>>,
+        shared: impl Fn(&Listener) -> Option<Arc<ListenerView>>,
+    ) -> Self {
+        let listeners = config.listeners.iter();
+        let listeners = listeners
+            .map(|listener| shared(listener).unwrap_or_else(|| Arc::new(ListenerView::new(listener, &places))))
+            .collect();
         let secret = if config.cookie_secret.is_empty() { &config.id } else { &config.cookie_secret };
         Self {
             revision: config.revision,
             idle_timeout: config.idle_timeout,
             http: config.http.clone(),
-            listeners: listeners.collect(),
+            listeners,
+            groups,
+            places,
             seal: Seal::new(secret),
         }
+    }
+
+    /// Groups and listeners that are one and the same in both: how much the one cost less for the other.
+    pub fn in_common(&self, other: &Self) -> (usize, usize) {
+        fn count<T>(ours: &[Arc<T>], others: &[Arc<T>]) -> usize {
+            ours.iter().zip(others).filter(|(ours, other)| Arc::ptr_eq(ours, other)).count()
+        }
+        (count(&self.groups, &other.groups), count(&self.listeners, &other.listeners))
     }
 
     /// What to do with a request that came in on a node in `zone`; and how many rules were looked
@@ -244,7 +308,8 @@ impl Snapshot {
             ActionView::Redirect(redirect) => Decision::Redirect(redirect),
             ActionView::Forward(shares) => {
                 let kept = shares.stickiness.and_then(|_| self.seal.read(Kind::Group, facts));
-                let group = kept.and_then(|token| shares.named(token)).or_else(|| shares.next());
+                let named = kept.and_then(|token| shares.named(token, &self.groups));
+                let group = named.or_else(|| shares.next(&self.groups));
                 let chosen = group.and_then(|group| {
                     let Pick { target, stuck } = group.next(zone, facts, &self.seal, now)?;
                     let (rule, stickiness) = (hit.map(|rule| rule.priority), shares.stickiness);
@@ -262,17 +327,50 @@ impl Snapshot {
     }
 
     fn listener(&self, port: u16) -> Option<&ListenerView> {
-        self.listeners.iter().find(|listener| listener.port == port)
+        self.listeners.iter().map(|listener| &**listener).find(|listener| listener.port == port)
+    }
+}
+
+/// A group with its targets as they are now.
+fn view(group: &TargetGroup, means: Means<'_>) -> Option<Arc<GroupView>> {
+    let handle = means.groups.get(&group.id)?;
+    let active = group.targets.iter().filter(|target| target.state == TargetState::Active);
+    let registered: Vec<Registered<'_>> = active
+        .filter_map(|target| {
+            let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
+            Some((target.zone.as_str(), (means.health)(&key), means.targets.get(&key)?))
+        })
+        .collect();
+    Some(Arc::new(GroupView::new(group, handle.clone(), &registered)))
+}
+
+impl ListenerView {
+    fn new(listener: &Listener, places: &BTreeMap<String, usize>) -> Self {
+        let mut rules: Vec<_> = listener.rules.iter().collect();
+        rules.sort_by_key(|rule| rule.priority);
+        let mut tests = Tests::default();
+        rules.iter().for_each(|rule| tests.push(&rule.conditions));
+        let rules = rules
+            .into_iter()
+            .map(|rule| RuleView { priority: rule.priority, action: ActionView::new(&rule.action, places) });
+        let plain = listener.response_headers == ResponseHeaders::default();
+        Self {
+            port: listener.port,
+            tests,
+            rules: rules.collect(),
+            default_action: ActionView::new(&listener.default_action, places),
+            headers: (!plain).then(|| Arc::new(listener.response_headers.clone())),
+        }
     }
 }
 
 impl ActionView {
-    fn new(action: &Action, views: &BTreeMap<&str, Arc<GroupView>>) -> Self {
+    fn new(action: &Action, places: &BTreeMap<String, usize>) -> Self {
         match action {
             Action::Forward(forward) => {
                 let groups = forward.groups.iter();
-                let groups = groups
-                    .filter_map(|share| Some((share.weight as usize, views.get(share.target_group.as_str())?.clone())));
+                let groups =
+                    groups.filter_map(|share| Some((share.weight as usize, *places.get(share.target_group.as_str())?)));
                 Self::Forward(Shares::new(groups.collect(), forward.stickiness))
             }
             Action::FixedResponse { status_code, content_type, message_body } => {
@@ -284,7 +382,7 @@ impl ActionView {
 }
 
 impl Shares {
-    fn new(groups: Vec<(usize, Arc<GroupView>)>, stickiness: Option<Duration>) -> Self {
+    fn new(groups: Vec<(usize, usize)>, stickiness: Option<Duration>) -> Self {
         let total: usize = groups.iter().map(|(weight, _)| weight).sum();
         // About the golden section of the whole spreads best.
         let start = (total * 5 / 8).max(1);
@@ -292,17 +390,17 @@ impl Shares {
         Self { groups, total, stride, stickiness }
     }
 
-    fn next(&self) -> Option<&GroupView> {
+    fn next<'s>(&self, groups: &'s [Arc<GroupView>]) -> Option<&'s GroupView> {
         let first = match self.groups.as_slice() {
-            [(1.., only)] => return Some(only),
-            [(_, first), ..] => first,
+            [(1.., only)] => return groups.get(*only).map(|group| &**group),
+            [(_, first), ..] => groups.get(*first)?,
             [] => return None,
         };
         let turn = first.handle.share_turn.fetch_add(1, Relaxed).checked_rem(self.total)?;
         let mut place = turn * self.stride % self.total;
         for (weight, group) in &self.groups {
             if place < *weight {
-                return Some(group);
+                return groups.get(*group).map(|group| &**group);
             }
             place -= weight;
         }
@@ -310,8 +408,12 @@ impl Shares {
     }
 
     /// The group that a client's cookie names. Its weight does not matter: that is for new clients.
-    fn named(&self, token: u64) -> Option<&GroupView> {
-        self.groups.iter().map(|(_, group)| &**group).find(|group| group.token == token)
+    fn named<'s>(&self, token: u64, groups: &'s [Arc<GroupView>]) -> Option<&'s GroupView> {
+        self.groups
+            .iter()
+            .filter_map(|(_, at)| groups.get(*at))
+            .map(|group| &**group)
+            .find(|group| group.token == token)
     }
 }
 

@@ -21,7 +21,7 @@ use super::worker::{Command, Door, DoorKey};
 use crate::config::{BalancerConfig, HealthState, Listener, Report, Target};
 use crate::core::fleet::{Events, Fleet, Probe, TargetKey};
 use crate::core::health::{Outcome, Time};
-use crate::core::route::{GroupHandle, Snapshot, TargetHandle};
+use crate::core::route::{GroupHandle, Means, Snapshot, TargetHandle};
 
 /// What the conductor hears.
 pub enum Event {
@@ -53,8 +53,8 @@ pub struct Conductor {
     reports: mpsc::UnboundedSender<Report>,
     balancers: BTreeMap<String, Conducted>,
     slots: u64,
-    /// Balancers whose snapshot is behind their fleet.
-    behind: BTreeSet<String>,
+    /// Balancers whose snapshot is behind their fleet, and in which target groups.
+    behind: BTreeMap<String, BTreeSet<String>>,
     /// Reports that wait until snapshots are as they say.
     unsaid: Vec<Report>,
 }
@@ -113,7 +113,7 @@ impl Conductor {
         events: mpsc::UnboundedSender<Event>,
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        let (balancers, behind, unsaid) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let (balancers, behind, unsaid) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         Self { pace, sockets, target_tls, cores, events, reports, balancers, slots: 0, behind, unsaid }
     }
 
@@ -173,9 +173,9 @@ impl Conductor {
 
     /// Makes snapshots as the fleets are, and only then says so.
     fn settle(&mut self) {
-        for id in std::mem::take(&mut self.behind) {
+        for (id, groups) in std::mem::take(&mut self.behind) {
             if let Some(one) = self.balancers.get(&id) {
-                one.publish();
+                one.publish_health(&groups);
             }
         }
         for report in self.unsaid.drain(..) {
@@ -201,6 +201,8 @@ impl Conductor {
     fn apply(&mut self, config: BalancerConfig, shared: Arc<Shared>) {
         let (now, cores) = (self.now(), self.cores.len());
         let id = config.id.clone();
+        let mut changed = self.behind.remove(&id).unwrap_or_default();
+        let before = self.balancers.get(&id).map(|one| one.config.clone());
         let one = self.balancers.entry(id.clone()).or_insert_with(|| Conducted {
             fleet: Fleet::new(&id),
             shared,
@@ -223,8 +225,9 @@ impl Conductor {
                 self.unsaid.push(Report::ListenFailed { balancer, listener: listener.clone(), node, error });
             }
         }
+        changed.extend(events.reports.iter().map(|report| report.target_group.clone()));
         // Routed by the new snapshot before the first connection is accepted on a new port.
-        one.publish();
+        one.publish(before.as_deref(), &changed);
         for slot in gone {
             self.tell(|| Command::Purge(slot));
         }
@@ -301,7 +304,8 @@ impl Conductor {
         let Some(one) = self.balancers.get_mut(id) else { return };
         let mut cut = Vec::new();
         if !events.reports.is_empty() {
-            self.behind.insert(id.to_owned());
+            let groups = self.behind.entry(id.to_owned()).or_default();
+            groups.extend(events.reports.iter().map(|report| report.target_group.clone()));
         }
         for report in events.reports {
             let key =
@@ -407,13 +411,31 @@ impl Conducted {
         Ok(())
     }
 
-    fn publish(&self) {
+    /// Swaps in a snapshot of the new configuration; what is as it was `before`, is kept.
+    fn publish(&self, before: Option<&BalancerConfig>, changed: &BTreeSet<String>) {
         let mut ledger = self.shared.ledger();
         ledger.hosts = self.fleet.hosts();
-        let snapshot = Snapshot::new(&self.config, |key| self.fleet.standing(key), &self.targets, &ledger.groups);
+        let health = |key: &TargetKey| self.fleet.standing(key);
+        let means = Means { health: &health, targets: &self.targets, groups: &ledger.groups };
+        let snapshot = match before {
+            Some(before) => self.shared.snapshot.load().with_config(before, &self.config, changed, means),
+            None => Snapshot::new(&self.config, means),
+        };
         self.shared.snapshot.store(Arc::new(snapshot));
-        let state = |key: &TargetKey| self.fleet.standing(key).state;
-        self.flows.publish(&self.config, &self.shared, state, &self.targets);
+        self.flows.publish(&self.config, &self.shared, None, means);
+    }
+
+    /// Swaps in a snapshot in which the health of these groups' targets is new.
+    fn publish_health(&self, groups: &BTreeSet<String>) {
+        let mut ledger = self.shared.ledger();
+        for group in groups {
+            ledger.hosts.insert(group.clone(), self.fleet.hosts_of(group));
+        }
+        let health = |key: &TargetKey| self.fleet.standing(key);
+        let means = Means { health: &health, targets: &self.targets, groups: &ledger.groups };
+        let snapshot = self.shared.snapshot.load().with_health(&self.config, groups, means);
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.flows.publish(&self.config, &self.shared, Some(groups), means);
     }
 
     fn put_groups(&mut self, cores: usize) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use zonal_balancer::config::*;
 use zonal_balancer::core::fleet::TargetKey;
-use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Scheme, Snapshot, Standing, TargetHandle};
+use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Means, Scheme, Snapshot, Standing, TargetHandle};
 
 use crate::support::group;
 
@@ -95,7 +95,8 @@ impl Stage {
             }
             groups.insert(made.id.clone(), handle);
         }
-        let snapshot = Snapshot::new(&self.config, |key| standing(&key.target), &targets, &groups);
+        let health = |key: &TargetKey| standing(&key.target);
+        let snapshot = Snapshot::new(&self.config, Means { health: &health, targets: &targets, groups: &groups });
         (snapshot, targets.values().map(|target| (target.key.target.clone(), target.clone())).collect())
     }
 

@@ -11,7 +11,7 @@ use zonal_balancer::config::*;
 use zonal_balancer::core::fleet::{Fleet, TargetKey};
 use zonal_balancer::core::flow::{FlowKey, FlowSnapshot, FlowTable, NoFlow, Transport};
 use zonal_balancer::core::health::Outcome;
-use zonal_balancer::core::route::{GroupHandle, TargetHandle};
+use zonal_balancer::core::route::{GroupHandle, Means, TargetHandle};
 
 use crate::support::group;
 
@@ -148,7 +148,9 @@ impl Storm {
     fn choose(&self, client: u8, transport: Transport, sequence: u32) -> Result<Result<u64, NoFlow>, TestCaseError> {
         let zone = usize::from(client % 2);
         let health = |key: &TargetKey| self.fleet.health(key).map_or(HealthState::Unused, |health| health.state);
-        let snapshot = FlowSnapshot::new(&self.config, health, &self.handles);
+        let standing = |key: &TargetKey| health(key).into();
+        let means = Means { health: &standing, targets: &self.handles, groups: &BTreeMap::new() };
+        let snapshot = FlowSnapshot::new(&self.config, means);
         let destination = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
         let key = FlowKey { transport, source: source(client), destination, sequence };
         let chosen = snapshot.choose(ZONES[zone], &key);
@@ -259,7 +261,9 @@ proptest! {
                 let handle = Arc::new(GroupHandle::new(1, TargetProtocol::default(), ProtocolVersion::default()));
                 handles.insert(key.clone(), Arc::new(TargetHandle::new(slot, key, address, handle, 1)));
             }
-            let snapshot = FlowSnapshot::new(&config, |_| HealthState::Healthy, &handles);
+            let health = |_: &TargetKey| HealthState::Healthy.into();
+            let means = Means { health: &health, targets: &handles, groups: &BTreeMap::new() };
+            let snapshot = FlowSnapshot::new(&config, means);
             let key = FlowKey {
                 transport: Transport::Tcp,
                 source: SocketAddrV4::new(Ipv4Addr::from(client), 1),

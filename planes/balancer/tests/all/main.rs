@@ -19,6 +19,7 @@ mod hostile;
 mod http2;
 mod log;
 mod refuse;
+mod sharing;
 mod simulation;
 mod sockets;
 mod sticky;

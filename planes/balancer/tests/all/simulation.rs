@@ -9,7 +9,7 @@ use std::time::Duration;
 use zonal_balancer::config::*;
 use zonal_balancer::core::fleet::{Events, Fleet, Probe, TargetKey};
 use zonal_balancer::core::health::Outcome;
-use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Scheme, Snapshot, TargetHandle};
+use zonal_balancer::core::route::{Decision, Facts, GroupHandle, Means, Scheme, Snapshot, TargetHandle};
 
 use crate::choice::{ZONES, facts};
 use crate::support::group;
@@ -205,6 +205,7 @@ impl Storm {
 
     /// A new configuration: targets come, go and drain; settings change.
     fn swap(&mut self) {
+        let old = self.config.clone();
         let dice = &mut self.dice;
         self.config.revision += 1;
         let mut shares = Vec::new();
@@ -253,6 +254,8 @@ impl Storm {
             self.drains.insert(key.clone(), self.now + delay);
         }
         self.reported.retain(|key, _| self.targets.contains_key(key));
+        let changed = events.reports.iter().map(|report| report.target_group.clone()).collect();
+        self.publish(Some(&old), &changed);
         self.follow(events);
     }
 
@@ -277,12 +280,22 @@ impl Storm {
     /// As the shell does: a snapshot before anything is said.
     fn follow(&mut self, events: Events) {
         self.probes.extend(events.probes);
+        let changed = events.reports.iter().map(|report| report.target_group.clone()).collect();
         for report in events.reports {
             let key = TargetKey { group: report.target_group, target: report.target, port: report.port };
             self.reported.insert(key, report.health.state);
         }
-        let standing = |key: &TargetKey| self.fleet.standing(key);
-        self.snapshot = Snapshot::new(&self.config, standing, &self.targets, &self.groups);
+        self.publish(None, &changed);
+    }
+
+    /// The next snapshot, of the last one and what has changed.
+    fn publish(&mut self, before: Option<&BalancerConfig>, changed: &BTreeSet<String>) {
+        let health = |key: &TargetKey| self.fleet.standing(key);
+        let means = Means { health: &health, targets: &self.targets, groups: &self.groups };
+        self.snapshot = match before {
+            Some(before) => self.snapshot.with_config(before, &self.config, changed, means),
+            None => self.snapshot.with_health(&self.config, changed, means),
+        };
     }
 
     fn check(&self) {

@@ -5,14 +5,16 @@
 //! two targets; datagrams have no such number, so one port's all go to one. With stickiness by
 //! source address nothing but that address counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Action, BalancerConfig, FlowGroup, FlowListener, FlowProtocol, HealthState, TargetState};
+use crate::config::{
+    Action, BalancerConfig, FlowGroup, FlowListener, FlowProtocol, HealthState, TargetGroup, TargetState,
+};
 use crate::core::fleet::TargetKey;
-use crate::core::route::TargetHandle;
+use crate::core::route::{Means, TargetHandle};
 
 /// The zone of addresses outside the VPC: they are in reach of every node.
 const EVERYWHERE: &str = "all";
@@ -60,14 +62,17 @@ pub enum NoFlow {
 /// Configuration and health at one instant, as flows see it.
 #[derive(Debug, Default)]
 pub struct FlowSnapshot {
-    ports: BTreeMap<u16, PortView>,
+    ports: Arc<BTreeMap<u16, PortView>>,
+    groups: Vec<Arc<GroupView>>,
+    /// Where in `groups` each is; ports know them by that.
+    places: Arc<BTreeMap<String, usize>>,
 }
 
 #[derive(Debug)]
 struct PortView {
     listener: FlowListener,
-    /// Groups by weight; those of weight 0 are left out.
-    groups: Vec<(u64, Arc<GroupView>)>,
+    /// Groups by weight, by their places; those of weight 0 are left out.
+    groups: Vec<(u64, usize)>,
 }
 
 #[derive(Debug)]
@@ -80,40 +85,36 @@ struct GroupView {
 
 impl FlowSnapshot {
     /// Joins a configuration with the health of its targets.
-    pub fn new(
-        config: &BalancerConfig,
-        health: impl Fn(&TargetKey) -> HealthState,
-        targets: &BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
-    ) -> Self {
-        let zones: Vec<&str> = config.nodes.iter().map(|node| node.zone.as_str()).collect();
-        let mut views = BTreeMap::new();
+    pub fn new(config: &BalancerConfig, means: Means<'_>) -> Self {
+        let (mut groups, mut places) = (Vec::new(), BTreeMap::new());
         for group in &config.target_groups {
-            let Some(settings) = group.flow else { continue };
-            let active = group.targets.iter().filter(|target| target.state == TargetState::Active);
-            let registered: Vec<_> = active
-                .filter_map(|target| {
-                    let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
-                    Some((target.zone.as_str(), health(&key), targets.get(&key)?))
-                })
-                .collect();
-            let view = GroupView {
-                settings,
-                all: eligible(&registered, |_| true),
-                by_zone: (!group.cross_zone).then(|| {
-                    let of = |zone: &str| eligible(&registered, |other| other == zone || other == EVERYWHERE);
-                    zones.iter().map(|zone| ((*zone).to_owned(), of(zone))).collect()
-                }),
-            };
-            views.insert(group.id.as_str(), Arc::new(view));
+            if let Some(view) = view(config, group, means) {
+                places.insert(group.id.clone(), groups.len());
+                groups.push(view);
+            }
         }
         let ports = config.listeners.iter().filter_map(|listener| {
             let Action::Forward(shares) = &listener.default_action else { return None };
             let groups = shares.groups.iter().filter(|share| share.weight > 0);
-            let groups = groups
-                .filter_map(|share| Some((u64::from(share.weight), views.get(share.target_group.as_str())?.clone())));
+            let groups =
+                groups.filter_map(|share| Some((u64::from(share.weight), *places.get(share.target_group.as_str())?)));
             Some((listener.port, PortView { listener: listener.flow?, groups: groups.collect() }))
         });
-        Self { ports: ports.collect() }
+        Self { ports: Arc::new(ports.collect()), groups, places: Arc::new(places) }
+    }
+
+    /// The next one, after the health of targets of the groups `changed`: nothing else is made anew.
+    #[must_use]
+    pub fn with_health(&self, config: &BalancerConfig, changed: &BTreeSet<String>, means: Means<'_>) -> Self {
+        let mut groups = self.groups.clone();
+        for id in changed {
+            if let Some(at) = self.places.get(id)
+                && let Some(group) = config.group(id).and_then(|group| view(config, group, means))
+            {
+                groups[*at] = group;
+            }
+        }
+        Self { ports: self.ports.clone(), groups, places: self.places.clone() }
     }
 
     /// The target of a new flow that came to a node in `zone`.
@@ -122,7 +123,7 @@ impl FlowSnapshot {
     /// See [`NoFlow`].
     pub fn choose(&self, zone: &str, key: &FlowKey) -> Result<Chosen<'_>, NoFlow> {
         let port = self.ports.get(&key.destination.port()).ok_or(NoFlow::Closed)?;
-        let group = port.group(key).ok_or(NoFlow::NoTarget)?;
+        let group = port.group(key, &self.groups).ok_or(NoFlow::NoTarget)?;
         let targets = match &group.by_zone {
             None => &group.all,
             Some(zones) => zones.get(zone).ok_or(NoFlow::NoTarget)?,
@@ -143,21 +144,42 @@ impl FlowSnapshot {
     }
 }
 
+/// A group with its targets as they are now; `None` if it takes no flows.
+fn view(config: &BalancerConfig, group: &TargetGroup, means: Means<'_>) -> Option<Arc<GroupView>> {
+    let settings = group.flow?;
+    let active = group.targets.iter().filter(|target| target.state == TargetState::Active);
+    let registered: Vec<_> = active
+        .filter_map(|target| {
+            let key = TargetKey { group: group.id.clone(), target: target.id.clone(), port: target.port };
+            Some((target.zone.as_str(), (means.health)(&key).state, means.targets.get(&key)?))
+        })
+        .collect();
+    Some(Arc::new(GroupView {
+        settings,
+        all: eligible(&registered, |_| true),
+        by_zone: (!group.cross_zone).then(|| {
+            let of = |zone: &str| eligible(&registered, |other| other == zone || other == EVERYWHERE);
+            config.nodes.iter().map(|node| (node.zone.clone(), of(&node.zone))).collect()
+        }),
+    }))
+}
+
 impl PortView {
     /// A group by its share. Of several, the hash decides: of the client's address alone if one of
     /// them is sticky, so that it does not move between groups either.
-    fn group(&self, key: &FlowKey) -> Option<&Arc<GroupView>> {
+    fn group<'s>(&self, key: &FlowKey, groups: &'s [Arc<GroupView>]) -> Option<&'s GroupView> {
+        let at = |place: usize| groups.get(place).map(|group| &**group);
         if let [(_, only)] = self.groups.as_slice() {
-            return Some(only);
+            return at(*only);
         }
         let total: u64 = self.groups.iter().map(|(weight, _)| weight).sum();
-        let sticky = self.groups.iter().any(|(_, group)| group.settings.sticky);
+        let sticky = self.groups.iter().filter_map(|(_, place)| at(*place)).any(|group| group.settings.sticky);
         let hash = if sticky { mix(u64::from(u32::from(*key.source.ip()))) } else { hash(key) };
         // Other bits than those that choose the target.
         let mut place = (hash >> 32).checked_rem(total)?;
         self.groups.iter().find_map(|(weight, group)| {
             if place < *weight {
-                return Some(group);
+                return at(*group);
             }
             place -= weight;
             None

@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::FlowOpen;
 use crate::config::{BalancerConfig, HealthState, Listener, TargetGroup};
-use crate::core::fleet::TargetKey;
 use crate::core::flow::FlowSnapshot;
-use crate::core::route::TargetHandle;
+use crate::core::route::Means;
 use crate::shell::shared::Shared;
 use crate::shell::sockets::Sockets;
 use crate::shell::worker::{Door, DoorKey};
@@ -38,19 +37,24 @@ fn kind(listener: &Listener) -> Kind {
 }
 
 impl ConductedFlows {
-    /// Makes the snapshot that flows are begun by.
+    /// Makes the snapshot that flows are begun by: anew after another configuration, else as far as
+    /// the health of the groups `changed` goes.
     pub fn publish(
         &self,
         config: &BalancerConfig,
         shared: &Shared,
-        health: impl Fn(&TargetKey) -> HealthState,
-        targets: &BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
+        changed: Option<&BTreeSet<String>>,
+        means: Means<'_>,
     ) {
         if config.listeners.iter().any(|listener| listener.flow.is_some()) {
             shared.has_flows.store(true, Relaxed);
         }
         if shared.has_flows.load(Relaxed) {
-            shared.flows.store(Arc::new(FlowSnapshot::new(config, health, targets)));
+            let next = match changed {
+                Some(changed) => shared.flows.load().with_health(config, changed, means),
+                None => FlowSnapshot::new(config, means),
+            };
+            shared.flows.store(Arc::new(next));
         }
     }
 
