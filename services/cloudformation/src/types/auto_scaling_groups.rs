@@ -3,12 +3,24 @@
 use serde_json::{Map, Value, json};
 
 use super::context::{Context, Failure, deleted, differs, pick, text};
-use super::schema::{Kind, Property, Update::*, boolean, text as member};
+use super::group_actions::put_hook;
+use super::schema::{Kind, Property, Update::*, boolean, number, text as member};
 use super::{Handler, Progress, ResourceType};
 
 const TEMPLATE: &[Property] = &[member("LaunchTemplateId"), member("LaunchTemplateName"), member("Version").required()];
 const TAG: &[Property] =
     &[member("Key").required(), member("Value").required(), boolean("PropagateAtLaunch").required()];
+
+const METRICS: &[Property] = &[member("Granularity").required(), InPlace.texts("Metrics")];
+const HOOK: &[Property] = &[
+    member("LifecycleHookName").required(),
+    member("LifecycleTransition").required(),
+    member("DefaultResult"),
+    number("HeartbeatTimeout"),
+    member("NotificationMetadata"),
+    member("NotificationTargetARN"),
+    member("RoleARN"),
+];
 
 /// A group. Its physical id is its name.
 pub const GROUP: ResourceType = ResourceType {
@@ -30,13 +42,18 @@ pub const GROUP: ResourceType = ResourceType {
         InPlace.boolean("NewInstancesProtectedFromScaleIn"),
         InPlace.boolean("CapacityRebalance"),
         InPlace.number("MaxInstanceLifetime"),
+        InPlace.text("Context"),
+        InPlace.text("DesiredCapacityType"),
+        InPlace.text("ServiceLinkedRoleARN"),
+        InPlace.of("MetricsCollection", Kind::List(&Kind::Object(METRICS))),
+        InPlace.of("LifecycleHookSpecificationList", Kind::List(&Kind::Object(HOOK))),
         InPlace.of("Tags", Kind::List(&Kind::Object(TAG))),
     ],
     attributes: &["AutoScalingGroupARN"],
     handler: &Group,
 };
 
-const SAME: [&str; 11] = [
+const SAME: [&str; 14] = [
     "MinSize",
     "MaxSize",
     "DesiredCapacity",
@@ -48,6 +65,9 @@ const SAME: [&str; 11] = [
     "TerminationPolicies",
     "NewInstancesProtectedFromScaleIn",
     "CapacityRebalance",
+    "Context",
+    "DesiredCapacityType",
+    "ServiceLinkedRoleARN",
 ];
 
 struct Group;
@@ -96,6 +116,36 @@ impl Group {
         cx.find("autoscaling", "DescribeAutoScalingGroups", input, "AutoScalingGroups")
     }
 
+    /// The metrics that the group sends go from the old list to the new one.
+    fn metrics(cx: &mut Context<'_, '_>, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
+        if !differs(old, new, "MetricsCollection") {
+            return Ok(());
+        }
+        if !list(old, "MetricsCollection").is_empty() {
+            call(cx, "DisableMetricsCollection", json!({"AutoScalingGroupName": name}))?;
+        }
+        for collection in list(new, "MetricsCollection") {
+            let mut input = pick(collection, &["Granularity", "Metrics"]);
+            input.insert("AutoScalingGroupName".to_owned(), json!(name));
+            call(cx, "EnableMetricsCollection", input.into())?;
+        }
+        Ok(())
+    }
+
+    fn hooks(cx: &mut Context<'_, '_>, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
+        let hooks = "LifecycleHookSpecificationList";
+        let (before, after) = (list(old, hooks), list(new, hooks));
+        for hook in after.iter().filter(|hook| !before.contains(hook)) {
+            put_hook(cx, &json!(name), text(hook, "LifecycleHookName"), hook)?;
+        }
+        let kept = |hook: &Value| after.iter().any(|other| other["LifecycleHookName"] == hook["LifecycleHookName"]);
+        for hook in before.iter().filter(|hook| !kept(hook)) {
+            let input = json!({"AutoScalingGroupName": name, "LifecycleHookName": hook["LifecycleHookName"]});
+            call(cx, "DeleteLifecycleHook", input)?;
+        }
+        Ok(())
+    }
+
     /// Why the group does not get its instances: its newest activity, where that failed.
     fn trouble(cx: &mut Context<'_, '_>, id: &str) -> Result<Option<String>, Failure> {
         let input = json!({"AutoScalingGroupName": id, "MaxRecords": 1});
@@ -116,8 +166,13 @@ impl Handler for Group {
         if properties.get("TargetGroupARNs").is_some() {
             input.insert("TargetGroupARNs".to_owned(), properties["TargetGroupARNs"].clone());
         }
+        // Hooks come with the group, so that they hold its first instances too.
+        if let Some(hooks) = properties.get("LifecycleHookSpecificationList") {
+            input.insert("LifecycleHookSpecificationList".to_owned(), hooks.clone());
+        }
         input.insert("Tags".to_owned(), Self::tags(cx, &name, properties));
         call(cx, "CreateAutoScalingGroup", input.into())?;
+        Self::metrics(cx, &name, &json!({}), properties)?;
         Ok(name)
     }
 
@@ -153,6 +208,8 @@ impl Handler for Group {
                 call(cx, operation, json!({"AutoScalingGroupName": *id, "TargetGroupARNs": moved}))?;
             }
         }
+        Self::metrics(cx, id, old, new)?;
+        Self::hooks(cx, id, old, new)?;
         if differs(old, new, "Tags") {
             let removed: Vec<Value> = list(old, "Tags")
                 .iter()

@@ -42,12 +42,20 @@ pub const INSTANCE: ResourceType = ResourceType {
         Replace.text("KeyName"),
         Replace.text("SubnetId"),
         InPlace.texts("SecurityGroupIds"),
+        Replace.texts("SecurityGroups"),
         InPlace.text("UserData"),
         Replace.text("PrivateIpAddress"),
         Replace.text("AvailabilityZone"),
         InPlace.boolean("DisableApiTermination"),
         InPlace.boolean("SourceDestCheck"),
         InPlace.boolean("Monitoring"),
+        InPlace.text("InstanceInitiatedShutdownBehavior"),
+        Replace.text("IamInstanceProfile"),
+        Replace.boolean("EbsOptimized"),
+        Replace.text("Tenancy"),
+        InPlace.object("CreditSpecification", &[member("CPUCredits")]),
+        Replace.of("CpuOptions", Kind::Json),
+        InPlace.boolean("PropagateTagsToVolumeOnCreation"),
         Replace.of("NetworkInterfaces", Kind::List(&Kind::Object(INTERFACE))),
         Replace.of("BlockDeviceMappings", Kind::List(&Kind::Object(DEVICE))),
         Replace.object("LaunchTemplate", TEMPLATE),
@@ -62,6 +70,8 @@ pub const INSTANCE: ResourceType = ResourceType {
         "PublicDnsName",
         "AvailabilityZone",
         "VpcId",
+        "State.Code",
+        "State.Name",
     ],
     handler: &Instance,
 };
@@ -69,7 +79,7 @@ pub const INSTANCE: ResourceType = ResourceType {
 struct Instance;
 
 /// `RunInstances` members with the names that the properties have.
-const SAME: [&str; 9] = [
+const SAME: [&str; 12] = [
     "ImageId",
     "InstanceType",
     "KeyName",
@@ -79,6 +89,9 @@ const SAME: [&str; 9] = [
     "PrivateIpAddress",
     "DisableApiTermination",
     "BlockDeviceMappings",
+    "InstanceInitiatedShutdownBehavior",
+    "EbsOptimized",
+    "CpuOptions",
 ];
 
 impl Instance {
@@ -107,6 +120,19 @@ impl Instance {
         cx.ec2("ModifyInstanceAttribute", json!({"InstanceId": id, attribute: value})).map(drop)
     }
 
+    /// `SecurityGroups` are names, of groups in the default VPC; `Ref` of a group gives its id, which they take as well.
+    fn by_name(properties: &Value, input: &mut Map<String, Value>) {
+        let Some(Value::Array(groups)) = properties.get("SecurityGroups") else { return };
+        let (ids, names): (Vec<&Value>, Vec<&Value>) =
+            groups.iter().partition(|group| group.as_str().is_some_and(|group| group.starts_with("sg-")));
+        if !ids.is_empty() {
+            input.insert("SecurityGroupIds".to_owned(), json!(ids));
+        }
+        if !names.is_empty() {
+            input.insert("SecurityGroups".to_owned(), json!(names));
+        }
+    }
+
     /// What can be changed while it runs.
     fn modify_running(cx: &mut Context<'_, '_>, id: &str, old: &Value, new: &Value) -> Result<(), Failure> {
         if differs(old, new, "SecurityGroupIds") {
@@ -123,6 +149,20 @@ impl Instance {
             input.insert("InstanceId".to_owned(), Value::from(id));
             cx.ec2("ModifyInstanceMetadataOptions", input.into())?;
         }
+        if differs(old, new, "InstanceInitiatedShutdownBehavior") {
+            let behavior = new.get("InstanceInitiatedShutdownBehavior").cloned().unwrap_or_else(|| json!("stop"));
+            Self::modify(cx, id, "InstanceInitiatedShutdownBehavior", json!({"Value": behavior}))?;
+        }
+        if differs(old, new, "Monitoring") {
+            let on = new.get("Monitoring").and_then(Value::as_bool).unwrap_or(false);
+            cx.ec2(if on { "MonitorInstances" } else { "UnmonitorInstances" }, json!({"InstanceIds": [id]}))?;
+        }
+        if differs(old, new, "CreditSpecification")
+            && let Some(credits) = new["CreditSpecification"].get("CPUCredits")
+        {
+            let one = json!({"InstanceId": id, "CpuCredits": credits});
+            cx.ec2("ModifyInstanceCreditSpecification", json!({"InstanceCreditSpecifications": [one]}))?;
+        }
         cx.retag_ec2(id, old, new)
     }
 }
@@ -133,14 +173,30 @@ impl Handler for Instance {
         input.insert("MinCount".to_owned(), json!(1));
         input.insert("MaxCount".to_owned(), json!(1));
         input.insert("ClientToken".to_owned(), json!(cx.token));
-        input.insert("TagSpecifications".to_owned(), cx.tag_specifications("instance", properties));
+        let mut tags = cx.tag_specifications("instance", properties);
+        if properties.get("PropagateTagsToVolumeOnCreation") == Some(&Value::Bool(true))
+            && let Some(all) = tags.as_array_mut()
+        {
+            // Only what the template says itself: names of AWS's own can't be given to volumes this way.
+            let own = properties.get("Tags").cloned().unwrap_or_else(|| json!([]));
+            all.push(json!({"ResourceType": "volume", "Tags": own}));
+        }
+        input.insert("TagSpecifications".to_owned(), tags);
+        Self::by_name(properties, &mut input);
+        if let Some(credits) = properties["CreditSpecification"].get("CPUCredits") {
+            input.insert("CreditSpecification".to_owned(), json!({"CpuCredits": credits}));
+        }
+        if let Some(profile) = properties.get("IamInstanceProfile") {
+            input.insert("IamInstanceProfile".to_owned(), json!({"Name": profile}));
+        }
         for name in ["LaunchTemplate", "MetadataOptions"] {
             if let Some(value) = properties.get(name) {
                 input.insert(name.to_owned(), value.clone());
             }
         }
-        if let Some(zone) = properties.get("AvailabilityZone") {
-            input.insert("Placement".to_owned(), json!({"AvailabilityZone": zone}));
+        let placement = pick(properties, &["AvailabilityZone", "Tenancy"]);
+        if !placement.is_empty() {
+            input.insert("Placement".to_owned(), placement.into());
         }
         if let Some(enabled) = properties.get("Monitoring") {
             input.insert("Monitoring".to_owned(), json!({"Enabled": enabled}));
@@ -228,6 +284,8 @@ impl Handler for Instance {
             "PrivateIp" => &instance["PrivateIpAddress"],
             "PublicIp" => &instance["PublicIpAddress"],
             "AvailabilityZone" => &instance["Placement"]["AvailabilityZone"],
+            "State.Name" => &instance["State"]["Name"],
+            "State.Code" => return Ok(json!(instance["State"]["Code"].to_string())),
             other => &instance[other],
         };
         // An instance without a public address has an empty one, as GetAtt gives it.

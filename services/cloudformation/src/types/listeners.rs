@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::context::{Context, Failure, deleted, pick, text};
-use super::load_balancers::elb;
+use super::context::{Context, Failure, deleted, differs, pick, text};
+use super::load_balancers::{ATTRIBUTE, elb};
 use super::schema::{Kind, Property, Update::*, boolean, number, text as member};
 use super::{Handler, Progress, ResourceType};
 
@@ -23,7 +23,8 @@ const REDIRECT: &[Property] = &[
 
 const FIXED: &[Property] = &[member("MessageBody"), member("StatusCode").required(), member("ContentType")];
 
-const ACTION: &[Property] = &[
+/// What a listener or a rule does with a request.
+pub(super) const ACTION: &[Property] = &[
     member("Type").required(),
     member("TargetGroupArn"),
     number("Order"),
@@ -42,6 +43,8 @@ pub const LISTENER: ResourceType = ResourceType {
         InPlace.of("DefaultActions", Kind::List(&Kind::Object(ACTION))).required(),
         InPlace.of("Certificates", Kind::List(&Kind::Object(&[member("CertificateArn")]))),
         InPlace.text("SslPolicy"),
+        InPlace.texts("AlpnPolicy"),
+        InPlace.of("ListenerAttributes", Kind::List(&Kind::Object(ATTRIBUTE))),
     ],
     attributes: &["ListenerArn"],
     handler: &Listener,
@@ -51,7 +54,17 @@ struct Listener;
 
 impl Listener {
     fn input(properties: &Value) -> Map<String, Value> {
-        pick(properties, &["Port", "Protocol", "DefaultActions", "Certificates", "SslPolicy"])
+        pick(properties, &["Port", "Protocol", "DefaultActions", "Certificates", "SslPolicy", "AlpnPolicy"])
+    }
+
+    fn attributes(cx: &mut Context<'_, '_>, id: &str, properties: &Value) -> Result<(), Failure> {
+        match properties.get("ListenerAttributes") {
+            Some(attributes) => {
+                let input = json!({"ListenerArn": id, "Attributes": attributes});
+                elb(cx, "ModifyListenerAttributes", input).map(drop)
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -60,13 +73,20 @@ impl Handler for Listener {
         let mut input = Self::input(properties);
         input.insert("LoadBalancerArn".to_owned(), properties["LoadBalancerArn"].clone());
         let made = elb(cx, "CreateListener", input.into())?;
-        Ok(text(&made["Listeners"][0], "ListenerArn").to_owned())
+        let id = text(&made["Listeners"][0], "ListenerArn").to_owned();
+        Self::attributes(cx, &id, properties)?;
+        Ok(id)
     }
 
-    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, _: &Value, new: &Value) -> Result<Progress, Failure> {
+    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
         let mut input = Self::input(new);
-        input.insert("ListenerArn".to_owned(), json!(*id));
-        elb(cx, "ModifyListener", input.into())?;
+        if Self::input(old) != input {
+            input.insert("ListenerArn".to_owned(), json!(*id));
+            elb(cx, "ModifyListener", input.into())?;
+        }
+        if differs(old, new, "ListenerAttributes") {
+            Self::attributes(cx, id, new)?;
+        }
         Ok(Progress::Done)
     }
 

@@ -8,13 +8,18 @@
 mod addresses;
 mod alarms;
 mod auto_scaling_groups;
+mod cidr_collections;
 mod context;
+mod group_actions;
 mod health_checks;
 mod instances;
 mod key_pairs;
 mod launch_templates;
+mod listener_rules;
 mod listeners;
 mod load_balancers;
+mod network_acls;
+mod network_interfaces;
 mod parameters;
 mod records;
 mod routes;
@@ -137,7 +142,7 @@ impl ResourceType {
 }
 
 /// The types, by file.
-const TABLES: [&[ResourceType]; 17] = [
+const TABLES: [&[ResourceType]; 20] = [
     &[vpcs::VPC, vpcs::INTERNET_GATEWAY, vpcs::ATTACHMENT],
     &[subnets::SUBNET],
     &[routes::ROUTE_TABLE, routes::ROUTE, routes::ASSOCIATION],
@@ -151,8 +156,11 @@ const TABLES: [&[ResourceType]; 17] = [
     &[records::RECORD_SET, records::RECORD_SET_GROUP],
     &[load_balancers::LOAD_BALANCER],
     &[target_groups::TARGET_GROUP],
-    &[listeners::LISTENER],
-    &[auto_scaling_groups::GROUP, scaling_policies::POLICY],
+    &[listeners::LISTENER, listener_rules::RULE, listener_rules::CERTIFICATE],
+    &[auto_scaling_groups::GROUP, scaling_policies::POLICY, group_actions::SCHEDULED, group_actions::HOOK],
+    &[network_acls::NETWORK_ACL, network_acls::ENTRY, network_acls::ASSOCIATION],
+    &[network_interfaces::NETWORK_INTERFACE],
+    &[cidr_collections::CIDR_COLLECTION],
     &[alarms::ALARM],
     &[parameters::PARAMETER],
 ];

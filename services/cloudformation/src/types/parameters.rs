@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::context::{Context, Failure, deleted, pick, text};
+use super::context::{Context, Failure, deleted, list_of, pick, tag_changes, text};
 use super::schema::{Kind, Update::*};
 use super::{Handler, Progress, ResourceType};
 
@@ -17,8 +17,8 @@ pub const PARAMETER: ResourceType = ResourceType {
         InPlace.text("AllowedPattern"),
         InPlace.text("DataType"),
         InPlace.text("Tier"),
-        // A map here, a list everywhere else; changed by replacement as there is no call that takes tags away.
-        Replace.of("Tags", Kind::Json),
+        // A map here, a list everywhere else.
+        InPlace.of("Tags", Kind::Json),
     ],
     attributes: &["Type", "Value"],
     handler: &Parameter,
@@ -46,10 +46,24 @@ impl Handler for Parameter {
         Ok(name)
     }
 
-    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, _: &Value, new: &Value) -> Result<Progress, Failure> {
+    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
         let mut input = Self::input(id, new);
-        input.insert("Overwrite".to_owned(), json!(true));
-        cx.call("ssm", "PutParameter", input.into())?;
+        if Self::input(id, old) != input {
+            input.insert("Overwrite".to_owned(), json!(true));
+            cx.call("ssm", "PutParameter", input.into())?;
+        }
+        let (set, removed) = tag_changes(old, new);
+        let tagged = json!({"ResourceType": "Parameter", "ResourceId": *id});
+        if !set.is_empty() {
+            let mut input = tagged.clone();
+            input["Tags"] = list_of(&set);
+            cx.call("ssm", "AddTagsToResource", input)?;
+        }
+        if !removed.is_empty() {
+            let mut input = tagged;
+            input["TagKeys"] = json!(removed);
+            cx.call("ssm", "RemoveTagsFromResource", input)?;
+        }
         Ok(Progress::Done)
     }
 

@@ -13,6 +13,7 @@ const INGRESS_RULE: &[Property] = &[
     member("CidrIp"),
     member("CidrIpv6"),
     member("SourceSecurityGroupId"),
+    member("SourceSecurityGroupName"),
     member("SourceSecurityGroupOwnerId"),
     member("SourcePrefixListId"),
     member("Description"),
@@ -78,12 +79,13 @@ impl Side {
             ("CidrIp", "IpRanges", "CidrIp"),
             ("CidrIpv6", "Ipv6Ranges", "CidrIpv6"),
             (self.peer, "UserIdGroupPairs", "GroupId"),
+            ("SourceSecurityGroupName", "UserIdGroupPairs", "GroupName"),
             (self.prefix, "PrefixListIds", "PrefixListId"),
         ];
         for (name, list, wire) in peers {
             if let Some(value) = rule.get(name) {
                 let mut peer = json!({wire: value});
-                if let Some(owner) = rule.get("SourceSecurityGroupOwnerId").filter(|_| wire == "GroupId") {
+                if let Some(owner) = rule.get("SourceSecurityGroupOwnerId").filter(|_| list == "UserIdGroupPairs") {
                     peer["UserId"] = owner.clone();
                 }
                 if let Some(description) = rule.get("Description") {
@@ -182,16 +184,18 @@ impl Handler for SecurityGroup {
 pub const INGRESS: ResourceType = ResourceType {
     name: "AWS::EC2::SecurityGroupIngress",
     properties: &[
-        Replace.text("GroupId").required(),
+        Replace.text("GroupId"),
+        Replace.text("GroupName"),
         Replace.text("IpProtocol").required(),
         Replace.number("FromPort"),
         Replace.number("ToPort"),
         Replace.text("CidrIp"),
         Replace.text("CidrIpv6"),
         Replace.text("SourceSecurityGroupId"),
+        Replace.text("SourceSecurityGroupName"),
         Replace.text("SourceSecurityGroupOwnerId"),
         Replace.text("SourcePrefixListId"),
-        Replace.text("Description"),
+        InPlace.text("Description"),
     ],
     attributes: &["Id"],
     handler: &Rule(INGRESS_SIDE),
@@ -209,7 +213,7 @@ pub const EGRESS: ResourceType = ResourceType {
         Replace.text("CidrIpv6"),
         Replace.text("DestinationSecurityGroupId"),
         Replace.text("DestinationPrefixListId"),
-        Replace.text("Description"),
+        InPlace.text("Description"),
     ],
     attributes: &["Id"],
     handler: &Rule(EGRESS_SIDE),
@@ -217,18 +221,39 @@ pub const EGRESS: ResourceType = ResourceType {
 
 struct Rule(Side);
 
+/// The rule's group by its id, or, in the default VPC, by its name.
+fn group_of(cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+    if let Some(id) = properties.get("GroupId").and_then(Value::as_str) {
+        return Ok(id.to_owned());
+    }
+    let input = json!({"GroupNames": [text(properties, "GroupName")]});
+    let found = cx.ec2("DescribeSecurityGroups", input)?;
+    Ok(text(&found["SecurityGroups"][0], "GroupId").to_owned())
+}
+
 impl Handler for Rule {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
-        let made = self.0.authorize(cx, text(properties, "GroupId"), &[properties])?;
+        let group = group_of(cx, properties)?;
+        let made = self.0.authorize(cx, &group, &[properties])?;
         Ok(text(&made["SecurityGroupRules"][0], "SecurityGroupRuleId").to_owned())
     }
 
-    fn update(&self, _: &mut Context<'_, '_>, _: &mut String, _: &Value, _: &Value) -> Result<Progress, Failure> {
+    /// Only its description can be another one.
+    fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, _: &Value, new: &Value) -> Result<Progress, Failure> {
+        let group = group_of(cx, new)?;
+        let rule = json!({"SecurityGroupRuleId": *id, "Description": text(new, "Description")});
+        let input = json!({"GroupId": group, "SecurityGroupRuleDescriptions": [rule]});
+        cx.ec2(&format!("UpdateSecurityGroupRuleDescriptions{}", self.0.suffix), input)?;
         Ok(Progress::Done)
     }
 
     fn delete(&self, cx: &mut Context<'_, '_>, id: &str, properties: &Value) -> Result<Progress, Failure> {
-        let input = json!({"GroupId": properties["GroupId"], "SecurityGroupRuleIds": [id]});
+        let group = match group_of(cx, properties) {
+            Ok(group) => group,
+            Err(failure) if failure.is_absence() => return Ok(Progress::Done),
+            Err(failure) => return Err(failure),
+        };
+        let input = json!({"GroupId": group, "SecurityGroupRuleIds": [id]});
         deleted(cx.ec2(&format!("RevokeSecurityGroup{}", self.0.suffix), input))
     }
 

@@ -17,7 +17,14 @@ pub const SUBNET: ResourceType = ResourceType {
         InPlace.boolean("MapPublicIpOnLaunch"),
         TAGS,
     ],
-    attributes: &["SubnetId", "AvailabilityZone", "AvailabilityZoneId", "CidrBlock", "VpcId"],
+    attributes: &[
+        "SubnetId",
+        "AvailabilityZone",
+        "AvailabilityZoneId",
+        "CidrBlock",
+        "VpcId",
+        "NetworkAclAssociationId",
+    ],
     handler: &Subnet,
 };
 
@@ -60,6 +67,12 @@ impl Handler for Subnet {
     }
 
     fn attribute(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value, name: &str) -> Result<Value, Failure> {
+        if name == "NetworkAclAssociationId" {
+            let filters = json!([{"Name": "association.subnet-id", "Values": [id]}]);
+            let acl = cx.get("ec2", "DescribeNetworkAcls", json!({"Filters": filters}), "NetworkAcls")?;
+            let own = acl["Associations"].as_array().and_then(|all| all.iter().find(|one| one["SubnetId"] == id));
+            return Ok(own.map_or(Value::Null, |own| own[name].clone()));
+        }
         let subnet = cx.get("ec2", "DescribeSubnets", json!({"SubnetIds": [id]}), "Subnets")?;
         Ok(subnet[name].clone())
     }

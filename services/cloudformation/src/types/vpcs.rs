@@ -16,7 +16,14 @@ pub const VPC: ResourceType = ResourceType {
         Replace.text("InstanceTenancy"),
         TAGS,
     ],
-    attributes: &["VpcId", "CidrBlock", "DefaultSecurityGroup", "DefaultNetworkAcl"],
+    attributes: &[
+        "VpcId",
+        "CidrBlock",
+        "CidrBlockAssociations",
+        "DefaultSecurityGroup",
+        "DefaultNetworkAcl",
+        "Ipv6CidrBlocks",
+    ],
     handler: &Vpc,
 };
 
@@ -73,6 +80,13 @@ impl Handler for Vpc {
                 Ok(acl["NetworkAclId"].clone())
             }
             "CidrBlock" => Ok(properties["CidrBlock"].clone()),
+            "CidrBlockAssociations" => {
+                let vpc = cx.get("ec2", "DescribeVpcs", json!({"VpcIds": [id]}), "Vpcs")?;
+                let all = vpc["CidrBlockAssociationSet"].as_array().into_iter().flatten();
+                Ok(all.map(|association| association["AssociationId"].clone()).collect())
+            }
+            // IPv4 only.
+            "Ipv6CidrBlocks" => Ok(json!([])),
             _ => Ok(Value::from(id)),
         }
     }
