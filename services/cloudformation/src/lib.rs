@@ -5,10 +5,12 @@
 //! `operations` is the API.
 #![forbid(unsafe_code)]
 
+mod attributes;
 pub mod engine;
 mod errors;
 mod model;
 mod operations;
+mod progress;
 pub mod shapes;
 pub mod template;
 pub mod types;
@@ -76,6 +78,8 @@ impl Service for CloudFormation {
             read::<ops::DescribeStackResource>(resources::describe_one),
             read::<ops::DescribeStackResources>(resources::describe),
             read::<ops::ListStackResources>(resources::list),
+            write::<ops::SignalResource>(resources::signal),
+            read::<ops::DescribeAccountLimits>(describe::limits),
             write::<ops::CreateChangeSet>(change_sets::create)
                 .idempotent::<ops::CreateChangeSet>(|input| input.client_token.as_deref(), SPENT),
             read::<ops::DescribeChangeSet>(change_sets::describe),

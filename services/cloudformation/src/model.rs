@@ -11,6 +11,8 @@ use serde_json::Value;
 use zonal_cloud::Record;
 use zonal_wire::Time;
 
+pub use crate::attributes::Policies;
+pub use crate::progress::{Awaited, Roll, RollStage, Signals};
 pub use crate::shapes::{ChangeSetStatus, ExecutionStatus, ResourceStatus, StackStatus};
 
 /// A stack. Deleted ones stay, as AWS keeps them, reached by their id only.
@@ -150,6 +152,9 @@ pub struct Operation {
     pub cancelled: bool,
     /// The exports of others that the target uses, by name.
     pub imports: BTreeSet<String>,
+    /// How many signals have come: each wakes the engine by changing this.
+    #[serde(default)]
+    pub signals: u64,
 }
 
 /// What was asked for.
@@ -216,6 +221,15 @@ pub struct StackResource {
     pub type_name: String,
     /// `Metadata`, as JSON text.
     pub metadata: Option<String>,
+    /// Its `CreationPolicy` and `UpdatePolicy`.
+    #[serde(default)]
+    pub policies: Policies,
+    /// Its signals.
+    #[serde(default)]
+    pub signals: Signals,
+    /// The rolling update under way.
+    #[serde(default)]
+    pub roll: Option<Roll>,
 }
 
 /// Something that a service made for a stack, with all that it takes to change or delete it.
@@ -287,6 +301,9 @@ impl StackResource {
             fresh: true,
             type_name: type_name.to_owned(),
             metadata: None,
+            policies: Policies::default(),
+            signals: Signals::default(),
+            roll: None,
         }
     }
 

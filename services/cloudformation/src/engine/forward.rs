@@ -7,7 +7,8 @@ use zonal_wire::Time;
 
 use super::Run;
 use super::run::PATIENCE;
-use crate::model::{OperationKind, Phase, ResourceStatus, Retain, StackResource, StackStatus, Thing, Work};
+use super::signals::Heard;
+use crate::model::{OperationKind, Phase, ResourceStatus, Retain, Signals, StackResource, StackStatus, Thing, Work};
 use crate::template::{Policy, Resource, Template, TemplateError, graph};
 use crate::types::{self, Progress, schema};
 
@@ -81,22 +82,27 @@ impl Run<'_, '_> {
                     known.handler.settle(cx, &thing.id, &thing.properties)
                 });
                 match result {
-                    Ok(Progress::Done) => {
-                        self.complete(logical_id, (thing.id, thing.properties), thing.needs, thing.stack_tags)
-                    }
+                    Ok(Progress::Done) => match self.heard(logical_id) {
+                        Heard::Enough => {
+                            self.complete(logical_id, (thing.id, thing.properties), thing.needs, thing.stack_tags)
+                        }
+                        Heard::Waiting => {}
+                        Heard::Failed(words) => self.fail_with(logical_id, &words),
+                    },
                     Ok(Progress::Waiting | Progress::Held(_)) => self.wait(logical_id, resource.since),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
             }
             Work::Updating { to, needs, tags } => {
-                let mut id = thing.id.clone();
-                let old = resource.attempted.clone().unwrap_or(thing.properties);
-                let result = self.with_type(logical_id, &thing.type_name, |known, cx| {
-                    let (old, new) =
-                        (known.with_stack_tags(&old, &thing.stack_tags), known.with_stack_tags(&to, &tags));
-                    let progress = known.handler.update(cx, &mut id, &old, &new)?;
-                    Ok((progress, id))
-                });
+                let updated = match &resource.roll {
+                    // Its properties are what they should be; its instances are on their way.
+                    Some(_) => Ok((Progress::Done, thing.id.clone())),
+                    None => self.bring(logical_id, &resource, &thing, (&to, &tags)),
+                };
+                let result = match updated {
+                    Ok((Progress::Done, id)) => self.roll(logical_id).map(|progress| (progress, id)),
+                    other => other,
+                };
                 match result {
                     Ok((Progress::Done, id)) => self.complete(logical_id, (id, to), needs, tags),
                     Ok((Progress::Waiting | Progress::Held(_), _)) => self.wait(logical_id, resource.since),
@@ -104,6 +110,27 @@ impl Run<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Has the type's handler bring a thing to other properties.
+    fn bring(
+        &mut self,
+        logical_id: &str,
+        resource: &StackResource,
+        thing: &Thing,
+        (to, tags): (&Value, &BTreeMap<String, String>),
+    ) -> Result<(Progress, String), types::Failure> {
+        let mut id = thing.id.clone();
+        let old = resource.attempted.as_ref().unwrap_or(&thing.properties);
+        let keeps_sizes = resource.policies.keeps_sizes;
+        self.with_type(logical_id, &thing.type_name, |known, cx| {
+            let (mut old, mut new) = (known.with_stack_tags(old, &thing.stack_tags), known.with_stack_tags(to, tags));
+            if keeps_sizes {
+                same_sizes_left_out(&mut old, &mut new);
+            }
+            let progress = known.handler.update(cx, &mut id, &old, &new)?;
+            Ok((progress, id))
+        })
     }
 
     /// Waits on, unless it has taken too long.
@@ -148,10 +175,13 @@ impl Run<'_, '_> {
 
     /// Ends a resource's work where it is.
     pub(super) fn stop(&mut self, logical_id: &str, words: &str) {
+        let rolled = self.resources.get(logical_id).is_some_and(|resource| resource.roll.is_some());
+        // Sizes that can't be given back now are so by the restoration, if there is one.
+        let _ = self.end_roll(logical_id);
         let Some(resource) = self.resources.get_mut(logical_id) else { return };
         let stepwise = resource.thing.as_ref().and_then(|thing| types::named(&thing.type_name));
         if let Work::Updating { to, .. } = std::mem::replace(&mut resource.work, Work::Idle) {
-            resource.attempted = stepwise.filter(|known| known.handler.is_stepwise()).map(|_| to);
+            resource.attempted = stepwise.filter(|known| rolled || known.handler.is_stepwise()).map(|_| to);
         }
         let status = match resource.status {
             ResourceStatus::CreateInProgress => ResourceStatus::CreateFailed,
@@ -181,6 +211,14 @@ impl Run<'_, '_> {
         let declared = &target.template.resources[id];
         let evaluated =
             self.evaluate(&target.deployment, |scope| scope.properties(&target.template, &target.conditions, id));
+        let policies =
+            self.evaluate(&target.deployment, |scope| scope.policies(&target.template, &target.conditions, id));
+        let metadata =
+            self.evaluate(&target.deployment, |scope| scope.metadata(&target.template, &target.conditions, id));
+        let evaluated = match (evaluated, policies, metadata) {
+            (Ok(properties), Ok(policies), Ok(metadata)) => Ok((properties, policies, metadata)),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => Err(error),
+        };
         let needs = target.needs[id].clone();
         let now = self.tx.now;
         let (stack, fresh) = (self.stack.id.clone(), !self.resources.contains_key(id));
@@ -188,15 +226,22 @@ impl Run<'_, '_> {
             self.resources.insert(id.to_owned(), StackResource::new(&stack, id, &declared.type_name, now));
         }
         let action = match &evaluated {
-            Ok(properties) => self.action(id, declared, properties, &target.deployment.tags),
+            Ok((properties, policies, _)) => {
+                let action = self.action(id, declared, properties, &target.deployment.tags);
+                if action == Action::Update && policies.replaces && self.renews(id, properties) {
+                    Action::Replace
+                } else {
+                    action
+                }
+            }
             Err(_) if fresh => Action::Create,
             Err(_) => Action::Update,
         };
         if action == Action::Create {
             self.mark(id, ResourceStatus::CreateInProgress, None);
         }
-        let properties = match evaluated {
-            Ok(properties) => properties,
+        let (properties, policies, metadata) = match evaluated {
+            Ok(evaluated) => evaluated,
             Err(error) => {
                 if action == Action::Update {
                     self.mark(id, ResourceStatus::UpdateInProgress, None);
@@ -205,7 +250,9 @@ impl Run<'_, '_> {
             }
         };
         if let Some(resource) = self.resources.get_mut(id) {
-            resource.metadata = declared.metadata.as_ref().map(Value::to_string);
+            resource.metadata = metadata;
+            resource.policies = policies;
+            resource.signals = Signals::default();
         }
         match action {
             Action::Keep => {
@@ -235,6 +282,15 @@ impl Run<'_, '_> {
         }
     }
 
+    /// Whether a group's change is one that its instances must be made anew for.
+    fn renews(&self, id: &str, properties: &Value) -> bool {
+        let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
+        thing.is_some_and(|thing| {
+            let differs = |name: &&str| thing.properties.get(*name) != properties.get(*name);
+            ["LaunchTemplate", "VPCZoneIdentifier"].iter().any(|name| differs(&name))
+        })
+    }
+
     fn action(&self, id: &str, declared: &Resource, properties: &Value, tags: &BTreeMap<String, String>) -> Action {
         let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
         match thing {
@@ -261,6 +317,7 @@ impl Run<'_, '_> {
             };
             resource.before = resource.thing.replace(thing);
             resource.replaced = resource.before.is_some();
+            resource.signals = Signals::awaiting(resource.policies.creation.as_ref(), self.tx.now);
             resource.work = Work::Creating;
             resource.status
         } else {
@@ -309,6 +366,18 @@ fn change_of(type_name: &str, thing: &Thing, properties: &Value, tags: &BTreeMap
     }
     let replaces = changed.iter().any(|property| property.update == schema::Update::Replace);
     if replaces || known.handler.replaces(&thing.properties, properties) { Action::Replace } else { Action::Update }
+}
+
+/// Sizes that the template does not change are not given to the group again.
+fn same_sizes_left_out(old: &mut Value, new: &mut Value) {
+    for name in ["MinSize", "MaxSize", "DesiredCapacity"] {
+        if old.get(name) == new.get(name)
+            && let (Some(old), Some(new)) = (old.as_object_mut(), new.as_object_mut())
+        {
+            old.remove(name);
+            new.remove(name);
+        }
+    }
 }
 
 /// The declared policies of a resource.

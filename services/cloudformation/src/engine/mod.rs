@@ -11,8 +11,10 @@ mod forward;
 mod outputs;
 pub mod plan;
 mod restore;
+mod rolling;
 mod run;
 mod scope;
+mod signals;
 
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
 use zonal_wire::AwsError;
 
 use crate::model::Operation;
-pub use events::record as record_event;
+pub use events::{Subject, of_resource as record_resource_event, record as record_event};
 pub use outputs::{export_in_use as outputs_in_use, importers};
 pub use run::{Run, is_in_progress};
 pub use scope::StackScope;

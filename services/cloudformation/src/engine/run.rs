@@ -91,7 +91,12 @@ impl<'a, 't> Run<'a, 't> {
             resource.thing.iter().chain(&resource.before).chain(&resource.old).filter_map(|thing| thing.deleting)
         });
         let deleting = things.flat_map(|began| [began + HELD, began + PATIENCE]);
-        working.chain(deleting).chain(self.creation_deadline()).filter(|at| *at > self.tx.now).min()
+        working
+            .chain(deleting)
+            .chain(self.creation_deadline())
+            .chain(self.roll_deadline())
+            .filter(|at| *at > self.tx.now)
+            .min()
     }
 
     /// When the creation has taken too long, if that was asked for.

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use zonal_cloud::{Tx, regions::Region};
 
 use super::Interrupt;
+use crate::attributes::Policies;
 use crate::model::{Deployment, Export, Stack, StackResource};
 use crate::template::eval::{self, Evaluator, KNOWN_AFTER_APPLY};
+use crate::template::expr::Expr;
 use crate::template::{Scope, Template, TemplateError};
 use crate::types::{self, Context};
 
@@ -78,6 +80,41 @@ impl<'a, 't> StackScope<'a, 't> {
         }
         let table = types::named(&resource.type_name).map_or(&[][..], |known| known.properties);
         types::schema::form_all(table, properties.into()).map_err(|wrong| TemplateError::at(resource.at, wrong))
+    }
+
+    /// A resource's two policies.
+    ///
+    /// # Errors
+    /// A function in them fails, or they are not what they should be.
+    pub fn policies(
+        &self,
+        template: &Template,
+        conditions: &BTreeMap<String, bool>,
+        logical_id: &str,
+    ) -> Result<Policies, TemplateError> {
+        let resource = &template.resources[logical_id];
+        let evaluator = Evaluator { template, conditions, scope: self };
+        let value = |policy: &Option<Expr>| match policy {
+            Some(policy) => evaluator.value(policy),
+            None => Ok(None),
+        };
+        let (creation, update) = (value(&resource.creation_policy)?, value(&resource.update_policy)?);
+        Policies::read(creation.as_ref(), update.as_ref()).map_err(|wrong| TemplateError::at(resource.at, wrong))
+    }
+
+    /// A resource's metadata, as JSON text.
+    ///
+    /// # Errors
+    /// A function in it fails.
+    pub fn metadata(
+        &self,
+        template: &Template,
+        conditions: &BTreeMap<String, bool>,
+        logical_id: &str,
+    ) -> Result<Option<String>, TemplateError> {
+        let Some(metadata) = &template.resources[logical_id].metadata else { return Ok(None) };
+        let evaluator = Evaluator { template, conditions, scope: self };
+        Ok(evaluator.value(metadata)?.map(|value| value.to_string()))
     }
 
     fn thing(&self, logical_id: &str) -> Result<(&str, &Value, &'static types::ResourceType), TemplateError> {

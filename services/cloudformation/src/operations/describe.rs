@@ -53,6 +53,16 @@ fn page<T>(items: impl Iterator<Item = (String, T)>, token: Option<&str>) -> Res
     pages::page(items, token, Some(PAGE)).map_err(|_| Error::validation("Invalid NextToken"))
 }
 
+/// DescribeAccountLimits: the quotas that AWS gives a new account, and those that the engine keeps to.
+pub fn limits(
+    _: &View<'_>,
+    _: &shapes::DescribeAccountLimitsInput,
+) -> Result<shapes::DescribeAccountLimitsOutput, AwsError> {
+    let limit = |(name, value): (&str, i32)| shapes::AccountLimit { name: Some(name.to_owned()), value: Some(value) };
+    let all = [("ConcurrentResourcesLimit", 2500), ("StackLimit", 2000), ("StackOutputsLimit", 200)];
+    Ok(shapes::DescribeAccountLimitsOutput { account_limits: all.into_iter().map(limit).collect(), next_token: None })
+}
+
 fn shape(view: &View<'_>, stack: &Stack) -> shapes::Stack {
     // While an update is under way its parameters are shown, as AWS does.
     let target = view.get::<Operation>(&stack.id).and_then(|operation| operation.target.as_ref());

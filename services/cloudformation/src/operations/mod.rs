@@ -95,6 +95,7 @@ pub fn operation(
         skip: BTreeSet::new(),
         cancelled: false,
         imports: BTreeSet::new(),
+        signals: 0,
     }
 }
 

@@ -1,11 +1,12 @@
 //! DescribeStackResource, DescribeStackResources, ListStackResources.
 
-use zonal_cloud::{View, pages};
+use zonal_cloud::{Tx, View, pages};
 use zonal_wire::AwsError;
 
 use super::find;
+use crate::engine::{Subject, is_in_progress, record_resource_event};
 use crate::errors::Error;
-use crate::model::{Stack, StackResource};
+use crate::model::{Operation, Stack, StackResource};
 use crate::shapes;
 
 /// How many resources a page has.
@@ -109,6 +110,43 @@ pub fn list(
         })
         .collect();
     Ok(shapes::ListStackResourcesOutput { stack_resource_summaries, next_token })
+}
+
+/// SignalResource.
+pub fn signal(tx: &mut Tx<'_>, input: &shapes::SignalResourceInput) -> Result<shapes::SignalResourceOutput, AwsError> {
+    let mut stack = find(&tx.view(), &input.stack_name)
+        .map_err(|_| Error::validation(format!("Stack '{}' does not exist", input.stack_name)))?
+        .clone();
+    let key = StackResource::key_of(&stack.id, &input.logical_resource_id);
+    let Some(resource) = tx.get::<StackResource>(&key).cloned() else {
+        let message = format!("Resource {} does not exist for stack {}", input.logical_resource_id, stack.name);
+        return Err(Error::validation(message).into());
+    };
+    if !is_in_progress(stack.status) {
+        let message = format!("Stack:{} is in {} state and can not be signaled", stack.id, stack.status);
+        return Err(Error::validation(message).into());
+    }
+    let success = input.status == shapes::ResourceSignalStatus::Success;
+    // The first signal of each id counts, another is nothing new.
+    if resource.signals.received.contains_key(&input.unique_id) {
+        return Ok(shapes::SignalResourceOutput::default());
+    }
+    let (token, thing) =
+        (tx.get::<Operation>(&stack.id).and_then(|under_way| under_way.token.clone()), &resource.thing);
+    let words = format!("Received {} signal with UniqueId {}", input.status, input.unique_id);
+    let subject = Subject {
+        logical_id: &resource.logical_id,
+        physical_id: resource.physical_id(),
+        type_name: &resource.type_name,
+        properties: thing.as_ref().map(|thing| &thing.properties),
+    };
+    record_resource_event(tx, &mut stack, token.as_deref(), &subject, resource.status, Some(&words));
+    tx.update::<StackResource, _>(&key, |resource| {
+        resource.signals.received.insert(input.unique_id.clone(), success);
+    });
+    tx.update::<Operation, _>(&stack.id, |operation| operation.signals += 1);
+    tx.put(stack);
+    Ok(shapes::SignalResourceOutput::default())
 }
 
 fn drift() -> shapes::StackResourceDriftInformation {

@@ -29,8 +29,7 @@ pub fn dependencies(
     for (id, resource) in template.resources.iter().filter(|(id, _)| exists(id)) {
         let mut needed: BTreeSet<String> =
             resource.depends_on.iter().map(|(name, _)| name.clone()).filter(|name| exists(name)).collect();
-        let values = resource.properties.iter().map(|(_, _, value)| value);
-        for value in values {
+        for value in resource.values() {
             collect(value, conditions, &mut |name, value| {
                 if !template.resources.contains_key(name) {
                     return Ok(());

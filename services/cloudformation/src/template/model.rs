@@ -49,8 +49,12 @@ pub struct Resource {
     pub deletion_policy: Policy,
     /// What a replacement does to the old one.
     pub update_replace_policy: Policy,
-    /// `Metadata`, as written.
-    pub metadata: Option<serde_json::Value>,
+    /// `Metadata`.
+    pub metadata: Option<Expr>,
+    /// `CreationPolicy`.
+    pub creation_policy: Option<Expr>,
+    /// `UpdatePolicy`.
+    pub update_policy: Option<Expr>,
 }
 
 /// `DeletionPolicy`, `UpdateReplacePolicy`.
@@ -284,20 +288,17 @@ impl Resource {
             condition: condition(node)?,
             deletion_policy: Policy::Delete,
             update_replace_policy: Policy::Delete,
-            metadata: node.get("Metadata").map(Node::to_json),
+            metadata: node.get("Metadata").map(expr::value).transpose()?,
+            creation_policy: node.get("CreationPolicy").map(expr::value).transpose()?,
+            update_policy: node.get("UpdatePolicy").map(expr::value).transpose()?,
         };
         for member in members {
             match member.key.as_str() {
-                "Type" | "Condition" | "Metadata" | "Description" => {}
+                "Type" | "Condition" | "Metadata" | "Description" | "CreationPolicy" | "UpdatePolicy" => {}
                 "Properties" => resource.properties = properties(&member.value)?,
                 "DependsOn" => resource.depends_on = depends_on(&member.value)?,
                 "DeletionPolicy" => resource.deletion_policy = policy(member)?,
                 "UpdateReplacePolicy" => resource.update_replace_policy = policy(member)?,
-                // Signals and rolling updates change what a step means: they are refused until they are done.
-                "CreationPolicy" | "UpdatePolicy" => {
-                    let message = format!("Template error: the resource attribute {} is not supported", member.key);
-                    return Err(TemplateError::at(member.at, message));
-                }
                 other => {
                     return Err(TemplateError::at(member.at, format!("Invalid template resource property '{other}'")));
                 }
@@ -306,9 +307,15 @@ impl Resource {
         Ok(resource)
     }
 
-    /// Calls `visit` with every value of its properties, inner ones too.
+    /// Its values that functions may be in: those of its properties, its metadata and its two policies.
+    pub fn values(&self) -> impl Iterator<Item = &Expr> {
+        let attributes = self.metadata.iter().chain(&self.creation_policy).chain(&self.update_policy);
+        self.properties.iter().map(|(_, _, value)| value).chain(attributes)
+    }
+
+    /// Calls `visit` with every value, inner ones too.
     pub fn walk(&self, visit: &mut dyn FnMut(&Expr)) {
-        self.properties.iter().for_each(|(_, _, value)| value.walk(visit));
+        self.values().for_each(|value| value.walk(visit));
     }
 }
 

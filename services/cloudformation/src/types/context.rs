@@ -36,6 +36,8 @@ pub enum Failure {
     },
     /// It can't be what was asked for.
     Unfit(String),
+    /// What CloudFormation itself says of it.
+    Said(String),
 }
 
 impl Failure {
@@ -52,7 +54,7 @@ impl Failure {
                     || error.status == 404
                     || (error.code == "ValidationError" && error.message.contains("not found"))
             }
-            Failure::Unfit(_) => false,
+            Failure::Unfit(_) | Failure::Said(_) => false,
         }
     }
 
@@ -62,7 +64,7 @@ impl Failure {
             Failure::Service { error, .. } => {
                 ["DependencyViolation", "InUse", "InProgress"].iter().any(|part| error.code.contains(part))
             }
-            Failure::Unfit(_) => false,
+            Failure::Unfit(_) | Failure::Said(_) => false,
         }
     }
 
@@ -77,7 +79,7 @@ impl Failure {
             Failure::Service { error, .. } if error.code.contains("LimitExceeded") => "ServiceLimitExceeded",
             Failure::Service { .. } if self.is_absence() => "NotFound",
             Failure::Service { .. } => "InvalidRequest",
-            Failure::Unfit(_) => "NotStabilized",
+            Failure::Unfit(_) | Failure::Said(_) => "NotStabilized",
         }
     }
 
@@ -89,6 +91,7 @@ impl Failure {
                 format!("{} (Service: {service}, Status Code: {}, Request ID: {request})", error.message, error.status)
             }
             Failure::Unfit(what) => what.clone(),
+            Failure::Said(what) => return what.clone(),
         };
         format!("Resource handler returned message: \"{said}\" (RequestToken: {token}, HandlerErrorCode: {code})")
     }
@@ -259,7 +262,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Service { error, .. } => f.write_str(&error.message),
-            Failure::Unfit(what) => f.write_str(what),
+            Failure::Unfit(what) | Failure::Said(what) => f.write_str(what),
         }
     }
 }

@@ -22,6 +22,7 @@ mod network_acls;
 mod network_interfaces;
 mod parameters;
 mod records;
+pub mod rolling;
 mod routes;
 mod scaling_policies;
 pub mod schema;
@@ -192,7 +193,10 @@ impl Catalog for Types {
 
     fn check_properties(&self, _logical_id: &str, resource: &Resource) -> Result<(), TemplateError> {
         match named(&resource.type_name) {
-            Some(known) => schema::check(known.properties, resource),
+            Some(known) => {
+                schema::check(known.properties, resource)?;
+                crate::attributes::check(resource)
+            }
             None => Ok(()),
         }
     }

@@ -126,7 +126,11 @@ pub fn check(table: &[Property], resource: &Resource) -> Result<(), TemplateErro
     }
 }
 
-fn check_value(kind: &Kind, path: &str, value: &Expr) -> Result<(), TemplateError> {
+/// Checks a value as written, as far as it is written out.
+///
+/// # Errors
+/// It is not of that kind.
+pub fn check_value(kind: &Kind, path: &str, value: &Expr) -> Result<(), TemplateError> {
     match (&value.kind, kind) {
         (ExprKind::If(_, yes, no), _) => {
             check_value(kind, path, yes)?;

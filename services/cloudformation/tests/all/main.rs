@@ -5,5 +5,6 @@ mod failures;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod signals;
 mod types;
 mod yard;
