@@ -12,6 +12,7 @@ mod model;
 mod operations;
 mod progress;
 pub mod shapes;
+mod stack_policy;
 pub mod template;
 pub mod types;
 
@@ -115,12 +116,9 @@ impl Service for CloudFormation {
                 ("CreateStack", "NotificationARNs", "shown; nobody is told"),
                 ("CreateStack", "RoleARN", "shown; calls are made in the caller's name"),
                 ("CreateStack", "Capabilities", "shown; no type here needs one"),
-                ("CreateStack", "StackPolicyBody", "shown; updates are not held to it"),
                 ("CreateStack", "ResourceTypes", "no effect"),
                 ("CreateStack", "RollbackConfiguration", "no alarm is watched"),
-                ("SetStackPolicy", "StackPolicyBody", "shown; updates are not held to it"),
                 ("CreateChangeSet", "IncludeNestedStacks", "no effect: there are no nested stacks"),
-                ("DeleteStack", "DeletionMode", "no effect"),
             ],
         }
     }

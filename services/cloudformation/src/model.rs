@@ -45,7 +45,7 @@ pub struct Stack {
     pub termination_protection: bool,
     /// What a failed creation does.
     pub on_failure: OnFailure,
-    /// The stack policy's text: shown, not applied.
+    /// The stack policy's text.
     pub policy: Option<String>,
     /// How long its creation may take.
     pub timeout_minutes: Option<i32>,
@@ -152,6 +152,12 @@ pub struct Operation {
     pub cancelled: bool,
     /// The exports of others that the target uses, by name.
     pub imports: BTreeSet<String>,
+    /// The stack policy that holds for this update alone.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// Whether what can't be deleted is left behind.
+    #[serde(default)]
+    pub forced: bool,
     /// How many signals have come: each wakes the engine by changing this.
     #[serde(default)]
     pub signals: u64,

@@ -115,6 +115,10 @@ impl Run<'_, '_> {
             Ok(Progress::Held(failure)) | Err(failure) => failure,
         };
         let words = self.words(&failure);
+        if self.operation.forced {
+            self.note(candidate, ResourceStatus::DeleteSkipped, Some(&words));
+            return self.gone(candidate, ResourceStatus::DeleteSkipped);
+        }
         self.change(candidate, |thing, _| thing.deleting = None);
         self.note(candidate, ResourceStatus::DeleteFailed, Some(&words));
         self.operation.failed.insert(id.clone());

@@ -9,6 +9,7 @@ use super::Run;
 use super::run::PATIENCE;
 use super::signals::Heard;
 use crate::model::{OperationKind, Phase, ResourceStatus, Retain, Signals, StackResource, StackStatus, Thing, Work};
+use crate::stack_policy::{self, Act};
 use crate::template::{Policy, Resource, Template, TemplateError, graph};
 use crate::types::{self, Progress, schema};
 
@@ -262,6 +263,19 @@ impl Run<'_, '_> {
                 }
                 self.operation.done.insert(id.to_owned());
             }
+            Action::Update | Action::Replace if let Some(words) = self.denied(id, declared, action) => {
+                self.mark(id, ResourceStatus::UpdateInProgress, None);
+                self.fail_with(id, &words);
+            }
+            Action::Replace if let Some(name) = self.own_name(id, &properties) => {
+                self.mark(id, ResourceStatus::UpdateInProgress, None);
+                self.fail_with(
+                    id,
+                    &format!(
+                        "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename {name} and update the stack again."
+                    ),
+                );
+            }
             Action::Update => {
                 if let Some(resource) = self.resources.get_mut(id) {
                     resource.before = resource.thing.clone();
@@ -282,12 +296,41 @@ impl Run<'_, '_> {
         }
     }
 
+    /// Why the stack's policy does not allow an action.
+    fn denied(&self, id: &str, declared: &Resource, action: Action) -> Option<String> {
+        let act = if action == Action::Replace { Act::Replace } else { Act::Modify };
+        stack_policy::denial(self.policy()?, act, id, &declared.type_name)
+    }
+
+    /// The policy that holds for this operation.
+    fn policy(&self) -> Option<&str> {
+        self.operation.policy.as_deref().or(self.stack.policy.as_deref())
+    }
+
+    /// The name that the template gives a thing, where it would give it to another of its kind as well.
+    fn own_name(&self, id: &str, properties: &Value) -> Option<String> {
+        let thing = self.resources.get(id)?.thing.as_ref()?;
+        let property = types::name_property(&thing.type_name)?;
+        let name = properties.get(property)?;
+        (thing.properties.get(property) == Some(name)).then(|| name.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The first resource that would leave the stack and may not, and why.
+    fn must_stay(&self, target: &Target) -> Option<(String, String)> {
+        let policy = self.policy().filter(|_| self.operation.kind == OperationKind::Update)?;
+        let leaving = self.resources.values().filter(|resource| !target.needs.contains_key(&resource.logical_id));
+        leaving.filter(|resource| resource.thing.is_some()).find_map(|resource| {
+            let words = stack_policy::denial(policy, Act::Delete, &resource.logical_id, &resource.type_name)?;
+            Some((resource.logical_id.clone(), words))
+        })
+    }
+
     /// Whether a group's change is one that its instances must be made anew for.
     fn renews(&self, id: &str, properties: &Value) -> bool {
         let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
         thing.is_some_and(|thing| {
             let differs = |name: &&str| thing.properties.get(*name) != properties.get(*name);
-            ["LaunchTemplate", "VPCZoneIdentifier"].iter().any(|name| differs(&name))
+            ["LaunchTemplate", "VPCZoneIdentifier"].iter().any(differs)
         })
     }
 
@@ -333,6 +376,10 @@ impl Run<'_, '_> {
             Ok(outputs) => outputs,
             Err(error) => return self.roll_back(Some(&format!("{error}. "))),
         };
+        if let Some((id, words)) = self.must_stay(target) {
+            self.fail_with(&id, &words);
+            return self.roll_back(None);
+        }
         self.publish(outputs);
         self.stack.imports = std::mem::take(&mut self.operation.imports);
         let replaced = self.stack.current.replace(target.deployment.clone()).map(|deployment| deployment.text);

@@ -43,6 +43,7 @@ pub fn plan(
     let none = BTreeSet::new();
     let conditions = StackScope::new(tx, (stack, target), &resources, &none, interrupt).conditions(template)?;
     let dependencies = graph::dependencies(template, Some(&conditions))?;
+    graph::check_outputs(template, &conditions)?;
     let mut changes = BTreeMap::new();
     for id in dependencies.order()? {
         let known = unknown.clone();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
 use zonal_cloud::{Tx, Wake, ids};
 use zonal_wire::{AwsError, Time};
 
@@ -161,6 +162,7 @@ impl<'a, 't> Run<'a, 't> {
             (_, Some(thing)) => Some(thing.properties.clone()),
             (_, None) => None,
         };
+        let properties = properties.map(|properties| self.masked(properties));
         let subject = Subject {
             logical_id,
             physical_id: thing.as_ref().map(|thing| thing.id.as_str()),
@@ -170,13 +172,23 @@ impl<'a, 't> Run<'a, 't> {
         events::of_resource(self.tx, &mut self.stack, self.operation.token.as_deref(), &subject, status, reason);
     }
 
+    /// Properties as events show them: without the values of parameters that are not to be shown.
+    fn masked(&self, properties: Value) -> Value {
+        let Some(deployment) = self.operation.target.as_ref().or(self.stack.current.as_ref()) else {
+            return properties;
+        };
+        let secrets = deployment.secret.iter().filter_map(|name| deployment.given.get(name));
+        let secrets: Vec<&str> = secrets.map(String::as_str).filter(|secret| !secret.is_empty()).collect();
+        if secrets.is_empty() { properties } else { mask(properties, &secrets) }
+    }
+
     /// Records an event of a thing that a resource was and is no more.
     pub(super) fn mark_old(&mut self, logical_id: &str, thing: &Thing, status: ResourceStatus, reason: Option<&str>) {
         let subject = Subject {
             logical_id,
             physical_id: Some(&thing.id),
             type_name: &thing.type_name,
-            properties: Some(&thing.properties),
+            properties: Some(&self.masked(thing.properties.clone())),
         };
         events::of_resource(self.tx, &mut self.stack, self.operation.token.as_deref(), &subject, status, reason);
     }
@@ -195,8 +207,27 @@ impl<'a, 't> Run<'a, 't> {
 
     /// `The following resource(s) failed to WHAT: [A, B]. `
     pub(super) fn failed_reason(&self, what: &str) -> String {
-        let names: Vec<&str> = self.operation.failed.iter().map(String::as_str).collect();
-        format!("The following resource(s) failed to {what}: [{}]. ", names.join(", "))
+        let created = |id: &&String| {
+            let resource = self.resources.get(*id);
+            what == "update" && resource.is_some_and(|resource| resource.status == ResourceStatus::CreateFailed)
+        };
+        let (created, other): (Vec<&String>, Vec<&String>) = self.operation.failed.iter().partition(created);
+        // An update fails by what it could not create, too.
+        let said = [("create", created), (what, other)].into_iter().filter(|(_, names)| !names.is_empty());
+        said.map(|(what, names)| {
+            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+            format!("The following resource(s) failed to {what}: [{}]. ", names.join(", "))
+        })
+        .collect()
+    }
+}
+
+fn mask(value: Value, secrets: &[&str]) -> Value {
+    match value {
+        Value::String(text) if secrets.iter().any(|secret| text.contains(secret)) => Value::from("****"),
+        Value::Array(items) => items.into_iter().map(|item| mask(item, secrets)).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, mask(value, secrets))).collect(),
+        other => other,
     }
 }
 

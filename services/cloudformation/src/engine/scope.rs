@@ -11,7 +11,7 @@ use crate::attributes::Policies;
 use crate::model::{Deployment, Export, Stack, StackResource};
 use crate::template::eval::{self, Evaluator, KNOWN_AFTER_APPLY};
 use crate::template::expr::Expr;
-use crate::template::{Scope, Template, TemplateError};
+use crate::template::{Scope, Template, TemplateError, dynamic, rules};
 use crate::types::{self, Context};
 
 /// The scope of one deployment of one stack.
@@ -52,12 +52,14 @@ impl<'a, 't> StackScope<'a, 't> {
         self.imports.into_inner()
     }
 
-    /// The truth of the template's conditions.
+    /// The truth of the template's conditions, once its rules hold.
     ///
     /// # Errors
-    /// A function in one of them fails.
+    /// A function in one of them fails, or a rule does not hold.
     pub fn conditions(&self, template: &Template) -> Result<BTreeMap<String, bool>, TemplateError> {
-        eval::conditions(template, self)
+        let conditions = eval::conditions(template, self)?;
+        rules::hold(template, &Evaluator { template, conditions: &conditions, scope: self })?;
+        Ok(conditions)
     }
 
     /// A resource's properties.
@@ -75,11 +77,23 @@ impl<'a, 't> StackScope<'a, 't> {
         let mut properties = serde_json::Map::new();
         for (name, _, value) in &resource.properties {
             if let Some(value) = evaluator.value(value)? {
+                let value = dynamic::resolve(value, &mut |name, version| self.stored(name, version))
+                    .map_err(|wrong| TemplateError::at(resource.at, wrong))?;
                 properties.insert(name.clone(), value);
             }
         }
         let table = types::named(&resource.type_name).map_or(&[][..], |known| known.properties);
         types::schema::form_all(table, properties.into()).map_err(|wrong| TemplateError::at(resource.at, wrong))
+    }
+
+    /// The value of a parameter in Parameter Store.
+    fn stored(&self, name: &str, version: Option<&str>) -> Result<String, String> {
+        let wanted = version.map_or_else(|| name.to_owned(), |version| format!("{name}:{version}"));
+        let found = self.tx.borrow_mut().call_json("ssm", "GetParameter", &json!({"Name": wanted}));
+        let value = found.ok().and_then(|found| found["Parameter"]["Value"].as_str().map(str::to_owned));
+        value.ok_or_else(|| {
+            format!("Parameter [{wanted}] referenced by a dynamic reference was not found in Parameter Store")
+        })
     }
 
     /// A resource's two policies.

@@ -15,6 +15,7 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateStackInput) -> Result<shape
     if find(&tx.view(), &input.stack_name).is_ok() {
         return Err(Error::AlreadyExists(format!("Stack [{}] already exists", input.stack_name)).into());
     }
+    super::policies::valid(input.stack_policy_body.as_deref())?;
     let on_failure = match (input.on_failure, input.disable_rollback) {
         (Some(_), Some(_)) => {
             return Err(Error::validation("You can specify either DisableRollback or OnFailure, but not both.").into());
@@ -96,6 +97,8 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
         .cloned()
         .map_err(|_| Error::validation(format!("Stack [{}] does not exist", input.stack_name)))?;
     must_be_updatable(&stack)?;
+    super::policies::valid(input.stack_policy_body.as_deref())?;
+    super::policies::valid(input.stack_policy_during_update_body.as_deref())?;
     let request = Request {
         body: input.template_body.as_deref(),
         url: input.template_url.as_deref(),
@@ -117,6 +120,7 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
     stack.policy = input.stack_policy_body.clone().or(stack.policy);
     let token = input.client_request_token.as_deref();
     let mut operation = operation(tx, &stack, OperationKind::Update, Some(prepared.deployment), token);
+    operation.policy = input.stack_policy_during_update_body.clone();
     operation.keep_on_failure = input.disable_rollback.unwrap_or(false);
     operation.retain_except_on_create = input.retain_except_on_create.unwrap_or(false);
     let id = stack.id.clone();
@@ -151,11 +155,18 @@ pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteStackInput) -> Result<shape
         )
         .into());
     }
-    remove(tx, stack, input);
+    let forced = input.deletion_mode == Some(shapes::DeletionMode::ForceDeleteStack);
+    if forced && stack.status != DeleteFailed {
+        return Err(Error::validation(
+            "Invalid operation on stack. FORCE_DELETE_STACK can only be specified for a stack in the DELETE_FAILED state.",
+        )
+        .into());
+    }
+    remove(tx, stack, input, forced);
     Ok(shapes::DeleteStackOutput::default())
 }
 
-fn remove(tx: &mut Tx<'_>, mut stack: Stack, input: &shapes::DeleteStackInput) {
+fn remove(tx: &mut Tx<'_>, mut stack: Stack, input: &shapes::DeleteStackInput, forced: bool) {
     let token = input.client_request_token.as_deref();
     let resources: Vec<StackResource> =
         tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
@@ -177,5 +188,6 @@ fn remove(tx: &mut Tx<'_>, mut stack: Stack, input: &shapes::DeleteStackInput) {
     }
     let mut operation = operation(tx, &stack, OperationKind::Delete, None, token);
     operation.skip = input.retain_resources.iter().cloned().collect();
+    operation.forced = forced;
     begin(tx, stack, operation, StackStatus::DeleteInProgress);
 }

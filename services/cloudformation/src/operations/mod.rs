@@ -46,12 +46,20 @@ pub fn parameters(deployment: &Deployment) -> Vec<shapes::Parameter> {
         .iter()
         .map(|(key, value)| {
             let secret = deployment.secret.contains(key);
-            let resolved =
-                deployment.resolved.get(key).and_then(serde_json::Value::as_str).filter(|resolved| resolved != value);
+            let resolved = deployment.resolved.get(key).and_then(|resolved| match resolved {
+                serde_json::Value::String(text) => Some(text.clone()),
+                serde_json::Value::Array(items) => {
+                    Some(items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(","))
+                }
+                _ => None,
+            });
+            // Only a looked-up value is another than the one given; a list's spaces are no difference.
+            let given = value.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+            let resolved = resolved.filter(|resolved| resolved != value && *resolved != given);
             shapes::Parameter {
                 parameter_key: Some(key.clone()),
                 parameter_value: Some(if secret { "****".to_owned() } else { value.clone() }),
-                resolved_value: resolved.filter(|_| !secret).map(str::to_owned),
+                resolved_value: resolved.filter(|_| !secret),
                 ..Default::default()
             }
         })
@@ -95,6 +103,8 @@ pub fn operation(
         skip: BTreeSet::new(),
         cancelled: false,
         imports: BTreeSet::new(),
+        policy: None,
+        forced: false,
         signals: 0,
     }
 }

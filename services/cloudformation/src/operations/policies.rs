@@ -6,7 +6,7 @@ use zonal_wire::AwsError;
 use super::find;
 use crate::errors::Error;
 use crate::model::Stack;
-use crate::shapes;
+use crate::{shapes, stack_policy};
 
 /// UpdateTerminationProtection.
 pub fn termination_protection(
@@ -16,6 +16,16 @@ pub fn termination_protection(
     let id = find(&tx.view(), &input.stack_name)?.id.clone();
     tx.update::<Stack, _>(&id, |stack| stack.termination_protection = input.enable_termination_protection);
     Ok(shapes::UpdateTerminationProtectionOutput { stack_id: Some(id) })
+}
+
+/// Refuses a text that is no stack policy.
+pub fn valid(body: Option<&str>) -> Result<(), Error> {
+    match body {
+        Some(body) if !stack_policy::is_valid(body) => {
+            Err(Error::validation("Error validating stack policy: Invalid stack policy"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// SetStackPolicy.
@@ -28,9 +38,7 @@ pub fn set(tx: &mut Tx<'_>, input: &shapes::SetStackPolicyInput) -> Result<shape
         )
         .into()),
     };
-    if serde_json::from_str::<serde::de::IgnoredAny>(&body).is_err() {
-        return Err(Error::validation("Error validating stack policy: Invalid stack policy").into());
-    }
+    valid(Some(&body))?;
     tx.update::<Stack, _>(&id, |stack| stack.policy = Some(body));
     Ok(shapes::SetStackPolicyOutput::default())
 }

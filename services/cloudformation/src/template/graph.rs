@@ -51,6 +51,31 @@ pub fn dependencies(
     Ok(Dependencies { needs })
 }
 
+/// Checks that the outputs that exist refer to resources that exist.
+///
+/// # Errors
+/// A value that refers to a resource left out.
+pub fn check_outputs(template: &Template, conditions: &BTreeMap<String, bool>) -> Result<(), TemplateError> {
+    let left_out = |id: &str| template.resources.get(id).is_some_and(|resource| !holds(resource, Some(conditions)));
+    for output in template.outputs.values() {
+        if output.condition.as_ref().is_some_and(|(name, _)| conditions.get(name) == Some(&false)) {
+            continue;
+        }
+        for value in std::iter::once(&output.value).chain(&output.export) {
+            collect(value, Some(conditions), &mut |name, value| match left_out(name) {
+                false => Ok(()),
+                true => Err(TemplateError::at(
+                    value.at,
+                    format!(
+                        "Template format error: Unresolved resource dependencies [{name}] in the Outputs block of the template"
+                    ),
+                )),
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn holds(resource: &Resource, conditions: Option<&BTreeMap<String, bool>>) -> bool {
     match (&resource.condition, conditions) {
         (Some((name, _)), Some(conditions)) => conditions.get(name).copied().unwrap_or(false),

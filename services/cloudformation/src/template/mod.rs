@@ -4,6 +4,7 @@
 //! [`parameters::resolve`] settles the parameters, [`eval::conditions`] the conditions, [`graph::dependencies`] the order,
 //! and [`Evaluator`] what each value comes to. A stack stores its template's text and reads it again when it needs it.
 
+pub mod dynamic;
 mod error;
 pub mod eval;
 pub mod expr;
@@ -12,6 +13,7 @@ mod model;
 mod node;
 pub mod parameters;
 pub mod parse;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 mod validate;

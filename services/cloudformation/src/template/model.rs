@@ -8,6 +8,7 @@ use super::error::TemplateError;
 use super::expr::{self, Expr, Test};
 use super::node::{Entry, Kind, Node, Position};
 use super::parameters::Parameter;
+use super::rules::Rule;
 
 /// A template that has the right form. Whether its names lead anywhere, [`super::validate`] tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Template {
     pub mappings: BTreeMap<String, BTreeMap<String, BTreeMap<String, serde_json::Value>>>,
     /// `Conditions` by name.
     pub conditions: BTreeMap<String, Test>,
+    /// `Rules` by name.
+    pub rules: BTreeMap<String, Rule>,
     /// `Resources` by logical id.
     pub resources: BTreeMap<String, Resource>,
     /// The logical ids in the order written.
@@ -107,6 +110,7 @@ impl Template {
             parameters: BTreeMap::new(),
             mappings: BTreeMap::new(),
             conditions: BTreeMap::new(),
+            rules: BTreeMap::new(),
             resources: BTreeMap::new(),
             written_order: Vec::new(),
             outputs: BTreeMap::new(),
@@ -121,6 +125,10 @@ impl Template {
         for entry in section(root, "Conditions")? {
             alphanumeric("Condition", entry)?;
             template.conditions.insert(entry.key.clone(), expr::test(&entry.value)?);
+        }
+        for entry in section(root, "Rules")? {
+            alphanumeric("Rule", entry)?;
+            template.rules.insert(entry.key.clone(), Rule::read(entry)?);
         }
         for entry in section(root, "Resources")? {
             alphanumeric("Resource", entry)?;
@@ -148,7 +156,8 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
     let mut unknown = Vec::new();
     for entry in entries {
         match entry.key.as_str() {
-            "Description" | "Metadata" | "Parameters" | "Mappings" | "Conditions" | "Resources" | "Outputs" => {}
+            "Description" | "Metadata" | "Parameters" | "Mappings" | "Conditions" | "Rules" | "Resources"
+            | "Outputs" => {}
             "AWSTemplateFormatVersion" => {
                 if entry.value.scalar().as_deref() != Some("2010-09-09") {
                     return Err(TemplateError::at(
@@ -158,7 +167,7 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
                 }
             }
             // What would change the template's meaning is refused, never skipped.
-            "Transform" | "Rules" | "Hooks" => {
+            "Transform" | "Hooks" => {
                 return Err(TemplateError::at(
                     entry.at,
                     format!("Template format error: the {} section is not supported", entry.key),
@@ -297,8 +306,8 @@ impl Resource {
                 "Type" | "Condition" | "Metadata" | "Description" | "CreationPolicy" | "UpdatePolicy" => {}
                 "Properties" => resource.properties = properties(&member.value)?,
                 "DependsOn" => resource.depends_on = depends_on(&member.value)?,
-                "DeletionPolicy" => resource.deletion_policy = policy(member)?,
-                "UpdateReplacePolicy" => resource.update_replace_policy = policy(member)?,
+                "DeletionPolicy" => resource.deletion_policy = policy(member, &resource.type_name)?,
+                "UpdateReplacePolicy" => resource.update_replace_policy = policy(member, &resource.type_name)?,
                 other => {
                     return Err(TemplateError::at(member.at, format!("Invalid template resource property '{other}'")));
                 }
@@ -339,7 +348,12 @@ fn depends_on(node: &Node) -> Result<Vec<(String, Position)>, TemplateError> {
     Ok(all.into_iter().filter(|(name, _)| seen.insert(name.clone())).collect())
 }
 
-fn policy(member: &Entry) -> Result<Policy, TemplateError> {
+/// `DeletionPolicy` as a sentence says it.
+fn words(key: &str) -> &'static str {
+    if key == "DeletionPolicy" { "deletion policy" } else { "update replace policy" }
+}
+
+fn policy(member: &Entry, kind: &str) -> Result<Policy, TemplateError> {
     match (member.value.text(), member.key.as_str()) {
         (Some("Delete"), _) => Ok(Policy::Delete),
         (Some("Retain"), _) => Ok(Policy::Retain),
@@ -347,7 +361,7 @@ fn policy(member: &Entry) -> Result<Policy, TemplateError> {
         // None of the types here has snapshots yet; keeping a volume silently would be the worse answer.
         (Some("Snapshot"), key) => Err(TemplateError::at(
             member.value.at,
-            format!("Template error: {key} Snapshot is not supported for this resource type"),
+            format!("Template error: resource type {kind} does not support {} Snapshot", words(key)),
         )),
         (_, key) => Err(TemplateError::at(
             member.value.at,

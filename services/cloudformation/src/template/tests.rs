@@ -184,8 +184,8 @@ fn what_is_wrong_is_told_in_the_words_of_aws_with_its_place() {
     refused("Resources:\n", "[/Resources] 'null' values are not allowed in templates (at line 1, column 10)");
     refused("Foo: 1\nResources: {}", "Invalid template property or properties [Foo] (at line 1, column 1)");
     refused(
-        "Rules: {}\nResources: {}",
-        "Template format error: the Rules section is not supported (at line 1, column 1)",
+        "Hooks: {}\nResources: {}",
+        "Template format error: the Hooks section is not supported (at line 1, column 1)",
     );
     refused(
         "Resources:\n  A: {}",

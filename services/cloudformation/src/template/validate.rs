@@ -39,6 +39,9 @@ pub trait Catalog {
 pub fn validate(template: &Template, catalog: &dyn Catalog) -> Result<(), TemplateError> {
     check_types(template, catalog)?;
     check_conditions(template)?;
+    for rule in template.rules.values() {
+        super::rules::beyond_parameters(rule, &|name| is_parameter(template, name)).map_or(Ok(()), Err)?;
+    }
     for (id, resource) in &template.resources {
         check_condition(template, resource.condition.as_ref())?;
         for (name, at) in &resource.depends_on {
@@ -187,9 +190,10 @@ fn check_value(template: &Template, catalog: &dyn Catalog, value: &Expr, block: 
             }
             _ => Ok(()),
         },
-        ExprKind::Literal(serde_json::Value::String(text)) if text.contains("{{resolve:") => {
-            Err(TemplateError::at(value.at, "Template error: dynamic references ({{resolve:…}}) are not supported"))
-        }
+        ExprKind::Literal(serde_json::Value::String(text)) => match super::dynamic::refused(text) {
+            Some(what) if block == "Resources" => Err(TemplateError::at(value.at, what)),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }

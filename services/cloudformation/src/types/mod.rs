@@ -171,6 +171,20 @@ pub fn named(name: &str) -> Option<&'static ResourceType> {
     TABLES.into_iter().flatten().find(|known| known.name == name)
 }
 
+/// The property by which a template names a thing itself, for types where two can't have one name.
+pub fn name_property(type_name: &str) -> Option<&'static str> {
+    match type_name {
+        "AWS::AutoScaling::AutoScalingGroup" => Some("AutoScalingGroupName"),
+        "AWS::CloudWatch::Alarm" => Some("AlarmName"),
+        "AWS::EC2::KeyPair" => Some("KeyName"),
+        "AWS::EC2::LaunchTemplate" => Some("LaunchTemplateName"),
+        "AWS::EC2::SecurityGroup" => Some("GroupName"),
+        "AWS::ElasticLoadBalancingV2::LoadBalancer" | "AWS::ElasticLoadBalancingV2::TargetGroup" => Some("Name"),
+        "AWS::SSM::Parameter" => Some("Name"),
+        _ => None,
+    }
+}
+
 /// All types, in the order of their names.
 pub fn all() -> Vec<&'static ResourceType> {
     let mut all: Vec<_> = TABLES.into_iter().flatten().collect();

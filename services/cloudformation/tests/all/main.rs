@@ -5,6 +5,7 @@ mod failures;
 mod lifecycle;
 mod phases;
 mod refusals;
+mod rules;
 mod signals;
 mod types;
 mod yard;
