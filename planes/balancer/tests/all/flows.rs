@@ -22,14 +22,14 @@ const PLAIN: FlowGroup = FlowGroup {
 };
 
 /// A target that takes connections as they are, and remembers from where they came.
-struct Raw {
+pub struct Raw {
     id: String,
     port: u16,
-    peers: Arc<Mutex<Vec<SocketAddr>>>,
+    pub peers: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl Raw {
-    fn start(id: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub fn start(id: &str, serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let (peers, serve) = (Arc::new(Mutex::new(Vec::new())), Arc::new(serve));
@@ -68,7 +68,7 @@ impl Raw {
     }
 }
 
-fn world(protocol: FlowProtocol, targets: &[&Raw], change: impl FnOnce(&mut BalancerConfig)) -> World {
+pub fn world(protocol: FlowProtocol, targets: &[&Raw], change: impl FnOnce(&mut BalancerConfig)) -> World {
     let world = World::unsettled(&[], |config| {
         let flow = FlowListener { protocol, tcp_idle_timeout: Duration::from_secs(350) };
         config.listeners[0].flow = Some(flow);
@@ -84,11 +84,11 @@ fn world(protocol: FlowProtocol, targets: &[&Raw], change: impl FnOnce(&mut Bala
     world
 }
 
-fn settings(config: &mut BalancerConfig) -> &mut FlowGroup {
+pub fn settings(config: &mut BalancerConfig) -> &mut FlowGroup {
     config.target_groups[0].flow.as_mut().expect("its group takes flows")
 }
 
-fn connect(world: &World) -> TcpStream {
+pub fn connect(world: &World) -> TcpStream {
     let stream = TcpStream::connect(world.address()).expect("the port is open");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
     stream
@@ -99,7 +99,7 @@ fn counts(world: &World) -> FlowMetrics {
 }
 
 /// Adds up what is counted until `enough`.
-fn count_until(world: &World, enough: impl Fn(&FlowMetrics) -> bool) -> FlowMetrics {
+pub fn count_until(world: &World, enough: impl Fn(&FlowMetrics) -> bool) -> FlowMetrics {
     let mut sum = FlowMetrics::default();
     wait_for("counts", || {
         let new = counts(world);
@@ -112,6 +112,8 @@ fn count_until(world: &World, enough: impl Fn(&FlowMetrics) -> bool) -> FlowMetr
         sum.client_resets += new.client_resets;
         sum.target_resets += new.target_resets;
         sum.elb_resets += new.elb_resets;
+        sum.client_tls_errors += new.client_tls_errors;
+        sum.target_tls_errors += new.target_tls_errors;
         if enough(&sum) { Ok(sum) } else { Err(format!("{sum:?}")) }
     })
 }

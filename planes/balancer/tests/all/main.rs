@@ -11,6 +11,7 @@ mod choice;
 mod client;
 mod desync;
 mod flow_storm;
+mod flow_tls;
 mod flows;
 mod h2spec;
 mod heads;
