@@ -28,6 +28,8 @@ ARROWS = {
     "crates/lab": (),
     "crates/substrate": ("planes",),
     "crates/cloud": ("crates/substrate", "crates/wire"),
+    # What tests of services stand on; only they may use it.
+    "crates/testbed": ("crates/cloud", "crates/substrate", "crates/wire", "worlds"),
     # A plane for its plain configuration structs; another service for its interface (see `services_keep_their_models`).
     "services": ("crates/cloud", "crates/substrate", "crates/wire", "planes", "services"),
     "worlds": ("crates/substrate", "planes"),

@@ -1,55 +1,19 @@
 //! Certificate Manager as its users see it.
 
-use std::sync::Arc;
 use zonal_acm::Acm;
 use zonal_acm::shapes::*;
-use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
-use zonal_substrate::{Ask, Inventory, World};
-use zonal_wire::{AwsError, Blob, Operation, Time};
+use zonal_testbed::Testbed;
+use zonal_wire::{AwsError, Blob, Operation};
 
-struct Nothing;
-
-impl World for Nothing {
-    fn ask(&self, _: Vec<Ask>) {}
-
-    fn inventory(&self) -> Inventory {
-        Inventory::default()
-    }
-
-    fn console(&self, _: &str) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn describe(&self) -> &'static str {
-        "nothing"
-    }
-}
-
-impl Clock for Nothing {
-    fn now(&self) -> Time {
-        Time::parse("2026-11-24T00:00:00Z").unwrap()
-    }
-}
-
-struct Bench(Cloud);
+struct Bench(Testbed);
 
 impl Bench {
     fn new() -> Self {
-        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
-        let services: Vec<Box<dyn Service>> = vec![Box::new(Acm)];
-        Self(Cloud::open(config, services, Arc::new(Nothing), Arc::new(Nothing)).unwrap())
+        Self(Testbed::new(vec![Box::new(Acm)]))
     }
 
     fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
-        let prepared = Prepared {
-            service: "acm",
-            operation: O::facts().name,
-            scope: Scope::new("000000000000", "us-east-1"),
-            caller: Caller::User { access_key: "test".into() },
-            input: Box::new(input),
-        };
-        let output = self.0.request(&prepared)?;
-        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+        self.0.call::<O>("acm", input)
     }
 
     fn import(&self, made: &Made, arn: Option<&str>) -> Result<String, AwsError> {

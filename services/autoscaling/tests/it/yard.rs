@@ -3,29 +3,24 @@
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
+use zonal_cloud::{CloudConfig, Service};
 use zonal_sim::{Costs, Sim};
+use zonal_testbed::{TestClock, Testbed, in_memory};
 use zonal_wire::{AwsError, Time};
 
-/// 2026-11-24T16:00:00Z
-pub const START: i64 = 1_795_536_000;
-
-struct Virtual(AtomicI64);
-
-impl Clock for Virtual {
-    fn now(&self) -> Time {
-        Time(self.0.load(Ordering::Relaxed))
-    }
-}
+/// In seconds.
+pub const START: i64 = zonal_testbed::START.secs();
 
 /// A region and its world.
-pub struct Yard {
-    pub cloud: Cloud,
-    sim: Arc<Sim>,
-    clock: Arc<Virtual>,
-    scope: Scope,
+pub struct Yard(Testbed);
+
+impl std::ops::Deref for Yard {
+    type Target = Testbed;
+
+    fn deref(&self) -> &Testbed {
+        &self.0
+    }
 }
 
 impl Yard {
@@ -40,65 +35,30 @@ impl Yard {
 
     /// The region whose state is in a file, or an empty one; in a world where nothing runs yet.
     pub fn open(second: i64, path: Option<&Path>) -> Self {
-        let clock = Arc::new(Virtual(AtomicI64::new(second * 1_000_000)));
-        let sim = Arc::new(Sim::new(second * 1_000_000, Costs::default()));
+        let start = Time::from_secs(second);
+        let sim = Arc::new(Sim::new(start.0, Costs::default()));
         let services: Vec<Box<dyn Service>> = vec![
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
             Box::new(zonal_elbv2::Elbv2),
             Box::new(zonal_cloudwatch::CloudWatch),
             Box::new(zonal_autoscaling::AutoScaling),
         ];
-        let path = path.map(ToOwned::to_owned);
-        let config = CloudConfig { path, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
-        let cloud = Cloud::open(config, services, sim.clone(), clock.clone()).unwrap();
-        cloud.start();
-        Self { cloud, sim, clock, scope: Scope::new("000000000000", "us-east-1") }
-    }
-
-    pub fn now(&self) -> Time {
-        self.clock.now()
+        let config = CloudConfig { path: path.map(ToOwned::to_owned), ..in_memory() };
+        Self(Testbed::over(config, services, sim.clone(), Some(sim), TestClock::at(start)))
     }
 
     /// Calls an operation as a user.
     pub fn try_call(&self, service: &str, operation: &str, input: Value) -> Result<Value, AwsError> {
-        let (service, api) = self.cloud.apis().find(|(name, _)| *name == service).unwrap();
-        let facts = api.operation(operation).unwrap_or_else(|| panic!("{operation}"));
-        let mut typed = (facts.new_input)();
-        zonal_wire::value::from_json(&input, &mut *typed).unwrap_or_else(|error| panic!("{operation}: {error}"));
-        let request = Prepared {
-            service,
-            operation: facts.name,
-            scope: self.scope.clone(),
-            caller: Caller::User { access_key: "000000000000".to_owned() },
-            input: typed,
-        };
-        self.cloud.request(&request).map(|output| zonal_wire::value::to_json(&*output))
+        self.try_json(service, operation, &input)
     }
 
     /// The same, where it must succeed.
     pub fn call(&self, service: &str, operation: &str, input: Value) -> Value {
-        self.try_call(service, operation, input).unwrap_or_else(|error| panic!("{operation}: {error}"))
+        self.json(service, operation, &input)
     }
 
     pub fn scaling(&self, operation: &str, input: Value) -> Value {
         self.call("autoscaling", operation, input)
-    }
-
-    /// Lets virtual time pass, event by event.
-    pub fn pass(&self, time: Duration) {
-        let end = self.now() + time;
-        loop {
-            let due = self.cloud.run_due().map_or(end, |due| due);
-            let next = self.sim.due().map_or(due, |world| due.min(Time(world))).max(self.now()).min(end);
-            self.clock.0.store(next.0, Ordering::Relaxed);
-            for report in self.sim.advance(next.0) {
-                self.cloud.report(&report);
-            }
-            if next >= end {
-                self.cloud.run_due();
-                return;
-            }
-        }
     }
 
     /// Lets time pass until something is so; fails with the group's state when it takes longer than `limit`.

@@ -1,25 +1,15 @@
 //! A region of its own for each test: all services over a virtual world, and a clock that jumps from event to event.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
+use zonal_cloud::{CloudConfig, Service};
 use zonal_sim::{Costs, Sim};
-use zonal_wire::{AwsError, Time};
-
-/// 2026-11-24T16:00:00Z
-const START: i64 = 1_795_536_000;
-
-struct Virtual(AtomicI64);
-
-impl Clock for Virtual {
-    fn now(&self) -> Time {
-        Time(self.0.load(Ordering::Relaxed))
-    }
-}
+use zonal_testbed::{START, TestClock, Testbed, in_memory};
+use zonal_wire::AwsError;
 
 /// Which of the engine's calls fails: counted from the start, or by the operation's name.
 #[derive(Default)]
@@ -63,39 +53,47 @@ impl Faults {
 
 /// A region and its world.
 pub struct Yard {
-    pub cloud: Cloud,
+    bed: Testbed,
     pub faults: Arc<Faults>,
     sim: Arc<Sim>,
-    clock: Arc<Virtual>,
-    scope: Scope,
     kill: Arc<AtomicU64>,
     seed: u64,
+}
+
+impl std::ops::Deref for Yard {
+    type Target = Testbed;
+
+    fn deref(&self) -> &Testbed {
+        &self.bed
+    }
 }
 
 impl Yard {
     /// An empty region, kept in memory.
     pub fn new() -> Self {
-        let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
-        let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
-        Self::over(None, sim, clock, Arc::default(), 0)
+        Self::empty(None)
     }
 
     /// An empty region, kept in a file.
     pub fn stored(path: &Path) -> Self {
-        let clock = Arc::new(Virtual(AtomicI64::new(START * 1_000_000)));
-        let sim = Arc::new(Sim::new(START * 1_000_000, Costs::default()));
-        Self::over(Some(path), sim, clock, Arc::default(), 0)
+        Self::empty(Some(path))
+    }
+
+    fn empty(path: Option<&Path>) -> Self {
+        let sim = Arc::new(Sim::new(START.0, Costs::default()));
+        Self::over(path, sim, TestClock::at(START), Arc::default(), 0)
     }
 
     /// The same region and world under a new daemon, as after `kill -9` of the old one.
     pub fn reopened(self, path: &Path) -> Self {
-        let Yard { cloud, faults, sim, clock, seed, .. } = self;
-        drop(cloud);
+        let Yard { bed, faults, sim, seed, .. } = self;
+        let clock = bed.clock.clone();
+        drop(bed);
         // A daemon draws its own chance at each start: ids it gave before must not come again.
         Self::over(Some(path), sim, clock, faults, seed + 1)
     }
 
-    fn over(path: Option<&Path>, sim: Arc<Sim>, clock: Arc<Virtual>, faults: Arc<Faults>, seed: u64) -> Self {
+    fn over(path: Option<&Path>, sim: Arc<Sim>, clock: Arc<TestClock>, faults: Arc<Faults>, seed: u64) -> Self {
         let interrupt = faults.clone();
         let services: Vec<Box<dyn Service>> = vec![
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
@@ -113,10 +111,9 @@ impl Yard {
         let committed =
             move |revision| assert!(revision < killed_at.load(Ordering::Relaxed), "killed at commit {revision}");
         let config =
-            CloudConfig { path: path.map(Path::to_owned), sync: Sync::Process, seed, committed: Box::new(committed) };
-        let cloud = Cloud::open(config, services, sim.clone(), clock.clone()).unwrap();
-        cloud.start();
-        Self { cloud, faults, sim, clock, scope: Scope::new("000000000000", "us-east-1"), kill, seed }
+            CloudConfig { path: path.map(Path::to_owned), seed, committed: Box::new(committed), ..in_memory() };
+        let bed = Testbed::over(config, services, sim.clone(), Some(sim.clone()), clock);
+        Self { bed, faults, sim, kill, seed }
     }
 
     /// The daemon dies (panics) right after that many more commits; `None` lets it live.
@@ -125,29 +122,14 @@ impl Yard {
         self.kill.store(at, Ordering::Relaxed);
     }
 
-    pub fn now(&self) -> Time {
-        self.clock.now()
-    }
-
     /// Calls an operation as a user.
     pub fn try_call(&self, service: &str, operation: &str, input: Value) -> Result<Value, AwsError> {
-        let (service, api) = self.cloud.apis().find(|(name, _)| *name == service).unwrap();
-        let facts = api.operation(operation).unwrap_or_else(|| panic!("{operation}"));
-        let mut typed = (facts.new_input)();
-        zonal_wire::value::from_json(&input, &mut *typed).unwrap_or_else(|error| panic!("{operation}: {error}"));
-        let request = Prepared {
-            service,
-            operation: facts.name,
-            scope: self.scope.clone(),
-            caller: Caller::User { access_key: "000000000000".to_owned() },
-            input: typed,
-        };
-        self.cloud.request(&request).map(|output| zonal_wire::value::to_json(&*output))
+        self.try_json(service, operation, &input)
     }
 
     /// The same, where it must succeed.
     pub fn call(&self, service: &str, operation: &str, input: Value) -> Value {
-        self.try_call(service, operation, input).unwrap_or_else(|error| panic!("{operation}: {error}"))
+        self.json(service, operation, &input)
     }
 
     /// Calls CloudFormation.
@@ -162,17 +144,6 @@ impl Yard {
             Ok(output) => panic!("{operation} should have been refused: {output:#}"),
             Err(error) => error.message,
         }
-    }
-
-    /// Lets the next thing happen: one job, or one event of the world. `false` where nothing will before `end`.
-    pub fn tick(&self, end: Time) -> bool {
-        let due = self.cloud.run_due().map_or(end, |due| due);
-        let next = self.sim.due().map_or(due, |world| due.min(Time(world))).max(self.now()).min(end);
-        self.clock.0.store(next.0, Ordering::Relaxed);
-        for report in self.sim.advance(next.0) {
-            self.cloud.report(&report);
-        }
-        next < end
     }
 
     /// A stack as it is described; `null` where there is none.

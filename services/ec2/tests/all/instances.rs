@@ -340,7 +340,7 @@ fn the_reason_of_a_stop_says_when_the_user_asked_for_it() {
     yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
     yard.pass(Duration::from_secs(60));
     yard.ok("StopInstances", json!({ "InstanceIds": [id] }));
-    assert_eq!(yard.instance(&id)["StateTransitionReason"], "User initiated (2026-01-01 00:01:00 GMT)");
+    assert_eq!(yard.instance(&id)["StateTransitionReason"], "User initiated (2026-11-24 16:01:00 GMT)");
 }
 
 #[test]

@@ -2,26 +2,17 @@
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use zonal_cloud::{Clock, Cloud, CloudConfig, DEFAULT_ACCOUNT, Scope, Sync};
+use zonal_cloud::CloudConfig;
 use zonal_sim::{Costs, Sim};
 use zonal_substrate::{Ask, Inventory, World};
-use zonal_wire::{AwsError, Time};
-
-/// The time that a test sets.
-pub struct Hands(AtomicI64);
-
-impl Clock for Hands {
-    fn now(&self) -> Time {
-        Time(self.0.load(Ordering::Relaxed))
-    }
-}
+use zonal_testbed::{START, TestClock, Testbed, in_memory};
+use zonal_wire::AwsError;
 
 /// A virtual world that also notes what it is asked, and can forget what it has.
 pub struct Noted {
-    pub sim: Sim,
+    pub sim: Arc<Sim>,
     pub asks: Mutex<Vec<Ask>>,
 }
 
@@ -42,13 +33,17 @@ impl World for Noted {
 }
 
 pub struct Yard {
-    pub cloud: Cloud,
+    bed: Testbed,
     pub world: Arc<Noted>,
-    hands: Arc<Hands>,
-    pub scope: Scope,
 }
 
-pub const START: i64 = 1_767_225_600_000_000;
+impl std::ops::Deref for Yard {
+    type Target = Testbed;
+
+    fn deref(&self) -> &Testbed {
+        &self.bed
+    }
+}
 
 impl Yard {
     pub fn new() -> Self {
@@ -57,29 +52,28 @@ impl Yard {
 
     /// With its state in a file.
     pub fn at(path: Option<PathBuf>) -> Self {
-        Self::over(path, Arc::new(Noted { sim: Sim::new(START, Costs::default()), asks: Mutex::default() }))
+        let sim = Arc::new(Sim::new(START.0, Costs::default()));
+        Self::over(path, Arc::new(Noted { sim, asks: Mutex::default() }))
     }
 
     /// Over a world that stands already.
     pub fn over(path: Option<PathBuf>, world: Arc<Noted>) -> Self {
-        let hands = Arc::new(Hands(AtomicI64::new(START)));
-        let config = CloudConfig { path, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let config = CloudConfig { path, ..in_memory() };
         let services: Vec<Box<dyn zonal_cloud::Service>> = vec![
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
             Box::new(zonal_cloudwatch::CloudWatch),
         ];
-        let cloud = Cloud::open(config, services, world.clone(), hands.clone()).unwrap();
-        cloud.start();
-        Self { cloud, world, hands, scope: Scope::new(DEFAULT_ACCOUNT, "us-east-1") }
+        let bed = Testbed::over(config, services, world.clone(), Some(world.sim.clone()), TestClock::at(START));
+        Self { bed, world }
     }
 
     pub fn call(&self, operation: &str, input: Value) -> Result<Value, AwsError> {
-        self.cloud.call_json(&self.scope, "ec2", operation, &input)
+        self.try_json("ec2", operation, &input)
     }
 
     /// A call that must succeed.
     pub fn ok(&self, operation: &str, input: Value) -> Value {
-        self.call(operation, input).unwrap_or_else(|error| panic!("{operation}: {}: {}", error.code, error.message))
+        self.json("ec2", operation, &input)
     }
 
     /// A call that must fail with a code; its message.
@@ -90,26 +84,6 @@ impl Yard {
                 assert_eq!(error.code, code, "{operation}: {}", error.message);
                 error.message
             }
-        }
-    }
-
-    /// Lets so much time pass, event by event.
-    pub fn pass(&self, span: Duration) {
-        let end = self.hands.now() + span;
-        loop {
-            let jobs = self.cloud.run_due();
-            let reports = self.world.sim.advance(self.hands.now().0);
-            for report in &reports {
-                self.cloud.report(report);
-            }
-            if !reports.is_empty() {
-                continue;
-            }
-            let next = [jobs, self.world.sim.due().map(Time)].into_iter().flatten().min().unwrap_or(end);
-            if self.hands.now() >= end {
-                return;
-            }
-            self.hands.0.store(next.min(end).0, Ordering::Relaxed);
         }
     }
 

@@ -2,16 +2,15 @@
 //! a world that only takes notes, and a clock that stands still.
 
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use zonal_balancer::config::BalancerConfig;
-use zonal_cloud::{
-    Clock, Cloud, CloudConfig, Entry, Prepared, Record, Registrar, Scope, Service, Sync, Tx, View, read, write,
-};
+use zonal_cloud::{CloudConfig, Entry, Record, Registrar, Service, Tx, View, read, write};
 use zonal_ec2::shapes::{self as ec2, ops};
 use zonal_elbv2::Elbv2;
-use zonal_substrate::{Ask, Inventory, Report, World};
-use zonal_wire::{Api, AwsError, Operation, Time};
+use zonal_substrate::{Ask, Report};
+use zonal_testbed::{Notes, START, TestClock, Testbed, in_memory};
+use zonal_wire::{Api, AwsError, Operation};
 
 /// Four subnets of one VPC with an internet gateway, two of another without.
 pub const SUBNETS: [(&str, &str, &str, &str); 6] = [
@@ -296,42 +295,10 @@ fn associate(tx: &mut Tx<'_>, input: &ec2::AssociateAddressRequest) -> Result<ec
     Ok(ec2::AssociateAddressResult { association_id: Some(tx.id("eipassoc-")) })
 }
 
-/// A world that takes notes.
-#[derive(Default)]
-pub struct Notes(Mutex<Vec<Ask>>);
-
-impl World for Notes {
-    fn ask(&self, asks: Vec<Ask>) {
-        self.0.lock().unwrap().extend(asks);
-    }
-
-    fn inventory(&self) -> Inventory {
-        Inventory::default()
-    }
-
-    fn console(&self, _: &str) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn describe(&self) -> &'static str {
-        "notes"
-    }
-}
-
-struct Still(Mutex<Time>);
-
-impl Clock for Still {
-    fn now(&self) -> Time {
-        *self.0.lock().unwrap()
-    }
-}
-
 /// A cloud with this service and the EC2 above.
 pub struct Bench {
-    cloud: Cloud,
+    bed: Testbed,
     notes: Arc<Notes>,
-    clock: Arc<Still>,
-    scope: Scope,
 }
 
 impl Bench {
@@ -342,14 +309,11 @@ impl Bench {
     /// A cloud whose state is kept in a file, and may be there already.
     pub fn at(path: Option<&std::path::Path>) -> Self {
         let notes = Arc::new(Notes::default());
-        let clock = Arc::new(Still(Mutex::new(Time::from_secs(1_000_000))));
-        let path = path.map(ToOwned::to_owned);
-        let config = CloudConfig { path, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
+        let config = CloudConfig { path: path.map(ToOwned::to_owned), ..in_memory() };
         let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Elbv2)];
-        let cloud = Cloud::open(config, services, notes.clone(), clock.clone()).unwrap();
-        cloud.start();
-        cloud.run_due();
-        Self { cloud, notes, clock, scope: Scope::new("000000000000", "us-east-1") }
+        let bed = Testbed::over(config, services, notes.clone(), None, TestClock::at(START));
+        bed.cloud.run_due();
+        Self { bed, notes }
     }
 
     /// Calls an operation as a user, and lets the controllers run.
@@ -363,36 +327,26 @@ impl Bench {
     }
 
     fn call_of<O: Operation>(&self, service: &'static str, input: O::Input) -> Result<O::Output, AwsError> {
-        let prepared = Prepared {
-            service,
-            operation: O::facts().name,
-            scope: self.scope.clone(),
-            caller: zonal_cloud::Caller::User { access_key: "test".into() },
-            input: Box::new(input),
-        };
-        let output = self.cloud.request(&prepared)?;
-        self.cloud.run_due();
-        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+        let output = self.bed.call::<O>(service, input)?;
+        self.bed.cloud.run_due();
+        Ok(output)
     }
 
     /// Tells the cloud what the world reports, and lets the controllers run.
     pub fn report(&self, report: &Report) {
-        self.cloud.report(report);
-        self.cloud.run_due();
+        self.bed.cloud.report(report);
+        self.bed.cloud.run_due();
     }
 
     /// Lets time pass, and the controllers run.
     pub fn pass(&self, time: Duration) {
-        {
-            let mut now = self.clock.0.lock().unwrap();
-            *now += time;
-        }
-        self.cloud.run_due();
+        self.bed.clock.set(self.bed.now() + time);
+        self.bed.cloud.run_due();
     }
 
     /// All that the world was asked, in order.
     pub fn asks(&self) -> Vec<Ask> {
-        self.notes.0.lock().unwrap().clone()
+        self.notes.asks()
     }
 
     /// The configuration that a balancer was asked last.
@@ -416,12 +370,12 @@ impl Bench {
 
     /// EC2's records here.
     pub fn interfaces(&self) -> Vec<Interface> {
-        self.cloud.view(&self.scope, |view| view.list::<Interface>().cloned().collect())
+        self.bed.cloud.view(&self.bed.scope, |view| view.list::<Interface>().cloned().collect())
     }
 
     /// EC2's records here.
     pub fn public_addresses(&self) -> Vec<Address> {
-        self.cloud.view(&self.scope, |view| view.list::<Address>().cloned().collect())
+        self.bed.cloud.view(&self.bed.scope, |view| view.list::<Address>().cloned().collect())
     }
 
     /// Starts an instance of that id.

@@ -1,14 +1,15 @@
 //! What stands around the service in these tests: an EC2 that knows two VPCs, and a world that keeps the zones it is asked for.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, read};
+use std::time::Duration;
+use zonal_cloud::{Entry, Registrar, Service, View, read};
 use zonal_dns::config::{Probe, Zone};
 use zonal_ec2::shapes as ec2;
 use zonal_route53::Route53;
 use zonal_substrate::{Ask, Inventory, Report, World};
-use zonal_wire::{Api, AwsError, Operation, Time};
+use zonal_testbed::{START, TestClock, Testbed, in_memory};
+use zonal_wire::{Api, AwsError, Operation};
 
 struct FakeEc2;
 
@@ -71,48 +72,30 @@ impl World for Names {
     }
 }
 
-/// A second passes from each look to the next.
-#[derive(Default)]
-struct Ticks(AtomicI64);
-
-impl Clock for Ticks {
-    fn now(&self) -> Time {
-        Time::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 /// A cloud with this service.
 pub struct Bench {
-    cloud: Cloud,
+    bed: Testbed,
     names: Arc<Names>,
 }
 
 impl Bench {
     pub fn new() -> Self {
         let names = Arc::new(Names::default());
-        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
         let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Route53)];
-        let cloud = Cloud::open(config, services, names.clone(), Arc::new(Ticks::default())).unwrap();
-        cloud.start();
-        Self { cloud, names }
+        let bed = Testbed::over(in_memory(), services, names.clone(), None, TestClock::at(START));
+        Self { bed, names }
     }
 
     /// Calls an operation; the controllers do not run.
     pub fn only<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
-        let prepared = Prepared {
-            service: "route53",
-            operation: O::facts().name,
-            scope: Scope::new("000000000000", "us-east-1"),
-            caller: Caller::User { access_key: "test".into() },
-            input: Box::new(input),
-        };
-        let output = self.cloud.request(&prepared)?;
-        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+        // A second passes from each call to the next.
+        self.bed.clock.set(self.bed.now() + Duration::from_secs(1));
+        self.bed.call::<O>("route53", input)
     }
 
     /// Lets the controllers run.
     pub fn settle(&self) {
-        self.cloud.run_due();
+        self.bed.cloud.run_due();
     }
 
     /// Calls an operation, and lets the controllers run.
@@ -131,7 +114,7 @@ impl Bench {
     pub fn probed(&self, id: &str, healthy: Option<bool>) {
         let outcome =
             if healthy == Some(true) { "Success: HTTP Status Code 200, OK" } else { "Failure: Connection timed out" };
-        self.cloud.report(&Report::Probed {
+        self.bed.cloud.report(&Report::Probed {
             id: id.to_owned(),
             healthy,
             address: Some([192, 0, 2, 1].into()),

@@ -1,14 +1,11 @@
 //! Parameter Store as its users see it, beside an EC2 that has three images.
 
-use std::sync::Arc;
-use zonal_cloud::{
-    Caller, Clock, Cloud, CloudConfig, Entry, Prepared, Registrar, Scope, Service, Sync, View, filters, read,
-};
+use zonal_cloud::{Entry, Registrar, Service, View, filters, read};
 use zonal_ec2::shapes as ec2;
 use zonal_ssm::Ssm;
 use zonal_ssm::shapes::*;
-use zonal_substrate::{Ask, Inventory, World};
-use zonal_wire::{Api, AwsError, Operation, Time};
+use zonal_testbed::Testbed;
+use zonal_wire::{Api, AwsError, Operation};
 
 struct FakeEc2;
 
@@ -48,49 +45,15 @@ fn images(_: &View<'_>, input: &ec2::DescribeImagesRequest) -> Result<ec2::Descr
     Ok(ec2::DescribeImagesResult { images: found.collect(), ..Default::default() })
 }
 
-struct Nothing;
-
-impl World for Nothing {
-    fn ask(&self, _: Vec<Ask>) {}
-
-    fn inventory(&self) -> Inventory {
-        Inventory::default()
-    }
-
-    fn console(&self, _: &str) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn describe(&self) -> &'static str {
-        "nothing"
-    }
-}
-
-impl Clock for Nothing {
-    fn now(&self) -> Time {
-        Time::from_secs(1_000_000)
-    }
-}
-
-struct Bench(Cloud);
+struct Bench(Testbed);
 
 impl Bench {
     fn new() -> Self {
-        let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
-        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Ssm)];
-        Self(Cloud::open(config, services, Arc::new(Nothing), Arc::new(Nothing)).unwrap())
+        Self(Testbed::new(vec![Box::new(FakeEc2), Box::new(Ssm)]))
     }
 
     fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
-        let prepared = Prepared {
-            service: "ssm",
-            operation: O::facts().name,
-            scope: Scope::new("000000000000", "us-east-1"),
-            caller: Caller::User { access_key: "test".into() },
-            input: Box::new(input),
-        };
-        let output = self.0.request(&prepared)?;
-        Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+        self.0.call::<O>("ssm", input)
     }
 
     fn put(&self, name: &str, value: &str, overwrite: bool) -> Result<PutParameterResult, AwsError> {

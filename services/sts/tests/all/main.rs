@@ -1,52 +1,16 @@
 //! Who callers are, as they see it.
 
-use std::sync::Arc;
 use std::time::Duration;
-use zonal_cloud::{Caller, Clock, Cloud, CloudConfig, Prepared, Scope, Service, Sync};
+use zonal_cloud::{Caller, Scope};
 use zonal_sts::Sts;
 use zonal_sts::shapes::*;
-use zonal_substrate::{Ask, Inventory, World};
-use zonal_wire::{AwsError, Operation, Time};
-
-struct Nothing;
-
-impl World for Nothing {
-    fn ask(&self, _: Vec<Ask>) {}
-
-    fn inventory(&self) -> Inventory {
-        Inventory::default()
-    }
-
-    fn console(&self, _: &str) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn describe(&self) -> &'static str {
-        "nothing"
-    }
-}
-
-const NOW: Time = Time::from_secs(1_000_000);
-
-impl Clock for Nothing {
-    fn now(&self) -> Time {
-        NOW
-    }
-}
+use zonal_testbed::{START, Testbed};
+use zonal_wire::{AwsError, Operation};
 
 fn call<O: Operation>(access_key: &str, input: O::Input) -> Result<O::Output, AwsError> {
-    let config = CloudConfig { path: None, sync: Sync::Process, seed: 7, committed: Box::new(|_| {}) };
-    let services: Vec<Box<dyn Service>> = vec![Box::new(Sts)];
-    let cloud = Cloud::open(config, services, Arc::new(Nothing), Arc::new(Nothing)).unwrap();
-    let prepared = Prepared {
-        service: "sts",
-        operation: O::facts().name,
-        scope: Scope::new(Caller::account_of(access_key), "us-east-1"),
-        caller: Caller::User { access_key: access_key.into() },
-        input: Box::new(input),
-    };
-    let output = cloud.request(&prepared)?;
-    Ok(*output.into_any().downcast::<O::Output>().expect("its own output"))
+    let mut bed = Testbed::new(vec![Box::new(Sts)]);
+    bed.scope = Scope::new(Caller::account_of(access_key), "us-east-1");
+    bed.call_as::<O>("sts", Caller::User { access_key: access_key.into() }, input)
 }
 
 #[test]
@@ -64,7 +28,7 @@ fn a_session_key_names_its_callers_account() {
         let made = call::<ops::GetSessionToken>(key, Default::default()).unwrap().credentials.unwrap();
         assert!(made.access_key_id.starts_with("ASIA") && made.access_key_id.len() == 20, "{made:?}");
         assert_eq!(Caller::account_of(&made.access_key_id), Caller::account_of(key));
-        assert_eq!(made.expiration, NOW + Duration::from_secs(3600));
+        assert_eq!(made.expiration, START + Duration::from_secs(3600));
         let input = GetAccessKeyInfoRequest { access_key_id: made.access_key_id };
         let account = call::<ops::GetAccessKeyInfo>(key, input).unwrap().account;
         assert_eq!(account.as_deref(), Some(Caller::account_of(key)));
