@@ -1,7 +1,8 @@
 //! A target's health: what its record says before what the balancer found. Source: Elastic Load Balancing API reference,
 //! `TargetHealth`; User Guide for Application Load Balancers, "Target health status" and "Health check reason codes".
 
-use crate::model::{Listener, LoadBalancer, Rule, Target, TargetHealth as Found, TargetStage};
+use crate::albs;
+use crate::model::{Listener, LoadBalancer, Rule, Target, TargetStage};
 use crate::operations::balancer_of_group;
 use crate::shapes::{TargetHealth, TargetHealthReasonEnum as Reason, TargetHealthStateEnum as State};
 use std::collections::BTreeSet;
@@ -46,7 +47,7 @@ pub fn of_target(view: &View<'_>, target: &Target) -> TargetHealth {
         let text = "Target IP address is in use by a load balancer";
         return health(State::Unused, Reason::TargetIpUnusable, text);
     }
-    match view.get::<Found>(&target.key) {
+    match albs::found(view, target) {
         None => health(State::Initial, Reason::ElbRegistrationInProgress, "Target registration is in progress"),
         Some(found) => shown(&found.health),
     }

@@ -5,6 +5,7 @@
 //! [`controllers::names`] keeps the names in DNS. What planes find comes back as reports: health, and metrics.
 #![forbid(unsafe_code)]
 
+mod albs;
 mod attributes;
 pub mod controllers;
 mod ec2;

@@ -2,7 +2,7 @@
 //! Balancers, "CloudWatch metrics for your Application Load Balancer".
 
 use crate::ec2::SERVICE;
-use crate::model::{Kind, LoadBalancer, TargetGroup, Version, path_of_group};
+use crate::model::{Kind, LoadBalancer, TargetGroup, TargetType, Version, path_of_group};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use zonal_balancer::config::{Distribution, GroupMetrics, MetricsReport};
@@ -27,7 +27,14 @@ pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
                 |arn: &str| tx.find::<TargetGroup>(arn).is_some_and(|(_, group)| group.version == Version::Grpc);
             ("AWS/ApplicationELB", data(&path, report, speaks_grpc))
         }
-        Kind::Network => ("AWS/NetworkELB", flows::data(&path, report)),
+        Kind::Network => {
+            let is_counted =
+                |arn: &str| tx.find::<TargetGroup>(arn).is_none_or(|(_, group)| group.target_type != TargetType::Alb);
+            let mut report = report.clone();
+            // Load balancers as targets are no hosts (NLB guide, CloudWatch metrics).
+            report.hosts.retain(|group, _| is_counted(group));
+            ("AWS/NetworkELB", flows::data(&path, &report))
+        }
     };
     tx.within(&scope, |tx| {
         tx.as_service(SERVICE, |tx| {

@@ -222,6 +222,8 @@ pub enum TargetType {
     Instance,
     /// Private addresses.
     Ip,
+    /// One application load balancer by its ARN.
+    Alb,
 }
 
 /// `ProtocolEnum`, as far as there is a plane for it: of a target group, and of a listener.
@@ -313,13 +315,13 @@ pub struct Target {
     pub key: String,
     /// Its group's ARN.
     pub group: String,
-    /// Instance id or address, as registered.
+    /// Instance id, address or load balancer's ARN, as registered.
     pub id: String,
     /// The port that it takes traffic on.
     pub port: u16,
-    /// Where it is reached; `None` while its instance has no address.
+    /// Where it is reached; `None` while its instance has no address, and of a load balancer, whose nodes have theirs.
     pub address: Option<Ipv4Addr>,
-    /// Its Availability Zone's name; `all` for an address outside the VPC.
+    /// Its Availability Zone's name; `all` for an address outside the VPC, and for a load balancer.
     pub zone: String,
     /// Whether it takes requests.
     pub stage: TargetStage,
@@ -347,7 +349,7 @@ impl Target {
 /// What a balancer last said of a target. Apart from [`Target`], so that health wakes no configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetHealth {
-    /// The target's key.
+    /// The target's key; of a load balancer's nodes, see `albs`.
     pub key: String,
     /// Its health.
     pub health: Health,

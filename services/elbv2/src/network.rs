@@ -131,8 +131,8 @@ impl CheckProtocol {
 pub fn default_of(group: &TargetGroup, key: &str) -> Option<&'static str> {
     let word = |value: bool| if value { "true" } else { "false" };
     match key {
-        // Instances see their clients; addresses do only of datagrams.
-        PRESERVE => Some(word(group.target_type == TargetType::Instance || group.protocol.has_datagrams())),
+        // Instances and load balancers see their clients; addresses do only of datagrams.
+        PRESERVE => Some(word(group.target_type != TargetType::Ip || group.protocol.has_datagrams())),
         TERMINATE => Some(word(group.protocol.has_datagrams())),
         _ => None,
     }

@@ -1,7 +1,10 @@
 //! What a load balancer's plane is told: the whole configuration, made from what is stored.
 
+use crate::albs;
 use crate::attributes;
-use crate::model::{CheckPort, Listener, LoadBalancer, Protocol, Rule, Target, TargetGroup, TargetStage, Version};
+use crate::model::{
+    CheckPort, Listener, LoadBalancer, Protocol, Rule, Target, TargetGroup, TargetStage, TargetType, Version,
+};
 use crate::network;
 use crate::operations::certificates;
 use crate::rules::{Act, Action, Condition};
@@ -107,14 +110,24 @@ fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> confi
     let check = &group.health_check;
     let serves = |zone: &str| zone == "all" || balancer.serving().any(|node| node.zone == zone);
     let targets =
-        view.list::<Target>().filter(|target| target.group == group.arn && serves(&target.zone)).filter_map(|target| {
+        view.list::<Target>().filter(|target| target.group == group.arn && serves(&target.zone)).flat_map(|target| {
             let state = match target.stage {
                 TargetStage::Registered => config::TargetState::Active,
                 TargetStage::Draining(_) => config::TargetState::Draining,
-                TargetStage::Invalid(_) => return None,
+                TargetStage::Invalid(_) => return Vec::new(),
             };
-            let address = target.address?;
-            Some(config::Target { id: target.id.clone(), address, port: target.port, zone: target.zone.clone(), state })
+            if group.target_type == TargetType::Alb {
+                let nodes = albs::nodes(view, target, state);
+                return nodes.into_iter().filter(|node| serves(&node.zone)).collect();
+            }
+            let one = |address| config::Target {
+                id: target.id.clone(),
+                address,
+                port: target.port,
+                zone: target.zone.clone(),
+                state,
+            };
+            target.address.map(one).into_iter().collect()
         });
     config::TargetGroup {
         id: group.arn.clone(),

@@ -2,7 +2,7 @@
 
 use crate::events::{Event, Micros, micros};
 use crate::network::Source;
-use crate::requests::Port;
+use crate::requests::{Ending, Port};
 use crate::world::Inner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -171,7 +171,7 @@ impl Inner {
     }
 
     /// How a health check ends, and after how long.
-    fn probe(&self, id: &str, probe: &Probe) -> (Outcome, Duration) {
+    fn probe(&mut self, id: &str, probe: &Probe) -> (Outcome, Duration) {
         let node = self.balancers.all.get(id).and_then(|balancer| {
             let nodes = &balancer.config.nodes;
             nodes.iter().find(|node| node.zone == probe.zone).or_else(|| nodes.first())
@@ -182,7 +182,20 @@ impl Inner {
         if !self.facts.reaches(Source::Inside(from), to, probe.port) {
             return (Outcome::TimedOut, probe.timeout);
         }
-        match self.port(&to.id) {
+        let to = to.id.clone();
+        if let Some(inner) = self.balancers.behind(&to).map(ToOwned::to_owned) {
+            // A load balancer is asked as any client would ask it.
+            let Some(client) = from.addresses.first().map(|address| address.private) else {
+                return (Outcome::TimedOut, probe.timeout);
+            };
+            let visit = self.balanced(&inner, &to, client, probe.port);
+            return match visit.ending {
+                Ending::Status(status) => (Outcome::Status(status), visit.after),
+                Ending::Refused => (Outcome::Failed, visit.after),
+                Ending::Silence => (Outcome::TimedOut, probe.timeout),
+            };
+        }
+        match self.port(&to) {
             Port::Answers => {
                 let outcome = match probe.protocol {
                     CheckProtocol::Http { .. } | CheckProtocol::Https { .. } => Outcome::Status(200),

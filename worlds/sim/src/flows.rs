@@ -56,6 +56,12 @@ impl Inner {
             return silence;
         }
         let id = to.id.clone();
+        if let Some(inner) = self.balancers.behind(&id).map(ToOwned::to_owned) {
+            // A load balancer is the target: it takes over.
+            let own = from.addresses.first().map(|address| address.private);
+            let client = own.filter(|_| !preserves).unwrap_or(client);
+            return self.balanced(&inner, &id, client, target.port);
+        }
         match self.port(&id) {
             Port::Answers => self.answered(&id, 200),
             Port::Refuses => Visit { ending: Ending::Refused, after: Duration::from_micros(500) },

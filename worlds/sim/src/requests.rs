@@ -115,7 +115,7 @@ impl Inner {
     }
 
     /// A request that a balancer's node takes: `GET /` without a host or cookies, by the real balancer's rules.
-    fn balanced(&mut self, balancer: &str, node: &str, from: Ipv4Addr, port: u16) -> Visit {
+    pub(crate) fn balanced(&mut self, balancer: &str, node: &str, from: Ipv4Addr, port: u16) -> Visit {
         let (quick, now) = (Duration::from_micros(500), self.now);
         let Some(own) = self.balancers.get_mut(balancer) else {
             return Visit { ending: Ending::Refused, after: quick };

@@ -4,6 +4,7 @@ pub mod balancers;
 pub mod names;
 pub mod targets;
 
+use crate::albs;
 use crate::model::{Listener, LoadBalancer, Rule, Target, TargetGroup};
 use crate::operations::balancer_of_group;
 use zonal_cloud::{Change, View};
@@ -17,7 +18,9 @@ pub(crate) const EC2_OUTAGES: &str = "ec2.zone_outage";
 /// The load balancers whose configuration a change may touch.
 pub(crate) fn balancers_of(change: &Change, view: &View<'_>) -> Vec<String> {
     if change.is::<LoadBalancer>() {
-        return vec![change.key.clone()];
+        let mut all = albs::in_front_of(view, &change.key);
+        all.push(change.key.clone());
+        return all;
     }
     if change.is::<Listener>() || change.is::<Rule>() {
         // The record may be gone; its ARN still begins as its load balancer's does.

@@ -1,6 +1,7 @@
 //! Target groups: follows the instances that are registered, and lets go of targets that have drained.
 
 use super::EC2_INSTANCES;
+use crate::albs;
 use crate::ec2;
 use crate::model::{Target, TargetGroup, TargetHealth, TargetStage, TargetType};
 use crate::operations::balancer_of_group;
@@ -45,7 +46,7 @@ impl Controller for Targets {
         for target in targets {
             if let TargetStage::Draining(until) = target.stage {
                 if until <= tx.now || balancer_of_group(&tx.view(), key).is_none() {
-                    tx.remove::<TargetHealth>(&target.key);
+                    albs::forget_health(tx, &target.key);
                     tx.remove::<Target>(&target.key);
                 } else {
                     wake = wake.or(Wake::At(until));
@@ -75,7 +76,7 @@ fn follow(tx: &mut Tx<'_>, group: &TargetGroup, mut target: Target) -> Result<()
     };
     if stage != target.stage {
         // It starts anew, from its first health check on.
-        tx.remove::<TargetHealth>(&target.key);
+        albs::forget_health(tx, &target.key);
         target.stage = stage;
     }
     tx.put(target);
@@ -84,8 +85,8 @@ fn follow(tx: &mut Tx<'_>, group: &TargetGroup, mut target: Target) -> Result<()
 
 /// Takes in what a balancer found.
 pub fn health_changed(tx: &mut Tx<'_>, report: &HealthReport) {
-    let key = Target::key_of(&report.target_group, &report.target, report.port);
+    let (target, key) = albs::health_key(&report.target_group, &report.target, report.port);
     let registered = |(_, target): &(&Scope, &Target)| target.stage == TargetStage::Registered;
-    let Some(scope) = tx.find::<Target>(&key).filter(registered).map(|(scope, _)| scope.clone()) else { return };
+    let Some(scope) = tx.find::<Target>(&target).filter(registered).map(|(scope, _)| scope.clone()) else { return };
     tx.within(&scope, |tx| tx.put(TargetHealth { key, health: report.health.clone() }));
 }

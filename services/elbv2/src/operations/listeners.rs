@@ -3,6 +3,7 @@
 use super::certificates::{self, Given};
 use super::load_balancers::remove_listener;
 use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, page};
+use crate::albs;
 use crate::attributes;
 use crate::errors::{Error, invalid};
 use crate::model::{Kind, Listener, Protocol};
@@ -72,7 +73,9 @@ fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, action: &Ac
     }
     check_groups(view, balancer, action)?;
     for arn in action.groups() {
-        let own = group(view, arn)?.protocol;
+        let found = group(view, arn)?;
+        albs::check_listener(protocol, found)?;
+        let own = found.protocol;
         if !protocol.forwards_to(own) {
             return Err(Error::IncompatibleProtocols(format!(
                 "Listener protocol '{}' is not supported with a target group with the protocol '{}'",

@@ -1,6 +1,7 @@
 //! Load balancers. Source: Elastic Load Balancing API reference, `CreateLoadBalancer` and the actions that name it.
 
 use super::{balancer, check_name, merge_tags, new_id, page};
+use crate::albs;
 use crate::attributes;
 use crate::ec2::{self, SubnetFacts};
 use crate::errors::{Error, invalid};
@@ -248,6 +249,10 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLoadBalancerInput) -> Result<Delete
             return Err(Error::OperationNotPermitted(text).into());
         }
         Ok(_) => {}
+    }
+    if let Some(group) = albs::groups_with(&tx.view(), arn).next() {
+        let text = format!("Load balancer '{arn}' cannot be deleted because it is a target of target group '{group}'");
+        return Err(Error::ResourceInUse(text).into());
     }
     let of_it = |listener: &&Listener| listener.balancer == *arn;
     let listeners: Vec<String> = tx.list::<Listener>().filter(of_it).map(|listener| listener.arn.clone()).collect();

@@ -1,12 +1,11 @@
 //! Target groups. Source: Elastic Load Balancing API reference, `CreateTargetGroup` and the actions that name it.
 
 use super::{balancer, balancer_of_group, check_name, group, merge_tags, new_id, page};
+use crate::albs;
 use crate::attributes;
 use crate::ec2;
 use crate::errors::{Error, invalid};
-use crate::model::{
-    CheckPort, CheckProtocol, HealthCheck, Kind, Protocol, Target, TargetGroup, TargetHealth, TargetType, Version,
-};
+use crate::model::{CheckPort, CheckProtocol, HealthCheck, Kind, Protocol, Target, TargetGroup, TargetType, Version};
 use crate::shapes::{
     CreateTargetGroupInput, CreateTargetGroupOutput, DeleteTargetGroupInput, DeleteTargetGroupOutput,
     DescribeTargetGroupAttributesInput, DescribeTargetGroupAttributesOutput, DescribeTargetGroupsInput,
@@ -27,9 +26,17 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
     let target_type = match input.target_type.unwrap_or_default() {
         TargetTypeEnum::Instance => TargetType::Instance,
         TargetTypeEnum::Ip => TargetType::Ip,
-        other => return Err(Error::Unsupported(format!("targets of type '{other}'; only 'instance' and 'ip'")).into()),
+        TargetTypeEnum::Alb => TargetType::Alb,
+        other @ TargetTypeEnum::Lambda => {
+            return Err(
+                Error::Unsupported(format!("targets of type '{other}'; only 'instance', 'ip' and 'alb'")).into()
+            );
+        }
     };
     let protocol = protocol_of(input)?;
+    if target_type == TargetType::Alb && protocol != Protocol::Tcp {
+        return Err(invalid("The protocol must be 'TCP' for target groups with target type 'alb'").into());
+    }
     let version = version_of(input)?;
     let port =
         input.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| invalid("A port must be specified"))?;
@@ -37,11 +44,17 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTargetGroupInput) -> Result<CreateT
     if ec2::vpc_ranges(tx, &vpc)?.is_none() {
         return Err(invalid(format!("The VPC ID '{vpc}' is not found")).into());
     }
-    let mut health_check = default_check(protocol, version, input.health_check_protocol);
+    // A load balancer is asked as one asks it: by HTTP.
+    let checked_by = match target_type {
+        TargetType::Alb => input.health_check_protocol.or(Some(ProtocolEnum::Http)),
+        TargetType::Instance | TargetType::Ip => input.health_check_protocol,
+    };
+    let mut health_check = default_check(protocol, version, checked_by);
     HealthChange {
+        target_type,
         kind: protocol.kind(),
         version,
-        protocol: input.health_check_protocol,
+        protocol: checked_by,
         enabled: input.health_check_enabled,
         port: input.health_check_port.as_deref(),
         path: input.health_check_path.as_deref(),
@@ -134,6 +147,7 @@ fn default_check(protocol: Protocol, version: Version, given: Option<ProtocolEnu
 
 /// What a request changes of a health check.
 struct HealthChange<'a> {
+    target_type: TargetType,
     kind: Kind,
     version: Version,
     protocol: Option<ProtocolEnum>,
@@ -153,12 +167,15 @@ impl HealthChange<'_> {
             None => {}
             Some(ProtocolEnum::Http) => check.protocol = CheckProtocol::Http,
             Some(ProtocolEnum::Https) => check.protocol = CheckProtocol::Https,
+            Some(ProtocolEnum::Tcp) if self.target_type == TargetType::Alb => {
+                return Err(invalid("Health check protocol must be 'HTTP' or 'HTTPS' for target type 'alb'"));
+            }
             Some(ProtocolEnum::Tcp) if self.kind == Kind::Network => check.protocol = CheckProtocol::Tcp,
             Some(other) => return Err(Error::Unsupported(format!("health checks of protocol '{other}'"))),
         }
         if self.enabled == Some(false) {
             return Err(invalid(
-                "Health check enabled must be true for target groups with target type 'instance' or 'ip'",
+                "Health check enabled must be true for target groups with target type 'instance', 'ip' or 'alb'",
             ));
         }
         if let Some(port) = self.port {
@@ -245,6 +262,7 @@ fn is_matcher(text: &str, least: u16, most: u16) -> bool {
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyTargetGroupInput) -> Result<ModifyTargetGroupOutput, AwsError> {
     let mut changed = group(&tx.view(), &input.target_group_arn)?.clone();
     HealthChange {
+        target_type: changed.target_type,
         kind: changed.protocol.kind(),
         version: changed.version,
         protocol: input.health_check_protocol,
@@ -278,7 +296,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteTargetGroupInput) -> Result<DeleteT
     let targets: Vec<String> =
         tx.list::<Target>().filter(|target| target.group == *arn).map(|target| target.key.clone()).collect();
     for key in targets {
-        tx.remove::<TargetHealth>(&key);
+        albs::forget_health(tx, &key);
         tx.remove::<Target>(&key);
     }
     tx.remove::<TargetGroup>(arn);
@@ -348,6 +366,7 @@ fn shown(view: &View<'_>, group: &TargetGroup) -> WireGroup {
         target_type: Some(match group.target_type {
             TargetType::Instance => TargetTypeEnum::Instance,
             TargetType::Ip => TargetTypeEnum::Ip,
+            TargetType::Alb => TargetTypeEnum::Alb,
         }),
         protocol_version: (group.protocol.kind() == Kind::Application).then(|| group.version.wire().into()),
         ip_address_type: Some(TargetGroupIpAddressTypeEnum::Ipv4),

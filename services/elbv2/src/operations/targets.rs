@@ -2,11 +2,12 @@
 //! `DeregisterTargets`, `DescribeTargetHealth`, `TargetHealth`.
 
 use super::{balancer_of_group, group};
+use crate::albs;
 use crate::attributes;
 use crate::ec2;
 use crate::errors::{Error, invalid};
 use crate::health;
-use crate::model::{CheckPort, Target, TargetGroup, TargetHealth, TargetStage, TargetType};
+use crate::model::{CheckPort, Target, TargetGroup, TargetStage, TargetType};
 use crate::shapes::{
     DeregisterTargetsInput, DeregisterTargetsOutput, DescribeTargetHealthInput, DescribeTargetHealthOutput,
     RegisterTargetsInput, RegisterTargetsOutput, TargetDescription, TargetHealthDescription,
@@ -31,7 +32,7 @@ pub fn register(tx: &mut Tx<'_>, input: &RegisterTargetsInput) -> Result<Registe
         let registered =
             tx.get::<Target>(&target.key).is_some_and(|old| !matches!(old.stage, TargetStage::Draining(_)));
         if !registered {
-            tx.remove::<TargetHealth>(&target.key);
+            albs::forget_health(tx, &target.key);
             tx.put(target);
         }
     }
@@ -51,6 +52,10 @@ fn target_of(tx: &mut Tx<'_>, group: &TargetGroup, wire: &TargetDescription) -> 
     let (address, zone) = match group.target_type {
         TargetType::Instance => instance(tx, group, wire)?,
         TargetType::Ip => address(tx, group, wire)?,
+        TargetType::Alb => {
+            albs::check(&tx.view(), group, wire)?;
+            (None, "all".to_owned())
+        }
     };
     Ok(Target {
         key,
@@ -157,7 +162,7 @@ pub fn drain(tx: &mut Tx<'_>, group: &TargetGroup, key: &str) {
     let delay = attributes::deregistration_delay(group);
     let used = balancer_of_group(&tx.view(), &group.arn).is_some();
     if !used || delay.is_zero() {
-        tx.remove::<TargetHealth>(key);
+        albs::forget_health(tx, key);
         tx.remove::<Target>(key);
         return;
     }

@@ -1,5 +1,6 @@
 //! The service as its users see it, above a world that takes notes.
 
+mod albs;
 mod fake;
 mod load_balancers;
 mod names;

@@ -3,8 +3,8 @@
 use crate::town::{CLIENT, GROUP, Town, all_out, anywhere, interface, private, public, rule, zone};
 use std::time::Duration;
 use zonal_balancer::config::{
-    Action, BalancerConfig, CheckProtocol, Condition, GroupRouting, HealthCheck, HealthState, HttpSettings, Listener,
-    Node, ResponseHeaders, Rule, Target, TargetGroup, TargetState, WeightedGroup,
+    Action, BalancerConfig, CheckProtocol, Condition, FlowGroup, FlowListener, FlowProtocol, GroupRouting, HealthCheck,
+    HealthState, HttpSettings, Listener, Node, ResponseHeaders, Rule, Target, TargetGroup, TargetState, WeightedGroup,
 };
 use zonal_sim::Ending::{Refused, Status};
 use zonal_substrate::{Ask, PeerMatch, Report};
@@ -94,6 +94,48 @@ fn requests_go_round_the_healthy_targets() {
     }
     let shares = busy(&mut town);
     assert!(shares.len() == 3 && shares.iter().all(|(_, bytes)| *bytes == shares[0].1 && *bytes > 0), "{shares:?}");
+}
+
+#[test]
+fn a_network_load_balancer_hands_on_to_an_application_load_balancer_that_takes_over() {
+    let mut town = balanced(2);
+    let before = NODE + 5;
+    let mut node = interface(before);
+    (node.subnet, node.zone, node.transparent) = ("subnet-0".into(), zone(0), true);
+    let mut network = config(1);
+    network.id = "net".into();
+    network.nodes = vec![Node { interface: node.id.clone(), zone: zone(0), address: private(before) }];
+    network.listeners[0].flow =
+        Some(FlowListener { protocol: FlowProtocol::Tcp, tcp_idle_timeout: Duration::from_secs(350) });
+    let group = &mut network.target_groups[0];
+    group.flow = Some(FlowGroup {
+        tls: false,
+        sticky: false,
+        preserve_client_ip: true,
+        proxy_protocol_v2: false,
+        terminate_deregistered: false,
+        terminate_unhealthy: true,
+    });
+    let alb = &mut group.targets[0];
+    (alb.id, alb.address) = (format!("alb@{}", zone(0)), private(NODE));
+    town.ask([Ask::PutInterface(node), Ask::PutBalancer(Box::new(network))]);
+    town.pass(Duration::from_secs(60));
+    let healthy = town.heard.iter().any(|report| {
+        matches!(report, Report::TargetHealth(health)
+            if health.balancer == "net" && health.health.state == HealthState::Healthy)
+    });
+    assert!(healthy, "the load balancer answers as its targets do: {:?}", town.heard);
+    busy(&mut town);
+    for _ in 0..20 {
+        assert_eq!(town.sim.request(CLIENT, public(before), 80).ending, Status(200));
+    }
+    let shares = busy(&mut town);
+    assert!(shares.len() == 2 && shares[0].1 == shares[1].1, "the inner one spreads them: {shares:?}");
+    for n in 0..2 {
+        town.ask([Ask::RemoveSandbox(format!("i-{n}"))]);
+    }
+    town.pass(Duration::from_secs(60));
+    assert_eq!(town.sim.request(CLIENT, public(before), 80).ending, Status(502), "its own answer");
 }
 
 #[test]
