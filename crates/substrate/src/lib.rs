@@ -12,8 +12,8 @@ mod network;
 mod sandbox;
 
 pub use network::{
-    AclEntry, Address, Group, Interface, Network, PeerMatch, PortRange, Protocol, Route, RouteTarget, Rule, SERVICES,
-    Subnet,
+    AclEntry, Address, Beside, Group, Interface, Network, PeerMatch, PortRange, Protocol, Route, RouteTarget, Rule,
+    SERVICES, Subnet,
 };
 pub use sandbox::{DiskSource, Image, Sandbox, SandboxFigures, SandboxState, StopCause};
 

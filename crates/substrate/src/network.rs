@@ -170,6 +170,18 @@ pub struct Interface {
     /// it too, and without groups it is open.
     #[serde(default)]
     pub transparent: bool,
+    /// Where its own end is, if not in a namespace of its own.
+    #[serde(default)]
+    pub beside: Option<Beside>,
+}
+
+/// That an interface's own end is in the namespace of another: it is one more interface of the machine that lives there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// The interface that the machine lives behind.
+    pub interface: String,
+    /// Its place on the machine: the device `eth1` for 1, and so on.
+    pub index: u8,
 }
 
 /// A private address, and the public one that stands for it outside.

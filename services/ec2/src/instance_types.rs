@@ -131,6 +131,12 @@ impl InstanceType {
         })
     }
 
+    /// The threads of each of its cores: Arm's have one.
+    #[must_use]
+    pub fn threads_per_core(&self) -> u32 {
+        if self.vcpus > 1 && self.architecture == "x86_64" && self.family() != "t2" { 2 } else { 1 }
+    }
+
     /// The part of its name before the dot.
     #[must_use]
     pub fn family(&self) -> &'static str {

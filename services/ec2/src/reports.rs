@@ -5,7 +5,7 @@ use crate::model::{
     Failure, Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume, Vpc,
     ZoneOutage,
 };
-use crate::operations::{interfaces, run};
+use crate::operations::{attachments, interfaces, run};
 use zonal_cloud::{Record, Tx, View};
 use zonal_substrate::{Ask, Inventory, Report, SandboxState, StopCause};
 
@@ -109,11 +109,12 @@ fn removed(tx: &mut Tx<'_>, instance: Instance) {
         run::drop_launch_address(tx, &instance.interface);
         tx.update::<Interface, _>(&instance.interface, |interface| interface.attachment = None);
     }
+    attachments::release_all(tx, &instance);
     if tx.get::<Volume>(&instance.volume).is_some_and(|volume| volume.delete_on_termination) {
         tx.remove::<Volume>(&instance.volume);
     }
     let terminated = Some(tx.now);
-    tx.put(Instance { state: InstanceState::Terminated, terminated, ..instance });
+    tx.put(Instance { state: InstanceState::Terminated, terminated, more_interfaces: Vec::new(), ..instance });
 }
 
 /// The world ended under a running instance: it boots again from its disk, and runs once the world says so. It is a start of its own,

@@ -127,7 +127,18 @@ pub(crate) fn operations() -> Vec<Entry> {
         write::<ops::CreateNetworkInterface>(interfaces::create)
             .idempotent::<ops::CreateNetworkInterface>(|input| input.client_token.as_deref(), MISMATCH)
             .dry_run::<ops::CreateNetworkInterface>(|input| input.dry_run),
+        write::<ops::AttachNetworkInterface>(attachments::attach)
+            .dry_run::<ops::AttachNetworkInterface>(|input| input.dry_run),
+        write::<ops::DetachNetworkInterface>(attachments::detach)
+            .dry_run::<ops::DetachNetworkInterface>(|input| input.dry_run),
+        write::<ops::AssignPrivateIpAddresses>(attachments::assign),
+        write::<ops::UnassignPrivateIpAddresses>(attachments::unassign),
+        read::<ops::DescribeIamInstanceProfileAssociations>(profiles::describe),
+        write::<ops::AssociateIamInstanceProfile>(profiles::associate),
+        write::<ops::DisassociateIamInstanceProfile>(profiles::disassociate),
+        write::<ops::ReplaceIamInstanceProfileAssociation>(profiles::replace),
         read::<ops::DescribeNetworkInterfaces>(interfaces::describe)
+            .settles::<ops::DescribeNetworkInterfaces>(SETTLE, interfaces::unsettled)
             .dry_run::<ops::DescribeNetworkInterfaces>(|input| input.dry_run),
         write::<ops::DeleteNetworkInterface>(interfaces::delete)
             .dry_run::<ops::DeleteNetworkInterface>(|input| input.dry_run),

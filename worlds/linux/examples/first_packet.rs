@@ -85,6 +85,7 @@ fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
                 groups: vec!["sg-1".into()],
                 source_check: true,
                 transparent: false,
+                beside: None,
             }),
             Ask::StartSandbox(Box::new(Sandbox {
                 id: format!("i-{number}"),

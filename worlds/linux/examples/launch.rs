@@ -129,6 +129,7 @@ fn launch(number: u32) -> Vec<Ask> {
         groups: vec!["sg-1".into()],
         source_check: true,
         transparent: false,
+        beside: None,
     };
     let sandbox = Sandbox {
         id: format!("i-{number}"),

@@ -96,9 +96,15 @@ impl Inner {
         }
     }
 
+    /// The sandbox that has an interface, its first or one beside it.
+    fn machine(&self, interface: &str) -> Option<&String> {
+        let beside = self.facts.interface(interface).and_then(|facts| facts.beside.as_ref());
+        self.behind.get(beside.map_or(interface, |beside| &beside.interface))
+    }
+
     /// What a port behind an interface does. Where a machine is off, or does not run yet, nobody is there to refuse.
     pub(crate) fn port(&self, interface: &str) -> Port {
-        let machine = self.behind.get(interface).and_then(|id| self.sandboxes.get(id));
+        let machine = self.machine(interface).and_then(|id| self.sandboxes.get(id));
         match machine.map(|machine| machine.phase) {
             Some(Phase::Serving) => Port::Answers,
             Some(Phase::Off | Phase::Booting) => Port::Silent,
@@ -108,7 +114,8 @@ impl Inner {
     }
 
     pub(crate) fn answered(&mut self, interface: &str, status: u16) -> Visit {
-        if let Some(machine) = self.behind.get(interface).and_then(|id| self.sandboxes.get_mut(id)) {
+        let id = self.machine(interface).cloned();
+        if let Some(machine) = id.and_then(|id| self.sandboxes.get_mut(&id)) {
             machine.answered += 1;
         }
         Visit { ending: Ending::Status(status), after: self.costs.answer * self.speed }

@@ -183,6 +183,9 @@ impl Inner {
             }
             Ask::PutInterface(interface) => {
                 let id = interface.id.clone();
+                if self.facts.interface(&id).is_some_and(|before| before.beside != interface.beside) {
+                    self.up.remove(&id);
+                }
                 self.facts.put_interface(interface);
                 if !self.up.contains(&id) {
                     self.plan(self.costs.interface, Event::InterfaceUp(id));

@@ -1,8 +1,8 @@
 //! Network interfaces.
 
-use crate::model::{Interface, InterfacePhase};
+use crate::model::{Instance, Interface, InterfacePhase};
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
-use zonal_substrate::{Address, Ask, Interface as Facts};
+use zonal_substrate::{Address, Ask, Beside, Interface as Facts};
 use zonal_wire::AwsError;
 
 /// Interfaces.
@@ -42,9 +42,18 @@ impl Controller for Interfaces {
                 groups: interface.groups.clone(),
                 source_check: interface.source_dest_check,
                 transparent: interface.is_flow_node(),
+                beside: beside(&tx.view(), interface),
             })
         };
         tx.ask(ask);
         Ok(Wake::OnChange)
     }
+}
+
+/// Where one more interface of an instance is: beside its primary one.
+fn beside(view: &View<'_>, interface: &Interface) -> Option<Beside> {
+    let attachment = interface.attachment.as_ref()?;
+    let instance = view.get::<Instance>(attachment.instance.as_ref()?)?;
+    let index = u8::try_from(attachment.index).ok().filter(|index| *index > 0)?;
+    Some(Beside { interface: instance.interface.clone(), index })
 }

@@ -31,6 +31,9 @@ pub struct Instance {
     pub subnet: String,
     /// Its primary interface.
     pub interface: String,
+    /// Its further interfaces, in the order in which they were attached.
+    #[serde(default)]
+    pub more_interfaces: Vec<String>,
     /// Its root volume.
     pub volume: String,
     /// Where it is in its life.

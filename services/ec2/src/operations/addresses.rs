@@ -59,6 +59,13 @@ pub fn associate(tx: &mut Tx<'_>, input: &AssociateAddressRequest) -> Answer<Ass
                 let text = format!("The instance {} is not in a valid state for this operation.", instance.id);
                 return Err(Error::Coded("IncorrectInstanceState", text).into());
             }
+            if !instance.more_interfaces.is_empty() {
+                let text = format!(
+                    "There are multiple interfaces attached to instance '{}'. Please specify an interface ID for the operation instead.",
+                    instance.id
+                );
+                return Err(Error::Coded("InvalidInstanceID", text).into());
+            }
             super::interfaces::interface(&view, &instance.interface)?
         }
         (None, Some(interface)) => super::interfaces::interface(&view, interface)?,

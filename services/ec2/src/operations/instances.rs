@@ -3,7 +3,7 @@
 use super::{Answer, Selection, at_least_five, filters, json, one, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume};
-use crate::operations::{images, interfaces, run};
+use crate::operations::{interfaces, run};
 use crate::shapes::{self, *};
 use std::collections::BTreeMap;
 use zonal_cloud::{Tx, View};
@@ -33,6 +33,10 @@ pub(crate) fn all(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Instance>, Error> {
 }
 
 fn filter_values(view: &View<'_>, instance: &Instance, name: &str) -> Option<Vec<String>> {
+    if !instance.more_interfaces.is_empty() && name.starts_with("network-interface.") {
+        // All of them count.
+        return None;
+    }
     let interface = view.get::<Interface>(&instance.interface);
     let optional = |value: Option<String>| Some(value.into_iter().collect());
     match name {
@@ -151,8 +155,8 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         ami_launch_index: Some(instance.launch_index),
         architecture: kind.and_then(|kind| kind.architecture.parse().ok()),
         cpu_options: kind.map(|kind| CpuOptions {
-            core_count: i32::try_from((kind.vcpus / 2).max(1)).ok(),
-            threads_per_core: Some(if kind.vcpus > 1 { 2 } else { 1 }),
+            core_count: i32::try_from(kind.vcpus / kind.threads_per_core()).ok(),
+            threads_per_core: i32::try_from(kind.threads_per_core()).ok(),
             ..Default::default()
         }),
         placement: Some(Placement {
@@ -174,7 +178,11 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         public_dns_name: text(
             public.and_then(|p| interfaces::public_name(view, &instance.vpc, p.ip)).unwrap_or_default(),
         ),
-        network_interfaces: interface.iter().map(|i| interface_shape(view, i)).collect(),
+        network_interfaces: interface
+            .into_iter()
+            .chain(instance.more_interfaces.iter().filter_map(|id| view.get::<Interface>(id)))
+            .map(|i| interface_shape(view, i))
+            .collect(),
         security_groups: groups,
         source_dest_check: interface.map(|i| i.source_dest_check),
         root_device_name: text(ROOT_DEVICE),
@@ -185,11 +193,7 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         ena_support: Some(true),
         ebs_optimized: Some(instance.ebs_optimized),
         client_token: text(&instance.client_token),
-        iam_instance_profile: instance.profile.as_ref().map(|arn| IamInstanceProfile {
-            arn: text(arn),
-            id: text(format!("AIPA{}", images::stable_hex(arn).to_uppercase())),
-            ..Default::default()
-        }),
+        iam_instance_profile: instance.profile.as_deref().map(super::profiles::profile),
         metadata_options: Some(metadata_shape(instance)),
         platform_details: text("Linux/UNIX"),
         usage_operation: text("RunInstances"),
@@ -282,15 +286,19 @@ fn interface_shape(view: &View<'_>, interface: &Interface) -> InstanceNetworkInt
         description: full.description,
         owner_id: full.owner_id,
         mac_address: full.mac_address,
-        private_ip_address: full.private_ip_address.clone(),
-        private_dns_name: full.private_dns_name.clone(),
-        private_ip_addresses: vec![InstancePrivateIpAddress {
-            association: association.clone(),
-            primary: Some(true),
-            private_dns_name: full.private_dns_name,
-            private_ip_address: full.private_ip_address,
-            ..Default::default()
-        }],
+        private_ip_address: full.private_ip_address,
+        private_dns_name: full.private_dns_name,
+        private_ip_addresses: full
+            .private_ip_addresses
+            .into_iter()
+            .map(|own| InstancePrivateIpAddress {
+                association: association.clone().filter(|_| own.primary == Some(true)),
+                primary: own.primary,
+                private_dns_name: own.private_dns_name,
+                private_ip_address: own.private_ip_address,
+                ..Default::default()
+            })
+            .collect(),
         association,
         attachment: interface.attachment.as_ref().map(|own| InstanceNetworkInterfaceAttachment {
             attachment_id: text(&own.id),
@@ -298,7 +306,7 @@ fn interface_shape(view: &View<'_>, interface: &Interface) -> InstanceNetworkInt
             delete_on_termination: Some(own.delete_on_termination),
             device_index: Some(own.index),
             network_card_index: Some(0),
-            status: Some(AttachmentStatus::Attached),
+            status: Some(interfaces::attachment_status(interface)),
             ..Default::default()
         }),
         groups: full.groups,

@@ -79,7 +79,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
 }
 
 /// A free private address of a subnet: the one asked for, or the first. The first four and the last are AWS's.
-fn address(tx: &Tx<'_>, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, Error> {
+pub(crate) fn address(tx: &Tx<'_>, subnet: &Subnet, wanted: Option<&str>) -> Result<Ipv4Addr, Error> {
     let own = tx.list::<Interface>().filter(|interface| interface.subnet == subnet.id);
     let used: BTreeSet<Ipv4Addr> = own.flat_map(|interface| interface.private.iter().copied()).collect();
     let first = u32::from(subnet.cidr.network());
@@ -146,6 +146,10 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkInterfaceRequest) -> Answer<
     let primary = input.private_ip_addresses.iter().find(|address| address.primary == Some(true));
     let private_ip =
         input.private_ip_address.clone().or_else(|| primary.and_then(|address| address.private_ip_address.clone()));
+    let listed = input.private_ip_addresses.iter().filter(|address| address.primary != Some(true));
+    let mut more: Vec<Option<&str>> = listed.map(|address| address.private_ip_address.as_deref()).collect();
+    let count = input.secondary_private_ip_address_count.and_then(|count| usize::try_from(count).ok());
+    more.extend(std::iter::repeat_n(None, count.unwrap_or_default().min(256)));
     let new = New {
         subnet: input.subnet_id.clone(),
         description: input.description.clone().unwrap_or_default(),
@@ -153,7 +157,8 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkInterfaceRequest) -> Answer<
         groups: input.groups.clone(),
         tags,
     };
-    let interface = make(tx, new)?;
+    let mut interface = make(tx, new)?;
+    interface.private.extend(super::attachments::add(tx, &interface, &more, false)?);
     Ok(CreateNetworkInterfaceResult {
         network_interface: Some(shape(&tx.view(), &interface)),
         client_token: input.client_token.clone(),
@@ -202,7 +207,6 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> An
                 "requester-id" => optional(interface.requester.clone()),
                 "owner-id" => one(&view.scope.account),
                 "status" => one(status(interface).as_str()),
-                "interface-type" => one("interface"),
                 _ => None,
             }
         },
@@ -213,11 +217,29 @@ pub fn describe(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> An
 }
 
 fn status(interface: &Interface) -> NetworkInterfaceStatus {
-    match (interface.phase, interface.attachment.is_some() || interface.requester.is_some()) {
-        (InterfacePhase::Pending, _) => NetworkInterfaceStatus::Pending,
+    let attached = interface.attachment.as_ref();
+    // One that is being attached to a running instance is in use from then on.
+    let beside = attached.is_some_and(|attachment| attachment.index > 0);
+    match (interface.phase, attached.is_some() || interface.requester.is_some()) {
+        (InterfacePhase::Pending, _) if !beside => NetworkInterfaceStatus::Pending,
         (_, true) => NetworkInterfaceStatus::InUse,
         (_, false) => NetworkInterfaceStatus::Available,
     }
+}
+
+/// How far an interface's attachment is: the primary one of an instance is there before it.
+pub(crate) fn attachment_status(interface: &Interface) -> AttachmentStatus {
+    let beside = interface.attachment.as_ref().is_some_and(|attachment| attachment.index > 0);
+    match interface.phase {
+        InterfacePhase::Pending if beside => AttachmentStatus::Attaching,
+        _ => AttachmentStatus::Attached,
+    }
+}
+
+/// Whether an interface that the request names is being made, attached or detached.
+pub fn unsettled(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> bool {
+    let mut named = input.network_interface_ids.iter().filter_map(|id| view.get::<Interface>(id));
+    named.any(|interface| interface.phase == InterfacePhase::Pending)
 }
 
 /// The private DNS name of an address.
@@ -283,9 +305,10 @@ pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkIn
                 text("amazon-elb")
             },
             device_index: Some(attachment.index),
+            network_card_index: attachment.instance.as_ref().map(|_| 0),
             delete_on_termination: Some(attachment.delete_on_termination),
             attach_time: Some(attachment.at),
-            status: Some(AttachmentStatus::Attached),
+            status: Some(attachment_status(interface)),
             ..Default::default()
         }),
         groups: group_identifiers(view, &interface.groups),

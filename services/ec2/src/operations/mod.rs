@@ -3,6 +3,7 @@
 pub mod account;
 pub mod acls;
 pub mod addresses;
+pub mod attachments;
 pub mod attributes;
 mod filters;
 pub mod gateways;
@@ -12,6 +13,7 @@ pub mod instances;
 pub mod interfaces;
 mod key_material;
 pub mod keys;
+pub mod profiles;
 pub mod routes;
 pub mod rule_changes;
 pub mod rules;

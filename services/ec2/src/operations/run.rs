@@ -153,6 +153,8 @@ struct Plan {
     subnet: Subnet,
     groups: Vec<String>,
     interface: Option<InstanceNetworkInterfaceSpecification>,
+    /// Those beside the primary one.
+    more: Vec<InstanceNetworkInterfaceSpecification>,
     public_ip: bool,
     user_data: Option<String>,
     metadata: MetadataOptions,
@@ -187,7 +189,7 @@ impl Plan {
             return Err(Error::InvalidParameterValue(text).into());
         }
         let key = input.key_name.as_deref().map(|name| super::keys::pair(view, name)).transpose()?;
-        let interface = one_interface(input)?;
+        let (interface, more) = described_interfaces(input)?;
         let subnet = subnet(view, input, interface.as_ref())?;
         if max > 1 && input.private_ip_address.is_some() {
             let text = "Private IP addresses may not be specified for more than one instance.";
@@ -228,6 +230,7 @@ impl Plan {
             subnet,
             image,
             interface,
+            more,
             own_tags: Tags::new(),
         })
     }
@@ -244,24 +247,32 @@ pub(crate) fn has_capacity(view: &View<'_>, instance_type: &str, zone: &str) -> 
     Err(AwsError::from(Error::Coded("InsufficientInstanceCapacity", text)).status(500))
 }
 
-/// The one interface that a request may describe; more are refused by name.
-fn one_interface(input: &RunInstancesRequest) -> Result<Option<InstanceNetworkInterfaceSpecification>, Error> {
-    match input.network_interfaces.as_slice() {
-        [] => Ok(None),
-        [one]
-            if input.subnet_id.is_none() && input.security_group_ids.is_empty() && input.security_groups.is_empty() =>
-        {
-            Ok(Some(one.clone()))
-        }
-        [_] => {
-            let text = "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request";
-            Err(Error::InvalidParameterCombination(text.to_owned()))
-        }
-        _ => Err(Error::Coded(
-            "UnsupportedOperation",
-            "Instances with more than one network interface are not supported yet.".to_owned(),
-        )),
+/// The interfaces that a request describes: the primary one, and those beside it.
+fn described_interfaces(
+    input: &RunInstancesRequest,
+) -> Result<(Option<InstanceNetworkInterfaceSpecification>, Vec<InstanceNetworkInterfaceSpecification>), Error> {
+    let mut all = input.network_interfaces.clone();
+    if all.is_empty() {
+        return Ok((None, all));
     }
+    let refuse = |text: &str| Err(Error::InvalidParameterCombination(text.to_owned()));
+    if input.subnet_id.is_some() || !input.security_group_ids.is_empty() || !input.security_groups.is_empty() {
+        return refuse(
+            "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request",
+        );
+    }
+    if all.len() > 1 && all.iter().any(|own| own.associate_public_ip_address == Some(true)) {
+        return refuse(
+            "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces.",
+        );
+    }
+    if all.len() > 1 && all.iter().any(|own| own.device_index.is_none()) {
+        return Err(Error::InvalidParameterValue("Each network interface requires a device index.".to_owned()));
+    }
+    let Some(first) = all.iter().position(|own| own.device_index.unwrap_or_default() == 0) else {
+        return Err(Error::InvalidParameterValue("No network interface has the device index 0.".to_owned()));
+    };
+    Ok((Some(all.remove(first)), all))
 }
 
 /// The subnet that a request means: the one it names, or the default one of its zone, or of the first zone that is whole.
@@ -374,10 +385,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
     };
     let volume_id = volume.id.clone();
     tx.put(volume);
-    let profile = input.iam_instance_profile.as_ref().and_then(|profile| {
-        let named = profile.name.as_ref().map(|name| tx.scope.global().arn("iam", &format!("instance-profile/{name}")));
-        profile.arn.clone().or(named)
-    });
+    let profile = input.iam_instance_profile.as_ref().and_then(|profile| super::profiles::arn(tx, profile));
     let mut tags = specified(tx, &input.tag_specifications, "instance", TAGGABLE)?;
     tags.extend(plan.own_tags.clone());
     let instance = Instance {
@@ -392,6 +400,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         vpc: plan.subnet.vpc.clone(),
         subnet: plan.subnet.id.clone(),
         interface,
+        more_interfaces: Vec::new(),
         volume: volume_id,
         state: InstanceState::Pending,
         status: Status::Ok,
@@ -413,8 +422,36 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         client_token: input.client_token.clone().unwrap_or_default(),
         tags,
     };
-    tx.put(instance);
+    tx.put(instance.clone());
+    for more in &plan.more {
+        attach_more(tx, input, plan, &instance, more)?;
+    }
     Ok(id)
+}
+
+/// Makes, or takes, one more interface that a launch describes, and attaches it.
+fn attach_more(
+    tx: &mut Tx<'_>,
+    input: &RunInstancesRequest,
+    plan: &Plan,
+    instance: &Instance,
+    given: &InstanceNetworkInterfaceSpecification,
+) -> Answer<()> {
+    let interface = match &given.network_interface_id {
+        Some(existing) => interfaces::interface(&tx.view(), existing)?.clone(),
+        None => {
+            let new = interfaces::New {
+                subnet: given.subnet_id.clone().unwrap_or_else(|| plan.subnet.id.clone()),
+                description: given.description.clone().unwrap_or_default(),
+                private_ip: given.private_ip_address.clone(),
+                groups: given.groups.clone(),
+                tags: specified(tx, &input.tag_specifications, "network-interface", TAGGABLE)?,
+            };
+            interfaces::make(tx, new)?
+        }
+    };
+    let goes = given.delete_on_termination.unwrap_or(given.network_interface_id.is_none());
+    super::attachments::attach_at(tx, &interface, instance, given.device_index.unwrap_or_default(), goes).map(drop)
 }
 
 /// Whether an interface's public address goes when its instance stops: one of its own does, an Elastic IP stays.

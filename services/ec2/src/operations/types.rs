@@ -40,7 +40,7 @@ fn hypervisor(kind: &InstanceType) -> InstanceTypeHypervisor {
 
 fn shape(kind: &InstanceType) -> InstanceTypeInfo {
     let vcpus = i32::try_from(kind.vcpus).unwrap_or(i32::MAX);
-    let threads = if vcpus > 1 && kind.architecture == "x86_64" { 2 } else { 1 };
+    let threads = i32::try_from(kind.threads_per_core()).unwrap_or(1);
     let (interfaces, addresses) = kind.interfaces;
     InstanceTypeInfo {
         instance_type: text(kind.name),
@@ -60,6 +60,7 @@ fn shape(kind: &InstanceType) -> InstanceTypeInfo {
             default_v_cpus: Some(vcpus),
             default_cores: Some((vcpus / threads).max(1)),
             default_threads_per_core: Some(threads),
+            valid_threads_per_core: (1..=threads).collect(),
             ..Default::default()
         }),
         memory_info: Some(MemoryInfo { size_in_mi_b: Some(kind.memory_mib.into()), ..Default::default() }),

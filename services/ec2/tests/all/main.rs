@@ -1,5 +1,6 @@
 //! EC2 over a virtual world: whole lives of networks and instances, and what the state promises.
 
+mod attachments;
 mod filters;
 mod instances;
 mod networks;

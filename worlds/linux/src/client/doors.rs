@@ -197,6 +197,7 @@ mod tests {
             groups: vec!["sg-1".into()],
             source_check: true,
             transparent: false,
+            beside: None,
         }
     }
 }

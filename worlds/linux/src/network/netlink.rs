@@ -15,6 +15,7 @@ const NLM_F_REPLACE: u16 = 0x100;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 
+const FRA_SRC: u16 = 2;
 const FRA_IIFNAME: u16 = 3;
 const FRA_FWMARK: u16 = 10;
 const FRA_TABLE: u16 = 15;
@@ -25,8 +26,10 @@ const ROUTE_TABLE_AT: usize = 20;
 /// The table, in a transparent interface's own namespace, in which every address is its own.
 const TAKE_ALL: u32 = 100;
 
-/// The index that an interface's own end always has in its namespace: `lo` is 1.
+/// The index that an interface's own end always has in its namespace: `lo` is 1, `eth0` 2, and those beside it follow.
 const OWN_INDEX: u32 = 2;
+/// The tables of those beside `eth0`: this and their place.
+const BESIDE: u32 = 200;
 /// `lo`.
 pub(crate) const LOOPBACK: u32 = 1;
 
@@ -193,7 +196,8 @@ impl Netlink {
             .nested(libc::IFLA_LINKINFO, |m| {
                 m.text(libc::IFLA_INFO_KIND, "veth").nested(libc::IFLA_INFO_DATA, |m| {
                     m.nested(VETH_INFO_PEER, |m| {
-                        let index = if there.name == "eth0" { OWN_INDEX } else { 0 };
+                        let place = there.name.strip_prefix("eth").and_then(|place| place.parse::<u8>().ok());
+                        let index = place.map_or(0, |place| OWN_INDEX + u32::from(place));
                         let m = m
                             .link_header(index, false)
                             .text(libc::IFLA_IFNAME, there.name)
@@ -244,11 +248,30 @@ impl Netlink {
         self.ask("remove an address in", Self::address_message(libc::RTM_DELADDR, 0, index, address)).map(drop)
     }
 
+    /// A rule about a source address, or about any.
+    fn rule_message(kind: u16, flags: u16, source: Option<Ipv4Addr>) -> Message {
+        let mut message = Message::new(kind, flags);
+        let length = if source.is_some() { 32 } else { 0 };
+        message.0.extend([libc::AF_INET as u8, 0, length, 0, 0, 0, 0, FR_ACT_TO_TBL]);
+        message.0.extend([0; 4]);
+        match source {
+            Some(source) => message.attribute(FRA_SRC, &source.octets()),
+            None => message,
+        }
+    }
+
     /// A rule that has a table looked up for what `which` says; it stays if it is there already.
     fn add_rule(&self, table: u32, which: impl FnOnce(Message) -> Message) -> Result<()> {
-        let mut message = Message::new(libc::RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL);
-        message.0.extend([libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, FR_ACT_TO_TBL]);
-        message.0.extend([0; 4]);
+        self.add_source_rule(table, None, which)
+    }
+
+    fn add_source_rule(
+        &self,
+        table: u32,
+        source: Option<Ipv4Addr>,
+        which: impl FnOnce(Message) -> Message,
+    ) -> Result<()> {
+        let message = Self::rule_message(libc::RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, source);
         match self.ask("add a rule in", which(message).attribute(FRA_TABLE, &table.to_ne_bytes())) {
             Err(Error::Os { source, .. }) if source.raw_os_error() == Some(libc::EEXIST) => Ok(()),
             other => other.map(drop),
@@ -267,9 +290,7 @@ impl Netlink {
 
     /// Takes a rule of [`Netlink::steer`] back; its route goes with the device.
     pub(crate) fn unsteer(&self, mark: u32) -> Result<()> {
-        let mut message = Message::new(libc::RTM_DELRULE, 0);
-        message.0.extend([libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, FR_ACT_TO_TBL]);
-        message.0.extend([0; 4]);
+        let message = Self::rule_message(libc::RTM_DELRULE, 0, None);
         let message = message.attribute(FRA_TABLE, &mark.to_ne_bytes()).attribute(FRA_FWMARK, &mark.to_ne_bytes());
         self.ask("unsteer in", message).map(drop)
     }
@@ -337,9 +358,29 @@ impl Netlink {
         self.route(OWN_INDEX, Ipv4Net::default(), Some(gateway), addresses.first().copied())
     }
 
-    /// Takes an address from an interface's own end.
-    pub(crate) fn disown(&self, address: Ipv4Addr) -> Result<()> {
-        self.remove_address(OWN_INDEX, Ipv4Net::from(address))
+    /// Prepares the own end of an interface beside `eth0`: what leaves from its addresses leaves through it, as Amazon Linux arranges
+    /// it for a second interface; all else stays with `eth0`.
+    pub(crate) fn end_beside(&self, place: u8, addresses: &[Ipv4Addr], gateway: Ipv4Addr) -> Result<()> {
+        let (index, table) = (OWN_INDEX + u32::from(place), BESIDE + u32::from(place));
+        self.up(index)?;
+        for address in addresses {
+            self.add_address(index, Ipv4Net::from(*address))?;
+            self.add_source_rule(table, Some(*address), |rule| rule)?;
+        }
+        let flags = NLM_F_CREATE | NLM_F_REPLACE;
+        let message = Self::route_message(libc::RTM_NEWROUTE, flags, index, Ipv4Net::default(), Some(gateway));
+        self.ask("set a route in", message.in_table(table)).map(drop)
+    }
+
+    /// Takes an address from an interface's own end, whose place on its machine is given.
+    pub(crate) fn disown(&self, place: u8, address: Ipv4Addr) -> Result<()> {
+        if place > 0 {
+            let message = Self::rule_message(libc::RTM_DELRULE, 0, Some(address));
+            let table = BESIDE + u32::from(place);
+            // It goes without its rule where it never had one.
+            let _ = self.ask("remove a rule in", message.attribute(FRA_TABLE, &table.to_ne_bytes()));
+        }
+        self.remove_address(OWN_INDEX + u32::from(place), Ipv4Net::from(address))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::model::{UPLINK, Vpc, device, steer_mark};
 use super::namespace::{Kind, Namespace, net};
-use super::netlink::{End, LOOPBACK, parse_mac};
+use super::netlink::{End, LOOPBACK, Netlink, parse_mac};
 use super::ruleset::Ruleset;
 use super::{EGRESS_PORT, GATEWAY, INET, INET_ADDRESS, METADATA, RESOLVER, ROUTER_ADDRESS, nft};
 use crate::error::{Act, Error, Result};
@@ -189,7 +189,12 @@ impl Routers {
     pub(crate) fn set_silent(&mut self, id: &str, silent: bool) -> Result<()> {
         let Some(home) = self.homes.get(id).cloned() else { return Ok(()) };
         let Some(kept) = self.vpcs.get_mut(&home) else { return Ok(()) };
-        let changed = if silent { kept.vpc.silent.insert(id.to_owned()) } else { kept.vpc.silent.remove(id) };
+        let beside = |other: &&Interface| other.beside.as_ref().is_some_and(|beside| beside.interface == id);
+        let all = kept.vpc.interfaces.values().filter(beside).map(|other| other.id.clone());
+        let mut changed = false;
+        for id in all.chain([id.to_owned()]).collect::<Vec<_>>() {
+            changed |= if silent { kept.vpc.silent.insert(id) } else { kept.vpc.silent.remove(&id) };
+        }
         if changed { self.apply(&home) } else { Ok(()) }
     }
 
@@ -221,21 +226,25 @@ impl Routers {
         let router = self.namespace(&home)?;
         let to_router = router.netlink()?;
         let name = device(&id);
-        let namespace = Namespace::open_or_make(&self.namespaces, &id, Kind::Interface)?;
+        let before = self.vpcs.get(&home).and_then(|kept| kept.vpc.interfaces.get(&id)).cloned();
+        if let Some(before) = before.as_ref().filter(|before| before.beside != interface.beside) {
+            self.part(&to_router, before)?;
+        }
+        let place = interface.beside.as_ref().map_or(0, |beside| beside.index);
+        let namespace = Namespace::open_or_make(&self.namespaces, place_of(&interface), Kind::Interface)?;
         if !to_router.has(&name) {
-            let there = End { name: "eth0", mac: Some(mac) };
+            let there = End { name: &format!("eth{place}"), mac: Some(mac) };
             to_router.pair(&End { name: &name, mac: None }, &there, namespace.as_fd(), &id)?;
         }
         let index = to_router.index(&name)?;
         to_router.up(index)?;
         let own: Vec<Ipv4Addr> = interface.addresses.iter().map(|address| address.private).collect();
         let own_end = namespace.netlink()?;
-        let before = self.vpcs.get(&home).and_then(|kept| kept.vpc.interfaces.get(&id)).cloned();
         let inet = self.namespace(INET)?.netlink()?;
         let uplink = inet.index(&device(&home))?;
         for gone in before.iter().flat_map(|before| &before.addresses) {
             if !own.contains(&gone.private) {
-                let _ = own_end.disown(gone.private);
+                let _ = own_end.disown(place, gone.private);
                 let _ = to_router.unroute(index, Ipv4Net::from(gone.private));
             }
             if let Some(public) = gone.public
@@ -244,7 +253,10 @@ impl Routers {
                 let _ = inet.unroute(uplink, Ipv4Net::from(public));
             }
         }
-        own_end.own_end(&own, GATEWAY)?;
+        match place {
+            0 => own_end.own_end(&own, GATEWAY)?,
+            place => own_end.end_beside(place, &own, GATEWAY)?,
+        }
         for address in &interface.addresses {
             to_router.route(index, Ipv4Net::from(address.private), None, None)?;
         }
@@ -255,6 +267,13 @@ impl Routers {
             }
         }
         self.change(&home, &id, |vpc| {
+            // One more interface of a machine is as silent as its first.
+            match &interface.beside {
+                Some(beside) if vpc.silent.contains(&beside.interface) => drop(vpc.silent.insert(id.clone())),
+                Some(_) => drop(vpc.silent.remove(&id)),
+                None if before.is_some_and(|before| before.beside.is_some()) => drop(vpc.silent.remove(&id)),
+                None => {}
+            }
             vpc.interfaces.insert(interface.id.clone(), interface.clone());
         })?;
         // Last, so that nobody outside reaches it before its groups stand.
@@ -262,6 +281,19 @@ impl Routers {
             inet.route(uplink, Ipv4Net::from(public), Some(ROUTER_ADDRESS), Some(self.host))?;
         }
         Ok(())
+    }
+
+    /// Takes an interface's two ends away: they are made anew where it belongs next.
+    fn part(&self, router: &Netlink, interface: &Interface) -> Result<()> {
+        if let Some(beside) = &interface.beside
+            && let Ok(machine) = self.namespace(&beside.interface).and_then(|machine| machine.netlink())
+        {
+            for address in &interface.addresses {
+                let _ = machine.disown(beside.index, address.private);
+            }
+        }
+        let name = device(&interface.id);
+        if router.has(&name) { router.remove(&name) } else { Ok(()) }
     }
 
     /// Ends an interface.
@@ -279,12 +311,14 @@ impl Routers {
             }
             let router = self.namespace(&home)?.netlink()?;
             let name = device(id);
-            if interface.is_some_and(|interface| interface.transparent) {
+            if interface.as_ref().is_some_and(|interface| interface.transparent) {
                 // It may never have been made.
                 let _ = router.unsteer(steer_mark(id));
             }
-            if router.has(&name) {
-                router.remove(&name)?;
+            match &interface {
+                Some(interface) => self.part(&router, interface)?,
+                None if router.has(&name) => router.remove(&name)?,
+                None => {}
             }
             self.apply(&home)?;
         }
@@ -352,10 +386,16 @@ impl Routers {
         all
     }
 
-    /// The namespace of an interface or a router.
+    /// The namespace of a router, or the one that an interface's own end is in.
     pub(crate) fn open_namespace(&self, id: &str) -> Result<Namespace> {
-        self.namespace(id)
+        let interface = self.homes.get(id).and_then(|home| self.vpcs.get(home)?.vpc.interfaces.get(id));
+        self.namespace(interface.map_or(id, place_of))
     }
+}
+
+/// The namespace that an interface's own end is in.
+fn place_of(interface: &Interface) -> &str {
+    interface.beside.as_ref().map_or(&interface.id, |beside| &beside.interface)
 }
 
 /// The address of a range's resolver: its base plus two.

@@ -420,6 +420,7 @@ mod tests {
                         groups: (0..self.below(4)).map(|group| format!("sg-{group}")).collect(),
                         source_check: self.below(2) == 0,
                         transparent: self.below(3) == 0,
+                        beside: None,
                     };
                     vpc.interfaces.insert(id, interface);
                 }

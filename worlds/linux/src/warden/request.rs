@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use zonal_substrate::{Group, Interface, Inventory, Network, PeerMatch, RouteTarget, Sandbox, SandboxState, Subnet};
 
+/// The last place that an interface has on a machine.
+const MAX_PLACE: u8 = 15;
+
 /// A request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Request {
@@ -155,6 +158,12 @@ impl Request {
             Self::PutInterface(interface) => {
                 bounded("groups", interface.groups.len(), 16)?;
                 bounded("addresses", interface.addresses.len(), 64)?;
+                if let Some(beside) = &interface.beside {
+                    check_id(&beside.interface)?;
+                    if !(1..=MAX_PLACE).contains(&beside.index) || beside.interface == interface.id {
+                        return Err(Error::Refused(format!("{} beside {}", interface.id, beside.interface)));
+                    }
+                }
                 for address in &interface.addresses {
                     address.public.map_or(Ok(()), |public| public_address(config, public))?;
                     private_address(address.private)?;

@@ -210,6 +210,7 @@ impl Instance {
             groups: self.groups.iter().map(|group| (*group).to_owned()).collect(),
             source_check: true,
             transparent: false,
+            beside: None,
         }
     }
 

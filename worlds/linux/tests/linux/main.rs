@@ -1,6 +1,7 @@
 //! The real world, tried for real: needs root, and says how much it skipped without. Its program is also what the world's processes are
 //! started from, so it looks at its arguments first.
 
+mod attached;
 mod fixture;
 mod flows;
 mod inside;
@@ -30,8 +31,13 @@ fn main() {
     }
     let root = fixture::is_root();
     let mut trials = Vec::new();
-    for (name, test) in
-        packets::TESTS.iter().chain(flows::TESTS).chain(inside::TESTS).chain(lifecycle::TESTS).chain(survival::TESTS)
+    for (name, test) in packets::TESTS
+        .iter()
+        .chain(attached::TESTS)
+        .chain(flows::TESTS)
+        .chain(inside::TESTS)
+        .chain(lifecycle::TESTS)
+        .chain(survival::TESTS)
     {
         let run = move || {
             test();

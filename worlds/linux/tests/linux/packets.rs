@@ -21,7 +21,7 @@ pub const TESTS: &[Test] = &[
 const PORTS: [u16; 4] = [80, 3306, 6379, 8080];
 
 /// Answers with its peer's address on every port of the matrix.
-fn servers() -> String {
+pub fn servers() -> String {
     format!(
         "#!/bin/sh\ncat >/root/serve.py <<'E'\nimport socket, threading\ndef serve(port):\n    s = socket.create_server(('0.0.0.0', port), backlog=64)\n    \
          while True:\n        c, peer = s.accept()\n        try:\n            c.settimeout(1)\n            c.recv(100)\n            c.sendall(('HTTP/1.0 200 OK\\r\\n\\r\\n' + peer[0]).encode())\n        except OSError:\n            pass\n        c.close()\n\
@@ -31,7 +31,7 @@ fn servers() -> String {
 }
 
 /// Tries every address and port at once from inside, and gives those that answered, with whom they saw.
-fn tries(world: &Fixture, from: &str, to: &[(Ipv4Addr, u16)]) -> BTreeSet<(Ipv4Addr, u16, Ipv4Addr)> {
+pub fn tries(world: &Fixture, from: &str, to: &[(Ipv4Addr, u16)]) -> BTreeSet<(Ipv4Addr, u16, Ipv4Addr)> {
     let list: Vec<String> = to.iter().map(|(address, port)| format!("('{address}',{port})")).collect();
     let script = format!(
         "python3 - <<'E'\nimport socket, threading\ndef go(a, p):\n    try:\n        s = socket.create_connection((a, p), 1.5)\n        s.settimeout(1.5)\n        s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n        t = b''\n        \

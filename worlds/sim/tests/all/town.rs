@@ -70,6 +70,7 @@ pub fn interface(n: u8) -> Interface {
         groups: vec![GROUP.into()],
         source_check: true,
         transparent: false,
+        beside: None,
     }
 }
 

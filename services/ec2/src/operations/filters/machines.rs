@@ -3,6 +3,8 @@
 
 use super::Names;
 
+pub(in crate::operations) const PROFILE_ASSOCIATIONS: Names = &[("instance-id", "InstanceId"), ("state", "State")];
+
 pub(in crate::operations) const INSTANCES: Names = &[
     ("affinity", "Placement.Affinity"),
     ("architecture", "Architecture"),
