@@ -26,6 +26,9 @@ pub enum Error {
     /// `InvalidNextToken`
     #[error("The specified nextToken is invalid.")]
     NextToken,
+    /// `InvalidParameterInput`: of dashboards.
+    #[error("{0}")]
+    Dashboard(String),
     /// `InvalidFormat`
     #[error("{0}")]
     Format(String),
@@ -41,6 +44,7 @@ impl Error {
             Self::AlarmNotFound(_) => "ResourceNotFound",
             Self::TagTargetNotFound(_) => "ResourceNotFoundException",
             Self::NextToken => "InvalidNextToken",
+            Self::Dashboard(_) => "InvalidParameterInput",
             Self::Format(_) => "InvalidFormat",
         }
     }

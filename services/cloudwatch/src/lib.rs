@@ -11,13 +11,16 @@ mod math;
 mod model;
 mod operations;
 mod query;
+mod rule;
 mod series;
 pub mod shapes;
 mod statistics;
 
 pub use errors::Error;
 
-use operations::{alarm_history, alarms, metric_data, metrics, put_metric_alarm, put_metric_data, tags};
+use operations::{
+    alarm_history, alarms, composites, dashboards, metric_data, metrics, put_metric_alarm, put_metric_data, tags,
+};
 use shapes::ops;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, read, write};
 use zonal_wire::Api;
@@ -42,6 +45,7 @@ impl Service for CloudWatch {
             read::<ops::GetMetricData>(metric_data::get),
             read::<ops::ListMetrics>(metrics::list),
             write::<ops::PutMetricAlarm>(put_metric_alarm::put),
+            write::<ops::PutCompositeAlarm>(composites::put),
             read::<ops::DescribeAlarms>(alarms::describe),
             read::<ops::DescribeAlarmsForMetric>(alarms::for_metric),
             read::<ops::DescribeAlarmHistory>(alarm_history::describe),
@@ -52,11 +56,19 @@ impl Service for CloudWatch {
             write::<ops::TagResource>(tags::tag),
             write::<ops::UntagResource>(tags::untag),
             read::<ops::ListTagsForResource>(tags::list),
+            write::<ops::PutDashboard>(dashboards::put),
+            read::<ops::GetDashboard>(dashboards::get),
+            read::<ops::ListDashboards>(dashboards::list),
+            write::<ops::DeleteDashboards>(dashboards::delete),
         ]
     }
 
     fn controllers(&self) -> Vec<Box<dyn Controller>> {
-        vec![Box::new(controllers::alarms::Alarms), Box::new(controllers::retention::Retention)]
+        vec![
+            Box::new(controllers::alarms::Alarms),
+            Box::new(controllers::composites::Composites),
+            Box::new(controllers::retention::Retention),
+        ]
     }
 
     fn records(&self, registrar: &mut Registrar) {
@@ -64,6 +76,8 @@ impl Service for CloudWatch {
         registrar.record::<model::Chunk>();
         registrar.record::<model::Alarm>();
         registrar.record::<model::History>();
+        registrar.record::<model::Composite>();
+        registrar.record::<model::Dashboard>();
     }
 
     fn coverage(&self) -> Coverage {
@@ -83,6 +97,8 @@ impl Service for CloudWatch {
                     "actions of Auto Scaling policies and EC2 stop, terminate and reboot are run; any \
                     other is recorded in the history as failed",
                 ),
+                ("PutCompositeAlarm", "AlarmActions", "every action is recorded in the history as failed"),
+                ("PutDashboard", "DashboardBody", "kept and given back; nothing draws it"),
                 ("PutMetricAlarm", "EvaluateLowSampleCountPercentile", "shown; percentiles are always evaluated"),
                 ("GetMetricData", "LabelOptions", "no effect"),
                 ("GetMetricData", "MetricDataQueries.AccountId", "no effect: there are no linked accounts"),

@@ -86,7 +86,21 @@ fn put(cx: &mut Context<'_, '_>, name: &str, properties: &Value, tags: Option<Va
     cx.call("cloudwatch", "PutMetricAlarm", input.into()).map(drop)
 }
 
-fn arn(cx: &Context<'_, '_>, name: &str) -> String {
+/// Brings an alarm's tags from old properties to new ones.
+pub(super) fn retag(cx: &mut Context<'_, '_>, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
+    let (set, removed) = tag_changes(old, new);
+    let arn = arn(cx, name);
+    if !set.is_empty() {
+        cx.call("cloudwatch", "TagResource", json!({"ResourceARN": arn, "Tags": list_of(&set)}))?;
+    }
+    if !removed.is_empty() {
+        cx.call("cloudwatch", "UntagResource", json!({"ResourceARN": arn, "TagKeys": removed}))?;
+    }
+    Ok(())
+}
+
+/// An alarm's ARN.
+pub(super) fn arn(cx: &Context<'_, '_>, name: &str) -> String {
     cx.tx.scope.arn("cloudwatch", &format!("alarm:{name}"))
 }
 
@@ -109,14 +123,7 @@ impl Handler for Alarm {
 
     fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
         put(cx, id, new, None)?;
-        let (set, removed) = tag_changes(old, new);
-        let arn = arn(cx, id);
-        if !set.is_empty() {
-            cx.call("cloudwatch", "TagResource", json!({"ResourceARN": arn, "Tags": list_of(&set)}))?;
-        }
-        if !removed.is_empty() {
-            cx.call("cloudwatch", "UntagResource", json!({"ResourceARN": arn, "TagKeys": removed}))?;
-        }
+        retag(cx, id, old, new)?;
         Ok(Progress::Done)
     }
 

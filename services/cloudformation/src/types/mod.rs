@@ -9,6 +9,7 @@ mod addresses;
 mod alarms;
 mod auto_scaling_groups;
 mod cidr_collections;
+mod composite_alarms;
 mod context;
 mod group_actions;
 mod health_checks;
@@ -162,7 +163,7 @@ const TABLES: [&[ResourceType]; 20] = [
     &[network_acls::NETWORK_ACL, network_acls::ENTRY, network_acls::ASSOCIATION],
     &[network_interfaces::NETWORK_INTERFACE],
     &[cidr_collections::CIDR_COLLECTION],
-    &[alarms::ALARM],
+    &[alarms::ALARM, composite_alarms::COMPOSITE, composite_alarms::DASHBOARD],
     &[parameters::PARAMETER],
 ];
 
@@ -175,7 +176,8 @@ pub fn named(name: &str) -> Option<&'static ResourceType> {
 pub fn name_property(type_name: &str) -> Option<&'static str> {
     match type_name {
         "AWS::AutoScaling::AutoScalingGroup" => Some("AutoScalingGroupName"),
-        "AWS::CloudWatch::Alarm" => Some("AlarmName"),
+        "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm" => Some("AlarmName"),
+        "AWS::CloudWatch::Dashboard" => Some("DashboardName"),
         "AWS::EC2::KeyPair" => Some("KeyName"),
         "AWS::EC2::LaunchTemplate" => Some("LaunchTemplateName"),
         "AWS::EC2::SecurityGroup" => Some("GroupName"),

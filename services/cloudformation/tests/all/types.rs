@@ -93,6 +93,8 @@ Resources:
       PolicyType: TargetTrackingScaling
       TargetTrackingConfiguration: {PredefinedMetricSpecification: {PredefinedMetricType: ASGAverageCPUUtilization}, TargetValue: <50|60>}
   Alarm: {Type: 'AWS::CloudWatch::Alarm', Properties: {ComparisonOperator: GreaterThanThreshold, Namespace: AWS/EC2, MetricName: CPUUtilization, Statistic: Average, Period: 60, EvaluationPeriods: 1, Threshold: <90|80>, Tags: [{Key: k, Value: <a|b>}]}}
+  Over: {Type: 'AWS::CloudWatch::CompositeAlarm', Properties: {AlarmRule: !Sub '<ALARM|OK>("${Alarm}")', Tags: [{Key: k, Value: <a|b>}]}}
+  Board: {Type: 'AWS::CloudWatch::Dashboard', Properties: {DashboardName: board, DashboardBody: !Sub '{"widgets": [{"type": "text", "properties": {"markdown": "<one|two> ${Alarm}"}}]}'}}
   Zone: {Type: 'AWS::Route53::HostedZone', Properties: {Name: types.example, HostedZoneConfig: {Comment: <one|two>}, HostedZoneTags: [{Key: k, Value: <a|b>}]}}
   Record: {Type: 'AWS::Route53::RecordSet', Properties: {HostedZoneId: !Ref Zone, Name: www.types.example, Type: A, TTL: '<60|30>', ResourceRecords: [192.0.2.1]}}
   Records:
@@ -218,6 +220,11 @@ fn every_type_is_made_changed_in_place_and_deleted() {
             && !names.iter().any(|name| name.starts_with(r#""b.types"#)),
         "{names:?}"
     );
+    let board = yard.call("cloudwatch", "GetDashboard", json!({"DashboardName": "board"}));
+    assert!(board["DashboardBody"].as_str().unwrap().contains("two"), "{board:#}");
+    let over = json!({"AlarmNames": [id("Over")], "AlarmTypes": ["CompositeAlarm"]});
+    let over = yard.call("cloudwatch", "DescribeAlarms", over);
+    assert!(at(&over, "/CompositeAlarms/0/AlarmRule").as_str().unwrap().starts_with("OK("), "{over:#}");
     let stored = yard.call("ssm", "GetParameter", json!({"Name": id("Stored")}));
     assert_eq!(at(&stored, "/Parameter/Value"), "two");
 

@@ -2,7 +2,7 @@
 
 use crate::evaluation::{self, EXTRA_PERIODS, Point};
 use crate::model::{Alarm, AlarmState, HistoryKind, Watched};
-use crate::operations::alarm_history::record;
+use crate::operations::alarm_history::{record, record_of};
 use crate::query;
 use crate::series;
 use crate::statistics::Statistic;
@@ -130,13 +130,6 @@ pub fn transition(
     data: Option<String>,
     value: Option<f64>,
 ) {
-    let said = |state: AlarmState, reason: &str, data: Option<&str>| {
-        let mut out = json!({ "stateValue": state.as_str(), "stateReason": reason });
-        if let Some(data) = data.and_then(|data| serde_json::from_str::<Value>(data).ok()) {
-            out["stateReasonData"] = data;
-        }
-        out
-    };
     let old = said(alarm.state, &alarm.reason, alarm.reason_data.as_deref());
     let new = said(state, &reason, data.as_deref());
     let changed = alarm.state != state;
@@ -158,15 +151,28 @@ pub fn transition(
     }
     for action in alarm.actions().to_vec() {
         let result = run(tx, &alarm, &action, value);
-        let summary = match &result {
-            Ok(()) => format!("Successfully executed action {action}"),
-            Err(error) => format!("Failed to execute action {action}. Received error: \"{}\"", error.message),
-        };
-        let state = if result.is_ok() { "Succeeded" } else { "Failed" };
-        let data =
-            json!({ "actionState": state, "notificationResource": action, "stateUpdateTimestamp": tx.now.millis() });
-        record(tx, &alarm.name, HistoryKind::Action, cut(summary), data.to_string());
+        actions_told(tx, (&alarm.name, false), &action, &result);
     }
+}
+
+/// A state as history items have it.
+pub fn said(state: AlarmState, reason: &str, data: Option<&str>) -> Value {
+    let mut out = json!({ "stateValue": state.as_str(), "stateReason": reason });
+    if let Some(data) = data.and_then(|data| serde_json::from_str::<Value>(data).ok()) {
+        out["stateReasonData"] = data;
+    }
+    out
+}
+
+/// Records what came of an action of an alarm, which may be a composite one.
+pub fn actions_told(tx: &mut Tx<'_>, alarm: (&str, bool), action: &str, result: &Result<(), AwsError>) {
+    let summary = match result {
+        Ok(()) => format!("Successfully executed action {action}"),
+        Err(error) => format!("Failed to execute action {action}. Received error: \"{}\"", error.message),
+    };
+    let state = if result.is_ok() { "Succeeded" } else { "Failed" };
+    let data = json!({ "actionState": state, "notificationResource": action, "stateUpdateTimestamp": tx.now.millis() });
+    record_of(tx, alarm, HistoryKind::Action, cut(summary), data.to_string());
 }
 
 /// A summary has 255 characters at most.

@@ -14,6 +14,11 @@ const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// Adds to an alarm's history, and forgets what is too old.
 pub fn record(tx: &mut Tx<'_>, alarm: &str, kind: HistoryKind, summary: String, data: String) {
+    record_of(tx, (alarm, false), kind, summary, data);
+}
+
+/// The same, of an alarm that may be a composite one.
+pub fn record_of(tx: &mut Tx<'_>, (alarm, composite): (&str, bool), kind: HistoryKind, summary: String, data: String) {
     let oldest = tx.now - KEPT;
     // Items are in the order of their time: this looks at those that are too old, and one more.
     let old: Vec<String> =
@@ -24,16 +29,20 @@ pub fn record(tx: &mut Tx<'_>, alarm: &str, kind: HistoryKind, summary: String, 
     let now = tx.now;
     let ordinal = (0..).find(|n| tx.get::<History>(&History::key_of(alarm, now, *n)).is_none());
     // A transaction adds a handful of items at most.
-    tx.put(History::new(alarm, now, ordinal.unwrap_or_default(), kind, summary, data));
+    tx.put(History::new((alarm, composite), now, ordinal.unwrap_or_default(), kind, (summary, data)));
 }
 
 /// DescribeAlarmHistory.
 pub fn describe(view: &View<'_>, input: &DescribeAlarmHistoryInput) -> Result<DescribeAlarmHistoryOutput, AwsError> {
-    if !input.alarm_types.is_empty() && !input.alarm_types.contains(&AlarmType::MetricAlarm) {
-        return Ok(DescribeAlarmHistoryOutput::default());
-    }
+    let kind_of = |item: &History| if item.composite { AlarmType::CompositeAlarm } else { AlarmType::MetricAlarm };
+    // Without types it is metric alarms that are asked for.
+    let typed = |item: &History| match input.alarm_types.as_slice() {
+        [] => !item.composite,
+        types => types.contains(&kind_of(item)),
+    };
     let wanted = |item: &&History| {
-        input.alarm_name.as_ref().is_none_or(|name| *name == item.alarm)
+        typed(item)
+            && input.alarm_name.as_ref().is_none_or(|name| *name == item.alarm)
             && input.history_item_type.is_none_or(|kind| kind == shown(item.kind))
             && input.start_date.is_none_or(|start| item.time >= start)
             && input.end_date.is_none_or(|end| item.time <= end)
@@ -57,7 +66,7 @@ pub fn describe(view: &View<'_>, input: &DescribeAlarmHistoryInput) -> Result<De
         .into_iter()
         .map(|item| AlarmHistoryItem {
             alarm_name: Some(item.alarm.clone()),
-            alarm_type: Some(AlarmType::MetricAlarm),
+            alarm_type: Some(kind_of(item)),
             timestamp: Some(item.time),
             history_item_type: Some(shown(item.kind)),
             history_summary: Some(item.summary.clone()),

@@ -2,11 +2,12 @@
 
 use crate::controllers::alarms::transition;
 use crate::errors::Error;
-use crate::model::{Alarm, AlarmState, Comparison, HistoryKind, MetricId, Watched};
-use crate::operations::alarm_history::record;
+use crate::model::{Alarm, AlarmState, Comparison, Composite, HistoryKind, MetricId, Watched};
+use crate::operations::alarm_history::record_of;
+use crate::operations::composites;
 use crate::query;
 use crate::shapes::{
-    AlarmType, ComparisonOperator, DeleteAlarmsInput, DeleteAlarmsOutput, DescribeAlarmsForMetricInput,
+    AlarmType, ComparisonOperator, CompositeAlarm, DeleteAlarmsInput, DeleteAlarmsOutput, DescribeAlarmsForMetricInput,
     DescribeAlarmsForMetricOutput, DescribeAlarmsInput, DescribeAlarmsOutput, DisableAlarmActionsInput,
     DisableAlarmActionsOutput, EnableAlarmActionsInput, EnableAlarmActionsOutput, MetricAlarm, SetAlarmStateInput,
     SetAlarmStateOutput, StateValue,
@@ -28,30 +29,94 @@ pub fn describe(view: &View<'_>, input: &DescribeAlarmsInput) -> Result<Describe
     if input.alarm_name_prefix.is_some() && !input.alarm_names.is_empty() {
         return Err(Error::Validation("AlarmNamePrefix and AlarmNames are mutually exclusive.".to_owned()).into());
     }
-    if input.children_of_alarm_name.is_some() || input.parents_of_alarm_name.is_some() {
-        return Err(Error::Validation(
-            "There are no composite alarms: ChildrenOfAlarmName and ParentsOfAlarmName find nothing.".to_owned(),
-        )
-        .into());
+    if let Some(parent) = &input.children_of_alarm_name {
+        return children(view, parent);
     }
-    if !input.alarm_types.is_empty() && !input.alarm_types.contains(&AlarmType::MetricAlarm) {
-        return Ok(DescribeAlarmsOutput::default());
+    if let Some(child) = &input.parents_of_alarm_name {
+        return Ok(parents(view, child));
     }
-    let wanted = |alarm: &&Alarm| {
-        (input.alarm_names.is_empty() || input.alarm_names.contains(&alarm.name))
-            && input.alarm_name_prefix.as_ref().is_none_or(|prefix| alarm.name.starts_with(prefix.as_str()))
-            && input.state_value.is_none_or(|state| state == shown_state(alarm.state))
-            && input.action_prefix.as_ref().is_none_or(|prefix| {
-                let all = [&alarm.ok_actions, &alarm.alarm_actions, &alarm.insufficient_data_actions];
-                all.into_iter().flatten().any(|action| action.starts_with(prefix.as_str()))
-            })
+    // Without types it is metric alarms that are asked for.
+    let typed = |kind| match input.alarm_types.as_slice() {
+        [] => kind == AlarmType::MetricAlarm,
+        types => types.contains(&kind),
     };
-    let items = view.list::<Alarm>().filter(wanted).map(|alarm| (alarm.name.clone(), alarm));
+    let wanted = |name: &String, state: AlarmState, actions: [&Vec<String>; 3]| {
+        (input.alarm_names.is_empty() || input.alarm_names.contains(name))
+            && input.alarm_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+            && input.state_value.is_none_or(|wanted| wanted == shown_state(state))
+            && input
+                .action_prefix
+                .as_ref()
+                .is_none_or(|prefix| actions.into_iter().flatten().any(|action| action.starts_with(prefix.as_str())))
+    };
+    let of_metrics = view.list::<Alarm>().filter(|alarm| {
+        let actions = [&alarm.ok_actions, &alarm.alarm_actions, &alarm.insufficient_data_actions];
+        typed(AlarmType::MetricAlarm) && wanted(&alarm.name, alarm.state, actions)
+    });
+    let of_alarms = view.list::<Composite>().filter(|alarm| {
+        let actions = [&alarm.ok_actions, &alarm.alarm_actions, &alarm.insufficient_data_actions];
+        typed(AlarmType::CompositeAlarm) && wanted(&alarm.name, alarm.state, actions)
+    });
+    let mut items: Vec<(String, Either<'_>)> =
+        of_metrics.map(|alarm| (alarm.name.clone(), Either::Metric(alarm))).collect();
+    items.extend(of_alarms.map(|alarm| (alarm.name.clone(), Either::Composite(alarm))));
+    items.sort_by(|(left, _), (right, _)| left.cmp(right));
     let limit = input.max_records.map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(PAGE));
     let (page, next_token) =
         pages::page(items, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
-    let metric_alarms = page.into_iter().map(|alarm| shape(view.scope, alarm)).collect();
-    Ok(DescribeAlarmsOutput { metric_alarms, next_token, ..Default::default() })
+    let mut output = DescribeAlarmsOutput { next_token, ..Default::default() };
+    for alarm in page {
+        match alarm {
+            Either::Metric(alarm) => output.metric_alarms.push(shape(view.scope, alarm)),
+            Either::Composite(alarm) => output.composite_alarms.push(composites::shape(view.scope, alarm)),
+        }
+    }
+    Ok(output)
+}
+
+/// An alarm of either kind.
+enum Either<'v> {
+    Metric(&'v Alarm),
+    Composite(&'v Composite),
+}
+
+/// The alarms that a composite alarm's rule names, with their states alone.
+fn children(view: &View<'_>, parent: &str) -> Result<DescribeAlarmsOutput, AwsError> {
+    let parent = view
+        .get::<Composite>(parent)
+        .ok_or_else(|| Error::AlarmNotFound(format!("Composite alarm {parent} does not exist")))?;
+    let mut output = DescribeAlarmsOutput::default();
+    for name in &parent.children {
+        if let Some(alarm) = view.get::<Alarm>(name) {
+            output.metric_alarms.push(MetricAlarm {
+                alarm_name: Some(name.clone()),
+                alarm_arn: Some(arn(view.scope, name)),
+                state_value: Some(shown_state(alarm.state)),
+                state_updated_timestamp: Some(alarm.updated),
+                ..Default::default()
+            });
+        } else if let Some(alarm) = view.get::<Composite>(name) {
+            output.composite_alarms.push(CompositeAlarm {
+                alarm_name: Some(name.clone()),
+                alarm_arn: Some(arn(view.scope, name)),
+                state_value: Some(shown_state(alarm.state)),
+                state_updated_timestamp: Some(alarm.updated),
+                ..Default::default()
+            });
+        }
+    }
+    Ok(output)
+}
+
+/// The composite alarms whose rules name an alarm, by their names alone.
+fn parents(view: &View<'_>, child: &str) -> DescribeAlarmsOutput {
+    let parents = view.list::<Composite>().filter(|alarm| alarm.children.contains(child));
+    let shown = parents.map(|alarm| CompositeAlarm {
+        alarm_name: Some(alarm.name.clone()),
+        alarm_arn: Some(arn(view.scope, &alarm.name)),
+        ..Default::default()
+    });
+    DescribeAlarmsOutput { composite_alarms: shown.collect(), ..Default::default() }
 }
 
 /// DescribeAlarmsForMetric.
@@ -80,23 +145,33 @@ pub fn for_metric(
 
 /// DeleteAlarms.
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteAlarmsInput) -> Result<DeleteAlarmsOutput, AwsError> {
-    for name in &input.alarm_names {
-        if tx.get::<Alarm>(name).is_none() {
-            return Err(Error::AlarmNotFound(format!("Alarm {name} does not exist")).into());
-        }
-        tx.remove::<Alarm>(name);
-        let data = json!({ "version": "1.0", "type": "Delete" }).to_string();
-        record(tx, name, HistoryKind::Configuration, format!("Alarm \"{name}\" deleted"), data);
+    let composite = |name: &&String| tx.get::<Composite>(name).is_some();
+    if input.alarm_names.iter().filter(composite).count() > 1 {
+        return Err(Error::Validation("Only one composite alarm can be deleted at a time.".to_owned()).into());
     }
-    Ok(DeleteAlarmsOutput::default())
+    let (mut deleted, mut missing) = (0, None);
+    for name in &input.alarm_names {
+        let is_composite = tx.get::<Composite>(name).is_some();
+        if !is_composite && tx.get::<Alarm>(name).is_none() {
+            missing.get_or_insert(name);
+            continue;
+        }
+        deleted += 1;
+        tx.remove::<Alarm>(name);
+        tx.remove::<Composite>(name);
+        let data = json!({ "version": "1.0", "type": "Delete" }).to_string();
+        let summary = format!("Alarm \"{name}\" deleted");
+        record_of(tx, (name, is_composite), HistoryKind::Configuration, summary, data);
+    }
+    // Those with correct names are deleted whatever the others are.
+    match missing {
+        Some(name) if deleted == 0 => Err(Error::AlarmNotFound(format!("Alarm {name} does not exist")).into()),
+        _ => Ok(DeleteAlarmsOutput::default()),
+    }
 }
 
 /// SetAlarmState: until the next evaluation says otherwise.
 pub fn set_state(tx: &mut Tx<'_>, input: &SetAlarmStateInput) -> Result<SetAlarmStateOutput, AwsError> {
-    let alarm = tx
-        .get::<Alarm>(&input.alarm_name)
-        .cloned()
-        .ok_or_else(|| Error::AlarmNotFound(format!("Alarm {} does not exist", input.alarm_name)))?;
     if let Some(data) = &input.state_reason_data {
         serde_json::from_str::<serde_json::Value>(data)
             .map_err(|_| Error::Format("StateReasonData is not valid JSON.".to_owned()))?;
@@ -106,7 +181,14 @@ pub fn set_state(tx: &mut Tx<'_>, input: &SetAlarmStateInput) -> Result<SetAlarm
         StateValue::Alarm => AlarmState::Alarm,
         StateValue::InsufficientData => AlarmState::InsufficientData,
     };
-    transition(tx, alarm, state, input.state_reason.clone(), input.state_reason_data.clone(), None);
+    let (reason, data) = (input.state_reason.clone(), input.state_reason_data.clone());
+    if let Some(alarm) = tx.get::<Alarm>(&input.alarm_name).cloned() {
+        transition(tx, alarm, state, reason, data, None);
+    } else if let Some(alarm) = tx.get::<Composite>(&input.alarm_name).cloned() {
+        crate::controllers::composites::transition(tx, alarm, state, reason, data);
+    } else {
+        return Err(Error::AlarmNotFound(format!("Alarm {} does not exist", input.alarm_name)).into());
+    }
     Ok(SetAlarmStateOutput::default())
 }
 
@@ -137,14 +219,26 @@ fn switch(tx: &mut Tx<'_>, names: &[String], enabled: bool) {
             }
             changed
         });
+        let composite = changed.is_none();
+        let changed = changed.or_else(|| {
+            tx.update::<Composite, _>(name, |alarm| {
+                let changed = alarm.actions_enabled != enabled;
+                if changed {
+                    alarm.actions_enabled = enabled;
+                    alarm.configured = now;
+                }
+                changed
+            })
+        });
         if changed == Some(true) {
             let data = json!({ "version": "1.0", "type": "Update" }).to_string();
-            record(tx, name, HistoryKind::Configuration, format!("Alarm \"{name}\" updated"), data);
+            record_of(tx, (name, composite), HistoryKind::Configuration, format!("Alarm \"{name}\" updated"), data);
         }
     }
 }
 
-fn shown_state(state: AlarmState) -> StateValue {
+/// A state as on the wire.
+pub fn shown_state(state: AlarmState) -> StateValue {
     match state {
         AlarmState::Ok => StateValue::Ok,
         AlarmState::Alarm => StateValue::Alarm,

@@ -1,7 +1,7 @@
 //! PutMetricAlarm.
 
 use crate::errors::Error;
-use crate::model::{Alarm, AlarmState, Comparison, HistoryKind, MetricId, TreatMissing, Watched};
+use crate::model::{Alarm, AlarmState, Comparison, Composite, HistoryKind, MetricId, TreatMissing, Watched};
 use crate::operations::alarm_history::record;
 use crate::operations::tags;
 use crate::query;
@@ -14,6 +14,25 @@ use zonal_wire::AwsError;
 /// Makes an alarm, or configures it anew; its state is kept.
 pub fn put(tx: &mut Tx<'_>, input: &PutMetricAlarmInput) -> Result<PutMetricAlarmOutput, AwsError> {
     let watched = watched(input)?;
+    if tx.get::<Composite>(&input.alarm_name).is_some() {
+        let message = format!("{} is the name of a composite alarm.", input.alarm_name);
+        return Err(Error::Validation(message).into());
+    }
+    for action in input.ok_actions.iter().chain(&input.alarm_actions).chain(&input.insufficient_data_actions) {
+        if !action.starts_with("arn:") {
+            return Err(Error::Validation(format!("Invalid arn syntax: {action}")).into());
+        }
+    }
+    if let Some(option) = input
+        .evaluate_low_sample_count_percentile
+        .as_ref()
+        .filter(|option| !["evaluate", "ignore"].contains(&&***option))
+    {
+        return Err(Error::Validation(format!(
+            "Option {option} is not supported for parameter EvaluateLowSampleCountPercentile. Supported options are evaluate and ignore."
+        ))
+        .into());
+    }
     let evaluation_periods = input
         .evaluation_periods
         .ok_or_else(|| Error::Validation("The parameter EvaluationPeriods is required.".to_owned()))?;

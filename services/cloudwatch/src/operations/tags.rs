@@ -1,7 +1,7 @@
 //! Tags of alarms.
 
 use crate::errors::Error;
-use crate::model::Alarm;
+use crate::model::{Alarm, Composite};
 use crate::shapes::{
     ListTagsForResourceInput, ListTagsForResourceOutput, Tag, TagResourceInput, TagResourceOutput, UntagResourceInput,
     UntagResourceOutput,
@@ -25,7 +25,9 @@ fn name_of(scope: &Scope, arn: &str) -> Result<String, Error> {
 pub fn tag(tx: &mut Tx<'_>, input: &TagResourceInput) -> Result<TagResourceOutput, AwsError> {
     let name = name_of(&tx.scope, &input.resource_arn)?;
     let by_service = tx.caller.is_service();
-    let merged = tx.update::<Alarm, _>(&name, |alarm| merge(&mut alarm.tags, &input.tags, by_service));
+    let merged = tx
+        .update::<Alarm, _>(&name, |alarm| merge(&mut alarm.tags, &input.tags, by_service))
+        .or_else(|| tx.update::<Composite, _>(&name, |alarm| merge(&mut alarm.tags, &input.tags, by_service)));
     merged.ok_or_else(|| Error::TagTargetNotFound(input.resource_arn.clone()))??;
     Ok(TagResourceOutput::default())
 }
@@ -33,7 +35,9 @@ pub fn tag(tx: &mut Tx<'_>, input: &TagResourceInput) -> Result<TagResourceOutpu
 /// UntagResource.
 pub fn untag(tx: &mut Tx<'_>, input: &UntagResourceInput) -> Result<UntagResourceOutput, AwsError> {
     let name = name_of(&tx.scope, &input.resource_arn)?;
-    tx.update::<Alarm, _>(&name, |alarm| alarm.tags.retain(|key, _| !input.tag_keys.contains(key)))
+    let keep = |tags: &mut Tags| tags.retain(|key, _| !input.tag_keys.contains(key));
+    tx.update::<Alarm, _>(&name, |alarm| keep(&mut alarm.tags))
+        .or_else(|| tx.update::<Composite, _>(&name, |alarm| keep(&mut alarm.tags)))
         .ok_or_else(|| Error::TagTargetNotFound(input.resource_arn.clone()))?;
     Ok(UntagResourceOutput::default())
 }
@@ -41,7 +45,9 @@ pub fn untag(tx: &mut Tx<'_>, input: &UntagResourceInput) -> Result<UntagResourc
 /// ListTagsForResource.
 pub fn list(view: &View<'_>, input: &ListTagsForResourceInput) -> Result<ListTagsForResourceOutput, AwsError> {
     let name = name_of(view.scope, &input.resource_arn)?;
-    let alarm = view.get::<Alarm>(&name).ok_or_else(|| Error::TagTargetNotFound(input.resource_arn.clone()))?;
-    let tags = alarm.tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
+    let tags = view.get::<Alarm>(&name).map(|alarm| &alarm.tags);
+    let tags = tags.or_else(|| view.get::<Composite>(&name).map(|alarm| &alarm.tags));
+    let tags = tags.ok_or_else(|| Error::TagTargetNotFound(input.resource_arn.clone()))?;
+    let tags = tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
     Ok(ListTagsForResourceOutput { tags })
 }

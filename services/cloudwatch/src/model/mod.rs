@@ -1,5 +1,9 @@
 //! What is stored: metrics, their points in chunks, alarms and their history.
 
+mod composites;
+
+pub use composites::{Composite, Dashboard, History, HistoryKind};
+
 use crate::statistics::StatisticSet;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -378,53 +382,5 @@ impl Record for Alarm {
 
     fn key(&self) -> &str {
         &self.name
-    }
-}
-
-/// Of what kind a history item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HistoryKind {
-    /// `ConfigurationUpdate`
-    Configuration,
-    /// `StateUpdate`
-    State,
-    /// `Action`
-    Action,
-}
-
-/// Something that happened to an alarm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct History {
-    key: String,
-    /// Its alarm.
-    pub alarm: String,
-    /// When.
-    pub time: Time,
-    /// What kind.
-    pub kind: HistoryKind,
-    /// In words.
-    pub summary: String,
-    /// As JSON.
-    pub data: String,
-}
-
-impl History {
-    /// The `ordinal`th of its instant.
-    pub fn new(alarm: &str, time: Time, ordinal: usize, kind: HistoryKind, summary: String, data: String) -> Self {
-        let key = Self::key_of(alarm, time, ordinal);
-        Self { key, alarm: alarm.to_owned(), time, kind, summary, data }
-    }
-
-    /// Keys are in the order of time.
-    pub fn key_of(alarm: &str, time: Time, ordinal: usize) -> String {
-        format!("{:020}{SEPARATOR}{alarm}{SEPARATOR}{ordinal:04}", time.0)
-    }
-}
-
-impl Record for History {
-    const TABLE: &'static str = "cloudwatch.alarm_history";
-
-    fn key(&self) -> &str {
-        &self.key
     }
 }
