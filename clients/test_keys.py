@@ -1,7 +1,10 @@
-"""Key pairs, judged by OpenSSH and OpenSSL."""
+"""Key pairs, judged by OpenSSH, OpenSSL and PuTTY."""
 
 import hashlib
+import shutil
 import subprocess
+
+import pytest
 
 
 def tool(*arguments, data=None):
@@ -55,3 +58,21 @@ def test_an_imported_rsa_key_has_the_md5_of_its_public_half(account, tmp_path):
     imported = account.ec2.import_key_pair(KeyName="own", PublicKeyMaterial=open(path + ".pub", "rb").read())
     public = tool("openssl", "rsa", "-in", path, "-pubout", "-outform", "DER")
     assert imported["KeyFingerprint"] == colons(hashlib.md5(public).digest())
+
+
+@pytest.mark.skipif(not shutil.which("puttygen"), reason="putty-tools is not installed")
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_a_key_in_puttys_format_is_puttys(account, tmp_path, kind):
+    made = account.ec2.create_key_pair(KeyName="windows user", KeyType=kind, KeyFormat="ppk")
+    path = str(tmp_path / "key.ppk")
+    with open(path, "w") as file:
+        file.write(made["KeyMaterial"] + "\n")
+    pair, public = public_key(account, "windows user")
+    # puttygen checks the file's own sum, then that the halves belong together.
+    assert tool("puttygen", path, "-L").decode().split() == [*public, "windows", "user"]
+    private = str(tmp_path / "key.pem")
+    tool("puttygen", path, "-O", "private-openssh", "-o", private)
+    assert tool("ssh-keygen", "-y", "-f", private).decode().split()[:2] == public
+    if kind == "rsa":
+        der = tool("openssl", "pkcs8", "-topk8", "-nocrypt", "-outform", "DER", "-in", private)
+        assert pair["KeyFingerprint"] == made["KeyFingerprint"] == colons(hashlib.sha1(der).digest())

@@ -21,7 +21,9 @@ const ROUNDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Material {
     /// The private half, PEM.
-    pub private: String,
+    pub pem: String,
+    /// The private half as PuTTY has it.
+    pub putty: Vec<u8>,
     /// The public half: OpenSSH's blob.
     pub blob: Vec<u8>,
     pub fingerprint: String,
@@ -61,7 +63,8 @@ pub(super) fn rsa(chance: &mut impl RngCore) -> Material {
         let totient = (&p - &one) * (&q - &one);
         // Not for a prime that is one more than a multiple of the exponent.
         if let (true, Some(private)) = (p != q, exponent.modinv(&totient)) {
-            break (p, q, private);
+            // The larger one first, as OpenSSL and PuTTY have them.
+            break if p > q { (p, q, private) } else { (q, p, private) };
         }
     };
     let modulus = &p * &q;
@@ -73,7 +76,8 @@ pub(super) fn rsa(chance: &mut impl RngCore) -> Material {
     let pkcs8 = der(0x30, &[integer(&BigUint::ZERO), algorithm(), der(0x04, &pkcs1)].concat());
     let blob = [text(b"ssh-rsa"), multiple(&exponent), multiple(&modulus)].concat();
     let fingerprint = colons(&sha1::Sha1::digest(pkcs8));
-    Material { private: pem("RSA PRIVATE KEY", &pkcs1, 64), blob, fingerprint }
+    let putty = [&private, &p, &q, &inverse].map(multiple).concat();
+    Material { pem: pem("RSA PRIVATE KEY", &pkcs1, 64), putty, blob, fingerprint }
 }
 
 /// A new Ed25519 key.
@@ -95,7 +99,7 @@ pub(super) fn ed25519(chance: &mut impl RngCore, comment: &str) -> Result<Materi
     let whole =
         [b"openssh-key-v1\0", &none[..], &none, &text(b""), &1_u32.to_be_bytes(), &text(&blob), &text(&private)];
     let fingerprint = sha256(&blob);
-    Ok(Material { private: pem("OPENSSH PRIVATE KEY", &whole.concat(), 70), blob, fingerprint })
+    Ok(Material { pem: pem("OPENSSH PRIVATE KEY", &whole.concat(), 70), putty: text(&seed), blob, fingerprint })
 }
 
 /// A random prime whose two highest bits are set, so that two of them make a number of twice their length.

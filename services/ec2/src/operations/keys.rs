@@ -1,6 +1,6 @@
 //! Key pairs.
 
-use super::{Answer, Selection, filters, json, key_material, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, key_material, one, putty, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::KeyPair;
 use crate::shapes::{self, *};
@@ -58,10 +58,6 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKey
 /// CreateKeyPair. The private half is in the answer, and nowhere else.
 pub fn create(tx: &mut Tx<'_>, input: &CreateKeyPairRequest) -> Answer<shapes::KeyPair> {
     refuse_duplicate(tx, &input.key_name)?;
-    if input.key_format == Some(KeyFormat::Ppk) {
-        let text = "The key format ppk is not made here: pem, and puttygen turns it into one";
-        return Err(Error::Coded("UnsupportedOperation", text.to_owned()).into());
-    }
     let tags = specified(tx, &input.tag_specifications, "key-pair", &["key-pair"])?;
     let (kind, algorithm, made) = match &input.key_type {
         Some(KeyType::Ed25519) => {
@@ -71,12 +67,16 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateKeyPairRequest) -> Answer<shapes::K
         _ => ("rsa", "ssh-rsa", key_material::rsa(tx.chance())),
     };
     let public_key = format!("{algorithm} {} {}", STANDARD.encode(&made.blob), input.key_name);
+    let private = match &input.key_format {
+        Some(KeyFormat::Ppk) => putty::file(algorithm, &input.key_name, &made.blob, &made.putty),
+        _ => made.pem,
+    };
     let pair = put(tx, &input.key_name, kind, made.fingerprint, public_key, tags);
     Ok(shapes::KeyPair {
         key_name: text(&pair.name),
         key_pair_id: text(&pair.id),
         key_fingerprint: text(&pair.fingerprint),
-        key_material: text(&made.private),
+        key_material: text(&private),
         tags: tag_list(&pair.tags),
         ..Default::default()
     })

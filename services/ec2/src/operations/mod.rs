@@ -14,6 +14,7 @@ pub mod interfaces;
 mod key_material;
 pub mod keys;
 pub mod profiles;
+mod putty;
 pub mod routes;
 pub mod rule_changes;
 pub mod rules;
