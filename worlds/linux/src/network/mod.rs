@@ -30,6 +30,10 @@ pub(crate) const PACKAGES: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const OWN_DOMAIN: &str = "zonal.internal";
 /// Where connections that leave the world arrive in `inet`.
 pub(crate) const EGRESS_PORT: u16 = 15001;
+/// Where datagrams that leave the world do.
+pub(crate) const DATAGRAM_PORT: u16 = 15002;
+/// The mark that such datagrams bear in `inet`.
+pub(crate) const DATAGRAM_MARK: u32 = 1;
 
 /// Changes the rules in a namespace in one transaction.
 pub(crate) fn nft(namespace: &Namespace, script: &str) -> Result<()> {

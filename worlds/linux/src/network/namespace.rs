@@ -139,6 +139,8 @@ fn settings(kind: Kind) -> Result<()> {
             let _ = fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535");
             // A closed connection is remembered for two minutes otherwise, and the memory for all worlds is one.
             let _ = fs::write("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait", "5");
+            // As long as AWS's connection tracking remembers a flow of datagrams that go both ways.
+            let _ = fs::write("/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream", "180");
             write("/proc/sys/net/ipv4/ip_forward", "1")?;
             for scope in ["all", "default"] {
                 write(&format!("{conf}/{scope}/send_redirects"), "0")?;

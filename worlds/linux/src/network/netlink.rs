@@ -23,7 +23,7 @@ const FRA_FWMASK: u16 = 16;
 const FR_ACT_TO_TBL: u8 = 1;
 /// Where in a message about a route its table stands: the fifth byte after the header.
 const ROUTE_TABLE_AT: usize = 20;
-/// The table, in a transparent interface's own namespace, in which every address is its own.
+/// The table in which every address is the namespace's own: a transparent interface's, and for datagrams in `inet`.
 const TAKE_ALL: u32 = 100;
 
 /// The index that an interface's own end always has in its namespace: `lo` is 1, `eth0` 2, and those beside it follow.
@@ -297,12 +297,22 @@ impl Netlink {
 
     /// Has an interface's own end take every packet that comes in, whatever its address.
     pub(crate) fn take_all(&self) -> Result<()> {
+        self.take(|rule| rule.text(FRA_IIFNAME, "eth0"))
+    }
+
+    /// Has every packet with a mark taken here, whatever its address.
+    pub(crate) fn take_marked(&self, mark: u32) -> Result<()> {
+        self.take(|rule| rule.attribute(FRA_FWMARK, &mark.to_ne_bytes()))
+    }
+
+    /// A table in which every address is this namespace's own, for the packets that a rule says.
+    fn take(&self, which: impl FnOnce(Message) -> Message) -> Result<()> {
         let mut message = Message::new(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
         message.0.extend([libc::AF_INET as u8, 0, 0, 0, 0]);
         message.0.extend([libc::RTPROT_STATIC, libc::RT_SCOPE_HOST, libc::RTN_LOCAL]);
         message.0.extend([0; 4]);
         self.ask("take all in", message.attribute(libc::RTA_OIF, &LOOPBACK.to_ne_bytes()).in_table(TAKE_ALL))?;
-        self.add_rule(TAKE_ALL, |rule| rule.text(FRA_IIFNAME, "eth0"))
+        self.add_rule(TAKE_ALL, which)
     }
 
     fn route_message(kind: u16, flags: u16, index: u32, to: Ipv4Net, via: Option<Ipv4Addr>) -> Message {

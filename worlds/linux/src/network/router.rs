@@ -4,7 +4,9 @@ use super::model::{UPLINK, Vpc, device, steer_mark};
 use super::namespace::{Kind, Namespace, net};
 use super::netlink::{End, LOOPBACK, Netlink, parse_mac};
 use super::ruleset::Ruleset;
-use super::{EGRESS_PORT, GATEWAY, INET, INET_ADDRESS, METADATA, RESOLVER, ROUTER_ADDRESS, nft};
+use super::{
+    DATAGRAM_MARK, DATAGRAM_PORT, EGRESS_PORT, GATEWAY, INET, INET_ADDRESS, METADATA, RESOLVER, ROUTER_ADDRESS, nft,
+};
 use crate::error::{Act, Error, Result};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,11 +87,25 @@ impl Routers {
                  add chain ip edge local {{ type filter hook input priority 0; policy drop; }}\n\
                  add rule ip edge local iifname \"lo\" accept\n\
                  add rule ip edge local ct state established,related accept\n\
-                 add rule ip edge local tcp dport {EGRESS_PORT} ct status dnat accept\n",
+                 add rule ip edge local tcp dport {EGRESS_PORT} ct status dnat accept\n\
+                 add rule ip edge local meta mark {DATAGRAM_MARK} accept\n",
                 // A removal waits until no packet can be on its way through what goes: ten milliseconds that a new one need not wait.
                 if stood { "add table ip edge\ndelete table ip edge\n" } else { "" }
             ),
-        )
+        )?;
+        // Datagrams keep the address that they are for: a socket is told it with each. A kernel that can't do that has no way out for them.
+        let diverted = nft(
+            &inet,
+            &format!(
+                "add chain ip edge diverting {{ type filter hook prerouting priority -150; }}\n\
+                 add rule ip edge diverting ip daddr != {public} meta l4proto udp tproxy to {INET_ADDRESS}:{DATAGRAM_PORT} \
+                 meta mark set {DATAGRAM_MARK} accept\n"
+            ),
+        );
+        if let Err(error) = diverted.and_then(|()| netlink.take_marked(DATAGRAM_MARK)) {
+            tracing::warn!(%error, "no way out for UDP");
+        }
+        Ok(())
     }
 
     /// Makes a VPC's router, or changes its facts.

@@ -1,8 +1,8 @@
-//! The way out: TCP connections that leave the world arrive at a socket here, and are made again from the host. What is near the host
-//! (its own addresses, private networks, metadata services) is refused, always. AWS's services and packages are
-//! answered here.
+//! The way out: TCP connections that leave the world arrive at a socket here, and are made again from the host, unless what they are
+//! for is near the host ([`super::far`]). AWS's services and packages are answered here. Datagrams go out by [`super::datagrams`].
 
 use super::door::reset;
+use super::far::may_leave;
 use super::packages::Packages;
 use super::services::Services;
 use super::stock::Stocks;
@@ -10,7 +10,7 @@ use crate::network::{EGRESS_PORT, INET_ADDRESS, PACKAGES};
 use crate::sys;
 use crate::warden::request::{Kind, Place};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,7 @@ async fn carry(mut client: TcpStream, answering: &Answering) {
     if *wanted.ip() == PACKAGES {
         return answering.packages.serve(client).await;
     }
-    if !may_leave(wanted) {
+    if !may_leave(*wanted.ip()) {
         return reset(&client);
     }
     match tokio::time::timeout(PATIENCE, TcpStream::connect(SocketAddr::V4(wanted))).await {
@@ -83,62 +83,5 @@ async fn carry(mut client: TcpStream, answering: &Answering) {
             }
         }
         _ => reset(&client),
-    }
-}
-
-/// Whether an address is one that instances may reach through the host.
-fn may_leave(wanted: SocketAddrV4) -> bool {
-    is_far(*wanted.ip()) && !is_own(*wanted.ip())
-}
-
-/// Whether an address is the internet's: not of a private, local or otherwise special network.
-fn is_far(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_broadcast()
-        || a == 0
-        || a >= 240
-        // Carrier-grade NAT: cloud providers keep services there.
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19));
-    // Azure's and Alibaba's services for their machines, which have public-looking or shared addresses.
-    let provider = address == Ipv4Addr::new(168, 63, 129, 16);
-    !special && !provider
-}
-
-/// Whether an address is the host's own: only then can something be bound to it.
-fn is_own(address: Ipv4Addr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_near_the_host_can_be_reached() {
-        for near in [
-            "127.0.0.1",
-            "127.100.0.1",
-            "10.0.0.1",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.100.100.200",
-            "0.0.0.0",
-            "168.63.129.16",
-            "224.0.0.1",
-            "255.255.255.255",
-            "192.0.0.192",
-            "198.18.0.1",
-        ] {
-            assert!(!may_leave(SocketAddrV4::new(near.parse().unwrap(), 80)), "{near}");
-        }
-        assert!(is_far("203.0.113.80".parse().unwrap()));
-        assert!(is_far("151.101.0.204".parse().unwrap()));
     }
 }

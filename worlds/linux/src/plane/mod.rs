@@ -1,9 +1,11 @@
 //! The plane: the unprivileged process that carries traffic. It takes up duties told by the daemon, gets its sockets from the warden, and
 //! goes on when the daemon is dead; what it was told last is on disk, so that it goes on after a restart of its own too.
 
+mod datagrams;
 mod door;
 mod duties;
 mod egress;
+mod far;
 mod packages;
 pub(crate) mod protocol;
 mod services;
@@ -57,6 +59,7 @@ async fn run(config: &Config) -> Result<()> {
         packages: packages::Packages::new(&config.plane_directory().join("packages")),
     };
     egress::start(duties.stocks(), answering);
+    datagrams::start(duties.stocks());
     let duties = Arc::new(Mutex::new(duties));
     let retried = Arc::clone(&duties);
     let mut failures = reports.subscribe();

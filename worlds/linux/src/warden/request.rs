@@ -55,7 +55,7 @@ pub(crate) enum Request {
         /// They may be bound to addresses that are not the place's: only where the interface is transparent.
         transparent: bool,
     },
-    /// A socket that is bound in a place, and listens if it is TCP's.
+    /// A socket that is bound in a place, and listens if it is TCP's. Between the routers, one for UDP may have any address outside.
     Bind {
         place: Place,
         kind: Kind,
@@ -188,9 +188,13 @@ impl Request {
                 bounded("sockets", *count, crate::frame::MOST_FDS)?;
                 place.check()
             }
-            Self::Bind { place, address, .. } => {
+            Self::Bind { place, kind, address, .. } => {
                 if *place == Place::Host {
                     public_address(config, *address)?;
+                }
+                // Who speaks in others' names from there speaks in those of the world outside, not in instances'.
+                if (place, kind) == (&Place::Internet, &Kind::Udp) && config.public.contains(address) {
+                    return Err(Error::Refused(format!("{address} is an address of this world")));
                 }
                 place.check()
             }

@@ -46,6 +46,10 @@ impl Warden {
             // Several share a port: a balancer's threads.
             sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, i32::from(*place != Place::Host))
                 .act("set up", &what)?;
+            if (place, kind) == (&Place::Internet, Kind::Udp) {
+                // It takes what is diverted to it, and answers in the name of whom that was for.
+                sys::set_option(socket.as_fd(), libc::SOL_IP, TRANSPARENT, 1).act("set up", &what)?;
+            }
             if let Place::Metadata(interface) = place {
                 // Only what comes from this very interface reaches this socket: who asks is certain.
                 let name = std::ffi::OsString::from(device(interface));
