@@ -96,7 +96,7 @@ pub struct Group {
 pub struct Rule {
     /// Which protocol.
     pub protocol: Protocol,
-    /// Which destination ports (TCP, UDP); for ICMP, type and code are not told apart here.
+    /// Which destination ports (TCP, UDP).
     pub ports: PortRange,
     /// The other side.
     pub peer: PeerMatch,
@@ -120,8 +120,13 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
-    /// ICMP.
-    Icmp,
+    /// ICMP: of a type and code, where they are said.
+    Icmp {
+        /// Its type; all, where there is none.
+        kind: Option<u8>,
+        /// Its code; all, where there is none.
+        code: Option<u8>,
+    },
     /// Another, by number.
     Other(u8),
 }

@@ -105,18 +105,20 @@ fn facts(view: &View<'_>, subnet: &Subnet) -> SubnetFacts {
 fn entry(rule: &AclRule) -> AclEntry {
     AclEntry {
         allow: rule.allow,
-        protocol: protocol(&rule.protocol),
+        protocol: protocol(&rule.protocol, None, None),
         ports: range(rule.ports.map(|(from, _)| from), rule.ports.map(|(_, to)| to)),
         cidr: rule.cidr,
     }
 }
 
-fn protocol(name: &str) -> Protocol {
+/// A protocol by its name or number; of ICMP, its type and code.
+fn protocol(name: &str, kind: Option<i32>, code: Option<i32>) -> Protocol {
+    let octet = |number: Option<i32>| number.and_then(|number| u8::try_from(number).ok());
     match name {
         "-1" => Protocol::All,
         "tcp" | "6" => Protocol::Tcp,
         "udp" | "17" => Protocol::Udp,
-        "icmp" | "1" => Protocol::Icmp,
+        "icmp" | "1" => Protocol::Icmp { kind: octet(kind), code: octet(code) },
         // IPv6's: nothing here speaks it, and as a number of an IPv4 protocol it matches nothing that is sent.
         "icmpv6" => Protocol::Other(58),
         number => number.parse().map_or(Protocol::Other(u8::MAX), Protocol::Other),
@@ -172,7 +174,7 @@ fn rule(rule: &GroupRule) -> Option<Rule> {
         Peer::Group(id) => PeerMatch::Group(id.clone()),
         Peer::Cidr6(_) => return None,
     };
-    let protocol = protocol(&rule.protocol);
+    let protocol = protocol(&rule.protocol, rule.from_port, rule.to_port);
     let ports = match protocol {
         Protocol::Tcp | Protocol::Udp => range(rule.from_port, rule.to_port),
         _ => PortRange::ALL,

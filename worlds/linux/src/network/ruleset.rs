@@ -312,7 +312,11 @@ fn rule_match(rule: &Rule, side: &str) -> String {
 fn protocol_match(protocol: Protocol, ports: PortRange) -> String {
     let name = match protocol {
         Protocol::All => return String::new(),
-        Protocol::Icmp => return "ip protocol icmp".to_owned(),
+        Protocol::Icmp { kind, code } => {
+            let Some(kind) = kind else { return "ip protocol icmp".to_owned() };
+            let code = code.map_or(String::new(), |code| format!(" icmp code {code}"));
+            return format!("icmp type {kind}{code}");
+        }
         Protocol::Other(number) => return format!("ip protocol {number}"),
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
@@ -350,7 +354,9 @@ mod tests {
             let count = self.below(4);
             (0..count)
                 .map(|_| {
-                    let protocols = [Protocol::All, Protocol::Tcp, Protocol::Udp, Protocol::Icmp, Protocol::Other(47)];
+                    let kind = [None, Some(8), Some(3)][self.below(3) as usize];
+                    let icmp = Protocol::Icmp { kind, code: [None, Some(0)][self.below(2) as usize] };
+                    let protocols = [Protocol::All, Protocol::Tcp, Protocol::Udp, icmp, Protocol::Other(47)];
                     let from = self.below(3) as u16 * 1000;
                     let width = [0, 10, 65535 - from][self.below(3) as usize];
                     let peer = match self.below(3) {
