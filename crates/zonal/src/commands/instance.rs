@@ -3,6 +3,7 @@
 use crate::commands::{CommandError, api};
 use crate::settings::Settings;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 
 /// An instance that was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Found {
     pub id: String,
     /// Its state, in AWS's words.
     pub state: String,
+    /// Its public address, if it has one.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// Finds one in a world.
@@ -44,7 +47,11 @@ fn choose(instances: &[Value], wanted: &str) -> Result<Found, String> {
         None => instances.iter().filter(named).filter(|instance| Some(rank(instance)) == best).collect(),
     };
     match meant.as_slice() {
-        [one] => Ok(Found { id: of(one, "id").to_owned(), state: of(one, "state").to_owned() }),
+        [one] => Ok(Found {
+            id: of(one, "id").to_owned(),
+            state: of(one, "state").to_owned(),
+            address: of(one, "address").parse().ok(),
+        }),
         [] => {
             Err(format!("no instance has the id or the Name tag `{wanted}`: `zonal status` lists those that there are"))
         }

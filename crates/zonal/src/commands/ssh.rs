@@ -2,6 +2,8 @@
 //!
 //! The warden takes the descriptors from root and from the world's owner only, so this needs no key and no port.
 
+mod through;
+
 use crate::commands::{CommandError, Where, instance, run_daemon, status};
 use crate::settings::{self, Settings, WorldKind};
 use clap::Args;
@@ -27,7 +29,12 @@ pub struct SshArguments {
     #[command(flatten)]
     place: Where,
     /// The instance's id, or its Name tag
-    instance: String,
+    #[arg(required_unless_present = "through")]
+    instance: Option<String>,
+    /// Join standard input and output to a port of a public address, id or Name tag, as OpenSSH's -W does: its
+    /// ProxyCommand, where the host has no ports below 1024
+    #[arg(short = 'W', value_name = "HOST:PORT", conflicts_with_all = ["instance", "command"])]
+    through: Option<String>,
     /// Run this and end, with its exit code
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -36,8 +43,12 @@ pub struct SshArguments {
 /// Runs a shell, or a command; its exit code.
 pub fn run(arguments: &SshArguments) -> ExitCode {
     let opened = status::settings(&arguments.place).and_then(|settings| {
-        check(&settings, arguments)?;
-        let id = running(&settings, &arguments.instance)?;
+        let wanted = arguments.through.as_ref().or(arguments.instance.as_ref()).map_or("", String::as_str);
+        check(&settings, wanted)?;
+        if arguments.through.is_some() {
+            return through::join(&settings, wanted);
+        }
+        let id = running(&settings, wanted)?;
         let terminal =
             arguments.command.is_empty() && isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         if terminal { interactive(&settings, &id) } else { piped(&settings, &id, &arguments.command) }
@@ -48,7 +59,7 @@ pub fn run(arguments: &SshArguments) -> ExitCode {
     }
 }
 
-fn check(settings: &Settings, arguments: &SshArguments) -> Result<(), CommandError> {
+fn check(settings: &Settings, wanted: &str) -> Result<(), CommandError> {
     if settings.world == WorldKind::Sim {
         return Err(CommandError::said(
             "this world is virtual: its instances run nothing, so there is no shell in them",
@@ -56,14 +67,14 @@ fn check(settings: &Settings, arguments: &SshArguments) -> Result<(), CommandErr
     }
     let owner = run_daemon::linux_config(settings).owner.0;
     if !settings::is_root() && rustix::process::geteuid().as_raw() != owner {
-        return Err(CommandError::said(format!("only root may: sudo zonal ssh {}", arguments.instance)));
+        return Err(CommandError::said(format!("only root may: sudo zonal ssh {wanted}")));
     }
     Ok(())
 }
 
 /// The id of the instance that is meant, which must run.
 fn running(settings: &Settings, wanted: &str) -> Result<String, CommandError> {
-    let instance::Found { id, state } = instance::find(settings, wanted)?;
+    let instance::Found { id, state, .. } = instance::find(settings, wanted)?;
     if state != "running" {
         return Err(CommandError::said(format!("{id} is {state}: only a running instance has a shell")));
     }

@@ -72,12 +72,13 @@ fn print_instances(status: &Value) {
     }
     for instance in instances {
         println!(
-            "{:<20} {:<14} {:<12} {:<11} {:<17} {}",
+            "{:<20} {:<14} {:<12} {:<11} {:<17} {:<15} {}",
             text(instance, "id"),
             text(instance, "state"),
             text(instance, "zone"),
             text(instance, "type"),
             text(instance, "status"),
+            text(instance, "address"),
             text(instance, "name"),
         );
     }

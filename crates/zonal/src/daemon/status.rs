@@ -2,10 +2,12 @@
 
 use crate::daemon::Daemon;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use zonal_cloud::{Clock, Scope, View};
 use zonal_cloudformation::Stack;
 use zonal_cloudformation::shapes::StackStatus;
-use zonal_ec2::model::{Instance, InstanceState, Status, ZoneOutage};
+use zonal_ec2::model::{Instance, InstanceState, Interface, Status, ZoneOutage};
 use zonal_elbv2::model::{BalancerState, Kind, Listener, LoadBalancer, Protocol, Scheme};
 use zonal_route53::model::HostedZone;
 
@@ -44,12 +46,22 @@ fn checks(instance: &Instance) -> &'static str {
     }
 }
 
+/// The public addresses of instances, by instance.
+fn addresses(view: &View<'_>) -> BTreeMap<String, Ipv4Addr> {
+    let primary = view.everywhere::<Interface>().filter_map(|(_, interface)| {
+        let attachment = interface.attachment.as_ref().filter(|attachment| attachment.index == 0)?;
+        Some((attachment.instance.clone()?, interface.public.as_ref()?.ip))
+    });
+    primary.collect()
+}
+
 fn instances(view: &View<'_>) -> Vec<Value> {
+    let addresses = addresses(view);
     let all = view.everywhere::<Instance>().map(|(scope, instance)| {
         json!({
             "id": instance.id, "account": &*scope.account, "region": &*scope.region, "zone": instance.zone,
             "type": instance.instance_type, "state": instance.state.name(),
-            "name": instance.tags.get("Name"), "status": checks(instance),
+            "name": instance.tags.get("Name"), "status": checks(instance), "address": addresses.get(&instance.id),
         })
     });
     all.collect()

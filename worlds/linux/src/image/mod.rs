@@ -95,7 +95,7 @@ const SKIPPED: &[&str] = &[
 /// dpkg's own.
 const DATABASE: &str = "/var/lib/dpkg";
 /// What kind of base this program makes; one of another kind is made anew, where nothing stands on it.
-const KIND: &str = "2";
+const KIND: &str = "3";
 
 /// Whether there is a base image to stand on; `alone` says that nothing does yet, so that an old one is none.
 pub(crate) fn is_made(image: &Path, alone: bool) -> bool {
@@ -397,6 +397,7 @@ impl Tree<'_> {
             self.write(&format!("/etc/pam.d/common-{kind}"), module, 0o644)?;
         }
         self.directory("/etc/systemd/system/multi-user.target.wants", 0o755)?;
+        self.sshd()?;
         self.directory("/home/ec2-user", 0o755)?;
         chown(self.at("/home/ec2-user"), Some(1000), Some(1000)).act("give away", "/home/ec2-user")?;
         for home in ["/root", "/home/ec2-user"] {
@@ -423,6 +424,22 @@ impl Tree<'_> {
             status if status.success() => Ok(()),
             status => Err(Error::Refused(format!("ldconfig ended with {status}"))),
         }
+    }
+}
+
+impl Tree<'_> {
+    /// What installing sshd makes beside what its package brings: its settings, and that it is enabled.
+    fn sshd(&self) -> Result<()> {
+        let (ours, unit) = (self.at("/usr/share/openssh/sshd_config"), "/lib/systemd/system/ssh.service");
+        if !self.at("/usr/sbin/sshd").exists() || !ours.exists() {
+            return Ok(());
+        }
+        let settings = fs::read_to_string(&ours).act("read", ours.display())?;
+        self.write("/etc/ssh/sshd_config", &settings, 0o644)?;
+        for name in ["sshd.service", "multi-user.target.wants/ssh.service"] {
+            symlink(unit, self.at("/etc/systemd/system").join(name)).act("link", name)?;
+        }
+        Ok(())
     }
 }
 

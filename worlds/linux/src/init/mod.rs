@@ -1,9 +1,11 @@
 //! PID 1 of a sandbox: brings the instance up as a distribution's boot and cloud-init would, runs its user data and its services,
 //! reaps what is orphaned, and takes it down. It runs inside, confined, and trusts nothing that it reads there.
 
+mod account;
 pub mod guest;
 mod service;
 mod spawn;
+mod ssh;
 mod unit;
 mod userdata;
 
@@ -113,8 +115,15 @@ impl Init {
         };
         init.say(&format!("zonal: {} boots\n", spec.sandbox.hostname));
         prepare_files(spec)?;
+        if spec.sandbox.generation == 1
+            && let Err(error) = account::prepare(spec)
+        {
+            init.say(&format!("cloud-init: the default user: {error}\n"));
+        }
         notify(&Notice::Started);
-        init.services.start_enabled();
+        for line in init.services.start_enabled(&spec.sandbox.authorized_keys) {
+            init.say(&line);
+        }
         if spec.sandbox.generation == 1 {
             init.start_user_data(&spec.sandbox.user_data);
         }
@@ -176,7 +185,8 @@ impl Init {
             self.requests.as_ref().map(AsFd::as_fd),
             self.user_data.as_ref().and_then(|data| data.output.as_ref()).map(AsFd::as_fd),
         ];
-        fds.extend(optional.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
+        let optional = optional.into_iter().flatten().chain(self.services.ssh.descriptors());
+        fds.extend(optional.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let now = Instant::now();
         let due = match self.course {
             Course::Up => self.services.next_due(),
@@ -200,7 +210,9 @@ impl Init {
         self.serve_requests();
         match self.course {
             Course::Up => {
-                for line in self.services.start_due(Instant::now()) {
+                let mut lines = self.services.start_due(Instant::now());
+                lines.extend(self.services.ssh.accept());
+                for line in lines {
                     self.say(&line);
                 }
                 true
@@ -296,7 +308,9 @@ impl Init {
             {
                 data.exit = Some(exit);
             }
-            if let Some(line) = self.services.ended(pid, exit, Instant::now()) {
+            let mut lines = self.services.ssh.ended(pid, exit);
+            lines.extend(self.services.ended(pid, exit, Instant::now()));
+            for line in lines {
                 self.say(&line);
             }
         }
@@ -407,25 +421,6 @@ fn prepare_files(spec: &Spec) -> std::io::Result<()> {
         format!("nameserver 169.254.169.253\nsearch {domain}\noptions timeout:2 attempts:3\n"),
     )?;
     fs::write("/var/lib/cloud/data-instance-id", format!("{}\n", spec.sandbox.id))?;
-    if !spec.sandbox.authorized_keys.is_empty() {
-        for home in ["/root", "/home/ec2-user"] {
-            let _ = keys(home, &spec.sandbox.authorized_keys);
-        }
-    }
-    Ok(())
-}
-
-fn keys(home: &str, keys: &[String]) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    let owner = fs::metadata(home)?;
-    let directory = format!("{home}/.ssh");
-    let file = format!("{directory}/authorized_keys");
-    fs::create_dir_all(&directory)?;
-    fs::write(&file, keys.join("\n") + "\n")?;
-    for (path, mode) in [(&directory, 0o700), (&file, 0o600)] {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-        chown(path, Some(owner.uid()), Some(owner.gid()))?;
-    }
     Ok(())
 }
 

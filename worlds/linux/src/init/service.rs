@@ -2,6 +2,7 @@
 
 use super::guest::{Answer, Verb};
 use super::spawn;
+use super::ssh::{self, Ssh};
 use super::unit::{self, Kind, Unit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -54,18 +55,26 @@ struct Service {
 #[derive(Default)]
 pub(super) struct Services {
     known: BTreeMap<String, Service>,
+    /// The one that is a listener of PID 1's own.
+    pub ssh: Ssh,
 }
 
 impl Services {
-    /// Starts those that are enabled.
-    pub(super) fn start_enabled(&mut self) {
-        for name in unit::enabled() {
-            let _ = self.start(&name, Instant::now());
+    /// Starts those that are enabled; what to say about it. `keys` are those that may log in.
+    pub(super) fn start_enabled(&mut self, keys: &[String]) -> Vec<String> {
+        for name in unit::enabled().iter().filter(|name| *name != ssh::UNIT) {
+            let _ = self.start(name, Instant::now());
         }
+        let wanted = !unit::links(ssh::UNIT).is_empty() || Ssh::is_wanted(keys);
+        let started = if wanted { self.ssh.start() } else { Ok(()) };
+        started.err().map(|error| format!("sshd: {error}\n")).into_iter().collect()
     }
 
     /// Starts a service; the line for the console.
     fn start(&mut self, name: &str, now: Instant) -> io::Result<String> {
+        if name == ssh::UNIT {
+            return self.ssh.start().map(|()| String::new());
+        }
         let unit = Unit::load(name)?;
         let service = self.known.entry(name.to_owned()).or_insert_with(|| Service {
             unit: unit.clone(),
@@ -156,6 +165,7 @@ impl Services {
 
     /// Stops every service: the instance goes down.
     pub(super) fn stop_all(&mut self) {
+        self.ssh.stop();
         for service in self.known.values_mut() {
             service.stop(Instant::now(), false);
         }
@@ -196,6 +206,11 @@ impl Services {
             }
             Err(error) => missing(&error),
         };
+        if name == ssh::UNIT
+            && let Some(answer) = self.ssh.perform(verb)
+        {
+            return answer;
+        }
         match verb.name.as_str() {
             "start" => start(self),
             "stop" => {
@@ -232,7 +247,9 @@ impl Services {
                 for link in unit::links(name) {
                     let _ = std::fs::remove_file(link);
                 }
-                if verb.now
+                if verb.now && name == ssh::UNIT {
+                    self.ssh.stop();
+                } else if verb.now
                     && let Some(service) = self.known.get_mut(name)
                 {
                     service.stop(now, false);
