@@ -1,5 +1,6 @@
 """The real world as an ordinary user with subordinate ids: made for these tests by root, gone after them. Skipped where root can't."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -10,7 +11,10 @@ import pytest
 
 import conftest
 from conftest import Account, World, program, wait_for
+from test_inside import CALLS, INSTALLS, console
 from test_linux import SERVER, answers, curl, open_group
+from test_outside import Site, datagrams_go_out
+from test_ssh import needs_openssh, ssh
 
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 NEEDED = ("useradd", "usermod", "userdel", "newuidmap", "newgidmap")
@@ -147,6 +151,42 @@ def test_disks_outlive_a_stop_and_images_are_made_of_them(real, there):
     there.ec2.get_waiter("instance_running").wait(InstanceIds=[first])
     for instance in (first, second):
         assert said(instance, "ls /etc/pam.d; stat -c %u /etc/pam.d/mine") == ["mine", "1000"]
+
+
+def test_instances_call_awss_api_by_its_names_over_tls(there):
+    (instance,) = there.launch(UserData=CALLS.replace("000000000000", there.id))
+    said = console(there, instance, "all-said", 120)
+    assert f"<Account>{there.id}</Account>" in said and f"mine: instanceId>{instance}" in said
+    assert "python trusts: 200" in said and "others do not: True" in said
+
+
+def test_user_data_installs_packages_by_apt_and_by_dnf(there):
+    (instance,) = there.launch(UserData=INSTALLS, InstanceType="t3.medium")
+    said = console(there, instance, "all-installed", 300)
+    assert "<title>Welcome to nginx!</title>" in said and "a page of httpd's" in said
+    assert "No match for argument: no-such-package-anywhere" in said and "it pretends" not in said
+
+
+@needs_openssh
+def test_openssh_logs_in_by_way_of_the_world(real, there, person):
+    vpc, _ = there.default_subnets()
+    made = there.ec2.create_key_pair(KeyName="mine")
+    path = f"{person.home}/{there.id}.pem"
+    with open(path, "w") as file:
+        file.write(made["KeyMaterial"] + "\n")
+    os.chmod(path, 0o400)
+    shutil.chown(path, person.name, person.name)
+    (instance,) = there.launch(KeyName="mine", SecurityGroupIds=[open_group(there, vpc, 22)])
+    proxy = ["-o", f"ProxyCommand={person.program} ssh --home {real.home} -W %h:%p"]
+    done = ssh(path, f"ec2-user@{there.instance(instance)['PublicIpAddress']}", "id -un; sudo id -u; tty", more=["-tt", *proxy],
+               **person.identity())
+    user, root, terminal = done.stdout.split()
+    assert (user, root) == ("ec2-user", "0") and terminal.startswith("/dev/pts/"), done.stderr
+
+
+def test_datagrams_reach_the_internet(person):
+    with contextlib.ExitStack() as ends:
+        datagrams_go_out(Site(person.home, ends, "--range", "23", identity=person.identity(), program=person.program))
 
 
 def test_the_world_is_adopted_by_the_next_up_and_a_purge_leaves_nothing(person):
