@@ -34,8 +34,8 @@ def key(account, tmp_path, name="mine", **more):
 
 
 def ssh(path, who, *command, more=(), data=None, **identity):
-    options = ["-i", path, "-F", "none", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20",
-               "-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={path}.hosts", *more]
+    options = [*more, "-i", path, "-F", "none", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20",
+               "-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={path}.hosts"]
     given = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     return subprocess.run(["ssh", *options, who, *command], capture_output=True, text=True, timeout=90, **given, **identity)
 
@@ -160,3 +160,18 @@ def test_the_world_carries_openssh_in_where_the_host_has_no_such_port(real, ther
     done = subprocess.run(["sftp", "-i", path, "-F", "none", "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={path}.hosts",
                            "-b", str(tmp_path / "batch"), f"ec2-user@{address(real, instance)}"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_image_without_sshd_gets_it_when_the_first_client_comes(real, there, tmp_path):
+    vpc, _ = there.default_subnets()
+    path = key(there, tmp_path)
+    (instance,) = there.launch(KeyName="mine", SecurityGroupIds=[open_group(there, vpc, 22)], InstanceType="t3.medium")
+    gone = "apt-get purge -y openssh-server >/dev/null 2>&1; ls /usr/sbin/sshd; systemctl is-active ssh"
+    assert real.run_with(["ssh"], instance, "--", gone + "; true").stdout.split() == ["inactive"]
+    there.ec2.stop_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance])
+    there.ec2.start_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_running").wait(InstanceIds=[instance])
+    done = ssh(path, f"ec2-user@{address(real, instance)}", "echo there", more=["-o", "ConnectTimeout=80"])
+    assert done.stdout == "there\n", done.stderr + real.run("logs", instance).stdout
+    assert "sshd: the image has none; installing it" in real.run("logs", instance).stdout

@@ -27,8 +27,10 @@ pub(super) fn prepare(spec: &Spec) -> io::Result<()> {
     if name != BASE && !Path::new("/home").join(&name).exists() {
         rename(&name)?;
     }
-    fs::create_dir_all("/etc/cloud/cloud.cfg.d")?;
-    fs::write(SETTINGS, format!("system_info:\n  default_user:\n    name: {name}\n"))?;
+    if name != BASE {
+        fs::create_dir_all("/etc/cloud/cloud.cfg.d")?;
+        fs::write(SETTINGS, format!("system_info:\n  default_user:\n    name: {name}\n"))?;
+    }
     for entry in fs::read_dir("/etc/ssh").into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with("ssh_host_") {
             // Of the instance that the image was made of.

@@ -265,6 +265,12 @@ fn the_warden_refuses_whom_it_does_not_know() {
     ] {
         assert!(say(65534, wrong).contains("Failed"), "{wrong}");
     }
+    // Whoever speaks in others' names does so in those of the world outside.
+    let as_one = |address| {
+        format!("{{\"Bind\":{{\"place\":\"Internet\",\"kind\":\"Udp\",\"address\":\"{address}\",\"port\":53}}}}")
+    };
+    assert!(say(65534, &as_one(world.public(10))).contains("Failed"));
+    assert!(say(65534, &as_one(Ipv4Addr::new(203, 0, 113, 80))).contains("Done"));
     assert!(say(65534, "\"Inventory\"").contains("Inventory"), "it still serves");
     let _: Ipv4Addr = world.config.host();
 }
