@@ -366,7 +366,8 @@ impl Worker {
         });
         self.clients.borrow_mut().insert(id, client.clone());
         let listed = Listed { worker: self.clone(), id };
-        let serving = serve(self.clone(), door.clone(), client.clone());
+        // It is large, and a task is moved several times before it runs.
+        let serving = Box::pin(serve(self.clone(), door.clone(), client.clone()));
         let task = spawn_local(async move {
             let _listed = listed;
             serving.await;
