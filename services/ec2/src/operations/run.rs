@@ -205,14 +205,8 @@ impl Plan {
         let disk =
             input.block_device_mappings.iter().find(|mapping| mapping.device_name.as_deref() == Some("/dev/xvda"));
         let disk = disk.and_then(|mapping| mapping.ebs.clone()).unwrap_or_default();
-        let volume_size = disk.volume_size.unwrap_or(image.size);
-        if volume_size < image.size {
-            let text = format!(
-                "Volume of size {volume_size}GB is smaller than snapshot of the image, expect size >= {}GB",
-                image.size
-            );
-            return Err(Error::Coded("InvalidBlockDeviceMapping", text).into());
-        }
+        let volume_kind = disk.volume_type.map_or("gp3", |kind| kind.as_str());
+        let volume_size = volume_size(disk.volume_size, volume_kind, image.size)?;
         // As many as there are addresses for, if that is enough.
         let free = super::subnets::available(view, &subnet);
         let count = if (min..max).contains(&free) { free } else { max };
@@ -225,7 +219,7 @@ impl Plan {
             user_data: user_data(input.user_data.as_ref())?,
             metadata: metadata(input.metadata_options.as_ref(), &image),
             volume_size,
-            volume_kind: disk.volume_type.map_or("gp3", |kind| kind.as_str()).to_owned(),
+            volume_kind: volume_kind.to_owned(),
             delete_volume: disk.delete_on_termination.unwrap_or(true),
             subnet,
             image,
@@ -234,6 +228,27 @@ impl Plan {
             own_tags: Tags::new(),
         })
     }
+}
+
+/// The root volume's size, GiB: no smaller than the image's snapshot, no larger than its type can be. Source: "Amazon EBS volume types"
+/// in the EBS User Guide.
+fn volume_size(given: Option<i32>, kind: &str, snapshot: i32) -> Result<i32, Error> {
+    let size = given.unwrap_or(snapshot);
+    if size < snapshot {
+        let text =
+            format!("Volume of size {size}GB is smaller than snapshot of the image, expect size >= {snapshot}GB");
+        return Err(Error::Coded("InvalidBlockDeviceMapping", text));
+    }
+    let most = match kind {
+        "gp3" | "io2" => 65_536,
+        "standard" => 1024,
+        _ => 16_384,
+    };
+    if size > most {
+        let text = format!("Volume of {size}GiB is too large for volume type {kind}; maximum is {most}GiB.");
+        return Err(Error::InvalidParameterValue(text));
+    }
+    Ok(size)
 }
 
 /// Refuses a launch or a start in a zone that is cut off.

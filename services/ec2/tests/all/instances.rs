@@ -391,6 +391,10 @@ fn a_root_volume_is_not_smaller_than_its_image_and_its_type_gives_its_speed() {
         .as_object_mut()
         .unwrap()
         .extend(json!({ "ImageId": yard.image(), "MinCount": 1, "MaxCount": 1 }).as_object().unwrap().clone());
+    let mut large = small.clone();
+    large["BlockDeviceMappings"] =
+        disk(json!({ "VolumeSize": 20_000, "VolumeType": "gp2" }))["BlockDeviceMappings"].clone();
+    yard.refused("RunInstances", large, "InvalidParameterValue");
     yard.refused("RunInstances", small, "InvalidBlockDeviceMapping");
     yard.run(disk(json!({ "VolumeSize": 200, "VolumeType": "gp2" })));
     yard.run(json!({}));
