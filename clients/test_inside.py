@@ -115,3 +115,30 @@ def test_without_a_route_to_a_gateway_there_are_no_packages(there):
     (instance,) = there.launch(UserData="#!/bin/sh\napt-get -o Acquire::http::Timeout=3 -o Acquire::Retries=0 update; apt-get install -y nginx-light || echo \"refused with $?\"\n")
     said = console(there, instance, "refused with")
     assert "Unable to locate package nginx-light" in said
+
+
+FILLS = """#!/bin/bash
+echo "size: $(df -BG --output=size / | tail -1 | tr -d ' ')"
+fallocate -l 10G /more || echo "more than there is: $?"
+rm -f /more
+fallocate -l 8G /much && echo "much: $(stat -c %s /much)"
+head -c 3000000 /dev/urandom > /root/kept; sha256sum /root/kept > /root/sum
+echo all-written
+"""
+
+
+def test_a_disk_holds_what_its_mapping_says_and_keeps_it_through_a_stop(there):
+    mapping = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 9}}]
+    (instance,) = there.launch(UserData=FILLS, BlockDeviceMappings=mapping)
+    said = console(there, instance, "all-written")
+    assert "size: 9G" in said
+    assert "No space left on device" in said and "more than there is: 1" in said
+    assert f"much: {8 << 30}" in said
+    (volume,) = there.ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
+    assert volume["Size"] == 9
+    there.ec2.stop_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance])
+    there.ec2.start_instances(InstanceIds=[instance])
+    there.ec2.get_waiter("instance_running").wait(InstanceIds=[instance])
+    check = there.world.run_with(["ssh"], instance, "--", "sha256sum -c /root/sum && stat -c %s /much")
+    assert check.stdout.split() == ["/root/kept:", "OK", str(8 << 30)], check.stdout + check.stderr

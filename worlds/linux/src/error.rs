@@ -26,6 +26,9 @@ pub enum Error {
     /// A request was refused before anything was done.
     #[error("refused: {0}")]
     Refused(String),
+    /// The machine's file system has no room left for it.
+    #[error("no room left for {0}")]
+    Full(String),
     /// A thing that a request names does not exist in this world.
     #[error("there is no {kind} {id}")]
     Unknown {
@@ -45,6 +48,17 @@ pub enum Error {
     /// Another of our processes tried, and failed.
     #[error("{0}")]
     Remote(String),
+}
+
+impl Error {
+    /// Whether the machine's file system is full.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Os { source, .. } => source.raw_os_error() == Some(libc::ENOSPC),
+            _ => false,
+        }
+    }
 }
 
 /// The crate's result.

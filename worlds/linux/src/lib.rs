@@ -34,6 +34,7 @@ mod frame;
 pub mod holder;
 mod image;
 pub mod init;
+mod loops;
 mod network;
 pub mod plane;
 mod privilege;

@@ -5,6 +5,7 @@ mod probe;
 pub use probe::probe;
 
 use crate::error::{Act, Error, Result};
+use crate::loops;
 use crate::privilege::{self, Ids, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
 use crate::warden::holding;
@@ -294,6 +295,9 @@ fn end_at_once(config: &Config) -> Result<()> {
         hierarchy.remove(&world, &id);
     }
     hierarchy.remove(&world, "");
+    // With the holder's mounts the disks go; what they were shown by is given back.
+    loops::await_release(config, None)?;
+    loops::remove_made(config);
     for name in ["holder.pid", "warden.sock"] {
         let _ = fs::remove_file(config.directory.join(name));
     }

@@ -91,6 +91,15 @@ impl Config {
                     .to_owned(),
             );
         }
+        let unlimited = match self.privilege {
+            Privilege::User => Some("loop devices are root's".to_owned()),
+            Privilege::Root => std::fs::read_to_string(self.unlimited_disks()).ok(),
+        };
+        if let Some(why) = unlimited {
+            lacks.push(format!(
+                "disks of instances have no size of their own, the machine's disk is their limit: {why}"
+            ));
+        }
         let first = self.first_port();
         if first > 80 {
             lacks.push(format!(
@@ -156,6 +165,36 @@ impl Config {
     /// A sandbox's disk and records.
     pub(crate) fn disk(&self, sandbox: &str) -> PathBuf {
         self.directory.join("disks").join(sandbox)
+    }
+
+    /// Where disks with file systems of their own are mounted.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.run().join("disks")
+    }
+
+    /// Where a sandbox's is.
+    pub(crate) fn volume(&self, sandbox: &str) -> PathBuf {
+        self.volumes().join(sandbox)
+    }
+
+    /// Where the layer is that a sandbox writes to: on a file system of its own, or on the world's.
+    pub(crate) fn upper(&self, sandbox: &str, sized: bool) -> PathBuf {
+        if sized { self.volume(sandbox) } else { self.disk(sandbox) }
+    }
+
+    /// What new disks of a size, in GiB, are copies of.
+    pub(crate) fn template(&self, gib: u32) -> PathBuf {
+        self.directory.join("disks").join(format!(".template-{gib}"))
+    }
+
+    /// The numbers of the loop devices that the world has had.
+    pub(crate) fn loops(&self) -> PathBuf {
+        self.directory.join("loops")
+    }
+
+    /// Why disks have no size of their own, where they don't.
+    pub(crate) fn unlimited_disks(&self) -> PathBuf {
+        self.directory.join("disks-without-size")
     }
 
     /// An image.

@@ -45,7 +45,7 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
         text(&status, "time")
     );
     if let Ok(config) = zonal_linux::Config::load(&settings.directory) {
-        config.lacks(settings.port).iter().for_each(|line| println!("Less than as root: {line}."));
+        config.lacks(settings.port).iter().for_each(|line| println!("Less than elsewhere: {line}."));
     }
     print_instances(&status);
     print_rest(&status);

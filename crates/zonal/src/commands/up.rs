@@ -273,7 +273,7 @@ fn greet(settings: &Settings) {
     if settings.world == WorldKind::Linux
         && let Ok(config) = zonal_linux::Config::load(&settings.directory)
     {
-        config.lacks(settings.port).iter().for_each(|line| println!("Less than as root: {line}."));
+        config.lacks(settings.port).iter().for_each(|line| println!("Less than elsewhere: {line}."));
     }
     if settings.pace == Pace::Aws {
         let delays: Vec<String> =

@@ -108,7 +108,7 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     }
     let disk = base.join("d");
     fs::create_dir(&disk).act("make", disk.display())?;
-    bind(&config.disk(&spec.sandbox.id), &disk)?;
+    bind(&config.upper(&spec.sandbox.id, spec.sized), &disk)?;
     let root = base.join("r");
     fs::create_dir(&root).act("make", root.display())?;
     // Relative paths, for the option's separators may well be in the world's own path.

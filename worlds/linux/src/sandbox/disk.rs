@@ -1,6 +1,6 @@
 //! Disks: a sandbox's own layer over its image, with the range of ids that its files belong to.
 
-use super::{SLOTS, layer};
+use super::{SLOTS, layer, volume};
 use crate::error::{Act, Error, Result};
 use crate::privilege::Ids;
 use crate::world::Config;
@@ -16,6 +16,9 @@ pub(crate) const BASE: &str = "base";
 /// Where it is, beside the other, when it belongs to the one range of ids that all sandboxes have.
 pub(crate) const SHARED_BASE: &str = "base-shared";
 
+/// How the names of disks begin that are nobody's yet.
+pub(crate) const SPARE: &str = ".spare-";
+
 /// What is written beside a disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -25,6 +28,9 @@ pub(crate) struct Record {
     pub layers: Vec<String>,
     /// The last start that was begun.
     pub generation: u64,
+    /// Whether it is a file system of its own, of a size.
+    #[serde(default)]
+    pub sized: bool,
 }
 
 impl Record {
@@ -38,29 +44,29 @@ impl Record {
     }
 }
 
-/// Finds a sandbox's disk, or makes it.
-pub(crate) fn prepare(config: &Config, sandbox: &Sandbox) -> Result<Record> {
-    let path = config.disk(&sandbox.id);
-    let record = match read(config, &sandbox.id) {
-        Some(record) => record,
-        None => {
-            let layers = match &sandbox.disk {
-                DiskSource::Base => vec![BASE.to_owned()],
-                DiskSource::Image(id) => layers(config, id)?,
-            };
-            let record = Record { slot: free_slot(config)?, layers, generation: 0 };
-            let root = config.root_id(record.slot);
-            for (name, mode) in [("upper", 0o755), ("work", 0o700)] {
-                let part = path.join(name);
-                fs::create_dir_all(&part).act("make", part.display())?;
-                fs::set_permissions(&part, fs::Permissions::from_mode(mode)).act("set mode of", part.display())?;
-            }
-            let upper = path.join("upper");
-            chown(&upper, Some(root), Some(root)).act("give away", upper.display())?;
-            record.write(config, &sandbox.id)?;
-            record
-        }
+/// Makes a sandbox's disk: of a spare one with a file system of its own, or in a directory.
+pub(crate) fn make(config: &Config, sandbox: &Sandbox, spare: Option<&str>) -> Result<Record> {
+    let id = &sandbox.id;
+    let layers = match &sandbox.disk {
+        DiskSource::Base => vec![BASE.to_owned()],
+        DiskSource::Image(image) => layers(config, image)?,
     };
+    let record = Record { slot: free_slot(config)?, layers, generation: 0, sized: spare.is_some() };
+    let root = config.root_id(record.slot);
+    // What a killed warden left of it half made.
+    remove(config, id)?;
+    if let Some(spare) = spare {
+        volume::rename(config, spare, id)?;
+    }
+    let path = config.upper(id, record.sized);
+    for (name, mode) in [("upper", 0o755), ("work", 0o700)] {
+        let part = path.join(name);
+        fs::create_dir_all(&part).act("make", part.display())?;
+        fs::set_permissions(&part, fs::Permissions::from_mode(mode)).act("set mode of", part.display())?;
+    }
+    let upper = path.join("upper");
+    chown(&upper, Some(root), Some(root)).act("give away", upper.display())?;
+    record.write(config, id)?;
     Ok(record)
 }
 
@@ -74,19 +80,26 @@ pub(crate) fn all(config: &Config) -> Vec<String> {
     names(&config.directory.join("disks"))
 }
 
+/// The disks that are nobody's yet.
+pub(crate) fn spares(config: &Config) -> Vec<String> {
+    let in_any = [config.directory.join("disks"), config.volumes()].into_iter().flat_map(|path| entries(&path));
+    in_any.filter(|name| name.starts_with(SPARE)).collect()
+}
+
 /// All images beside the base.
 pub(crate) fn images(config: &Config) -> Vec<String> {
     names(&config.directory.join("images")).into_iter().filter(|name| name != BASE && name != SHARED_BASE).collect()
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
-        .collect();
+    let mut names: Vec<String> = entries(directory).into_iter().filter(|name| !name.starts_with('.')).collect();
     names.sort();
     names
+}
+
+fn entries(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 fn free_slot(config: &Config) -> Result<u32> {
@@ -117,7 +130,10 @@ pub(crate) fn make_image(config: &Config, id: &str, sandbox: &str, record: &Reco
     fs::create_dir_all(&pending).act("make", pending.display())?;
     let shift =
         layer::Shift { from: config.root_id(record.slot), to: config.image_root(), privilege: config.privilege };
-    layer::copy(&config.disk(sandbox).join("upper"), &pending.join("root"), shift)?;
+    if record.sized {
+        volume::attach(config, sandbox)?;
+    }
+    layer::copy(&config.upper(sandbox, record.sized).join("upper"), &pending.join("root"), shift)?;
     let mut layers = vec![id.to_owned()];
     layers.extend(record.layers.iter().cloned());
     let text = serde_json::to_vec(&layers).map_err(|e| Error::Refused(e.to_string()))?;
@@ -127,6 +143,14 @@ pub(crate) fn make_image(config: &Config, id: &str, sandbox: &str, record: &Reco
 
 /// Removes a disk.
 pub(crate) fn remove(config: &Config, id: &str) -> Result<()> {
+    let record = config.disk(id).join("record.json");
+    match fs::remove_file(&record) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).act("remove", record.display());
+        }
+        _ => {}
+    }
+    volume::discard(config, id)?;
     remove_tree(&config.disk(id))
 }
 

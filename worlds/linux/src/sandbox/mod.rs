@@ -6,6 +6,7 @@ pub(crate) mod confine;
 pub(crate) mod disk;
 mod layer;
 pub(crate) mod usage;
+pub(crate) mod volume;
 
 use serde::{Deserialize, Serialize};
 use zonal_substrate::Sandbox;
@@ -27,6 +28,9 @@ pub(crate) struct Spec {
     pub slot: u32,
     /// The images below its own disk, uppermost first.
     pub layers: Vec<String>,
+    /// Whether its disk is a file system of its own.
+    #[serde(default)]
+    pub sized: bool,
 }
 
 /// What PID 1 tells the holder.

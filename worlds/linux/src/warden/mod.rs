@@ -6,6 +6,7 @@ pub(crate) mod link;
 pub(crate) mod request;
 mod sandboxes;
 mod sockets;
+mod spares;
 
 use crate::error::{Act, Error, Result};
 use crate::frame;
@@ -17,6 +18,7 @@ use crate::world::Config;
 use holding::HolderLink;
 pub(crate) use holding::announce;
 use request::{Event, Reply, Request};
+use spares::Spares;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
@@ -59,12 +61,14 @@ pub fn main(config: &Config) -> Result<()> {
     let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
     fs::set_permissions(&socket, Permissions::from_mode(0o600)).act("set mode of", socket.display())?;
     chown(&socket, Some(config.owner.0), Some(config.owner.1)).act("give away", socket.display())?;
+    let spares = Spares::new(config);
     let warden = Arc::new(Warden {
         config: config.clone(),
         hierarchy,
         routers: Mutex::new(routers),
         holder: Mutex::new(holder),
         disks: Mutex::new(()),
+        spares,
         watchers: Mutex::new(Vec::new()),
         machines: Mutex::default(),
     });
@@ -97,6 +101,7 @@ struct Warden {
     holder: Mutex<HolderLink>,
     /// Held while disks are made or removed, so that no two get the same ids.
     disks: Mutex<()>,
+    spares: Arc<Spares>,
     watchers: Mutex<Vec<UnixStream>>,
     /// The interface of each sandbox that was started.
     machines: Mutex<BTreeMap<String, String>>,

@@ -5,7 +5,7 @@ use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
 use crate::holder::protocol::Running;
 use crate::sandbox::cgroup::Hierarchy;
-use crate::sandbox::{Spec, disk, usage};
+use crate::sandbox::{Spec, disk, usage, volume};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use zonal_substrate::{Inventory, Sandbox, SandboxState, StopCause};
@@ -16,10 +16,7 @@ impl Warden {
         if let Some(zone) = lock(&self.routers).cut_zone(&sandbox.zone) {
             return Err(Error::Refused(format!("{zone} is cut off")));
         }
-        let mut record = {
-            let _only = lock(&self.disks);
-            disk::prepare(&self.config, &sandbox)?
-        };
+        let mut record = self.disk(&sandbox)?;
         let (id, generation) = (sandbox.id.clone(), sandbox.generation);
         if record.generation >= generation {
             // It has begun before: the world went down since, or this is asked again. User data has had its turn.
@@ -28,12 +25,44 @@ impl Warden {
         let interface = sandbox.interface.clone();
         lock(&self.routers).set_silent(&interface, false)?;
         lock(&self.machines).insert(id.clone(), interface);
-        lock(&self.holder).start(Spec { sandbox, slot: record.slot, layers: record.layers.clone() })?;
+        lock(&self.holder).start(Spec {
+            sandbox,
+            slot: record.slot,
+            layers: record.layers.clone(),
+            sized: record.sized,
+        })?;
         if record.generation < generation {
             record.generation = generation;
             record.write(&self.config, &id)?;
         }
         Ok(())
+    }
+
+    /// Finds a sandbox's disk, or makes it.
+    fn disk(&self, sandbox: &Sandbox) -> Result<disk::Record> {
+        let id = &sandbox.id;
+        let record = match disk::read(&self.config, id) {
+            Some(record) => record,
+            None => {
+                let spare = self.spares.take(sandbox.disk_gib)?;
+                let _only = lock(&self.disks);
+                if disk::read(&self.config, id).is_some() {
+                    return Err(Error::Refused(format!("{id} is being started already")));
+                }
+                let made = disk::make(&self.config, sandbox, spare.as_deref());
+                if let (Err(_), Some(spare)) = (&made, &spare) {
+                    // Whichever of the two names it has by now.
+                    for name in [spare, id] {
+                        let _ = disk::remove(&self.config, name);
+                    }
+                }
+                made?
+            }
+        };
+        if record.sized {
+            volume::attach(&self.config, id)?;
+        }
+        Ok(record)
     }
 
     /// Kills a sandbox as a panic of its kernel would: what it had to say is not heard any more.
@@ -70,7 +99,7 @@ impl Warden {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.hierarchy.remove(&self.config.cgroup(), id);
-        let _only = lock(&self.disks);
+        // Its ids are another's to have once its record is gone, which goes first.
         disk::remove(&self.config, id)
     }
 

@@ -177,6 +177,7 @@ pub struct Instance {
     pub memory_mib: u32,
     pub vcpus: u32,
     pub disk: DiskSource,
+    pub disk_gib: u32,
 }
 
 impl Instance {
@@ -195,6 +196,7 @@ impl Instance {
             memory_mib: 512,
             vcpus: 10,
             disk: DiskSource::Base,
+            disk_gib: 8,
         }
     }
 
@@ -222,7 +224,7 @@ impl Instance {
             zone: self.zone.into(),
             hostname: format!("ip-{}.ec2.internal", self.private.to_string().replace('.', "-")),
             disk: self.disk.clone(),
-            disk_gib: 8,
+            disk_gib: self.disk_gib,
             vcpus: self.vcpus,
             memory_mib: self.memory_mib,
             user_data: self.user_data.clone().into_bytes(),

@@ -2,6 +2,7 @@
 //! started from, so it looks at its arguments first.
 
 mod attached;
+mod disks;
 mod fixture;
 mod flows;
 mod inside;
@@ -31,14 +32,9 @@ fn main() {
     }
     let root = fixture::is_root();
     let mut trials = Vec::new();
-    for (name, test) in packets::TESTS
-        .iter()
-        .chain(attached::TESTS)
-        .chain(flows::TESTS)
-        .chain(inside::TESTS)
-        .chain(lifecycle::TESTS)
-        .chain(survival::TESTS)
-    {
+    let all =
+        [packets::TESTS, attached::TESTS, flows::TESTS, inside::TESTS, lifecycle::TESTS, disks::TESTS, survival::TESTS];
+    for (name, test) in all.into_iter().flatten() {
         let run = move || {
             test();
             Ok(())

@@ -212,6 +212,7 @@ fn traces(world: &Fixture) -> BTreeSet<String> {
         "ls -d {directory} 2>/dev/null; grep {directory} /proc/mounts; grep -l {directory} /proc/[0-9]*/mountinfo 2>/dev/null\n\
          for p in /proc/[0-9]*; do readlink $p/cwd $p/exe 2>/dev/null | grep {directory}; done\n\
          grep -l {directory} /proc/[0-9]*/cmdline 2>/dev/null; grep -a {directory} /proc/net/unix\n\
+         cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep {directory}\n\
          find /sys/fs/cgroup -type d -name {group}",
         group = world.config.cgroup()
     );

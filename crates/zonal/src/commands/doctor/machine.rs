@@ -20,12 +20,12 @@ pub(super) fn checks() -> Vec<Check> {
     let allowed = user_namespaces(root, |name| fs::read_to_string(format!("/proc/sys/{name}")).ok());
     let mut checks = if root {
         let may = first.finding == Finding::Ok;
-        vec![first, allowed, namespaces(may), nft(may), cgroups(&read("/proc/mounts"))]
+        vec![first, allowed, namespaces(may), nft(may), cgroups(&read("/proc/mounts")), disks(true)]
     } else {
         let (ids, nft) = (subordinate_ids(), nft(false));
         // Tried only where nothing is known to be in the way: one cause is told once.
         let may = [&allowed, &ids, &nft].into_iter().all(|check| check.finding != Finding::Missing);
-        vec![first, allowed, ids, nft, own_namespaces(may), lent_cgroups(), ports()]
+        vec![first, allowed, ids, nft, own_namespaces(may), lent_cgroups(), disks(false), ports()]
     };
     checks.insert(1, kernel(&read("/proc/sys/kernel/osrelease")));
     checks.insert(2, overlay());
@@ -201,6 +201,29 @@ fn overlay() -> Check {
         Check::ok(NAME, "a module, loaded at its first use")
     } else {
         Check::missing(NAME, "the kernel has none", "sudo modprobe overlay, or a kernel with CONFIG_OVERLAY_FS")
+    }
+}
+
+/// Whether disks of instances can have a size. They are tried when a world starts, which takes to what there is.
+fn disks(root: bool) -> Check {
+    const NAME: &str = "disks";
+    const NONE: &str = "instances' disks have no size of their own: the machine's disk is their limit";
+    if !root {
+        return Check::note(
+            NAME,
+            NONE,
+            "loop devices are root's: sudo zonal up has disks of the size that is asked for",
+        );
+    }
+    let ext4 = read("/proc/filesystems").lines().any(|line| line.trim() == "ext4");
+    if !PathBuf::from("/dev/loop-control").exists() {
+        Check::note(NAME, NONE, "there is no /dev/loop-control: sudo modprobe loop, or give the container /dev/loop*")
+    } else if system_program("mke2fs").is_none() {
+        Check::note(NAME, NONE, "sudo apt-get install e2fsprogs")
+    } else if ext4 {
+        Check::ok(NAME, "of the size that is asked for: ext4 on loop devices")
+    } else {
+        Check::ok(NAME, "of the size that is asked for, if the kernel has ext4 as a module: zonal status says if not")
     }
 }
 

@@ -1,0 +1,132 @@
+//! Disks made ahead: an instance that starts takes one, and another is made while nobody waits for it. Making one costs little but takes
+//! long, for the kernel waits for all its processors several times on the way.
+
+use super::lock;
+use crate::error::{Error, Result};
+use crate::privilege::Privilege;
+use crate::sandbox::{disk, volume};
+use crate::world::Config;
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// How many of a size are kept.
+const KEPT: usize = 3;
+/// How many of all sizes.
+const MOST: usize = 12;
+/// The size that most images ask for, GiB.
+const USUAL: u32 = 8;
+
+/// The disks made ahead.
+pub(super) struct Spares {
+    config: Config,
+    /// Whether this machine gives us what disks of a size are made of: tried once.
+    able: OnceLock<bool>,
+    /// Size and name of each.
+    ready: Mutex<Vec<(u32, String)>>,
+    template: Mutex<()>,
+    number: AtomicU64,
+    wanted: Sender<u32>,
+}
+
+impl Spares {
+    /// Begins to make some.
+    pub(super) fn new(config: &Config) -> Arc<Self> {
+        let (wanted, sizes) = channel();
+        let spares = Arc::new(Self {
+            config: config.clone(),
+            able: OnceLock::new(),
+            ready: Mutex::default(),
+            template: Mutex::default(),
+            number: AtomicU64::new(0),
+            wanted,
+        });
+        let keeper = Arc::clone(&spares);
+        // It keeps one sender itself, and ends with the warden.
+        std::thread::spawn(move || keeper.keep(&sizes));
+        spares
+    }
+
+    /// A new disk of a size, by its name; `None` where disks have none.
+    pub(super) fn take(&self, gib: u32) -> Result<Option<String>> {
+        if !self.able() {
+            return Ok(None);
+        }
+        let found = {
+            let mut ready = lock(&self.ready);
+            let at = ready.iter().position(|(size, _)| *size == gib);
+            at.map(|at| ready.swap_remove(at).1)
+        };
+        let _ = self.wanted.send(gib);
+        found.map_or_else(|| self.make(gib), Ok).map(Some)
+    }
+
+    /// Takes back one that was not needed after all.
+    pub(super) fn give_back(&self, gib: u32, name: String) {
+        lock(&self.ready).push((gib, name));
+    }
+
+    fn able(&self) -> bool {
+        *self.able.get_or_init(|| {
+            // What an earlier warden had ready, or half.
+            for name in disk::spares(&self.config) {
+                let _ = disk::remove(&self.config, &name);
+            }
+            let tried = match self.config.privilege {
+                Privilege::Root => self.make(USUAL),
+                Privilege::User => Err(Error::Refused("an ordinary user may use no loop devices".to_owned())),
+            };
+            let note = self.config.unlimited_disks();
+            match tried {
+                Ok(name) => {
+                    self.give_back(USUAL, name);
+                    let _ = fs::remove_file(note);
+                    true
+                }
+                // It could, if there were room; starts will say that there is none.
+                Err(error) if error.is_full() => true,
+                Err(error) => {
+                    tracing::warn!(%error, "disks have no size of their own here");
+                    let _ = fs::write(note, error.to_string());
+                    false
+                }
+            }
+        })
+    }
+
+    fn make(&self, gib: u32) -> Result<String> {
+        let name = format!("{}{}", disk::SPARE, self.number.fetch_add(1, Ordering::Relaxed));
+        let made = {
+            let _only = lock(&self.template);
+            volume::make_template(&self.config, gib)
+        };
+        match made.and_then(|()| volume::make(&self.config, &name, gib)) {
+            Ok(()) => Ok(name),
+            Err(error) => {
+                let _ = disk::remove(&self.config, &name);
+                Err(error)
+            }
+        }
+    }
+
+    fn keep(&self, sizes: &Receiver<u32>) {
+        if self.able() {
+            let _ = self.wanted.send(USUAL);
+        }
+        while let Ok(gib) = sizes.recv() {
+            let lacks = |ready: &Vec<(u32, String)>| {
+                ready.len() < MOST && ready.iter().filter(|(size, _)| *size == gib).count() < KEPT
+            };
+            while lacks(&lock(&self.ready)) {
+                match self.make(gib) {
+                    Ok(name) => self.give_back(gib, name),
+                    Err(error) => {
+                        tracing::warn!(%error, "no disk of {gib} GiB ahead");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
