@@ -446,6 +446,9 @@ pub struct PlannedProperty {
     pub after: Option<String>,
     /// Whether the value is known already.
     pub known: bool,
+    /// The parameter, resource or attribute that it changes with.
+    #[serde(default)]
+    pub cause: Option<String>,
 }
 
 /// A value that a stack exports.

@@ -53,7 +53,22 @@ pub enum Error {
     /// A quota is reached.
     #[error("Limits Exceeded: {0}")]
     LimitsExceeded(String),
-    /// No such delegation set: there are none that can be named.
+    /// The zone is public.
+    #[error("The hosted zone {0} is not a private hosted zone.")]
+    HostedZoneNotPrivate(String),
+    /// No public zone to take the name servers of.
+    #[error("The hosted zone {0} was not found, or is private.")]
+    HostedZoneNotFound(String),
+    /// The reference was used before.
+    #[error("A delegation set with the same owner and caller reference combination has already been created.")]
+    DelegationSetAlreadyCreated,
+    /// The name servers are those of another set.
+    #[error("The name servers of the hosted zone are a reusable delegation set already.")]
+    DelegationSetAlreadyReusable,
+    /// A zone has it.
+    #[error("The specified delegation set is associated with at least one hosted zone.")]
+    DelegationSetInUse,
+    /// No such delegation set.
     #[error("No delegation set found with ID: {0}")]
     NoSuchDelegationSet(String),
     /// The reference was used before.
@@ -126,6 +141,11 @@ impl From<Error> for AwsError {
             Error::CidrBlockInUse(_) => ("CidrBlockInUseException", 400),
             Error::LimitsExceeded(_) => ("LimitsExceeded", 400),
             Error::NoSuchDelegationSet(_) => ("NoSuchDelegationSet", 400),
+            Error::HostedZoneNotPrivate(_) => ("HostedZoneNotPrivate", 400),
+            Error::HostedZoneNotFound(_) => ("HostedZoneNotFound", 400),
+            Error::DelegationSetAlreadyCreated => ("DelegationSetAlreadyCreated", 400),
+            Error::DelegationSetAlreadyReusable => ("DelegationSetAlreadyReusable", 400),
+            Error::DelegationSetInUse => ("DelegationSetInUse", 400),
             Error::HostedZoneAlreadyExists => ("HostedZoneAlreadyExists", 409),
             Error::HostedZoneNotEmpty => ("HostedZoneNotEmpty", 400),
             Error::TooManyHostedZones => ("TooManyHostedZones", 400),

@@ -15,7 +15,7 @@ mod values;
 
 pub use errors::Error;
 
-use operations::{changes, checks, cidrs, list, records, tags, vpcs, zones};
+use operations::{changes, checks, cidrs, delegations, limits, list, records, tags, vpcs, zones};
 use shapes::ops;
 use std::time::Duration;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
@@ -60,6 +60,14 @@ impl Service for Route53 {
             write::<ops::DeleteHealthCheck>(checks::delete),
             read::<ops::GetHealthCheckStatus>(checks::status),
             read::<ops::GetHealthCheckCount>(checks::count),
+            read::<ops::GetHealthCheckLastFailureReason>(checks::last_failure),
+            write::<ops::CreateReusableDelegationSet>(delegations::create),
+            read::<ops::GetReusableDelegationSet>(delegations::get),
+            read::<ops::ListReusableDelegationSets>(delegations::list),
+            write::<ops::DeleteReusableDelegationSet>(delegations::delete),
+            read::<ops::GetAccountLimit>(limits::of_account),
+            read::<ops::GetHostedZoneLimit>(limits::of_zone),
+            read::<ops::GetReusableDelegationSetLimit>(limits::of_delegation_set),
             write::<ops::CreateCidrCollection>(cidrs::create),
             write::<ops::ChangeCidrCollection>(cidrs::change),
             read::<ops::ListCidrCollections>(cidrs::list),
@@ -82,6 +90,7 @@ impl Service for Route53 {
         registrar.record::<model::Change>();
         registrar.record::<model::HealthCheck>();
         registrar.record::<model::CidrCollection>();
+        registrar.record::<model::DelegationSet>();
     }
 
     fn report(&self, tx: &mut Tx<'_>, report: &Report) {

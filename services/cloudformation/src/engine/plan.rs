@@ -12,7 +12,8 @@ use crate::model::{
     TemplateText, Thing,
 };
 use crate::template::eval::KNOWN_AFTER_APPLY;
-use crate::template::{Template, TemplateError, graph, parse};
+use crate::template::expr::ExprKind;
+use crate::template::{Resource, Template, TemplateError, graph, parse};
 use crate::types::{self, schema};
 
 /// What bringing a stack to a deployment does.
@@ -53,7 +54,16 @@ pub fn plan(
         let thing = resources.get(&id).and_then(|resource| resource.thing.as_ref());
         let action = match thing {
             None => Some(PlannedAction::Add),
-            Some(thing) => modification(thing, &properties, &target.tags),
+            Some(thing) => {
+                let mut action = modification(thing, &properties, &target.tags);
+                if let Some(PlannedAction::Modify { properties, .. }) = &mut action {
+                    let differs = |name: &str| differs(stack, target, name);
+                    properties
+                        .iter_mut()
+                        .for_each(|property| property.cause = cause(declared, property, &known, &differs));
+                }
+                action
+            }
         };
         let replaced = |action: &PlannedAction| match action {
             PlannedAction::Add => true,
@@ -133,7 +143,7 @@ fn modification(thing: &Thing, properties: &Value, tags: &BTreeMap<String, Strin
                 (schema::Update::Replace, true) => PlannedReplacement::Always,
                 (schema::Update::Replace, false) => PlannedReplacement::Conditionally,
             };
-            PlannedProperty { name: property.name.to_owned(), replacement, before, after, known: is_known }
+            PlannedProperty { name: property.name.to_owned(), replacement, before, after, known: is_known, cause: None }
         })
         .collect();
     let mut replacement = planned.iter().map(|property| property.replacement).max()?;
@@ -141,6 +151,38 @@ fn modification(thing: &Thing, properties: &Value, tags: &BTreeMap<String, Strin
         replacement = PlannedReplacement::Always;
     }
     Some(PlannedAction::Modify { replacement, properties: planned })
+}
+
+/// Whether a parameter has another value than before.
+fn differs(stack: &Stack, target: &Deployment, parameter: &str) -> bool {
+    let now = target.resolved.get(parameter);
+    now.is_some() && stack.current.as_ref().is_some_and(|current| current.resolved.get(parameter) != now)
+}
+
+/// What a property changes with, other than the template itself: a parameter that has another value, or a resource that is made or
+/// replaced, as its own name or that of its attribute.
+fn cause(
+    declared: &Resource,
+    property: &PlannedProperty,
+    unknown: &BTreeSet<String>,
+    differs: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    let (.., value) = declared.properties.iter().find(|(name, ..)| *name == property.name)?;
+    let mut found = None;
+    value.walk(&mut |value| {
+        let cause = match &value.kind {
+            ExprKind::Ref(name) if !property.known && unknown.contains(name) => Some(name.clone()),
+            ExprKind::Ref(name) if property.known && differs(name) => Some(name.clone()),
+            ExprKind::GetAtt(id, attribute) if !property.known && unknown.contains(id) => {
+                Some(format!("{id}.{attribute}"))
+            }
+            _ => None,
+        };
+        if found.is_none() {
+            found = cause;
+        }
+    });
+    found
 }
 
 /// Whether something other than resources' properties changes.

@@ -173,6 +173,14 @@ fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
         PlannedAction::Modify { replacement: PlannedReplacement::Always, .. } => Some(PolicyAction::ReplaceAndDelete),
         PlannedAction::Modify { .. } | PlannedAction::Add => None,
     };
+    let tags = |property: &&PlannedProperty| property.name == "Tags";
+    let mut scope = Vec::new();
+    if properties.iter().any(|property| !tags(&property)) {
+        scope.push(ResourceAttribute::Properties);
+    }
+    if properties.iter().any(|property| tags(&property)) {
+        scope.push(ResourceAttribute::Tags);
+    }
     let resource_change = shapes::ResourceChange {
         policy_action,
         action: Some(action),
@@ -180,7 +188,7 @@ fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
         physical_resource_id: change.physical_id.clone(),
         resource_type: Some(change.type_name.clone()),
         replacement,
-        scope: if properties.is_empty() { Vec::new() } else { vec![ResourceAttribute::Properties] },
+        scope,
         details: properties.iter().map(|property| detail(property, values)).collect(),
         ..Default::default()
     };
@@ -193,6 +201,8 @@ fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
 
 fn detail(property: &PlannedProperty, values: bool) -> shapes::ResourceChangeDetail {
     use shapes::{ChangeSource, EvaluationType, RequiresRecreation, ResourceAttribute};
+    // Tags are an attribute of their own, without a name.
+    let is_tags = property.name == "Tags";
     let requires_recreation = match property.replacement {
         PlannedReplacement::Never => RequiresRecreation::Never,
         PlannedReplacement::Conditionally => RequiresRecreation::Conditionally,
@@ -200,8 +210,8 @@ fn detail(property: &PlannedProperty, values: bool) -> shapes::ResourceChangeDet
     };
     shapes::ResourceChangeDetail {
         target: Some(shapes::ResourceTargetDefinition {
-            attribute: Some(ResourceAttribute::Properties),
-            name: Some(property.name.clone()),
+            attribute: Some(if is_tags { ResourceAttribute::Tags } else { ResourceAttribute::Properties }),
+            name: (!is_tags).then(|| property.name.clone()),
             requires_recreation: Some(requires_recreation),
             path: values.then(|| format!("/Properties/{}", property.name)),
             before_value: property.before.clone().filter(|_| values),
@@ -209,12 +219,12 @@ fn detail(property: &PlannedProperty, values: bool) -> shapes::ResourceChangeDet
             ..Default::default()
         }),
         evaluation: Some(if property.known { EvaluationType::Static } else { EvaluationType::Dynamic }),
-        change_source: Some(if property.known {
-            ChangeSource::DirectModification
-        } else {
-            ChangeSource::ResourceReference
+        change_source: Some(match (property.known, &property.cause) {
+            (false, _) => ChangeSource::ResourceReference,
+            (true, Some(_)) => ChangeSource::ParameterReference,
+            (true, None) => ChangeSource::DirectModification,
         }),
-        causing_entity: None,
+        causing_entity: property.cause.clone(),
     }
 }
 

@@ -67,6 +67,14 @@ Resources:
     let input = json!({"StackName": "s", "ChangeSetName": "two", "UsePreviousTemplate": true, "Parameters": [{"ParameterKey": "Cidr", "ParameterValue": "10.3.0.0/16"}]});
     yard.stacks("CreateChangeSet", input);
     let set = yard.stacks("DescribeChangeSet", json!({"StackName": "s", "ChangeSetName": "two"}));
+    let causes: Vec<String> = set["Changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| &change["ResourceChange"]["Details"][0])
+        .map(|detail| format!("{} {}", detail["ChangeSource"], detail["CausingEntity"]).replace('"', ""))
+        .collect();
+    assert_eq!(causes, ["ResourceReference Vpc", "ResourceReference Vpc", "ParameterReference Cidr"]);
     let told: Vec<String> = set["Changes"]
         .as_array()
         .unwrap()
@@ -100,4 +108,17 @@ fn a_stack_under_review_has_nothing_and_can_be_deleted() {
     assert_eq!(yard.stacks("GetTemplate", json!({"StackName": "s", "ChangeSetName": "one"}))["TemplateBody"], phase(1));
     yard.stacks("DeleteStack", json!({"StackName": "s"}));
     yard.until("s", "");
+}
+
+#[test]
+fn tags_are_a_scope_of_their_own() {
+    let yard = Yard::new();
+    let template =
+        "Resources: {Vpc: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.2.0.0/16, Tags: [{Key: a, Value: b}]}}}";
+    deploy(&yard, template, "one");
+    yard.until("s", "CREATE_COMPLETE");
+    let set = deploy(&yard, &template.replace("Value: b", "Value: c"), "two");
+    let change = &set["Changes"][0]["ResourceChange"];
+    assert_eq!(change["Scope"], json!(["Tags"]));
+    assert_eq!(change["Details"][0]["Target"], json!({"Attribute": "Tags", "RequiresRecreation": "Never"}));
 }

@@ -32,16 +32,25 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
         Given { policy: input.ssl_policy.as_deref(), certificates: &input.certificates, alpn: &input.alpn_policy };
     let tls = certificates::settings(&tx.view(), protocol, &given, None)?;
     let port = port_of(input.port)?.ok_or_else(|| invalid("A port must be specified"))?;
+    let default_action = action_of(&input.default_actions)?;
+    let mut tags = Tags::new();
+    merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
+    let same = |other: &&Listener| {
+        other.balancer == balancer_arn
+            && (other.protocol, other.port) == (protocol, port)
+            && (&other.tls, &other.default_action, &other.tags) == (&tls, &default_action, &tags)
+    };
+    // The same listener again is the one there is.
+    if let Some(same) = tx.list::<Listener>().find(same) {
+        return Ok(CreateListenerOutput { listeners: vec![shown(same)] });
+    }
     check_port(&tx.view(), &balancer_arn, port, None)?;
     let count = tx.list::<Listener>().filter(|other| other.balancer == balancer_arn).count();
     if count >= QUOTA {
         let text = format!("The maximum number of listeners per load balancer is '{QUOTA}'");
         return Err(Error::TooMany { what: "TooManyListeners", text }.into());
     }
-    let default_action = action_of(&input.default_actions)?;
     check_action(&tx.view(), &balancer_arn, protocol, &default_action)?;
-    let mut tags = Tags::new();
-    merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
     let id = new_id(tx);
     let arn = format!("{}/{id}", balancer_arn.replacen(":loadbalancer/", ":listener/", 1));
     let attributes = crate::model::Attributes::new();

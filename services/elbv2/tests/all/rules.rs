@@ -49,6 +49,15 @@ fn rules_are_shown_and_tried_by_priority_with_the_default_last() {
 }
 
 #[test]
+fn a_listener_made_again_as_it_is_is_the_same_and_otherwise_its_port_is_taken() {
+    let (bench, balancer, first) = bench_with_listener();
+    let group = group(&bench, "tg");
+    assert_eq!(listener(&bench, &balancer, 80, &group).unwrap(), first);
+    let other = self::group(&bench, "other");
+    assert_eq!(listener(&bench, &balancer, 80, &other).unwrap_err().code, "DuplicateListener");
+}
+
+#[test]
 fn a_priority_is_taken_once_and_two_rules_can_swap_theirs() {
     let (bench, _, listener) = bench_with_listener();
     let a = path_rule(&bench, &listener, 1, "/a").unwrap().rule_arn;

@@ -2,9 +2,11 @@
 
 mod checks;
 mod cidrs;
+mod delegations;
 
 pub use checks::{Endpoint, HealthCheck, Seen, Subject};
 pub use cidrs::CidrCollection;
+pub use delegations::DelegationSet;
 
 use crate::names;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,9 @@ pub struct HostedZone {
     pub audience: Audience,
     /// Its four name servers.
     pub name_servers: Vec<String>,
+    /// The reusable delegation set that they are of.
+    #[serde(default)]
+    pub delegation_set: Option<String>,
     /// Whether its user still has it.
     pub state: ZoneState,
     /// The views that were told of it, and must be told when it goes.

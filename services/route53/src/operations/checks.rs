@@ -5,7 +5,8 @@ use crate::errors::{Error, invalid};
 use crate::model::{Endpoint, HealthCheck, Seen, Subject};
 use crate::shapes::{
     CreateHealthCheckRequest, CreateHealthCheckResponse, DeleteHealthCheckRequest, DeleteHealthCheckResponse,
-    GetHealthCheckCountRequest, GetHealthCheckCountResponse, GetHealthCheckRequest, GetHealthCheckResponse,
+    GetHealthCheckCountRequest, GetHealthCheckCountResponse, GetHealthCheckLastFailureReasonRequest,
+    GetHealthCheckLastFailureReasonResponse, GetHealthCheckRequest, GetHealthCheckResponse,
     GetHealthCheckStatusRequest, GetHealthCheckStatusResponse, HealthCheck as WireCheck, HealthCheckConfig,
     HealthCheckObservation, HealthCheckRegion, HealthCheckType, ListHealthChecksRequest, ListHealthChecksResponse,
     ResettableElementName, StatusReport, UpdateHealthCheckRequest, UpdateHealthCheckResponse,
@@ -281,6 +282,20 @@ pub fn status(view: &View<'_>, input: &GetHealthCheckStatusRequest) -> Result<Ge
         };
         Ok(GetHealthCheckStatusResponse { health_check_observations: found.seen.iter().map(observed).collect() })
     })
+}
+
+/// `GetHealthCheckLastFailureReason`: of the last check, where that failed; nothing is kept of those before.
+pub fn last_failure(
+    view: &View<'_>,
+    input: &GetHealthCheckLastFailureReasonRequest,
+) -> Result<GetHealthCheckLastFailureReasonResponse, AwsError> {
+    let input = GetHealthCheckStatusRequest { health_check_id: input.health_check_id.clone() };
+    let mut health_check_observations = status(view, &input)?.health_check_observations;
+    health_check_observations.retain(|seen| {
+        let said = seen.status_report.as_ref().and_then(|report| report.status.as_deref());
+        said.is_some_and(|said| said.starts_with("Failure"))
+    });
+    Ok(GetHealthCheckLastFailureReasonResponse { health_check_observations })
 }
 
 /// `GetHealthCheckCount`

@@ -3,6 +3,8 @@
 pub mod changes;
 pub mod checks;
 pub mod cidrs;
+pub mod delegations;
+pub mod limits;
 pub mod list;
 mod places;
 pub mod records;

@@ -1,7 +1,7 @@
 //! Hosted zones. Source: Route 53 API reference, `CreateHostedZone` and the actions that name it; Developer Guide, "NS and SOA
 //! records that Amazon Route 53 creates for a public hosted zone".
 
-use super::{globally, new_change, plain_id, seen_globally, vpc, zone};
+use super::{delegations, globally, new_change, seen_globally, vpc, zone};
 use crate::errors::{Error, invalid};
 use crate::model::{Audience, Content, HostedZone, Policy, RecordSet, Vpc, ZoneState};
 use crate::names;
@@ -23,9 +23,6 @@ const QUOTA: usize = 500;
 /// `CreateHostedZone`
 pub fn create(tx: &mut Tx<'_>, input: &CreateHostedZoneRequest) -> Result<CreateHostedZoneResponse, AwsError> {
     let name = names::normal(&input.name).ok_or_else(|| Error::InvalidDomainName(input.name.clone()))?;
-    if let Some(set) = &input.delegation_set_id {
-        return Err(Error::NoSuchDelegationSet(plain_id(set).to_owned()).into());
-    }
     let config = input.hosted_zone_config.clone().unwrap_or_default();
     let vpc = input.vpc.as_ref().map(|wire| vpc(tx, wire)).transpose()?;
     if vpc.is_none() && config.private_zone == Some(true) {
@@ -42,10 +39,19 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateHostedZoneRequest) -> Result<Create
         if let Some(vpc) = &vpc {
             refuse_conflict(&tx.view(), &name, vpc)?;
         }
+        let set =
+            input.delegation_set_id.as_ref().map(|set| delegations::find(&tx.view(), set).cloned()).transpose()?;
+        if set.is_some() && vpc.is_some() {
+            return Err(invalid("A private hosted zone can't be associated with a reusable delegation set.").into());
+        }
         let audience = vpc.map_or(Audience::Public, |vpc| Audience::Private(vec![vpc]));
         let record = HostedZone {
             id: format!("Z0{}", ids::alphanumeric(19, tx.chance())),
-            name_servers: name_servers(tx, &audience),
+            name_servers: match &set {
+                Some(set) => set.name_servers.clone(),
+                None => name_servers(tx, &audience),
+            },
+            delegation_set: set.map(|set| set.id),
             name,
             caller_reference: input.caller_reference.clone(),
             comment: config.comment.clone(),
@@ -82,7 +88,7 @@ pub(super) fn refuse_conflict(view: &View<'_>, name: &str, vpc: &Vpc) -> Result<
 }
 
 /// Four servers, one under each of four top-level domains; each range of 512 numbers has sixty-four groups of eight.
-fn name_servers(tx: &mut Tx<'_>, audience: &Audience) -> Vec<String> {
+pub(super) fn name_servers(tx: &mut Tx<'_>, audience: &Audience) -> Vec<String> {
     let domains = ["com", "net", "org", "co.uk"];
     let server = |(at, domain): (u32, &str)| {
         // Private zones all have the first of each range.
@@ -123,7 +129,8 @@ pub(super) fn shown(view: &View<'_>, zone: &HostedZone) -> WireZone {
 }
 
 fn delegation(zone: &HostedZone) -> DelegationSet {
-    DelegationSet { name_servers: zone.name_servers.clone(), ..DelegationSet::default() }
+    let id = zone.delegation_set.as_ref().map(|id| format!("/delegationset/{id}"));
+    DelegationSet { id, name_servers: zone.name_servers.clone(), ..DelegationSet::default() }
 }
 
 /// A VPC as the wire shows it.

@@ -3,6 +3,7 @@
 mod bench;
 mod checks;
 mod cidrs;
+mod delegations;
 mod properties;
 mod records;
 mod zones;
