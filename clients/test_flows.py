@@ -4,6 +4,7 @@ import datetime
 import os
 import socket
 import struct
+import urllib.request
 
 import pytest
 
@@ -269,3 +270,51 @@ def test_flows_reach_targets_in_their_clients_name_and_drain(real):
         StartTime=now - datetime.timedelta(minutes=10), EndTime=now + datetime.timedelta(minutes=10))["Datapoints"])
     wait_for("flows are counted", lambda: total("NewFlowCount_TCP") >= 3 and total("NewFlowCount_UDP") >= 1
              and total("ProcessedBytes") > 0 and total("TCP_ELB_Reset_Count") >= 1, 30)
+
+
+# Says whom a load balancer names as its client.
+TELLS = """#!/bin/sh
+cat > /root/tells.py <<'PY'
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Tells(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.headers.get("X-Forwarded-For", "nobody").encode())
+
+HTTPServer(("0.0.0.0", 80), Tells).serve_forever()
+PY
+setsid python3 /root/tells.py >/dev/null 2>&1 </dev/null &
+"""
+
+
+def test_a_network_balancer_before_an_application_balancer_keeps_the_client(real, refused):
+    there = Account(real)
+    vpc, subnets = there.default_subnets()
+    group = there.ec2.create_security_group(GroupName="http", Description="http", VpcId=vpc)["GroupId"]
+    there.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
+    zones = [subnets["us-east-1a"], subnets["us-east-1b"]]
+    (instance,) = there.launch(UserData=TELLS, SecurityGroupIds=[group], SubnetId=zones[0])
+    web = there.elbv2.create_target_group(Name="web", Protocol="HTTP", Port=80, VpcId=vpc, HealthyThresholdCount=2,
+                                          HealthCheckIntervalSeconds=5,
+                                          HealthCheckTimeoutSeconds=2)["TargetGroups"][0]["TargetGroupArn"]
+    there.elbv2.register_targets(TargetGroupArn=web, Targets=[{"Id": instance}])
+    alb = there.elbv2.create_load_balancer(Name="inner", Subnets=zones, Scheme="internal",
+                                           SecurityGroups=[group])["LoadBalancers"][0]["LoadBalancerArn"]
+    there.elbv2.get_waiter("load_balancer_available").wait(LoadBalancerArns=[alb])
+    forward(there, {"LoadBalancerArn": alb}, "HTTP", 80, web)
+    between = target_group(there, "between", vpc, "TCP", 80, TargetType="alb", HealthCheckPort="traffic-port")
+    there.elbv2.register_targets(TargetGroupArn=between, Targets=[{"Id": alb}])
+    outer = network_balancer(there, zones)
+    forward(there, outer, "TCP", 80, between)
+    found = lambda: there.elbv2.describe_target_health(TargetGroupArn=between)["TargetHealthDescriptions"]
+    wait_for("the inner one is healthy", lambda: [
+        (one["Target"]["Id"], one["TargetHealth"]["State"]) for one in found()] == [(alb, "healthy")], 90)
+    for _, _, address in wait_for("its name", lambda: dig(real, outer["DNSName"] + ".")):
+        host = address.rsplit(".", 2)[0] + ".0.1"
+        wait_for("the client's own address", lambda: attempt(
+            lambda: urllib.request.urlopen(f"http://{address}/", timeout=5).read().decode()) == host, 30)
+    with refused("ResourceInUse"):
+        there.elbv2.delete_load_balancer(LoadBalancerArn=alb)
