@@ -24,7 +24,8 @@ LONGER = {}
 ARROWS = {
     "crates/wire": (),
     "crates/shapes": (),
-    "planes": (),
+    "crates/unverified": (),
+    "planes": ("crates/unverified",),
     "crates/lab": (),
     "crates/substrate": ("planes",),
     "crates/cloud": ("crates/substrate", "crates/wire"),

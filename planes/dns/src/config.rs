@@ -216,7 +216,17 @@ pub enum Check {
         host: Option<String>,
         /// What the first 5,120 octets of its body have to hold.
         search: Option<String>,
+        /// Whether it is asked over TLS.
+        #[serde(default)]
+        tls: Option<Tls>,
     },
+}
+
+/// How a probe speaks TLS. The certificate is not validated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The name that the endpoint is told it is wanted under (SNI).
+    pub server_name: Option<String>,
 }
 
 /// A step from one configuration to the next, so that a change costs the change.

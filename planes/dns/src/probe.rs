@@ -1,7 +1,7 @@
 //! Health checks from outside: what a request to an endpoint looks like, what its answer says, and when that counts.
 //!
 //! Source: Route 53 Developer Guide, "How Amazon Route 53 determines whether a health check is healthy": the time for a connection
-//! (4 s for HTTP, 10 s for TCP), for the status after it (2 s) and for the body after that (2 s); 2xx and 3xx are healthy; the
+//! (4 s for HTTP and HTTPS, TLS included, 10 s for TCP), for the status after it (2 s) and for the body after that (2 s); 2xx and 3xx are healthy; the
 //! text is looked for in the first 5,120 octets of the body. A check counts as healthy until there is enough to say otherwise.
 
 use std::time::Duration;
@@ -73,9 +73,10 @@ pub fn connect_timeout(check: &Check) -> Duration {
 
 /// The request that is sent; nothing where a connection is enough.
 pub fn request(probe: &Probe) -> Option<Vec<u8>> {
-    let Check::Http { path, host, .. } = &probe.check else { return None };
+    let Check::Http { path, host, tls, .. } = &probe.check else { return None };
     let host = host.as_deref().unwrap_or(&probe.host);
-    let port = if probe.port == 80 { String::new() } else { format!(":{}", probe.port) };
+    let usual = if tls.is_some() { 443 } else { 80 };
+    let port = if probe.port == usual { String::new() } else { format!(":{}", probe.port) };
     // What would end a line would begin another header.
     let clean = |text: &str| text.chars().filter(|c| !c.is_control() && *c != ' ').collect::<String>();
     Some(
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     fn http(search: Option<&str>) -> Check {
-        Check::Http { path: "/".to_owned(), host: None, search: search.map(str::to_owned) }
+        Check::Http { path: "/".to_owned(), host: None, search: search.map(str::to_owned), tls: None }
     }
 
     #[test]
@@ -180,6 +181,7 @@ mod tests {
                 path: "/a b\r\nX: y".to_owned(),
                 host: Some("www.example.com".to_owned()),
                 search: None,
+                tls: None,
             },
             interval: 30,
             threshold: 3,

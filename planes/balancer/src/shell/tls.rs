@@ -10,16 +10,12 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, IpAddr, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, IpAddr, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    CipherSuite, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureAlgorithm, SignatureScheme,
-    SupportedCipherSuite, version,
-};
+use rustls::{CipherSuite, ServerConfig, SignatureAlgorithm, SupportedCipherSuite, version};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, client, server};
 
@@ -149,14 +145,7 @@ impl ClientTls {
     /// # Errors
     /// If the library refuses its own settings.
     pub fn new(alpn: AlpnPolicy) -> Result<Self, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let trust = TrustAll(provider.signature_verification_algorithms);
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(trust))
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.protocols().iter().map(|name| name.to_vec()).collect();
+        let mut config = zonal_unverified::client(alpn.protocols())?;
         // Connections are kept, so there is little to resume.
         config.enable_sni = false;
         Ok(Self(TlsConnector::from(Arc::new(config))))
@@ -322,43 +311,4 @@ fn names(key: &CertifiedKey) -> Vec<String> {
     let Some(Ok(certificate)) = key.cert.first().map(webpki::EndEntityCert::try_from) else { return Vec::new() };
     let name = |name: &str| name.strip_prefix('*').unwrap_or(name).to_ascii_lowercase();
     certificate.valid_dns_names().map(name).collect()
-}
-
-/// Takes any certificate, but only from whoever has its key.
-#[derive(Debug)]
-struct TrustAll(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for TrustAll {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }

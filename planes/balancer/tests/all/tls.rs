@@ -6,14 +6,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion as Tls, ServerConfig, ServerConnection,
-    SignatureScheme, StreamOwned,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion as Tls, ServerConfig, ServerConnection, StreamOwned};
 use zonal_balancer::config::*;
 
 use crate::support::*;
@@ -45,47 +41,6 @@ pub fn listener_tls(default: Certificate, others: Vec<Certificate>) -> ListenerT
     }
 }
 
-/// Looks at what it is shown and believes it.
-#[derive(Debug)]
-struct Credulous(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for Credulous {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = ring::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = ring::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
-}
-
 /// What a client is like.
 pub struct Kind {
     pub host: Option<&'static str>,
@@ -105,33 +60,20 @@ pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A client that believes what it is shown, and offers these protocols.
 pub fn client_config(alpn: &[&[u8]]) -> ClientConfig {
-    let provider = ring::default_provider();
-    let schemes = provider.signature_verification_algorithms.supported_schemes();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .expect("the versions have suites")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(schemes)))
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    config
+    zonal_unverified::client(alpn).expect("the versions have suites")
 }
 
 /// Shakes hands as such a client.
 pub fn connect(world: &World, kind: &Kind) -> io::Result<TlsStream> {
     let mut provider = ring::default_provider();
-    let mut schemes = provider.signature_verification_algorithms.supported_schemes();
     if kind.rsa_only {
-        schemes.retain(|scheme| format!("{scheme:?}").starts_with("RSA"));
+        let mut schemes = provider.signature_verification_algorithms.mapping.to_vec();
+        schemes.retain(|(scheme, _)| format!("{scheme:?}").starts_with("RSA"));
+        provider.signature_verification_algorithms.mapping = schemes.leak();
         provider.cipher_suites.retain(|suite| !format!("{:?}", suite.suite()).contains("ECDSA"));
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&kind.versions)
-        .expect("the versions have suites")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(schemes)))
-        .with_no_client_auth();
-    config.alpn_protocols = kind.alpn.iter().map(|name| name.to_vec()).collect();
+    let config = zonal_unverified::client_of(provider, &kind.versions, kind.alpn);
+    let mut config = config.expect("the versions have suites");
     config.enable_sni = kind.host.is_some();
     let name = ServerName::try_from(kind.host.unwrap_or("unnamed.example.com")).expect("it is a name");
     let socket = TcpStream::connect(world.address())?;

@@ -4,14 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::ZoneStore;
-use crate::config::{PUBLIC, Probe};
+use crate::config::{Check, PUBLIC, Probe, Tls};
 use crate::probe::{self, ANSWER_TIMEOUT, Outcome, Streak};
 
 /// No timeout is shorter, however fast the world's clock runs.
@@ -84,8 +87,8 @@ async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32) -> (Optio
     };
     let ip = Some(address.ip());
     let limit = |of: Duration| (of / speed).max(SHORTEST);
-    let connected = timeout(limit(probe::connect_timeout(&probe.check)), TcpStream::connect(address)).await;
-    let mut stream = match connected {
+    let connected = timeout(limit(probe::connect_timeout(&probe.check)), connect(address, &probe.check)).await;
+    let stream = match connected {
         Err(_) => {
             return (
                 ip,
@@ -94,28 +97,55 @@ async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32) -> (Optio
                 ),
             );
         }
-        Ok(Err(error)) => return (ip, Outcome::Failure(format!("The connection failed: {error}"))),
+        Ok(Err(outcome)) => return (ip, outcome),
         Ok(Ok(stream)) => stream,
     };
-    let mut answer = Vec::new();
-    if let Some(request) = probe::request(probe)
-        && let Err(error) = stream.write_all(&request).await
-    {
-        return (ip, Outcome::Failure(format!("The request failed: {error}")));
-    }
-    let judged = async {
-        let mut ended = false;
-        loop {
-            if let Some(outcome) = probe::judge(&probe.check, &answer, ended) {
-                return outcome;
-            }
-            // A connection that breaks has said all that it will.
-            ended = !matches!(stream.read_buf(&mut answer).await, Ok(1..));
-        }
-    };
     // The status and the body have their time each.
-    let outcome = timeout(limit(ANSWER_TIMEOUT * 2), judged).await;
+    let outcome = timeout(limit(ANSWER_TIMEOUT * 2), judged(stream, probe)).await;
     (ip, outcome.unwrap_or_else(|_| failure("The endpoint did not answer within the time allowed")))
+}
+
+/// What a request is sent over.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection, encrypted where the check says so.
+async fn connect(address: SocketAddr, check: &Check) -> Result<Box<dyn Stream>, Outcome> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| Outcome::Failure(format!("{what}: {error}"));
+    let stream = TcpStream::connect(address).await.map_err(|error| failed("The connection failed", &error))?;
+    let Check::Http { tls: Some(Tls { server_name }), .. } = check else { return Ok(Box::new(stream)) };
+    let handshake = async {
+        let mut config: ClientConfig = zonal_unverified::client(&[]).map_err(std::io::Error::other)?;
+        let name = server_name.clone().and_then(|name| ServerName::try_from(name).ok());
+        config.enable_sni = name.is_some();
+        let name = name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    };
+    let stream = handshake.await.map_err(|error: std::io::Error| failed("SSL/TLS handshake error", &error))?;
+    Ok(Box::new(stream))
+}
+
+/// Asks over a connection, and says what came of it.
+async fn judged(mut stream: Box<dyn Stream>, probe: &Probe) -> Outcome {
+    if let Some(request) = probe::request(probe) {
+        let sent = async {
+            stream.write_all(&request).await?;
+            stream.flush().await
+        };
+        if let Err(error) = sent.await {
+            return Outcome::Failure(format!("The request failed: {error}"));
+        }
+    }
+    let mut answer = Vec::new();
+    let mut ended = false;
+    loop {
+        if let Some(outcome) = probe::judge(&probe.check, &answer, ended) {
+            return outcome;
+        }
+        // A connection that breaks has said all that it will.
+        ended = !matches!(stream.read_buf(&mut answer).await, Ok(1..));
+    }
 }
 
 async fn resolve(zones: &ZoneStore, probe: &Probe, draw: u64) -> Option<SocketAddr> {

@@ -6,6 +6,7 @@ mod cache;
 mod edns;
 mod forwarding;
 mod message;
+mod probing;
 mod properties;
 mod sockets;
 mod storm;

@@ -2,7 +2,7 @@
 
 use crate::model::{Endpoint, HealthCheck, Seen, Subject};
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
-use zonal_dns::config::{Check, Probe};
+use zonal_dns::config::{Check, Probe, Tls};
 use zonal_substrate::{Ask, Report};
 use zonal_wire::AwsError;
 
@@ -47,6 +47,10 @@ fn probe(id: &str, endpoint: &Endpoint) -> Option<Probe> {
             path: endpoint.path.clone().unwrap_or_else(|| "/".to_owned()),
             host: endpoint.name.clone(),
             search: endpoint.search.clone(),
+            tls: endpoint
+                .kind
+                .starts_with("HTTPS")
+                .then(|| Tls { server_name: endpoint.name.clone().filter(|_| endpoint.enable_sni) }),
         },
     };
     Some(Probe {

@@ -46,7 +46,7 @@ pub enum Subject {
 /// An endpoint, and what to make of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// `HTTP`, `HTTP_STR_MATCH` or `TCP`.
+    /// `HTTP`, `HTTP_STR_MATCH`, `HTTPS`, `HTTPS_STR_MATCH` or `TCP`.
     pub kind: String,
     /// Its address; without one its name leads there.
     pub address: Option<String>,
@@ -64,6 +64,9 @@ pub struct Endpoint {
     pub threshold: u32,
     /// Whether latency is to be measured.
     pub measure_latency: bool,
+    /// Whether an endpoint asked over TLS is told its name.
+    #[serde(default)]
+    pub enable_sni: bool,
     /// The regions of the checkers that the caller named.
     pub regions: Vec<String>,
 }

@@ -59,9 +59,11 @@ fn read(config: &HealthCheckConfig) -> Result<(Subject, bool, bool), Error> {
     let refuse = |text: &str| invalid(format!("Invalid parameter : {text}"));
     let kind = config.type_;
     let subject = match kind {
-        HealthCheckType::Http | HealthCheckType::HttpStrMatch | HealthCheckType::Tcp => {
-            Subject::Endpoint(endpoint(config, kind)?)
-        }
+        HealthCheckType::Http
+        | HealthCheckType::HttpStrMatch
+        | HealthCheckType::Https
+        | HealthCheckType::HttpsStrMatch
+        | HealthCheckType::Tcp => Subject::Endpoint(endpoint(config, kind)?),
         HealthCheckType::Calculated => {
             let threshold = config.health_threshold.and_then(|threshold| u32::try_from(threshold).ok());
             if config.child_health_checks.is_empty() {
@@ -82,6 +84,7 @@ fn endpoint(config: &HealthCheckConfig, kind: HealthCheckType) -> Result<Endpoin
     let (address, name) = (given(&config.ip_address), given(&config.fully_qualified_domain_name));
     let (path, search) = (given(&config.resource_path), given(&config.search_string));
     let is_tcp = kind == HealthCheckType::Tcp;
+    let is_tls = matches!(kind, HealthCheckType::Https | HealthCheckType::HttpsStrMatch);
     if let Some(text) = &address {
         check_address(text)?;
     }
@@ -97,7 +100,7 @@ fn endpoint(config: &HealthCheckConfig, kind: HealthCheckType) -> Result<Endpoin
     if is_tcp && path.is_some() {
         return refuse("ResourcePath must not be specified for TCP health checks");
     }
-    if search.is_some() != (kind == HealthCheckType::HttpStrMatch) {
+    if search.is_some() != matches!(kind, HealthCheckType::HttpStrMatch | HealthCheckType::HttpsStrMatch) {
         return refuse("SearchString must be specified for health checks that match a string, and for no others");
     }
     let interval = config.request_interval.unwrap_or(30);
@@ -109,13 +112,14 @@ fn endpoint(config: &HealthCheckConfig, kind: HealthCheckType) -> Result<Endpoin
         kind: kind.to_string(),
         address,
         name,
-        port: u16::try_from(number(config.port, 80))
+        port: u16::try_from(number(config.port, if is_tls { 443 } else { 80 }))
             .map_err(|_| invalid("Invalid parameter : Port is out of range"))?,
         path: path.map(|path| if path.starts_with('/') { path } else { format!("/{path}") }),
         search,
         interval: number(Some(interval), 30),
         threshold: number(config.failure_threshold, 3),
         measure_latency: config.measure_latency == Some(true),
+        enable_sni: is_tls && config.enable_sni != Some(false),
         regions: config.regions.iter().map(ToString::to_string).collect(),
     })
 }
@@ -176,6 +180,7 @@ fn shown_config(check: &HealthCheck) -> HealthCheckConfig {
             wire.request_interval = number(endpoint.interval);
             wire.failure_threshold = number(endpoint.threshold);
             wire.measure_latency = Some(endpoint.measure_latency);
+            wire.enable_sni = Some(endpoint.enable_sni);
             wire.regions =
                 endpoint.regions.iter().filter_map(|region| region.parse::<HealthCheckRegion>().ok()).collect();
         }
@@ -250,6 +255,7 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateHealthCheckRequest) -> Result<Updat
         config.failure_threshold = named.failure_threshold.or(config.failure_threshold);
         config.inverted = named.inverted.or(config.inverted);
         config.disabled = named.disabled.or(config.disabled);
+        config.enable_sni = named.enable_sni.or(config.enable_sni);
         config.health_threshold = named.health_threshold.or(config.health_threshold);
         if !named.child_health_checks.is_empty() {
             config.child_health_checks = named.child_health_checks;

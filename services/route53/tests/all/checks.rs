@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::records::{batch, set};
 use crate::zones::public;
-use zonal_dns::config::{Check, Health};
+use zonal_dns::config::{Check, Health, Tls};
 use zonal_route53::shapes::*;
 use zonal_wire::AwsError;
 
@@ -29,7 +29,7 @@ fn an_endpoint_is_probed_as_its_health_check_says() {
     let made = create(&bench, "a", HealthCheckConfig { port: Some(8080), ..http("127.100.0.9") }).unwrap();
     let probe = bench.probe(&made.id).unwrap();
     assert_eq!((probe.host.as_str(), probe.port, probe.interval, probe.threshold), ("127.100.0.9", 8080, 30, 3));
-    assert_eq!(probe.check, Check::Http { path: "/".into(), host: None, search: None });
+    assert_eq!(probe.check, Check::Http { path: "/".into(), host: None, search: None, tls: None });
     let update = UpdateHealthCheckRequest {
         health_check_id: made.id.clone(),
         resource_path: Some("/health".into()),
@@ -38,7 +38,7 @@ fn an_endpoint_is_probed_as_its_health_check_says() {
     };
     let changed = bench.call::<ops::UpdateHealthCheck>(update.clone()).unwrap().health_check;
     assert_eq!(changed.health_check_version, 2);
-    let check = Check::Http { path: "/health".into(), host: Some("www.example.com".into()), search: None };
+    let check = Check::Http { path: "/health".into(), host: Some("www.example.com".into()), search: None, tls: None };
     assert_eq!(bench.probe(&made.id).unwrap().check, check);
     let stale = UpdateHealthCheckRequest { health_check_version: Some(1), ..update };
     assert_eq!(bench.call::<ops::UpdateHealthCheck>(stale).unwrap_err().code, "HealthCheckVersionMismatch");
@@ -52,6 +52,29 @@ fn an_endpoint_is_probed_as_its_health_check_says() {
 }
 
 #[test]
+fn an_endpoint_is_asked_over_tls_at_its_own_port_and_told_its_name_unless_it_shall_not_be() {
+    let bench = Bench::new();
+    let https = || HealthCheckConfig {
+        type_: HealthCheckType::Https,
+        fully_qualified_domain_name: Some("www.example.com".into()),
+        ..http("127.100.0.9")
+    };
+    let made = create(&bench, "a", https()).unwrap();
+    assert_eq!((made.health_check_config.port, made.health_check_config.enable_sni), (Some(443), Some(true)));
+    let check = |name: Option<&str>| Check::Http {
+        path: "/".into(),
+        host: Some("www.example.com".into()),
+        search: None,
+        tls: Some(Tls { server_name: name.map(str::to_owned) }),
+    };
+    assert_eq!(bench.probe(&made.id).unwrap().check, check(Some("www.example.com")));
+    let silent =
+        UpdateHealthCheckRequest { health_check_id: made.id.clone(), enable_sni: Some(false), ..Default::default() };
+    bench.call::<ops::UpdateHealthCheck>(silent).unwrap();
+    assert_eq!(bench.probe(&made.id).unwrap().check, check(None));
+}
+
+#[test]
 fn a_health_check_is_refused_for_what_is_wrong_with_it() {
     let bench = Bench::new();
     for (config, text) in [
@@ -62,7 +85,7 @@ fn a_health_check_is_refused_for_what_is_wrong_with_it() {
         (HealthCheckConfig { type_: HealthCheckType::Tcp, ..http("127.100.0.9") }, "Port must be specified"),
         (HealthCheckConfig { request_interval: Some(20), ..http("127.100.0.9") }, "either 10 or 30"),
         (HealthCheckConfig { type_: HealthCheckType::HttpStrMatch, ..http("127.100.0.9") }, "SearchString"),
-        (HealthCheckConfig { type_: HealthCheckType::Https, ..http("127.100.0.9") }, "does not support"),
+        (HealthCheckConfig { type_: HealthCheckType::CloudwatchMetric, ..http("127.100.0.9") }, "does not support"),
         (
             HealthCheckConfig { type_: HealthCheckType::Calculated, health_threshold: Some(1), ..Default::default() },
             "ChildHealthChecks must be specified",
