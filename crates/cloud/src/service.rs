@@ -109,7 +109,9 @@ pub struct Prepared {
 }
 
 /// An operation that reads.
-pub fn read<O: Operation>(handler: fn(&View<'_>, &O::Input) -> Result<O::Output, AwsError>) -> Entry {
+pub fn read<O: Operation>(
+    handler: impl Fn(&View<'_>, &O::Input) -> Result<O::Output, AwsError> + Send + Sync + 'static,
+) -> Entry {
     let handler = move |view: &View<'_>, input: &dyn Structure| {
         handler(view, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
     };
@@ -117,7 +119,9 @@ pub fn read<O: Operation>(handler: fn(&View<'_>, &O::Input) -> Result<O::Output,
 }
 
 /// An operation that writes: in one transaction, undone whole where it fails.
-pub fn write<O: Operation>(handler: fn(&mut Tx<'_>, &O::Input) -> Result<O::Output, AwsError>) -> Entry {
+pub fn write<O: Operation>(
+    handler: impl Fn(&mut Tx<'_>, &O::Input) -> Result<O::Output, AwsError> + Send + Sync + 'static,
+) -> Entry {
     let handler = move |tx: &mut Tx<'_>, input: &dyn Structure| {
         handler(tx, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
     };

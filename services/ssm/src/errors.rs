@@ -36,9 +36,9 @@ pub enum Error {
         /// What was asked.
         to: String,
     },
-    /// A type that Zonal has no plane for.
+    /// A key that there is not, or that did not seal the value.
     #[error("{0}")]
-    UnsupportedType(String),
+    KeyId(String),
     /// The value does not match the pattern.
     #[error("Parameter value, cannot be validated against allowedPattern: {0}")]
     PatternMismatch(String),
@@ -75,7 +75,7 @@ impl From<Error> for AwsError {
             Error::AlreadyExists => "ParameterAlreadyExists",
             Error::TooDeep => "HierarchyLevelLimitExceededException",
             Error::TypeMismatch { .. } => "HierarchyTypeMismatchException",
-            Error::UnsupportedType(_) => "UnsupportedParameterType",
+            Error::KeyId(_) => "InvalidKeyId",
             Error::PatternMismatch(_) => "ParameterPatternMismatchException",
             Error::BadPattern(_) => "InvalidAllowedPatternException",
             Error::FilterKey(_) => "InvalidFilterKey",

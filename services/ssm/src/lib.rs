@@ -1,7 +1,8 @@
 //! Systems Manager's Parameter Store: a user's parameters, and the public ones that name the latest images.
 //!
 //! A public parameter (`/aws/service/…`) is not stored: it is looked up among EC2's images each time, so that both always agree.
-//! `SecureString` is refused, as there is no key management service to encrypt it with.
+//! A `SecureString` is kept encrypted under a key of the world's own, which stands for the account's `alias/aws/ssm`: there is no key
+//! management service to name another in.
 #![forbid(unsafe_code)]
 
 mod errors;
@@ -9,16 +10,27 @@ pub mod model;
 mod operations;
 mod public;
 pub mod shapes;
+mod vault;
 
 pub use errors::Error;
 
-use operations::{describe, get, put, tags};
+use operations::{describe, get, put as putting, tags};
 use shapes::ops;
+use std::sync::Arc;
+use vault::Vault;
 use zonal_cloud::{Coverage, Entry, Registrar, Service, read, write};
 use zonal_wire::Api;
 
 /// The service.
-pub struct Ssm;
+pub struct Ssm(Arc<Vault>);
+
+impl Ssm {
+    /// The service of a world whose secrets are sealed with this key.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(Arc::new(Vault::new(key)))
+    }
+}
 
 impl Service for Ssm {
     fn name(&self) -> &'static str {
@@ -30,15 +42,17 @@ impl Service for Ssm {
     }
 
     fn operations(&self) -> Vec<Entry> {
+        let vault = || Arc::clone(&self.0);
+        let (one, several, by_path, history, put) = (vault(), vault(), vault(), vault(), vault());
         vec![
             // Those that may meet a public parameter call EC2, which a reading operation cannot.
-            write::<ops::GetParameter>(get::one),
-            write::<ops::GetParameters>(get::several),
-            write::<ops::GetParametersByPath>(get::by_path),
-            read::<ops::GetParameterHistory>(get::history),
-            write::<ops::PutParameter>(put::put),
-            write::<ops::DeleteParameter>(put::delete),
-            write::<ops::DeleteParameters>(put::delete_several),
+            write::<ops::GetParameter>(move |tx, input| get::one(tx, &one, input)),
+            write::<ops::GetParameters>(move |tx, input| get::several(tx, &several, input)),
+            write::<ops::GetParametersByPath>(move |tx, input| get::by_path(tx, &by_path, input)),
+            read::<ops::GetParameterHistory>(move |view, input| get::history(view, &history, input)),
+            write::<ops::PutParameter>(move |tx, input| putting::put(tx, &put, input)),
+            write::<ops::DeleteParameter>(putting::delete),
+            write::<ops::DeleteParameters>(putting::delete_several),
             read::<ops::DescribeParameters>(describe::describe),
             write::<ops::AddTagsToResource>(tags::add),
             write::<ops::RemoveTagsFromResource>(tags::remove),
@@ -53,11 +67,7 @@ impl Service for Ssm {
     fn coverage(&self) -> Coverage {
         Coverage {
             without_effect: &[
-                ("GetParameter", "WithDecryption", "there are no encrypted parameters"),
-                ("GetParameters", "WithDecryption", "there are no encrypted parameters"),
-                ("GetParametersByPath", "WithDecryption", "there are no encrypted parameters"),
-                ("GetParameterHistory", "WithDecryption", "there are no encrypted parameters"),
-                ("PutParameter", "KeyId", "there are no encrypted parameters"),
+                ("PutParameter", "KeyId", "alias/aws/ssm is the one key that there is"),
                 ("DescribeParameters", "Shared", "parameters are not shared between accounts: none is ever shown"),
             ],
         }

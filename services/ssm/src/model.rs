@@ -29,6 +29,8 @@ pub enum Kind {
     String,
     /// Texts with commas between.
     StringList,
+    /// Any text, kept sealed.
+    SecureString,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
         match self {
             Self::String => ParameterType::String,
             Self::StringList => ParameterType::StringList,
+            Self::SecureString => ParameterType::SecureString,
         }
     }
 }
@@ -47,8 +50,11 @@ impl Kind {
 pub struct Version {
     /// 1 for the first.
     pub number: i64,
-    /// Its value.
+    /// Its value; sealed, where the parameter is a secure one.
     pub value: String,
+    /// The key that it is sealed with, as it was named.
+    #[serde(default)]
+    pub key_id: Option<String>,
     /// What it is for.
     pub description: Option<String>,
     /// What its values must match.

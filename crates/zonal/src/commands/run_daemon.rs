@@ -6,7 +6,7 @@ use crate::daemon::named::Named;
 use crate::daemon::names::Names;
 use crate::daemon::pace::Paced;
 use crate::daemon::pump::{self, Beat, Timed};
-use crate::daemon::{Daemon, DaemonConfig, serve};
+use crate::daemon::{Daemon, DaemonConfig, key, serve};
 use crate::settings::{self, Pace, Settings, WorldKind};
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -110,6 +110,8 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
         state: (!settings.ephemeral).then(|| state.join("state.sqlite")),
         sync: if settings.sync_full { Sync::Full } else { Sync::Process },
         public_range: settings.public_range,
+        key: key::of(&state.join("world.key"), settings.ephemeral)
+            .map_err(|error| CommandError::file(&state.join("world.key"), error))?,
         port: settings.port,
         seed: settings.seed,
         settle: settings.settle,

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod clock;
 mod door;
+pub mod key;
 pub mod named;
 pub mod names;
 pub mod pace;
@@ -19,8 +20,8 @@ use zonal_substrate::World;
 
 pub use serve::{ServeError, serve};
 
-/// The services, in the order that their coverage is shown.
-pub fn services(public_range: Ipv4Net) -> Vec<Box<dyn Service>> {
+/// The services, in the order that their coverage is shown. `key` is what secrets are sealed with.
+pub fn services(public_range: Ipv4Net, key: &[u8; 32]) -> Vec<Box<dyn Service>> {
     vec![
         Box::new(zonal_ec2::Ec2 { public_range }),
         Box::new(zonal_elbv2::Elbv2),
@@ -28,7 +29,7 @@ pub fn services(public_range: Ipv4Net) -> Vec<Box<dyn Service>> {
         Box::new(zonal_route53::Route53),
         Box::new(zonal_cloudwatch::CloudWatch),
         Box::new(zonal_cloudformation::CloudFormation::default()),
-        Box::new(zonal_ssm::Ssm),
+        Box::new(zonal_ssm::Ssm::new(key)),
         Box::new(zonal_acm::Acm),
         Box::new(zonal_sts::Sts),
     ]
@@ -42,6 +43,8 @@ pub struct DaemonConfig {
     pub sync: Sync,
     /// The range that public addresses are drawn from.
     pub public_range: Ipv4Net,
+    /// What secrets are sealed with.
+    pub key: [u8; 32],
     /// The API's port on 127.0.0.1.
     pub port: u16,
     /// Where all chance comes from.
@@ -98,7 +101,7 @@ impl Daemon {
                     nudge();
                 }),
             },
-            services(config.public_range),
+            services(config.public_range, &config.key),
             world.clone(),
             clock.clone(),
         )?;

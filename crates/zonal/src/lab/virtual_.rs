@@ -64,7 +64,7 @@ impl VirtualLab {
         let sim = Arc::new(Sim::new(BEGINNING.0, Costs { vcpu_share: vcpu, ..Costs::default() }));
         let paced = Arc::new(Paced::new(sim.clone(), clock.clone(), Box::new(|| {})));
         let config = CloudConfig { path: None, sync: Sync::Process, seed, committed: Box::new(|_| {}) };
-        let cloud = Cloud::open(config, services(public_range(0)), paced.clone(), clock.clone())?;
+        let cloud = Cloud::open(config, services(public_range(0), &[0; 32]), paced.clone(), clock.clone())?;
         cloud.start();
         let timed = Timed { sim: Some(sim.clone()), paced: Some(paced) };
         let scope = Scope::new(DEFAULT_ACCOUNT, "us-east-1");

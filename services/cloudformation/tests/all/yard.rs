@@ -101,7 +101,7 @@ impl Yard {
             Box::new(zonal_autoscaling::AutoScaling),
             Box::new(zonal_route53::Route53),
             Box::new(zonal_cloudwatch::CloudWatch),
-            Box::new(zonal_ssm::Ssm),
+            Box::new(zonal_ssm::Ssm::new(&[7; 32])),
             Box::new(zonal_cloudformation::CloudFormation::interrupted(Arc::new(move |operation| {
                 interrupt.of(operation)
             }))),

@@ -29,6 +29,7 @@ pub fn describe(view: &View<'_>, input: &DescribeParametersRequest) -> Result<De
             name: Some(parameter.name.clone()),
             arn: Some(arn(view.scope, &parameter.name)),
             type_: Some(parameter.kind.wire()),
+            key_id: latest.key_id.clone(),
             last_modified_date: Some(latest.at),
             last_modified_user: Some(latest.by.clone()),
             description: latest.description.clone(),
@@ -66,6 +67,7 @@ fn passes(filter: &ParameterStringFilter, parameter: &Parameter) -> bool {
         "Type" => parameter.kind.wire().to_string(),
         "Tier" => latest.tier.wire().to_string(),
         "DataType" => latest.data_type.clone(),
+        "KeyId" => latest.key_id.clone().unwrap_or_default(),
         "Path" => {
             let below = |path: &String| {
                 let path = format!("{}/", path.trim_end_matches('/'));

@@ -3,31 +3,38 @@
 
 use super::{arn, plain_name};
 use crate::errors::{Error, invalid};
-use crate::model::{Parameter, Version};
+use crate::model::{Kind, Parameter, Version};
 use crate::public;
 use crate::shapes::{
     GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
     GetParametersByPathRequest, GetParametersByPathResult, GetParametersRequest, GetParametersResult,
     Parameter as WireParameter, ParameterHistory,
 };
+use crate::vault::Vault;
 use zonal_cloud::{Scope, Tx, View, pages};
 use zonal_wire::AwsError;
 
 /// `GetParameter`
-pub fn one(tx: &mut Tx<'_>, input: &GetParameterRequest) -> Result<GetParameterResult, AwsError> {
-    Ok(GetParameterResult { parameter: Some(find(tx, &input.name)?) })
+pub(crate) fn one(tx: &mut Tx<'_>, vault: &Vault, input: &GetParameterRequest) -> Result<GetParameterResult, AwsError> {
+    let with = Opening { vault, asked: input.with_decryption == Some(true) };
+    Ok(GetParameterResult { parameter: Some(find(tx, &with, &input.name)?) })
 }
 
 /// `GetParameters`: those that are not there are listed, and no error.
-pub fn several(tx: &mut Tx<'_>, input: &GetParametersRequest) -> Result<GetParametersResult, AwsError> {
+pub(crate) fn several(
+    tx: &mut Tx<'_>,
+    vault: &Vault,
+    input: &GetParametersRequest,
+) -> Result<GetParametersResult, AwsError> {
     if let Some(twice) =
         input.names.iter().enumerate().find_map(|(at, name)| input.names[..at].contains(name).then_some(name))
     {
         return Err(invalid(format!("Duplicate parameter name: {twice}")).into());
     }
+    let with = Opening { vault, asked: input.with_decryption == Some(true) };
     let mut output = GetParametersResult::default();
     for name in &input.names {
-        match find(tx, name) {
+        match find(tx, &with, name) {
             Ok(parameter) => output.parameters.push(parameter),
             Err(error) if error.code.starts_with("Parameter") => output.invalid_parameters.push(name.clone()),
             Err(error) => return Err(error),
@@ -37,7 +44,7 @@ pub fn several(tx: &mut Tx<'_>, input: &GetParametersRequest) -> Result<GetParam
 }
 
 /// Finds what a name with its selector (`:version`) means.
-fn find(tx: &mut Tx<'_>, given: &str) -> Result<WireParameter, AwsError> {
+fn find(tx: &mut Tx<'_>, with: &Opening<'_>, given: &str) -> Result<WireParameter, AwsError> {
     let (head, given_name) = match given.rfind('/') {
         // The selector's colon comes after the last slash; an ARN has others before it.
         Some(slash) if given.starts_with("arn:") => given.split_at(slash),
@@ -66,28 +73,52 @@ fn find(tx: &mut Tx<'_>, given: &str) -> Result<WireParameter, AwsError> {
             .ok_or_else(|| missing_version(name, number))?,
     };
     let selector = selector.map(|selector| format!(":{selector}"));
-    Ok(WireParameter { selector, ..shown(&tx.scope, found, version) })
+    Ok(WireParameter { selector, ..shown(&tx.scope, with, found, version)? })
 }
 
 fn missing_version(name: &str, version: &str) -> Error {
     Error::VersionNotFound { name: name.to_owned(), version: version.to_owned() }
 }
 
-fn shown(scope: &Scope, parameter: &Parameter, version: &Version) -> WireParameter {
-    WireParameter {
+/// Whether sealed values are to be opened, and by what.
+struct Opening<'a> {
+    vault: &'a Vault,
+    asked: bool,
+}
+
+impl Opening<'_> {
+    /// A version's value: what is sealed is shown sealed to those who do not ask for more.
+    fn value(&self, scope: &Scope, parameter: &Parameter, version: &Version) -> Result<String, Error> {
+        if parameter.kind != Kind::SecureString || !self.asked {
+            return Ok(version.value.clone());
+        }
+        let opened = self.vault.open(&arn(scope, &parameter.name), &version.value);
+        // As where the key that sealed it was deleted: its file was taken from the world.
+        opened
+            .ok_or_else(|| Error::KeyId(format!("The key that {} is sealed with is not this world's.", parameter.name)))
+    }
+}
+
+fn shown(scope: &Scope, with: &Opening<'_>, parameter: &Parameter, version: &Version) -> Result<WireParameter, Error> {
+    Ok(WireParameter {
         name: Some(parameter.name.clone()),
         type_: Some(parameter.kind.wire()),
-        value: Some(version.value.clone()),
+        value: Some(with.value(scope, parameter, version)?),
         version: Some(version.number),
         last_modified_date: Some(version.at),
         arn: Some(arn(scope, &parameter.name)),
         data_type: Some(version.data_type.clone()),
         ..WireParameter::default()
-    }
+    })
 }
 
 /// `GetParametersByPath`
-pub fn by_path(tx: &mut Tx<'_>, input: &GetParametersByPathRequest) -> Result<GetParametersByPathResult, AwsError> {
+pub(crate) fn by_path(
+    tx: &mut Tx<'_>,
+    vault: &Vault,
+    input: &GetParametersByPathRequest,
+) -> Result<GetParametersByPathResult, AwsError> {
+    let with = Opening { vault, asked: input.with_decryption == Some(true) };
     if !input.path.starts_with('/') {
         return Err(invalid(
             "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\".",
@@ -108,13 +139,17 @@ pub fn by_path(tx: &mut Tx<'_>, input: &GetParametersByPathRequest) -> Result<Ge
     let own = tx
         .list::<Parameter>()
         .filter(|parameter| parameter.name.strip_prefix(&path).is_some_and(|rest| recursive || !rest.contains('/')));
-    found.extend(own.map(|parameter| shown(&tx.scope, parameter, parameter.latest())));
+    for parameter in own {
+        found.push(shown(&tx.scope, &with, parameter, parameter.latest())?);
+    }
+    let keys = |name: Option<&String>| tx.get::<Parameter>(name?).and_then(|own| own.latest().key_id.clone());
     found.retain(|parameter| {
         input.parameter_filters.iter().all(|filter| {
             let own = match filter.key.as_str() {
                 "Type" => parameter.type_.map(|kind| kind.to_string()),
                 "DataType" => parameter.data_type.clone(),
-                // There are no keys and no labels.
+                "KeyId" => keys(parameter.name.as_ref()),
+                // There are no labels.
                 _ => None,
             };
             let begins = filter.option.as_deref() == Some("BeginsWith");
@@ -131,25 +166,32 @@ pub fn by_path(tx: &mut Tx<'_>, input: &GetParametersByPathRequest) -> Result<Ge
 }
 
 /// `GetParameterHistory`
-pub fn history(view: &View<'_>, input: &GetParameterHistoryRequest) -> Result<GetParameterHistoryResult, AwsError> {
+pub(crate) fn history(
+    view: &View<'_>,
+    vault: &Vault,
+    input: &GetParameterHistoryRequest,
+) -> Result<GetParameterHistoryResult, AwsError> {
+    let with = Opening { vault, asked: input.with_decryption == Some(true) };
     let name = plain_name(&input.name);
     let found = view.get::<Parameter>(name).ok_or_else(|| Error::NotFound(input.name.clone()))?;
-    let versions = found.versions.iter().map(|version| {
+    let mut versions = Vec::new();
+    for version in &found.versions {
         let shown = ParameterHistory {
             name: Some(found.name.clone()),
             type_: Some(found.kind.wire()),
             last_modified_date: Some(version.at),
             last_modified_user: Some(version.by.clone()),
             description: version.description.clone(),
-            value: Some(version.value.clone()),
+            value: Some(with.value(view.scope, found, version)?),
+            key_id: version.key_id.clone(),
             allowed_pattern: version.allowed_pattern.clone(),
             version: Some(version.number),
             tier: Some(version.tier.wire()),
             data_type: Some(version.data_type.clone()),
             ..ParameterHistory::default()
         };
-        (format!("{:020}", version.number), shown)
-    });
+        versions.push((format!("{:020}", version.number), shown));
+    }
     let limit = input.max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50);
     let (parameters, next_token) =
         pages::page(versions, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;

@@ -1,13 +1,14 @@
 //! Making, changing and deleting parameters. Source: AWS Systems Manager API reference, `PutParameter`, `DeleteParameter`,
 //! `DeleteParameters`.
 
-use super::{check_name, plain_name, tags};
+use super::{arn, check_name, plain_name, tags};
 use crate::errors::{Error, invalid};
 use crate::model::{Kind, Parameter, Tier, Version};
 use crate::shapes::{
     DeleteParameterRequest, DeleteParameterResult, DeleteParametersRequest, DeleteParametersResult, ParameterTier,
     ParameterType, PutParameterRequest, PutParameterResult,
 };
+use crate::vault::{KEY_ALIAS, Vault};
 use regex_lite::Regex;
 use zonal_cloud::Tx;
 use zonal_cloud::tags::Tags;
@@ -15,7 +16,7 @@ use zonal_ec2::shapes::{DescribeImagesRequest, ops};
 use zonal_wire::AwsError;
 
 /// `PutParameter`
-pub fn put(tx: &mut Tx<'_>, input: &PutParameterRequest) -> Result<PutParameterResult, AwsError> {
+pub(crate) fn put(tx: &mut Tx<'_>, vault: &Vault, input: &PutParameterRequest) -> Result<PutParameterResult, AwsError> {
     let name = plain_name(&input.name).to_owned();
     check_name(&name)?;
     if input.policies.is_some() {
@@ -34,7 +35,13 @@ pub fn put(tx: &mut Tx<'_>, input: &PutParameterRequest) -> Result<PutParameterR
         return Err(Error::AlreadyExists.into());
     }
     let kind = kind(input.type_, old.as_ref())?;
-    let version = version(tx, input, old.as_ref())?;
+    let mut version = version(tx, input, old.as_ref())?;
+    if kind == Kind::SecureString {
+        version.key_id = Some(key(tx, input.key_id.as_deref())?);
+        version.value = vault.seal(&arn(&tx.scope, &name), &version.value);
+    } else if input.key_id.is_some() {
+        return Err(invalid("KeyId is required for SecureString type parameter only.").into());
+    }
     let output = PutParameterResult { version: Some(version.number), tier: Some(version.tier.wire()) };
     let mut parameter = old.unwrap_or(Parameter { name, kind, versions: Vec::new(), tags: Tags::new() });
     parameter.kind = kind;
@@ -48,10 +55,7 @@ fn kind(asked: Option<ParameterType>, old: Option<&Parameter>) -> Result<Kind, E
     let asked = match asked {
         Some(ParameterType::String) => Some(Kind::String),
         Some(ParameterType::StringList) => Some(Kind::StringList),
-        Some(ParameterType::SecureString) => {
-            let text = "Zonal does not support the parameter type SecureString: it has no key management service.";
-            return Err(Error::UnsupportedType(text.into()));
-        }
+        Some(ParameterType::SecureString) => Some(Kind::SecureString),
         None => None,
     };
     match (asked, old) {
@@ -61,6 +65,15 @@ fn kind(asked: Option<ParameterType>, old: Option<&Parameter>) -> Result<Kind, E
             Err(Error::TypeMismatch { from: old.kind.wire().to_string(), to: asked.wire().to_string() })
         }
         (Some(asked), _) => Ok(asked),
+    }
+}
+
+/// The key that a value is to be sealed with: the account's own for Parameter Store, however it is named.
+fn key(tx: &Tx<'_>, given: Option<&str>) -> Result<String, Error> {
+    match given {
+        None | Some("") => Ok(KEY_ALIAS.to_owned()),
+        Some(own) if own == KEY_ALIAS || own == tx.scope.arn("kms", KEY_ALIAS) => Ok(own.to_owned()),
+        Some(other) => Err(Error::KeyId(format!("Invalid keyId: {other}"))),
     }
 }
 
@@ -106,6 +119,7 @@ fn version(tx: &mut Tx<'_>, input: &PutParameterRequest, old: Option<&Parameter>
     Ok(Version {
         number: last.map_or(1, |last| last.number + 1),
         value: input.value.clone(),
+        key_id: None,
         description: input.description.clone().or_else(|| last.and_then(|last| last.description.clone())),
         allowed_pattern: input.allowed_pattern.clone(),
         data_type,

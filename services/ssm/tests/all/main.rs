@@ -49,7 +49,7 @@ struct Bench(Testbed);
 
 impl Bench {
     fn new() -> Self {
-        Self(Testbed::new(vec![Box::new(FakeEc2), Box::new(Ssm)]))
+        Self(Testbed::new(vec![Box::new(FakeEc2), Box::new(Ssm::new(&[7; 32]))]))
     }
 
     fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
@@ -133,7 +133,9 @@ fn what_cannot_be_is_refused_by_name() {
     assert_eq!(bench.put("/a", &"x".repeat(4097), false).unwrap_err().code, "ValidationException");
     let base = PutParameterRequest { name: "/a".into(), value: "abc".into(), ..Default::default() };
     let secure = PutParameterRequest { type_: Some(ParameterType::SecureString), ..base.clone() };
-    assert_eq!(bench.call::<ops::PutParameter>(secure).unwrap_err().code, "UnsupportedParameterType");
+    let key_id = Some("alias/mine".into());
+    let foreign = PutParameterRequest { key_id, ..secure };
+    assert_eq!(bench.call::<ops::PutParameter>(foreign).unwrap_err().code, "InvalidKeyId");
     let pattern = PutParameterRequest {
         type_: Some(ParameterType::String),
         allowed_pattern: Some("^\\d+$".into()),
@@ -141,6 +143,46 @@ fn what_cannot_be_is_refused_by_name() {
     };
     assert_eq!(bench.call::<ops::PutParameter>(pattern).unwrap_err().code, "ParameterPatternMismatchException");
     assert_eq!(bench.call::<ops::PutParameter>(base).unwrap_err().code, "ValidationException");
+}
+
+#[test]
+fn a_secure_string_is_shown_sealed_until_its_decryption_is_asked_for() {
+    let bench = Bench::new();
+    let secret = |value: &str, overwrite| PutParameterRequest {
+        name: "/app/password".into(),
+        value: value.into(),
+        type_: Some(ParameterType::SecureString),
+        overwrite: Some(overwrite),
+        ..Default::default()
+    };
+    bench.call::<ops::PutParameter>(secret("hunter2", false)).unwrap();
+    bench.call::<ops::PutParameter>(secret("hunter3", true)).unwrap();
+    let get = |decrypted| {
+        let input = GetParameterRequest { name: "/app/password".into(), with_decryption: Some(decrypted) };
+        bench.call::<ops::GetParameter>(input).unwrap().parameter.unwrap()
+    };
+    assert_eq!((get(true).value.as_deref(), get(true).type_), (Some("hunter3"), Some(ParameterType::SecureString)));
+    assert!(!get(false).value.unwrap().contains("hunter"));
+    let input =
+        GetParameterHistoryRequest { name: "/app/password".into(), with_decryption: Some(true), ..Default::default() };
+    let history = bench.call::<ops::GetParameterHistory>(input).unwrap().parameters;
+    let values: Vec<&str> = history.iter().filter_map(|version| version.value.as_deref()).collect();
+    assert_eq!(values, ["hunter2", "hunter3"]);
+    assert_eq!(history[0].key_id.as_deref(), Some("alias/aws/ssm"));
+    let path = GetParametersByPathRequest {
+        path: "/app".into(),
+        with_decryption: Some(true),
+        parameter_filters: vec![ParameterStringFilter {
+            key: "KeyId".into(),
+            option: None,
+            values: vec!["alias/aws/ssm".into()],
+        }],
+        ..Default::default()
+    };
+    let found = bench.call::<ops::GetParametersByPath>(path).unwrap().parameters;
+    assert_eq!(found[0].value.as_deref(), Some("hunter3"));
+    // No type becomes another.
+    assert_eq!(bench.put("/app/password", "plain", true).unwrap_err().code, "HierarchyTypeMismatchException");
 }
 
 #[test]
