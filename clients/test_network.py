@@ -198,3 +198,26 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(account, refused):
     assert not ec2.describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.7.0.0/16"]}])["Vpcs"]
     with refused("InvalidVpc.Range"):
         ec2.create_vpc(CidrBlock="10.0.0.0/8", DryRun=True)
+
+
+def test_an_interface_is_attached_and_detached_as_terraform_and_waiters_do(account, refused):
+    (instance,) = account.launch()
+    subnet = account.instance(instance)["SubnetId"]
+    interface = account.ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    available = account.ec2.get_waiter("network_interface_available")
+    available.wait(NetworkInterfaceIds=[interface])
+    attachment = account.ec2.attach_network_interface(
+        NetworkInterfaceId=interface, InstanceId=instance, DeviceIndex=1)["AttachmentId"]
+    (shown,) = account.ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"]
+    assert (shown["Status"], shown["Attachment"]["Status"], shown["Attachment"]["DeviceIndex"]) == ("in-use", "attached", 1)
+    assert len(account.instance(instance)["NetworkInterfaces"]) == 2
+    found = account.ec2.describe_instances(
+        Filters=[{"Name": "network-interface.attachment.attachment-id", "Values": [attachment]}])["Reservations"]
+    assert found[0]["Instances"][0]["InstanceId"] == instance
+    account.ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=interface, Attachment={"AttachmentId": attachment, "DeleteOnTermination": True})
+    account.ec2.detach_network_interface(AttachmentId=attachment)
+    available.wait(NetworkInterfaceIds=[interface])
+    with refused("InvalidAttachmentID.NotFound"):
+        account.ec2.detach_network_interface(AttachmentId=attachment)
+    account.ec2.delete_network_interface(NetworkInterfaceId=interface)

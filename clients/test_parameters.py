@@ -27,3 +27,36 @@ def test_a_parameter_is_put_versioned_and_deleted(account, refused):
     ssm.delete_parameter(Name="/shop/db")
     with refused("ParameterNotFound"):
         ssm.get_parameter(Name="/shop/db")
+
+
+def test_a_secret_is_shown_to_those_who_ask_for_its_decryption(account, refused):
+    ssm = account.ssm
+    ssm.put_parameter(Name="/shop/password", Value="hunter2", Type="SecureString")
+    assert "hunter2" not in ssm.get_parameter(Name="/shop/password")["Parameter"]["Value"]
+    shown = ssm.get_parameter(Name="/shop/password", WithDecryption=True)["Parameter"]
+    assert (shown["Value"], shown["Type"]) == ("hunter2", "SecureString")
+    (described,) = ssm.describe_parameters()["Parameters"]
+    assert described["KeyId"] == "alias/aws/ssm"
+    with refused("InvalidKeyId"):
+        ssm.put_parameter(Name="/shop/other", Value="x", Type="SecureString", KeyId="alias/mine")
+
+
+KEY_PAIR = """
+Resources:
+  Key: {Type: "AWS::EC2::KeyPair", Properties: {KeyName: web, KeyType: ed25519}}
+Outputs:
+  Id: {Value: !GetAtt Key.KeyPairId}
+"""
+
+
+def test_a_templates_key_pair_has_its_private_half_in_a_secret_that_goes_with_it(account, refused):
+    account.cloudformation.create_stack(StackName="keys", TemplateBody=KEY_PAIR)
+    account.cloudformation.get_waiter("stack_create_complete").wait(StackName="keys")
+    (output,) = account.cloudformation.describe_stacks(StackName="keys")["Stacks"][0]["Outputs"]
+    name = f"/ec2/keypair/{output['OutputValue']}"
+    secret = account.ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+    assert secret["Type"] == "SecureString" and "PRIVATE KEY" in secret["Value"]
+    account.cloudformation.delete_stack(StackName="keys")
+    account.cloudformation.get_waiter("stack_delete_complete").wait(StackName="keys")
+    with refused("ParameterNotFound"):
+        account.ssm.get_parameter(Name=name)

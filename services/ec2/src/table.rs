@@ -44,6 +44,12 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeAccountAttributes>(|input| input.dry_run),
         read::<ops::DescribeDhcpOptions>(account::dhcp_options)
             .dry_run::<ops::DescribeDhcpOptions>(|input| input.dry_run),
+        read::<ops::DescribeNatGateways>(absent::nat_gateways)
+            .dry_run::<ops::DescribeNatGateways>(|input| input.dry_run),
+        read::<ops::DescribeVpcEndpoints>(absent::vpc_endpoints)
+            .dry_run::<ops::DescribeVpcEndpoints>(|input| input.dry_run),
+        read::<ops::DescribePrefixLists>(absent::prefix_lists)
+            .dry_run::<ops::DescribePrefixLists>(|input| input.dry_run),
         write::<ops::CreateNetworkAcl>(acls::create)
             .idempotent::<ops::CreateNetworkAcl>(|input| input.client_token.as_deref(), MISMATCH)
             .dry_run::<ops::CreateNetworkAcl>(|input| input.dry_run),

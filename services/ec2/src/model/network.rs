@@ -20,6 +20,9 @@ pub struct Vpc {
     pub dns_support: bool,
     /// Instances with public addresses get public names (`enableDnsHostnames`).
     pub dns_hostnames: bool,
+    /// Network Address Usage metrics are wanted (`enableNetworkAddressUsageMetrics`): kept and shown.
+    #[serde(default)]
+    pub usage_metrics: bool,
     /// Deleted: its router is being taken down.
     pub deleting: bool,
     /// Tags.
@@ -48,6 +51,9 @@ pub struct Subnet {
     pub map_public_ip: bool,
     /// Whether it is its zone's default one.
     pub default_for_az: bool,
+    /// Instances' names by their ids get A records, as a subnet may ask for its instances: kept and shown.
+    #[serde(default)]
+    pub resource_name_a_record: bool,
     /// Tags.
     pub tags: Tags,
 }

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use zonal_cloud::{Tx, View};
 
 /// The words in "does not exist".
-const UNKNOWN: (&str, &str) = ("InvalidNetworkAclID.NotFound", "networkAcl");
+pub(crate) const UNKNOWN: (&str, &str) = ("InvalidNetworkAclID.NotFound", "networkAcl");
 /// The number of the entry that denies what no other matches.
 const LAST: i32 = 32767;
 

@@ -8,7 +8,7 @@ use zonal_cloud::{Tx, View};
 
 const MAX_ADDRESSES: usize = 5;
 
-fn unknown(id: &str) -> Error {
+pub(crate) fn unknown(id: &str) -> Error {
     Error::Coded("InvalidAllocationID.NotFound", format!("The allocation ID '{id}' does not exist"))
 }
 
@@ -118,7 +118,11 @@ pub fn disassociate(tx: &mut Tx<'_>, input: &DisassociateAddressRequest) -> Answ
             .ok_or_else(|| {
                 Error::Coded("InvalidAssociationID.NotFound", format!("The association ID '{id}' does not exist"))
             })?,
-        (None, ip) => address(&tx.view(), None, ip.as_ref())?,
+        (None, Some(ip)) => address(&tx.view(), None, Some(ip))?,
+        (None, None) => {
+            let text = "Either 'AssociationId' or 'PublicIp' must be specified.";
+            return Err(Error::Coded("MissingParameter", text.to_owned()).into());
+        }
     };
     if let Some((_, interface)) = found.association {
         release_from(tx, &interface);

@@ -79,6 +79,34 @@ pub(crate) fn attach_at(
     Ok(id)
 }
 
+/// The interfaces that a launch describes: the primary one, and those beside it.
+pub(crate) fn described(
+    input: &RunInstancesRequest,
+) -> Result<(Option<InstanceNetworkInterfaceSpecification>, Vec<InstanceNetworkInterfaceSpecification>), Error> {
+    let mut all = input.network_interfaces.clone();
+    if all.is_empty() {
+        return Ok((None, all));
+    }
+    let refuse = |text: &str| Err(Error::InvalidParameterCombination(text.to_owned()));
+    if input.subnet_id.is_some() || !input.security_group_ids.is_empty() || !input.security_groups.is_empty() {
+        return refuse(
+            "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request",
+        );
+    }
+    if all.len() > 1 && all.iter().any(|own| own.associate_public_ip_address == Some(true)) {
+        return refuse(
+            "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces.",
+        );
+    }
+    if all.len() > 1 && all.iter().any(|own| own.device_index.is_none()) {
+        return Err(Error::InvalidParameterValue("Each network interface requires a device index.".to_owned()));
+    }
+    let Some(first) = all.iter().position(|own| own.device_index.unwrap_or_default() == 0) else {
+        return Err(Error::InvalidParameterValue("No network interface has the device index 0.".to_owned()));
+    };
+    Ok((Some(all.remove(first)), all))
+}
+
 pub fn detach(tx: &mut Tx<'_>, input: &DetachNetworkInterfaceRequest) -> Answer<DetachNetworkInterfaceOutput> {
     let id = &input.attachment_id;
     Error::check_form(id, "eni-attach-", "InvalidNetworkInterfaceAttachmentId.Malformed")?;

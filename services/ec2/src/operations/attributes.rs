@@ -40,6 +40,9 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> An
         InstanceAttributeName::BlockDeviceMapping => {
             output.block_device_mappings = instances::shape(view, instance).block_device_mappings;
         }
+        InstanceAttributeName::EnclaveOptions => {
+            output.enclave_options = Some(EnclaveOptions { enabled: Some(false), ..Default::default() });
+        }
         InstanceAttributeName::SriovNetSupport => output.sriov_net_support = value("simple"),
         _ => {}
     }
@@ -48,6 +51,8 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> An
 
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer<ModifyInstanceAttributeOutput> {
     let mut instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
+    must_not_end(&instance)?;
+    one_attribute(input)?;
     let named = |attribute| input.attribute == Some(attribute);
     let single = |attribute, own: &Option<AttributeValue>| {
         let own = own.as_ref().and_then(|value| value.value.clone());
@@ -108,6 +113,65 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
     Ok(ModifyInstanceAttributeOutput::default())
 }
 
+/// Checks how far a metadata token's answer may travel.
+pub(crate) fn check_hop_limit(limit: i32) -> Result<(), Error> {
+    if (1..=64).contains(&limit) {
+        return Ok(());
+    }
+    let text = format!("Value ({limit}) for parameter httpPutResponseHopLimit is invalid. Valid values: 1 to 64.");
+    Err(Error::InvalidParameterValue(text))
+}
+
+/// Checks what a launch says of CPU credits.
+pub(crate) fn check_credits(credits: &str, kind: &InstanceType) -> Result<(), Error> {
+    if !matches!(credits, "standard" | "unlimited") {
+        let text = format!("Invalid value '{credits}' for CpuCredits. Valid values: standard, unlimited.");
+        return Err(Error::InvalidParameterValue(text));
+    }
+    if !kind.burstable {
+        let text = format!(
+            "CreditSpecification is only supported for burstable performance instances, not for {}.",
+            kind.name
+        );
+        return Err(Error::InvalidParameterCombination(text));
+    }
+    Ok(())
+}
+
+fn must_not_end(instance: &Instance) -> Result<(), Error> {
+    if instance.state.is_ending() {
+        let text = format!("The instance '{}' is not in a valid state for this operation.", instance.id);
+        return Err(Error::Coded("IncorrectInstanceState", text));
+    }
+    Ok(())
+}
+
+/// One attribute is changed by a call.
+fn one_attribute(input: &ModifyInstanceAttributeRequest) -> Result<(), Error> {
+    let given = [
+        input.attribute.is_some(),
+        input.instance_type.is_some(),
+        input.user_data.is_some(),
+        input.disable_api_termination.is_some(),
+        input.disable_api_stop.is_some(),
+        input.ebs_optimized.is_some(),
+        input.ena_support.is_some(),
+        input.instance_initiated_shutdown_behavior.is_some(),
+        input.kernel.is_some(),
+        input.ramdisk.is_some(),
+        input.source_dest_check.is_some(),
+        input.sriov_net_support.is_some(),
+        !input.groups.is_empty(),
+    ];
+    let given = given.into_iter().filter(|given| *given).count();
+    let refuse = |text: &str| Err(Error::InvalidParameterCombination(text.to_owned()));
+    match given {
+        0 if input.block_device_mappings.is_empty() => refuse("No attributes specified."),
+        0 | 1 => Ok(()),
+        _ => refuse("Fields for multiple attribute types specified."),
+    }
+}
+
 fn must_be_stopped(instance: &Instance) -> Result<(), Error> {
     if instance.state == InstanceState::Stopped {
         return Ok(());
@@ -121,12 +185,9 @@ pub fn modify_metadata(
     input: &ModifyInstanceMetadataOptionsRequest,
 ) -> Answer<ModifyInstanceMetadataOptionsResult> {
     let mut instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
+    must_not_end(&instance)?;
     if let Some(limit) = input.http_put_response_hop_limit {
-        if !(1..=64).contains(&limit) {
-            let text =
-                format!("Value ({limit}) for parameter httpPutResponseHopLimit is invalid. Valid values: 1 to 64.");
-            return Err(Error::InvalidParameterValue(text).into());
-        }
+        check_hop_limit(limit)?;
         instance.metadata.hop_limit = limit;
     }
     let options = &mut instance.metadata;

@@ -5,7 +5,6 @@ use crate::errors::Error;
 use crate::model::{Image, ImageState, Instance, Volume};
 use crate::shapes::{self, *};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
 use zonal_wire::Time;
@@ -181,6 +180,7 @@ fn common(snapshot: &str, size: i32) -> shapes::Image {
         architecture: Some(ArchitectureValues::X8664),
         platform_details: text("Linux/UNIX"),
         usage_operation: text("RunInstances"),
+        deregistration_protection: text("disabled"),
         image_type: Some(ImageTypeValues::Machine),
         ena_support: Some(true),
         hypervisor: Some(HypervisorType::Xen),
@@ -216,7 +216,7 @@ fn public_shape(view: &View<'_>, image: &Public) -> shapes::Image {
         state: Some(shapes::ImageState::Available),
         public: Some(true),
         creation_date: text(created.iso8601_millis()),
-        deprecation_time: text((created + Duration::from_secs(730 * 86_400)).iso8601_millis()),
+        boot_mode: (image.kind == "al2023").then_some(BootModeValues::UefiPreferred),
         imds_support: image.imds_v2.then_some(ImdsSupportValues::V20),
         image_id: text(&id),
         ..common(&format!("snap-0{}", stable_hex(&id)), image.size)
@@ -292,11 +292,13 @@ pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterImageRequest) -> Answer<Der
 
 pub fn describe_attribute(view: &View<'_>, input: &DescribeImageAttributeRequest) -> Answer<ImageAttribute> {
     find(view, &input.image_id)?;
-    let own = view.get::<Image>(&input.image_id);
+    let Some(own) = view.get::<Image>(&input.image_id) else {
+        // Attributes are for owners.
+        return Err(Error::Coded("AuthFailure", format!("Not authorized for image:{}", input.image_id)).into());
+    };
     let mut output = ImageAttribute { image_id: text(&input.image_id), ..Default::default() };
     if input.attribute == ImageAttributeName::Description {
-        let description = own.and_then(|image| image.description.clone());
-        output.description = Some(AttributeValue { value: description, ..Default::default() });
+        output.description = Some(AttributeValue { value: own.description.clone(), ..Default::default() });
     }
     Ok(output)
 }

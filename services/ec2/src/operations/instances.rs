@@ -132,6 +132,11 @@ pub fn unsettled(view: &View<'_>, input: &DescribeInstancesRequest) -> bool {
     named.any(|instance| instance.state.in_transition() || leaving(instance))
 }
 
+/// No service of AWS's operates it in its user's place.
+pub(crate) fn nobody() -> OperatorResponse {
+    OperatorResponse { managed: Some(false), ..Default::default() }
+}
+
 pub(crate) fn state_shape(state: InstanceState) -> shapes::InstanceState {
     shapes::InstanceState { code: Some(state.code()), name: state.name().parse().ok(), ..Default::default() }
 }
@@ -195,6 +200,11 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         client_token: text(&instance.client_token),
         iam_instance_profile: instance.profile.as_deref().map(super::profiles::profile),
         metadata_options: Some(metadata_shape(instance)),
+        network_performance_options: Some(InstanceNetworkPerformanceOptions {
+            bandwidth_weighting: Some(InstanceBandwidthWeighting::Default),
+            ..Default::default()
+        }),
+        operator: Some(nobody()),
         platform_details: text("Linux/UNIX"),
         usage_operation: text("RunInstances"),
         usage_operation_update_time: Some(instance.launched),
@@ -265,6 +275,7 @@ fn volume_shape(volume: &Volume) -> InstanceBlockDeviceMapping {
             status: Some(AttachmentStatus::Attached),
             attach_time: Some(volume.created),
             delete_on_termination: Some(volume.delete_on_termination),
+            operator: Some(nobody()),
             ..Default::default()
         }),
         ..Default::default()
@@ -313,6 +324,7 @@ fn interface_shape(view: &View<'_>, interface: &Interface) -> InstanceNetworkInt
         source_dest_check: full.source_dest_check,
         status: Some(NetworkInterfaceStatus::InUse),
         interface_type: text("interface"),
+        operator: Some(nobody()),
         ..Default::default()
     }
 }

@@ -317,6 +317,7 @@ pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkIn
         } else {
             NetworkInterfaceType::Interface
         }),
+        operator: Some(super::instances::nobody()),
         requester_managed: Some(interface.requester.is_some()),
         requester_id: interface.requester.clone(),
         source_dest_check: Some(interface.source_dest_check),

@@ -1,5 +1,6 @@
 //! The operations, a file per noun.
 
+pub mod absent;
 pub mod account;
 pub mod acls;
 pub mod addresses;

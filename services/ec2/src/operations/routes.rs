@@ -232,8 +232,12 @@ pub fn replace_route(tx: &mut Tx<'_>, input: &ReplaceRouteRequest) -> Answer<Rep
 }
 
 pub fn delete_route(tx: &mut Tx<'_>, input: &DeleteRouteRequest) -> Answer<DeleteRouteOutput> {
-    table(&tx.view(), &input.route_table_id)?;
+    let own = table(&tx.view(), &input.route_table_id)?.clone();
     let destination = destination(input.destination_cidr_block.as_ref())?;
+    if tx.get::<crate::model::Vpc>(&own.vpc).is_some_and(|vpc| vpc.cidr == destination) {
+        let text = format!("cannot remove local route {destination} in route table {}", own.id);
+        return Err(Error::InvalidParameterValue(text).into());
+    }
     let removed = tx.update::<RouteTable, _>(&input.route_table_id, |table| {
         let before = table.routes.len();
         table.routes.retain(|route| route.destination != destination);

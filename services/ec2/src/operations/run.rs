@@ -189,7 +189,17 @@ impl Plan {
             return Err(Error::InvalidParameterValue(text).into());
         }
         let key = input.key_name.as_deref().map(|name| super::keys::pair(view, name)).transpose()?;
-        let (interface, more) = described_interfaces(input)?;
+        let (interface, more) = super::attachments::described(input)?;
+        if !input.security_groups.is_empty() && input.subnet_id.is_some() {
+            let text = "The parameter groupName cannot be used with the parameter subnet";
+            return Err(Error::InvalidParameterCombination(text.to_owned()).into());
+        }
+        if let Some(limit) = input.metadata_options.as_ref().and_then(|options| options.http_put_response_hop_limit) {
+            super::attributes::check_hop_limit(limit)?;
+        }
+        if let Some(credits) = &input.credit_specification {
+            super::attributes::check_credits(&credits.cpu_credits, instance_type)?;
+        }
         let subnet = subnet(view, input, interface.as_ref())?;
         if max > 1 && input.private_ip_address.is_some() {
             let text = "Private IP addresses may not be specified for more than one instance.";
@@ -260,34 +270,6 @@ pub(crate) fn has_capacity(view: &View<'_>, instance_type: &str, zone: &str) -> 
         "We currently do not have sufficient {instance_type} capacity in the Availability Zone you requested ({zone}). Our system will be working on provisioning additional capacity."
     );
     Err(AwsError::from(Error::Coded("InsufficientInstanceCapacity", text)).status(500))
-}
-
-/// The interfaces that a request describes: the primary one, and those beside it.
-fn described_interfaces(
-    input: &RunInstancesRequest,
-) -> Result<(Option<InstanceNetworkInterfaceSpecification>, Vec<InstanceNetworkInterfaceSpecification>), Error> {
-    let mut all = input.network_interfaces.clone();
-    if all.is_empty() {
-        return Ok((None, all));
-    }
-    let refuse = |text: &str| Err(Error::InvalidParameterCombination(text.to_owned()));
-    if input.subnet_id.is_some() || !input.security_group_ids.is_empty() || !input.security_groups.is_empty() {
-        return refuse(
-            "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request",
-        );
-    }
-    if all.len() > 1 && all.iter().any(|own| own.associate_public_ip_address == Some(true)) {
-        return refuse(
-            "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces.",
-        );
-    }
-    if all.len() > 1 && all.iter().any(|own| own.device_index.is_none()) {
-        return Err(Error::InvalidParameterValue("Each network interface requires a device index.".to_owned()));
-    }
-    let Some(first) = all.iter().position(|own| own.device_index.unwrap_or_default() == 0) else {
-        return Err(Error::InvalidParameterValue("No network interface has the device index 0.".to_owned()));
-    };
-    Ok((Some(all.remove(first)), all))
 }
 
 /// The subnet that a request means: the one it names, or the default one of its zone, or of the first zone that is whole.

@@ -4,7 +4,7 @@ use super::filters::{self, Filters};
 use super::{Answer, at_least_five, cut, text};
 use crate::errors::Error;
 use crate::model::{Instance, InstanceState, Status};
-use crate::operations::instances;
+use crate::operations::{instances, run};
 use crate::shapes::*;
 use zonal_cloud::View;
 
@@ -54,11 +54,25 @@ fn summary(instance: &Instance, passed: bool) -> InstanceStatusSummary {
     }
 }
 
+/// How its volumes are: reached, from a machine that is there. Told of types on Nitro only, as on AWS.
+fn volumes(instance: &Instance) -> EbsStatusSummary {
+    let checked = summary(instance, instance.status != Status::SystemImpaired);
+    let detail =
+        |own: InstanceStatusDetails| EbsStatusDetails { name: own.name, status: own.status, ..Default::default() };
+    EbsStatusSummary {
+        status: checked.status,
+        details: checked.details.into_iter().map(detail).collect(),
+        ..Default::default()
+    }
+}
+
 fn shape(instance: &Instance) -> InstanceStatus {
     InstanceStatus {
         instance_id: text(&instance.id),
         availability_zone: text(&instance.zone),
         availability_zone_id: text(super::subnets::zone_id(&instance.zone)),
+        operator: Some(instances::nobody()),
+        attached_ebs_status: run::type_of(instance).filter(|kind| kind.is_nitro()).map(|_| volumes(instance)),
         instance_state: Some(instances::state_shape(instance.state)),
         // A machine that is lost fails both checks: nothing answers behind a dead system.
         instance_status: Some(summary(instance, instance.status == Status::Ok)),

@@ -59,6 +59,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, vpc: &str, zone: &str, cidr: Ipv4Net, defaul
         cidr,
         map_public_ip: default,
         default_for_az: default,
+        resource_name_a_record: false,
         tags,
     };
     tx.put(subnet.clone());
@@ -137,9 +138,10 @@ fn shape(view: &View<'_>, subnet: &Subnet) -> shapes::Subnet {
         ipv6_native: Some(false),
         enable_dns64: Some(false),
         state: Some(SubnetState::Available),
+        block_public_access_states: Some(super::vpcs::not_blocked()),
         private_dns_name_options_on_launch: Some(PrivateDnsNameOptionsOnLaunch {
             hostname_type: Some(HostnameType::IpName),
-            enable_resource_name_dns_a_record: Some(false),
+            enable_resource_name_dns_a_record: Some(subnet.resource_name_a_record),
             enable_resource_name_dns_aaaa_record: Some(false),
             ..Default::default()
         }),
@@ -178,10 +180,36 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteSubnetRequest) -> Answer<DeleteSubn
 
 pub fn modify_attribute(tx: &mut Tx<'_>, input: &ModifySubnetAttributeRequest) -> Answer<ModifySubnetAttributeOutput> {
     subnet(&tx.view(), &input.subnet_id)?;
-    if let Some(value) = input.map_public_ip_on_launch.as_ref().and_then(|attribute| attribute.value) {
-        tx.update::<Subnet, _>(&input.subnet_id, |subnet| subnet.map_public_ip = value);
-        return Ok(ModifySubnetAttributeOutput::default());
+    let value = |attribute: &Option<AttributeBooleanValue>| attribute.as_ref().and_then(|value| value.value);
+    let (map, a_record) =
+        (value(&input.map_public_ip_on_launch), value(&input.enable_resource_name_dns_a_record_on_launch));
+    // What a subnet without IPv6, without an Outpost and with names by address has anyway.
+    let usual = [
+        ("AssignIpv6AddressOnCreation", value(&input.assign_ipv6_address_on_creation)),
+        ("EnableDns64", value(&input.enable_dns64)),
+        ("EnableResourceNameDnsAAAARecordOnLaunch", value(&input.enable_resource_name_dns_aaaa_record_on_launch)),
+        ("MapCustomerOwnedIpOnLaunch", value(&input.map_customer_owned_ip_on_launch)),
+        (
+            "PrivateDnsHostnameTypeOnLaunch",
+            input.private_dns_hostname_type_on_launch.map(|kind| kind != HostnameType::IpName),
+        ),
+    ];
+    if let Some((name, _)) = usual.iter().find(|(_, given)| *given == Some(true)) {
+        let text = format!(
+            "The attribute {name} of the subnet '{}' cannot be changed here: subnets have IPv4 addresses and names by them.",
+            input.subnet_id
+        );
+        return Err(Error::Coded("UnsupportedOperation", text).into());
     }
-    Err(Error::InvalidParameterCombination("No supported attribute was specified: MapPublicIpOnLaunch is".to_owned())
-        .into())
+    let refuse = |text: &str| Err(Error::InvalidParameterCombination(text.to_owned()).into());
+    match usual.iter().filter_map(|(_, given)| *given).chain(map).chain(a_record).count() {
+        0 => return refuse("No attribute was specified."),
+        1 => {}
+        _ => return refuse("Fields for multiple attribute types specified. Only one can be modified at a time."),
+    }
+    tx.update::<Subnet, _>(&input.subnet_id, |subnet| {
+        subnet.map_public_ip = map.unwrap_or(subnet.map_public_ip);
+        subnet.resource_name_a_record = a_record.unwrap_or(subnet.resource_name_a_record);
+    });
+    Ok(ModifySubnetAttributeOutput::default())
 }

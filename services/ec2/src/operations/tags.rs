@@ -123,6 +123,10 @@ fn unknown(id: &str) -> Error {
         "vol" => super::volumes::UNKNOWN,
         "ami" => super::images::UNKNOWN,
         "sg" => return super::groups::unknown(id),
+        "sgr" => return super::rules::unknown(id),
+        "lt" => return super::templates::unknown_id(id),
+        "eipalloc" => return super::addresses::unknown(id),
+        "acl" => super::acls::UNKNOWN,
         _ => return Error::Coded("InvalidID", format!("The ID '{id}' is not valid")),
     };
     Error::not_found(code, kind, id)

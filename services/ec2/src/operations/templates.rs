@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use zonal_cloud::{Tx, View};
 use zonal_wire::{Structure, value};
 
-fn unknown_id(id: &str) -> Error {
+pub(crate) fn unknown_id(id: &str) -> Error {
     let text = format!("The specified launch template, with template ID {id}, does not exist.");
     Error::Coded("InvalidLaunchTemplateId.NotFound", text)
 }
@@ -59,6 +59,11 @@ fn creator(tx: &Tx<'_>) -> String {
 
 pub fn create(tx: &mut Tx<'_>, input: &CreateLaunchTemplateRequest) -> Answer<CreateLaunchTemplateResult> {
     let name = &input.launch_template_name;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-()./_".contains(c);
+    if !(3..=128).contains(&name.len()) || !name.chars().all(allowed) {
+        let text = "A launch template name must be between 3 and 128 characters, and may contain letters, numbers, and the following characters: - ( ) . / _.";
+        return Err(Error::Coded("InvalidLaunchTemplateName.MalformedException", text.to_owned()).into());
+    }
     if tx.list::<LaunchTemplate>().any(|template| template.name == *name) {
         let text = format!("Launch template name already in use: {name}.");
         return Err(Error::Coded("InvalidLaunchTemplateName.AlreadyExistsException", text).into());

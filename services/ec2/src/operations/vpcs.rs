@@ -44,6 +44,7 @@ fn make(tx: &mut Tx<'_>, range: Ipv4Net, is_default: bool, tags: Tags) -> Vpc {
         is_default,
         dns_support: true,
         dns_hostnames: is_default,
+        usage_metrics: false,
         deleting: false,
         tags,
     };
@@ -135,6 +136,11 @@ pub(crate) fn dhcp_options(view: &View<'_>) -> String {
     format!("dopt-0{hash}")
 }
 
+/// Nothing blocks public access here.
+pub(crate) fn not_blocked() -> BlockPublicAccessStates {
+    BlockPublicAccessStates { internet_gateway_block_mode: Some(BlockPublicAccessMode::Off), ..Default::default() }
+}
+
 fn shape(account: &str, dhcp_options: &str, vpc: &Vpc) -> shapes::Vpc {
     shapes::Vpc {
         vpc_id: text(&vpc.id),
@@ -150,6 +156,7 @@ fn shape(account: &str, dhcp_options: &str, vpc: &Vpc) -> shapes::Vpc {
             ..Default::default()
         }],
         instance_tenancy: Some(Tenancy::Default),
+        block_public_access_states: Some(not_blocked()),
         is_default: Some(vpc.is_default),
         state: Some(VpcState::Available),
         dhcp_options_id: text(dhcp_options),
@@ -184,13 +191,15 @@ pub fn modify_attribute(tx: &mut Tx<'_>, input: &ModifyVpcAttributeRequest) -> A
     vpc(&tx.view(), &input.vpc_id)?;
     let value = |attribute: &Option<AttributeBooleanValue>| attribute.as_ref().and_then(|value| value.value);
     let (support, hostnames) = (value(&input.enable_dns_support), value(&input.enable_dns_hostnames));
-    if support.is_some() && hostnames.is_some() {
+    let metrics = value(&input.enable_network_address_usage_metrics);
+    if [support, hostnames, metrics].into_iter().flatten().count() > 1 {
         let text = "Fields for multiple attribute types specified. Only one can be modified at a time.";
         return Err(Error::InvalidParameterCombination(text.to_owned()).into());
     }
     tx.update::<Vpc, _>(&input.vpc_id, |vpc| {
         vpc.dns_support = support.unwrap_or(vpc.dns_support);
         vpc.dns_hostnames = hostnames.unwrap_or(vpc.dns_hostnames);
+        vpc.usage_metrics = metrics.unwrap_or(vpc.usage_metrics);
     });
     Ok(ModifyVpcAttributeOutput::default())
 }
@@ -203,7 +212,7 @@ pub fn describe_attribute(view: &View<'_>, input: &DescribeVpcAttributeRequest) 
         VpcAttributeName::EnableDnsSupport => output.enable_dns_support = value(vpc.dns_support),
         VpcAttributeName::EnableDnsHostnames => output.enable_dns_hostnames = value(vpc.dns_hostnames),
         VpcAttributeName::EnableNetworkAddressUsageMetrics => {
-            output.enable_network_address_usage_metrics = value(false)
+            output.enable_network_address_usage_metrics = value(vpc.usage_metrics)
         }
     }
     Ok(output)

@@ -4,5 +4,6 @@ mod attachments;
 mod filters;
 mod instances;
 mod networks;
+mod refusals;
 mod state;
 mod yard;

@@ -240,3 +240,19 @@ pub(in crate::operations) const TAGS: Names = &[
     ("tag-value", "Value"),
     ("value", "Value"),
 ];
+
+pub(in crate::operations) const NAT_GATEWAYS: Names =
+    &[("nat-gateway-id", ""), ("state", ""), ("subnet-id", ""), ("tag-key", ""), ("vpc-id", "")];
+
+pub(in crate::operations) const VPC_ENDPOINTS: Names = &[
+    ("ip-address-type", ""),
+    ("service-name", ""),
+    ("service-region", ""),
+    ("tag-key", ""),
+    ("vpc-endpoint-id", ""),
+    ("vpc-endpoint-state", ""),
+    ("vpc-endpoint-type", ""),
+    ("vpc-id", ""),
+];
+
+pub(in crate::operations) const PREFIX_LISTS: Names = &[("prefix-list-id", ""), ("prefix-list-name", "")];
