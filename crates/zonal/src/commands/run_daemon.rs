@@ -111,7 +111,7 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
         sync: if settings.sync_full { Sync::Full } else { Sync::Process },
         public_range: settings.public_range,
         key: key::of(&state.join("world.key"), settings.ephemeral)
-            .map_err(|error| CommandError::file(&state.join("world.key"), error))?,
+            .map_err(|error| CommandError::file(state.join("world.key"), error))?,
         port: settings.port,
         seed: settings.seed,
         settle: settings.settle,
