@@ -1,6 +1,8 @@
 """What an instance finds inside, from its own point of view: AWS's API. Needs root; skipped without."""
 
 import os
+import pathlib
+import shutil
 
 import pytest
 
@@ -142,3 +144,26 @@ def test_a_disk_holds_what_its_mapping_says_and_keeps_it_through_a_stop(there):
     there.ec2.get_waiter("instance_running").wait(InstanceIds=[instance])
     check = there.world.run_with(["ssh"], instance, "--", "sha256sum -c /root/sum && stat -c %s /much")
     assert check.stdout.split() == ["/root/kept:", "OK", str(8 << 30)], check.stdout + check.stderr
+
+
+def test_a_launch_that_fails_ends_with_its_reason(there):
+    (instance,) = there.launch()
+    image = there.ec2.create_image(InstanceId=instance, Name="broken", NoReboot=True)["ImageId"]
+    there.ec2.get_waiter("image_available").wait(ImageIds=[image])
+    shutil.rmtree(pathlib.Path(there.world.home) / "images" / image)
+    asked = {"ImageId": image, "InstanceType": "t3.micro"}
+    failed = there.ec2.run_instances(MinCount=1, MaxCount=1, **asked)["Instances"][0]["InstanceId"]
+    there.ec2.get_waiter("instance_terminated").wait(InstanceIds=[failed])
+    shown = there.instance(failed)
+    reason = f"Client.InternalError: Client error on launch (there is no image {image})"
+    assert (shown["StateReason"], shown["StateTransitionReason"]) == (
+        {"Code": "Client.InternalError", "Message": reason}, "Client.InternalError")
+    assert reason in there.world.run("status").stdout
+    there.ec2.create_launch_template(LaunchTemplateName="broken", LaunchTemplateData=asked)
+    there.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="broken", MinSize=1, MaxSize=1, AvailabilityZones=["us-east-1a"],
+        LaunchTemplate={"LaunchTemplateName": "broken"})
+    messages = lambda: [activity.get("StatusMessage", "") for activity in
+                        there.autoscaling.describe_scaling_activities(AutoScalingGroupName="broken")["Activities"]]
+    wait_for("the activity that says why", lambda: any(reason in message for message in messages()), 30)
+    there.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="broken", ForceDelete=True)

@@ -15,7 +15,7 @@ pub use network::{
     AclEntry, Address, Beside, Group, Interface, Network, PeerMatch, PortRange, Protocol, Route, RouteTarget, Rule,
     SERVICES, Subnet,
 };
-pub use sandbox::{DiskSource, Image, Sandbox, SandboxFigures, SandboxState, StopCause};
+pub use sandbox::{DiskSource, Image, Lack, Sandbox, SandboxFigures, SandboxState, StopCause};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

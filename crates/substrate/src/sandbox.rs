@@ -70,8 +70,26 @@ pub enum StopCause {
     Itself,
     /// Its PID 1 died, or its zone was cut.
     Died(String),
+    /// It never ran: what it takes could not be had, and trying again would not help.
+    NotStarted {
+        /// What was lacking.
+        lack: Lack,
+        /// What was tried and what came of it.
+        why: String,
+    },
     /// The world ended under it: it did not fail, and is started again.
     WorldEnded,
+}
+
+/// What a start was lacking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lack {
+    /// Room: the machine's disk is full, or there are as many sandboxes as there can be.
+    Room,
+    /// Its image.
+    Image,
+    /// Something that a world should have.
+    Other,
 }
 
 /// What one sandbox used since the last report.

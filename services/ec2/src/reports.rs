@@ -2,12 +2,12 @@
 
 use crate::metrics;
 use crate::model::{
-    Failure, Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Volume, Vpc,
-    ZoneOutage,
+    Failure, Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Trouble,
+    Volume, Vpc, ZoneOutage,
 };
 use crate::operations::{attachments, interfaces, run};
 use zonal_cloud::{Record, Tx, View};
-use zonal_substrate::{Ask, Inventory, Report, SandboxState, StopCause};
+use zonal_substrate::{Ask, Inventory, Lack, Report, SandboxState, StopCause};
 
 pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
     match report {
@@ -37,7 +37,8 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
             on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image }))
         }
         Report::SandboxFigures(figures) => metrics::publish(tx, figures),
-        Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Probed { .. } | Report::Failed { .. } => {}
+        Report::Failed { id, reason } => troubled(tx, id, reason),
+        Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Probed { .. } => {}
     }
 }
 
@@ -52,11 +53,17 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
     match (state, instance.state) {
         // One that runs may have gone further before anybody listened, while we were dead, say: a world tells its last state only.
         (SandboxState::Running | SandboxState::UserDataDone { .. }, InstanceState::Pending) => {
-            tx.put(Instance { state: InstanceState::Running, status: Status::Ok, failure: None, ..instance });
+            tx.put(Instance {
+                state: InstanceState::Running,
+                status: Status::Ok,
+                failure: None,
+                trouble: None,
+                ..instance
+            });
         }
         // A report of what runs already, after a restart of ours, is no recovery: a dead machine does not report.
         (SandboxState::Running, InstanceState::Running) => {
-            tx.put(Instance { status: Status::Ok, failure: None, ..instance });
+            tx.put(Instance { status: Status::Ok, failure: None, trouble: None, ..instance });
         }
         (SandboxState::Stopped(_), InstanceState::Stopping) => stopped(tx, instance),
         (SandboxState::Stopped(StopCause::Itself), InstanceState::Running | InstanceState::Pending) => {
@@ -75,24 +82,44 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
             tx.put(Instance { failure, ..instance });
         }
         (SandboxState::Stopped(StopCause::Died(why)), InstanceState::Pending) => {
-            tracing::warn!("{} did not start: {why}", instance.id);
-            let mut reason = StateReason::new("Server.InternalError", "Internal error on launch");
-            reason.message.push_str(&format!(" ({why})"));
-            let reason = Some(reason);
-            // Nothing is lost with a first start that fails. A later one goes back to where it came from: its disk is the user's.
-            if instance.generation == 1 {
-                tx.put(Instance { state: InstanceState::ShuttingDown, reason, ..instance });
-            } else {
-                stopped(tx, Instance { reason, ..instance });
-            }
+            not_started(tx, instance, Lack::Other, why);
+        }
+        (SandboxState::Stopped(StopCause::NotStarted { lack, why }), InstanceState::Pending) => {
+            not_started(tx, instance, *lack, why);
         }
         _ => {}
     }
 }
 
+/// A start that failed for good. Nothing is lost with a first one; a later one goes back to where it came from: its disk is the user's.
+pub(crate) fn not_started(tx: &mut Tx<'_>, instance: Instance, lack: Lack, why: &str) {
+    tracing::warn!("{} did not start: {why}", instance.id);
+    let instance = Instance { reason: Some(StateReason::not_started(lack, why)), trouble: None, ..instance };
+    if instance.generation == 1 {
+        tx.put(Instance { state: InstanceState::ShuttingDown, ..instance });
+    } else {
+        stopped(tx, instance);
+    }
+}
+
+/// What an instance, or its interface, was asked to be and could not: it is tried again, and seen meanwhile.
+fn troubled(tx: &mut Tx<'_>, id: &str, why: &str) {
+    let behind = |tx: &Tx<'_>| {
+        let (_, interface) = tx.find::<Interface>(id)?;
+        interface.attachment.as_ref()?.instance.clone()
+    };
+    let instance = behind(tx).unwrap_or_else(|| id.to_owned());
+    on::<Instance>(tx, &instance, |tx, instance| {
+        if instance.state == InstanceState::Pending {
+            let since = instance.trouble.as_ref().map_or(tx.now, |trouble| trouble.since);
+            tx.put(Instance { trouble: Some(Trouble { since, why: why.to_owned() }), ..instance });
+        }
+    });
+}
+
 fn stopped(tx: &mut Tx<'_>, instance: Instance) {
     run::drop_launch_address(tx, &instance.interface);
-    tx.put(Instance { state: InstanceState::Stopped, status: Status::Ok, failure: None, ..instance });
+    tx.put(Instance { state: InstanceState::Stopped, status: Status::Ok, failure: None, trouble: None, ..instance });
 }
 
 /// A sandbox and its disk are gone: what belongs to the instance goes with it.

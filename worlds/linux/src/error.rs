@@ -1,6 +1,7 @@
 //! The crate's one error: the act that failed, on what, and why.
 
 use std::io;
+use zonal_substrate::Lack;
 
 /// What went wrong in the Linux world.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a start lacks that this ended.
+    pub(crate) fn lack(&self) -> Lack {
+        match self {
+            Self::Unknown { kind: "image", .. } => Lack::Image,
+            _ if self.is_full() => Lack::Room,
+            _ => Lack::Other,
+        }
+    }
+
     /// Whether the machine's file system is full.
     pub(crate) fn is_full(&self) -> bool {
         match self {

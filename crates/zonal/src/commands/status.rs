@@ -81,6 +81,9 @@ fn print_instances(status: &Value) {
             text(instance, "address"),
             text(instance, "name"),
         );
+        if let Some(trouble) = instance.get("trouble").and_then(Value::as_str) {
+            println!("{:<20} {trouble}", "");
+        }
     }
 }
 

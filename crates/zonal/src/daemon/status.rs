@@ -55,13 +55,20 @@ fn addresses(view: &View<'_>) -> BTreeMap<String, Ipv4Addr> {
     primary.collect()
 }
 
+/// What keeps an instance from starting, or kept it.
+fn trouble(instance: &Instance) -> Option<&str> {
+    let failed = instance.reason.as_ref().filter(|reason| reason.is_failure()).map(|reason| reason.message.as_str());
+    instance.trouble.as_ref().map(|trouble| trouble.why.as_str()).or(failed)
+}
+
 fn instances(view: &View<'_>) -> Vec<Value> {
     let addresses = addresses(view);
     let all = view.everywhere::<Instance>().map(|(scope, instance)| {
         json!({
             "id": instance.id, "account": &*scope.account, "region": &*scope.region, "zone": instance.zone,
             "type": instance.instance_type, "state": instance.state.name(),
-            "name": instance.tags.get("Name"), "status": checks(instance), "address": addresses.get(&instance.id),
+            "name": instance.tags.get("Name"), "status": checks(instance),
+            "trouble": trouble(instance), "address": addresses.get(&instance.id),
         })
     });
     all.collect()

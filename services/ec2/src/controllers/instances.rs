@@ -4,11 +4,12 @@ use crate::model::{
     Failure, Instance, InstanceState, Interface, InterfacePhase, SecurityGroup, Status, Subnet, Volume, Vpc, ZoneOutage,
 };
 use crate::operations::{images, instances as operations, interfaces, run, subnets};
+use crate::reports;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
 use zonal_metadata::config::InstanceMetadata;
-use zonal_substrate::{Ask, DiskSource, Sandbox};
+use zonal_substrate::{Ask, DiskSource, Lack, Sandbox};
 use zonal_wire::AwsError;
 
 /// Instances.
@@ -45,12 +46,25 @@ impl Controller for Instances {
                     return Ok(look_after(tx, &instance, &failure));
                 }
                 start(tx, &instance);
+                if let (InstanceState::Pending, Some(trouble)) = (instance.state, instance.trouble.clone()) {
+                    if tx.now < trouble.given_up_at() {
+                        return Ok(Wake::At(trouble.given_up_at()));
+                    }
+                    reports::not_started(tx, instance, Lack::Other, &trouble.why);
+                }
             }
             InstanceState::Stopping => {
                 let (generation, force) = (instance.generation, instance.stop_forced);
                 tx.ask(Ask::StopSandbox { id: instance.id, generation, force });
             }
-            InstanceState::Stopped => {}
+            // A start that failed, or a machine that powered itself off, is not to be started once more by a world that comes up again.
+            InstanceState::Stopped => {
+                tx.ask(Ask::StopSandbox {
+                    id: instance.id,
+                    generation: instance.generation,
+                    force: instance.stop_forced,
+                });
+            }
             InstanceState::ShuttingDown => tx.ask(Ask::RemoveSandbox(instance.id)),
             InstanceState::Terminated => {
                 let Some(at) = operations::forgotten_at(&instance) else { return Ok(Wake::OnChange) };

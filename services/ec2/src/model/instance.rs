@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
+use zonal_substrate::Lack;
 use zonal_wire::Time;
 
 /// An instance.
@@ -45,6 +46,9 @@ pub struct Instance {
     pub failure: Option<Failure>,
     /// Which start this is; counts up with every start and reboot.
     pub generation: u64,
+    /// What keeps it from starting, which is tried again.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
     /// It is being stopped without an orderly shutdown.
     #[serde(default)]
     pub stop_forced: bool,
@@ -163,6 +167,26 @@ pub struct Failure {
     pub status: Status,
 }
 
+/// What keeps an instance from starting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Since when.
+    pub since: Time,
+    /// What was tried last and what came of it.
+    pub why: String,
+}
+
+impl Trouble {
+    /// For so long at most it is tried again, microseconds: no instance is pending for ever.
+    const PATIENCE: i64 = 300_000_000;
+
+    /// When it is given up.
+    #[must_use]
+    pub fn given_up_at(&self) -> Time {
+        Time(self.since.0 + Self::PATIENCE)
+    }
+}
+
 impl Instance {
     /// When the status check is made that finds a failure. Source: "Status checks for Amazon EC2 instances" in the EC2 User Guide:
     /// they are performed every minute.
@@ -202,6 +226,28 @@ impl StateReason {
     #[must_use]
     pub fn new(code: &str, text: &str) -> Self {
         Self { code: code.to_owned(), message: format!("{code}: {text}"), by_user: None }
+    }
+
+    /// It never ran. `why` is the world's own reason, behind AWS's words. Source: `StateReason` in the API reference.
+    #[must_use]
+    pub fn not_started(lack: Lack, why: &str) -> Self {
+        let (code, text) = match lack {
+            Lack::Room => {
+                ("Server.InsufficientInstanceCapacity", "Insufficient capacity to satisfy the launch request")
+            }
+            Lack::Image => ("Client.InternalError", "Client error on launch"),
+            Lack::Other => ("Server.InternalError", "Internal error on launch"),
+        };
+        Self::new(code, &format!("{text} ({why})"))
+    }
+
+    /// Whether it tells that a start failed.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "Server.InsufficientInstanceCapacity" | "Client.InternalError" | "Server.InternalError"
+        )
     }
 
     /// A user stops or terminates the instance.

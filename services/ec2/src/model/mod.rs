@@ -7,7 +7,7 @@ mod interface;
 mod misc;
 mod network;
 
-pub use instance::{Failure, Instance, InstanceState, MetadataOptions, StateReason, Status};
+pub use instance::{Failure, Instance, InstanceState, MetadataOptions, StateReason, Status, Trouble};
 pub use interface::{ElasticAddress, Interface, InterfaceAttachment, InterfacePhase, PublicAddress};
 pub use misc::{Image, ImageState, KeyPair, LaunchTemplate, Settings, TemplateVersion, Volume, ZoneOutage};
 pub use network::{

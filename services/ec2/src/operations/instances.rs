@@ -239,11 +239,12 @@ fn state_reason(instance: &Instance) -> Option<shapes::StateReason> {
     Some(shapes::StateReason { code: text(code), message: text(message), ..Default::default() })
 }
 
-/// `User initiated (2026-11-24 16:00:00 GMT)` where a user ended the last state.
+/// `User initiated (2026-11-24 16:00:00 GMT)` where a user ended the last state; the code of a start that failed.
 fn transition_reason(instance: &Instance) -> String {
     let asked = instance.reason.as_ref().and_then(|reason| reason.by_user);
     let text = |at: Time| format!("User initiated ({})", at.iso8601().replace('T', " ").replace('Z', " GMT"));
-    asked.map(text).unwrap_or_default()
+    let failed = instance.reason.as_ref().filter(|reason| reason.is_failure()).map(|reason| reason.code.clone());
+    asked.map(text).or(failed).unwrap_or_default()
 }
 
 pub(crate) fn metadata_shape(instance: &Instance) -> InstanceMetadataOptionsResponse {

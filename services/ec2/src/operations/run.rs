@@ -402,6 +402,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         state: InstanceState::Pending,
         status: Status::Ok,
         failure: None,
+        trouble: None,
         generation: 1,
         stop_forced: false,
         launched: tx.now,

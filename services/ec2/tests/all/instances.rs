@@ -4,7 +4,7 @@ use crate::yard::{Yard, text};
 use serde_json::json;
 use std::time::Duration;
 use zonal_cloud::Scope;
-use zonal_substrate::{Ask, Report, SandboxState, StopCause};
+use zonal_substrate::{Ask, Lack, Report, SandboxState, StopCause};
 
 #[test]
 fn an_instance_is_pending_then_running_and_keeps_address_and_disk_over_stop_and_start() {
@@ -330,6 +330,47 @@ fn a_first_start_that_fails_terminates_and_a_later_one_goes_back_to_stopped() {
     died(&later, 2);
     assert_eq!(yard.state(&later), "stopped", "its disk is the user's");
     assert_eq!(yard.instance(&later)["StateReason"]["Code"], "Server.InternalError");
+}
+
+#[test]
+fn what_a_start_lacked_is_the_reason_of_its_end() {
+    let yard = Yard::new();
+    let lacks = |lack, code: &str| {
+        let id = yard.run(json!({}));
+        let state = SandboxState::Stopped(StopCause::NotStarted { lack, why: "as it happened".into() });
+        yard.cloud.report(&Report::Sandbox { id: id.clone(), generation: 1, state });
+        yard.settle();
+        let instance = yard.instance(&id);
+        assert_eq!(
+            (text(&instance["State"]["Name"]).as_str(), text(&instance["StateReason"]["Code"]).as_str()),
+            ("terminated", code)
+        );
+        assert!(text(&instance["StateReason"]["Message"]).starts_with(&format!("{code}: ")), "{instance}");
+        assert!(text(&instance["StateReason"]["Message"]).contains("as it happened"), "{instance}");
+        assert_eq!(text(&instance["StateTransitionReason"]), code);
+    };
+    lacks(Lack::Room, "Server.InsufficientInstanceCapacity");
+    lacks(Lack::Image, "Client.InternalError");
+    lacks(Lack::Other, "Server.InternalError");
+}
+
+#[test]
+fn no_instance_is_pending_for_ever() {
+    let yard = Yard::new();
+    yard.world.silence();
+    let id = yard.run(json!({}));
+    let interface = text(&yard.instance(&id)["NetworkInterfaces"][0]["NetworkInterfaceId"]);
+    for minute in 0..7 {
+        let asked = if minute % 2 == 0 { id.clone() } else { interface.clone() };
+        yard.cloud.report(&Report::Failed { id: asked, reason: "no nft here".into() });
+        yard.pass(Duration::from_secs(60));
+        if minute < 3 {
+            assert_eq!(yard.state(&id), "pending");
+        }
+    }
+    let instance = yard.instance(&id);
+    assert_ne!(yard.state(&id), "pending");
+    assert_eq!(instance["StateReason"]["Message"], "Server.InternalError: Internal error on launch (no nft here)");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use zonal_cloud::CloudConfig;
@@ -14,12 +15,26 @@ use zonal_wire::AwsError;
 pub struct Noted {
     pub sim: Arc<Sim>,
     pub asks: Mutex<Vec<Ask>>,
+    deaf: AtomicBool,
+}
+
+impl Noted {
+    fn over(sim: Arc<Sim>) -> Arc<Self> {
+        Arc::new(Self { sim, asks: Mutex::default(), deaf: AtomicBool::new(false) })
+    }
+
+    /// From now on nothing comes of what it is asked.
+    pub fn silence(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
 }
 
 impl World for Noted {
     fn ask(&self, asks: Vec<Ask>) {
         self.asks.lock().unwrap().extend(asks.iter().cloned());
-        self.sim.ask(asks);
+        if !self.deaf.load(Ordering::Relaxed) {
+            self.sim.ask(asks);
+        }
     }
     fn inventory(&self) -> Inventory {
         self.sim.inventory()
@@ -53,7 +68,7 @@ impl Yard {
     /// With its state in a file.
     pub fn at(path: Option<PathBuf>) -> Self {
         let sim = Arc::new(Sim::new(START.0, Costs::default()));
-        Self::over(path, Arc::new(Noted { sim, asks: Mutex::default() }))
+        Self::over(path, Noted::over(sim))
     }
 
     /// Over a world that stands already.

@@ -368,6 +368,13 @@ fn subject(request: &Request) -> &str {
 fn work(link: &Link, requests: &Receiver<Request>, tell: &Listener) {
     while let Ok(request) = requests.recv() {
         let report = match link.ask(&request, &[]) {
+            Ok((Reply::NotStarted { lack, why }, _)) => match request {
+                Request::StartSandbox(sandbox) => {
+                    let state = SandboxState::Stopped(StopCause::NotStarted { lack, why });
+                    Some(Report::Sandbox { id: sandbox.id, generation: sandbox.generation, state })
+                }
+                _ => None,
+            },
             Ok(_) => match request {
                 Request::RemoveSandbox(id) => Some(Report::SandboxRemoved(id)),
                 Request::PutImage { id, .. } => Some(Report::ImageReady(id)),

@@ -107,7 +107,9 @@ fn free_slot(config: &Config) -> Result<u32> {
         return Ok(0);
     }
     let taken: BTreeSet<u32> = all(config).iter().filter_map(|id| Some(read(config, id)?.slot)).collect();
-    (0..SLOTS).find(|slot| !taken.contains(slot)).ok_or_else(|| Error::Refused(format!("{SLOTS} disks exist already")))
+    (0..SLOTS)
+        .find(|slot| !taken.contains(slot))
+        .ok_or_else(|| Error::Full(format!("one more disk: {SLOTS} exist already")))
 }
 
 /// The layers of an image, uppermost first.

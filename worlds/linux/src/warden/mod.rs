@@ -197,7 +197,7 @@ impl Warden {
             Request::RemoveInterface(id) => lock(&self.routers).remove_interface(&id).map(done),
             Request::Forget(id) => lock(&self.routers).forget(&id).map(done),
             Request::SetZone { zone, cut } => self.set_zone(&zone, cut).map(done),
-            Request::StartSandbox(sandbox) => self.start(*sandbox).map(done),
+            Request::StartSandbox(sandbox) => Ok((self.start(*sandbox)?, Vec::new())),
             Request::StopSandbox { id, generation, force } => lock(&self.holder).stop(&id, generation, force).map(done),
             Request::CrashSandbox { id, generation } => self.crash(&id, generation).map(done),
             Request::RemoveSandbox(id) => self.remove(&id).map(done),

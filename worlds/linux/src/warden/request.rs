@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::world::{Config, check_id};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
-use zonal_substrate::{Group, Interface, Inventory, Network, PeerMatch, RouteTarget, Sandbox, SandboxState, Subnet};
+use zonal_substrate::{
+    Group, Interface, Inventory, Lack, Network, PeerMatch, RouteTarget, Sandbox, SandboxState, Subnet,
+};
 
 /// The last place that an interface has on a machine.
 const MAX_PLACE: u8 = 15;
@@ -94,6 +96,11 @@ pub(crate) enum Reply {
     /// Done; sockets asked for come along.
     Done,
     Failed(String),
+    /// A sandbox can't be started, however often it is tried.
+    NotStarted {
+        lack: Lack,
+        why: String,
+    },
     Console(Vec<u8>),
     Inventory(Inventory),
     Figures(Vec<Usage>),

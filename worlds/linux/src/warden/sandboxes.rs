@@ -1,6 +1,6 @@
 //! What the warden does for sandboxes.
 
-use super::request::{Event, Usage};
+use super::request::{Event, Reply, Usage};
 use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
 use crate::holder::protocol::Running;
@@ -8,15 +8,18 @@ use crate::sandbox::cgroup::Hierarchy;
 use crate::sandbox::{Spec, disk, usage, volume};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use zonal_substrate::{Inventory, Sandbox, SandboxState, StopCause};
+use zonal_substrate::{Inventory, Lack, Sandbox, SandboxState, StopCause};
 
 impl Warden {
-    /// Starts a sandbox, its disk made if it has none.
-    pub(super) fn start(&self, mut sandbox: Sandbox) -> Result<()> {
+    /// Starts a sandbox, its disk made if it has none. What may pass by itself is an error; what will not is an answer.
+    pub(super) fn start(&self, mut sandbox: Sandbox) -> Result<Reply> {
         if let Some(zone) = lock(&self.routers).cut_zone(&sandbox.zone) {
             return Err(Error::Refused(format!("{zone} is cut off")));
         }
-        let mut record = self.disk(&sandbox)?;
+        let mut record = match self.disk(&sandbox) {
+            Ok(record) => record,
+            Err(error) => return Ok(Reply::NotStarted { lack: error.lack(), why: error.to_string() }),
+        };
         let (id, generation) = (sandbox.id.clone(), sandbox.generation);
         if record.generation >= generation {
             // It has begun before: the world went down since, or this is asked again. User data has had its turn.
@@ -25,17 +28,17 @@ impl Warden {
         let interface = sandbox.interface.clone();
         lock(&self.routers).set_silent(&interface, false)?;
         lock(&self.machines).insert(id.clone(), interface);
-        lock(&self.holder).start(Spec {
-            sandbox,
-            slot: record.slot,
-            layers: record.layers.clone(),
-            sized: record.sized,
-        })?;
+        let spec = Spec { sandbox, slot: record.slot, layers: record.layers.clone(), sized: record.sized };
+        match lock(&self.holder).start(spec) {
+            // The holder lives, and could not.
+            Err(Error::Remote(why)) => return Ok(Reply::NotStarted { lack: Lack::Other, why }),
+            other => other?,
+        }
         if record.generation < generation {
             record.generation = generation;
             record.write(&self.config, &id)?;
         }
-        Ok(())
+        Ok(Reply::Done)
     }
 
     /// Finds a sandbox's disk, or makes it.
@@ -46,15 +49,17 @@ impl Warden {
             None => {
                 let spare = self.spares.take(sandbox.disk_gib)?;
                 let _only = lock(&self.disks);
-                if disk::read(&self.config, id).is_some() {
-                    return Err(Error::Refused(format!("{id} is being started already")));
+                let made = match disk::read(&self.config, id) {
+                    // Asked by two at once.
+                    Some(record) => Ok(record),
+                    None => disk::make(&self.config, sandbox, spare.as_deref()),
+                };
+                if let Some(spare) = &spare {
+                    // What was made of it has another name now.
+                    let _ = disk::remove(&self.config, spare);
                 }
-                let made = disk::make(&self.config, sandbox, spare.as_deref());
-                if let (Err(_), Some(spare)) = (&made, &spare) {
-                    // Whichever of the two names it has by now.
-                    for name in [spare, id] {
-                        let _ = disk::remove(&self.config, name);
-                    }
+                if made.is_err() {
+                    let _ = disk::remove(&self.config, id);
                 }
                 made?
             }

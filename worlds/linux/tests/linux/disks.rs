@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     ("a_disk_holds_what_it_is_said_to_hold_and_no_more", a_disk_holds_what_it_is_said_to_hold),
     ("a_large_disk_takes_no_room_before_it_is_used", a_large_disk_takes_no_room_before_it_is_used),
     ("a_disk_that_was_not_unmounted_in_order_is_checked_before_it_is_used", a_disk_is_checked),
+    ("a_start_that_lacks_its_image_says_so_and_leaves_no_disk", a_start_that_lacks_its_image),
     ("a_stopped_instance_becomes_an_image_after_the_world_was_down", a_stopped_instance_becomes_an_image),
 ];
 
@@ -101,6 +102,18 @@ fn a_disk_is_checked() {
     world.ask(simple());
     start(&world, &a, 2);
     assert_eq!(world.run("a", "cat /root/kept; fallocate -l 7G /big && echo room"), "kept\nroom\n");
+}
+
+fn a_start_that_lacks_its_image() {
+    let world = Fixture::new();
+    world.ask(simple());
+    let a = Instance { disk: DiskSource::Image("ami-0".into()), ..Instance::new("a", "10.0.1.10") };
+    world.ask(vec![Ask::PutInterface(a.interface()), Ask::StartSandbox(Box::new(a.sandbox()))]);
+    let state = world.await_state("i-a", |_| true);
+    let why = "there is no image ami-0".to_owned();
+    assert_eq!(state, SandboxState::Stopped(StopCause::NotStarted { lack: Lack::Image, why }));
+    assert!(world.world().inventory().sandboxes.is_empty());
+    world.instance(&Instance::new("b", "10.0.1.11"));
 }
 
 fn a_stopped_instance_becomes_an_image() {
