@@ -105,11 +105,11 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Looks at what has come at `now`, a time since any beginning.
+    /// Looks at what has come. `now` is asked only where it matters; it gives a time since any beginning.
     ///
     /// # Errors
     /// What the connection must end with, and how many of the bytes came before it.
-    pub fn receive(&mut self, bytes: &[u8], now: Duration) -> Result<(), (Fault, usize)> {
+    pub fn receive(&mut self, bytes: &[u8], now: &dyn Fn() -> Duration) -> Result<(), (Fault, usize)> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -157,7 +157,7 @@ impl Frames {
         self.allow(count as u64 - owed);
     }
 
-    fn begin(&mut self, head: &Head, now: Duration) -> Result<Part, Fault> {
+    fn begin(&mut self, head: &Head, now: &dyn Fn() -> Duration) -> Result<Part, Fault> {
         let Head { kind, length, flags, stream } = *head;
         let fits = match kind {
             PING => length == 8,
@@ -287,7 +287,8 @@ impl Bucket {
         self.left = self.left.saturating_add(count).min(self.allowance.most);
     }
 
-    fn spend(&mut self, count: u64, now: Duration) -> Result<(), Fault> {
+    fn spend(&mut self, count: u64, now: &dyn Fn() -> Duration) -> Result<(), Fault> {
+        let now = now();
         let since = *self.filled.get_or_insert(now);
         let earned = now.saturating_sub(since).as_secs().saturating_mul(self.allowance.per_second);
         if earned > 0 {
@@ -311,14 +312,16 @@ mod tests {
         bytes
     }
 
+    const START: &dyn Fn() -> Duration = &|| Duration::ZERO;
+
     fn greeted() -> Frames {
         let mut frames = Frames::default();
-        frames.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Duration::ZERO).expect("a preface is no frame");
+        frames.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", START).expect("a preface is no frame");
         frames
     }
 
     /// Sends one frame `count` times and says how many are taken.
-    fn taken(frames: &mut Frames, count: usize, now: Duration, frame: &[u8]) -> usize {
+    fn taken(frames: &mut Frames, count: usize, now: &dyn Fn() -> Duration, frame: &[u8]) -> usize {
         (0..count).take_while(|_| frames.receive(frame, now).is_ok()).count()
     }
 
@@ -334,9 +337,9 @@ mod tests {
         ]
         .concat();
         let fault = bytes.len() - 17 - 13;
-        assert_eq!(Frames::default().receive(&bytes, Duration::ZERO), Err((Fault::StreamClosed, fault)));
+        assert_eq!(Frames::default().receive(&bytes, START), Err((Fault::StreamClosed, fault)));
         let mut frames = Frames::default();
-        let by_byte = bytes.iter().position(|byte| frames.receive(&[*byte], Duration::ZERO).is_err());
+        let by_byte = bytes.iter().position(|byte| frames.receive(&[*byte], START).is_err());
         assert_eq!(by_byte, Some(fault + 8), "the last byte of its head");
     }
 
@@ -351,20 +354,20 @@ mod tests {
             (SETTINGS, 1, 6),
         ] {
             let bytes = frame(kind, flags, 0, &vec![0; length]);
-            assert_eq!(greeted().receive(&bytes, Duration::ZERO), Err((Fault::FrameSize, 0)), "{kind}");
+            assert_eq!(greeted().receive(&bytes, START), Err((Fault::FrameSize, 0)), "{kind}");
         }
     }
 
     #[test]
     fn a_window_beyond_the_largest_is_refused_wherever_it_stands() {
         let bytes = frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9, 0, 4, 0x80, 0, 0, 0]);
-        assert!(matches!(greeted().receive(&bytes, Duration::ZERO), Err((Fault::FlowControl, _))));
+        assert!(matches!(greeted().receive(&bytes, START), Err((Fault::FlowControl, _))));
     }
 
     #[test]
     fn only_streams_that_their_client_has_ended_are_closed_to_it() {
         let mut frames = greeted();
-        let mut now = |bytes: Vec<u8>| frames.receive(&bytes, Duration::ZERO);
+        let mut now = |bytes: Vec<u8>| frames.receive(&bytes, START);
         now(frame(HEADERS, 4, 5, b"a")).expect("a new stream");
         now(frame(DATA, 0, 5, b"a")).expect("it is open");
         now(frame(HEADERS, 5, 5, b"a")).expect("its trailers");
@@ -376,10 +379,10 @@ mod tests {
     #[test]
     fn a_stream_is_forgotten_when_its_bit_is_anothers() {
         let mut frames = greeted();
-        frames.receive(&frame(HEADERS, 5, 1, b"a"), Duration::ZERO).expect("a new stream");
-        frames.receive(&frame(HEADERS, 4, 1 + 2 * REMEMBERED, b"a"), Duration::ZERO).expect("a new stream");
-        frames.receive(&frame(DATA, 0, 1, b"a"), Duration::ZERO).expect("nothing is known of it");
-        frames.receive(&frame(DATA, 0, 1 + 2 * REMEMBERED, b"a"), Duration::ZERO).expect("it is open");
+        frames.receive(&frame(HEADERS, 5, 1, b"a"), START).expect("a new stream");
+        frames.receive(&frame(HEADERS, 4, 1 + 2 * REMEMBERED, b"a"), START).expect("a new stream");
+        frames.receive(&frame(DATA, 0, 1, b"a"), START).expect("nothing is known of it");
+        frames.receive(&frame(DATA, 0, 1 + 2 * REMEMBERED, b"a"), START).expect("it is open");
     }
 
     #[test]
@@ -393,8 +396,8 @@ mod tests {
             frame(RST_STREAM, 0, 1, &[0; 4]),
         ] {
             let mut frames = greeted();
-            assert_eq!(taken(&mut frames, 1000, Duration::ZERO, &bytes), 1000);
-            assert_eq!(taken(&mut frames, 5000, Duration::from_secs(1), &bytes), 33);
+            assert_eq!(taken(&mut frames, 1000, START, &bytes), 1000);
+            assert_eq!(taken(&mut frames, 5000, &|| Duration::from_secs(1), &bytes), 33);
         }
     }
 
@@ -407,7 +410,7 @@ mod tests {
             frames.send(60);
             [frame(HEADERS, 5, stream, b"a"), frame(PING, 0, 0, &[0; 8]), frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])]
                 .iter()
-                .all(|bytes| frames.receive(bytes, Duration::ZERO).is_ok())
+                .all(|bytes| frames.receive(bytes, START).is_ok())
         });
         assert!(exchanges);
     }
@@ -419,7 +422,7 @@ mod tests {
         let count = (0..5000)
             .take_while(|_| {
                 frames.send(17);
-                frames.receive(&bytes, Duration::ZERO).is_ok()
+                frames.receive(&bytes, START).is_ok()
             })
             .count();
         assert_eq!(count, 1000);

@@ -81,8 +81,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let now = self.opened.elapsed();
-        let Err((fault, good)) = self.frames.receive(&buffer.filled()[before..], now) else {
+        let opened = self.opened;
+        let Err((fault, good)) = self.frames.receive(&buffer.filled()[before..], &|| opened.elapsed()) else {
             return Poll::Ready(Ok(()));
         };
         self.alarm.fault.set(Some(fault));
