@@ -90,7 +90,8 @@ pub async fn serve<S>(
             () = client.dismissal(), if stage == Stage::Open => true,
             () = quiet.as_mut(), if stage == Stage::Open => true,
             () = aged.as_mut(), if stage == Stage::Open => true,
-            () = alone(&streams), if stage == Stage::Ending => return,
+            // Nor does one wait for ever that is hung up on: it may not read that it is.
+            () = alone(&streams), if stage != Stage::Open => return,
             fault = alarm.raised(), if stage != Stage::Broken => {
                 connection.abrupt_shutdown(reason(fault));
                 stage = Stage::Broken;
