@@ -17,7 +17,10 @@ pub struct Tests {
 impl Tests {
     /// Of one more rule, which comes after the others.
     pub fn push(&mut self, conditions: &[Condition]) {
+        let start = self.all.len();
         self.all.extend(conditions.iter().map(Test::new));
+        // All have to hold, in whatever order: what likely fails comes first.
+        self.all[start..].sort_by_key(Test::laxity);
         self.ends.push(self.all.len());
     }
 
@@ -95,6 +98,16 @@ impl Test {
         match tests.pop() {
             Some(only) if tests.is_empty() => only,
             last => Self::Any(tests.into_iter().chain(last).collect()),
+        }
+    }
+
+    /// How late it is tried: first what tells most requests apart at a glance, last what looks through a list.
+    fn laxity(&self) -> usize {
+        match self {
+            Self::Host(pattern) | Self::Path(pattern) => pattern.laxity(),
+            Self::Source(..) | Self::Method(_) => Pattern::LAXEST - 1,
+            Self::Any(tests) => tests.iter().map(Self::laxity).max().unwrap_or(0),
+            Self::Header(_) | Self::Query(_) => usize::MAX,
         }
     }
 

@@ -45,6 +45,15 @@ impl Pattern {
         Self { kind, case, telling: telling.map_or(0, u8::to_ascii_lowercase), text: text.into() }
     }
 
+    /// The laxity of a pattern that says next to nothing: `*`, or `/*` of paths.
+    pub const LAXEST: usize = 128;
+
+    /// How much it lets through, from 0 to [`Self::LAXEST`]: the longer what it spells out, the less.
+    pub fn laxity(&self) -> usize {
+        let spelt = self.text.iter().filter(|byte| !matches!(byte, b'*' | b'?')).count();
+        Self::LAXEST - if spelt < 2 { 0 } else { spelt.min(Self::LAXEST - 2) }
+    }
+
     /// Whether `text` is what it describes.
     pub fn matches(&self, text: &[u8]) -> bool {
         let length = self.text.len();
