@@ -1,6 +1,6 @@
-//! What a world shares with the rest of the host: ports, addresses, and the clients that it is called with.
+//! What a world shares with the rest of the host: ports, addresses, the clients that it is called with, and what its images are made of.
 
-use super::{Check, program, read};
+use super::{Check, program, read, system_program};
 use crate::commands::{api, env};
 use crate::settings::Settings;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 /// Looks at all of it.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let mut checks = addresses(settings);
-    checks.extend([aws(), python()]);
+    checks.extend([aws(), python(), sshd()]);
     checks
 }
 
@@ -108,6 +108,24 @@ fn heeds_the_endpoint(version: &str) -> bool {
         (1, minor) => minor >= 29,
         (2, minor) => minor >= 13,
         (major, _) => major > 2,
+    }
+}
+
+/// Whether the base image has an sshd: it is made of this machine's packages.
+fn sshd() -> Check {
+    const NAME: &str = "instances' sshd";
+    match (system_program("sshd"), system_program("sudo")) {
+        (Some(_), Some(_)) => Check::ok(NAME, "this machine's openssh-server, and its sudo"),
+        (Some(_), None) => Check::note(
+            NAME,
+            "this machine's openssh-server; it has no sudo",
+            "with sudo installed here, who logs in to an instance becomes root as on AWS",
+        ),
+        (None, _) => Check::note(
+            NAME,
+            "this machine has no openssh-server",
+            "each instance installs it at its first login, which takes a while; installed here, all have it from the start",
+        ),
     }
 }
 
