@@ -363,6 +363,23 @@ def test_targets_are_spoken_to_by_https(site, https):
         site.application, "AWS/ApplicationELB", "TargetTLSNegotiationErrorCount") >= 1, 90)
 
 
+def test_http_on_an_https_port_is_told_so(site, https):
+    status, version, page = site.curl(site.application, "http://one.example:443/")
+    assert (status, version) == (400, "1.1") and "The plain HTTP request was sent to HTTPS port" in page
+
+
+def test_grpc_requests_are_counted_and_fail_as_http(site, https):
+    group = site.group("calls", "HTTP", 80, ProtocolVersion="GRPC")
+    site.encrypted(site.application, "HTTPS", 8445, group)
+    call = lambda *more: site.curl(site.application, "https://one.example:8445/pkg.Service/Method", "--http2",
+                                   "--header", "content-type: application/grpc", *more)
+    # The target speaks HTTP/1.1: a gateway's error, as a page.
+    status, version, page = wait_for("502", lambda: (found := call("--data", "x"))[0] == 502 and found, 60)
+    assert version == "2" and "<h1>502 Bad Gateway</h1>" in page
+    assert call()[0] == 464, "gRPC is POST"
+    wait_for("calls are counted", lambda: site.total(site.application, "AWS/ApplicationELB", "GrpcRequestCount") >= 1, 90)
+
+
 def test_a_network_balancer_ends_tls_and_speaks_it_anew(site):
     plain, secure = site.group("flows", "TCP", 80), site.group("flows-tls", "TLS", 443)
     listener = site.encrypted(site.network, "TLS", 443, plain, AlpnPolicy=["HTTP1Only"])
