@@ -10,6 +10,7 @@ pub mod engine;
 mod errors;
 mod model;
 mod operations;
+mod planned;
 mod progress;
 pub mod shapes;
 mod stack_policy;

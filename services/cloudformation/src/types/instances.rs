@@ -50,7 +50,7 @@ pub const INSTANCE: ResourceType = ResourceType {
         InPlace.boolean("SourceDestCheck"),
         InPlace.boolean("Monitoring"),
         InPlace.text("InstanceInitiatedShutdownBehavior"),
-        Replace.text("IamInstanceProfile"),
+        InPlace.text("IamInstanceProfile"),
         Replace.boolean("EbsOptimized"),
         Replace.text("Tenancy"),
         InPlace.object("CreditSpecification", &[member("CPUCredits")]),
@@ -120,6 +120,32 @@ impl Instance {
         cx.ec2("ModifyInstanceAttribute", json!({"InstanceId": id, attribute: value})).map(drop)
     }
 
+    /// Gives an instance another profile, or takes its profile away.
+    fn profile(cx: &mut Context<'_, '_>, id: &str, name: Option<&Value>) -> Result<(), Failure> {
+        let filters = json!([
+            {"Name": "instance-id", "Values": [id]},
+            {"Name": "state", "Values": ["associating", "associated"]},
+        ]);
+        let input = json!({"Filters": filters});
+        let list = "IamInstanceProfileAssociations";
+        let current = cx.find("ec2", "DescribeIamInstanceProfileAssociations", input, list)?;
+        let profile = name.map(|name| json!({"Name": name}));
+        let (operation, input) = match (current, profile) {
+            (None, None) => return Ok(()),
+            (None, Some(profile)) => {
+                ("AssociateIamInstanceProfile", json!({"InstanceId": id, "IamInstanceProfile": profile}))
+            }
+            (Some(current), None) => {
+                ("DisassociateIamInstanceProfile", json!({"AssociationId": current["AssociationId"]}))
+            }
+            (Some(current), Some(profile)) => (
+                "ReplaceIamInstanceProfileAssociation",
+                json!({"AssociationId": current["AssociationId"], "IamInstanceProfile": profile}),
+            ),
+        };
+        cx.ec2(operation, input).map(drop)
+    }
+
     /// `SecurityGroups` are names, of groups in the default VPC; `Ref` of a group gives its id, which they take as well.
     fn by_name(properties: &Value, input: &mut Map<String, Value>) {
         let Some(Value::Array(groups)) = properties.get("SecurityGroups") else { return };
@@ -156,6 +182,9 @@ impl Instance {
         if differs(old, new, "Monitoring") {
             let on = new.get("Monitoring").and_then(Value::as_bool).unwrap_or(false);
             cx.ec2(if on { "MonitorInstances" } else { "UnmonitorInstances" }, json!({"InstanceIds": [id]}))?;
+        }
+        if differs(old, new, "IamInstanceProfile") {
+            Self::profile(cx, id, new.get("IamInstanceProfile"))?;
         }
         if differs(old, new, "CreditSpecification")
             && let Some(credits) = new["CreditSpecification"].get("CPUCredits")

@@ -161,7 +161,7 @@ const TABLES: [&[ResourceType]; 20] = [
     &[listeners::LISTENER, listener_rules::RULE, listener_rules::CERTIFICATE],
     &[auto_scaling_groups::GROUP, scaling_policies::POLICY, group_actions::SCHEDULED, group_actions::HOOK],
     &[network_acls::NETWORK_ACL, network_acls::ENTRY, network_acls::ASSOCIATION],
-    &[network_interfaces::NETWORK_INTERFACE],
+    &[network_interfaces::NETWORK_INTERFACE, network_interfaces::ATTACHMENT],
     &[cidr_collections::CIDR_COLLECTION],
     &[alarms::ALARM, composite_alarms::COMPOSITE, composite_alarms::DASHBOARD],
     &[parameters::PARAMETER],

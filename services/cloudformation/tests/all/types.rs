@@ -39,6 +39,7 @@ Resources:
       SourceDestCheck: <false|true>
       Monitoring: <true|false>
       InstanceInitiatedShutdownBehavior: <stop|terminate>
+      IamInstanceProfile: <one|two>
       UserData: !Base64 'echo <one|two>'
       Tags: [{Key: Name, Value: <a|b>}]
   Address: {Type: 'AWS::EC2::EIP', DependsOn: Attachment, Properties: {Domain: vpc, Tags: [{Key: k, Value: <a|b>}]}}
@@ -71,7 +72,8 @@ Resources:
   AclIn: {Type: 'AWS::EC2::NetworkAclEntry', Properties: {NetworkAclId: !Ref Acl, RuleNumber: 100, Protocol: -1, RuleAction: <allow|deny>, CidrBlock: 0.0.0.0/0}}
   AclOut: {Type: 'AWS::EC2::NetworkAclEntry', Properties: {NetworkAclId: !Ref Acl, RuleNumber: 100, Egress: true, Protocol: 6, RuleAction: allow, CidrBlock: 0.0.0.0/0, PortRange: {From: <1|2>, To: 65535}}}
   AclOfA: {Type: 'AWS::EC2::SubnetNetworkAclAssociation', Properties: {SubnetId: !Ref A, NetworkAclId: !Ref Acl}}
-  Interface: {Type: 'AWS::EC2::NetworkInterface', Properties: {SubnetId: !Ref B, Description: <one|two>, GroupSet: [!Ref Web], SourceDestCheck: <false|true>, Tags: [{Key: k, Value: <a|b>}]}}
+  Interface: {Type: 'AWS::EC2::NetworkInterface', Properties: {SubnetId: !Ref B, Description: <one|two>, GroupSet: [!Ref Web], SecondaryPrivateIpAddressCount: 1, SourceDestCheck: <false|true>, Tags: [{Key: k, Value: <a|b>}]}}
+  Attached: {Type: 'AWS::EC2::NetworkInterfaceAttachment', DependsOn: Held, Properties: {InstanceId: !Ref Instance, NetworkInterfaceId: !Ref Interface, DeviceIndex: 1, DeleteOnTermination: <false|true>}}
   Nightly: {Type: 'AWS::AutoScaling::ScheduledAction', Properties: {AutoScalingGroupName: !Ref Group, MinSize: 1, Recurrence: '0 <1|2> * * *', StartTime: '2027-01-01T00:00:00Z'}}
   Hook: {Type: 'AWS::AutoScaling::LifecycleHook', Properties: {AutoScalingGroupName: !Ref Group, LifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING', HeartbeatTimeout: <30|60>, DefaultResult: CONTINUE}}
   Ranges: {Type: 'AWS::Route53::CidrCollection', Properties: {Name: ranges, Locations: [{LocationName: here, CidrList: [192.0.2.0/24, 198.51.<100|101>.0/24]}]}}
@@ -109,7 +111,7 @@ Resources:
   Near: {Type: 'AWS::Route53::RecordSet', Properties: {HostedZoneId: !Ref Zone, Name: near.types.example, Type: A, TTL: 60, ResourceRecords: [192.0.2.1], SetIdentifier: eu, GeoLocation: {ContinentCode: <EU|AS>}, HealthCheckId: !Ref Check}}
   Stored: {Type: 'AWS::SSM::Parameter', Properties: {Type: String, Value: <one|two>, Description: <one|two>, Tags: {k: <a|b>}}}
 Outputs:
-  All: {Value: !Join [' ', [!GetAtt Vpc.DefaultSecurityGroup, !GetAtt A.AvailabilityZone, !GetAtt Instance.PrivateIp, !GetAtt Key.KeyPairId, !GetAtt Balancer.LoadBalancerFullName, !GetAtt Targets.TargetGroupFullName, !GetAtt Policy.PolicyName, !GetAtt Alarm.Arn, !GetAtt Stored.Value, !Select [0, !GetAtt Zone.NameServers], !GetAtt Template.LatestVersionNumber]]}
+  All: {Value: !Join [' ', [!GetAtt Vpc.DefaultSecurityGroup, !GetAtt A.AvailabilityZone, !GetAtt Instance.PrivateIp, !GetAtt Key.KeyPairId, !GetAtt Balancer.LoadBalancerFullName, !GetAtt Targets.TargetGroupFullName, !GetAtt Policy.PolicyName, !GetAtt Alarm.Arn, !GetAtt Stored.Value, !Select [0, !GetAtt Zone.NameServers], !GetAtt Template.LatestVersionNumber, !Select [0, !GetAtt Interface.SecondaryPrivateIpAddresses]]]}
 "#;
 
 /// The template with the first or the second of each choice.
@@ -149,7 +151,7 @@ fn every_type_is_made_changed_in_place_and_deleted() {
     let first = things(&yard);
     assert_eq!(
         yard.output("s", "All").split(' ').filter(|part| !part.is_empty()).count(),
-        11,
+        12,
         "{}",
         yard.output("s", "All")
     );
@@ -194,6 +196,9 @@ fn every_type_is_made_changed_in_place_and_deleted() {
     assert!(numbered.contains(&r#"true "allow" 2"#.to_owned()), "{numbered:?}");
     let monitored = yard.call("ec2", "DescribeInstances", json!({"InstanceIds": [id("Instance")]}));
     assert_eq!(at(&monitored, "/Reservations/0/Instances/0/Monitoring/State"), "disabled");
+    let profile = at(&monitored, "/Reservations/0/Instances/0/IamInstanceProfile/Arn");
+    assert!(profile.as_str().is_some_and(|arn| arn.ends_with("/two")), "{profile}");
+    assert_eq!(at(&monitored, "/Reservations/0/Instances/0/NetworkInterfaces").as_array().map_or(0, Vec::len), 2);
     let hooks = yard.call("autoscaling", "DescribeLifecycleHooks", json!({"AutoScalingGroupName": id("Group")}));
     let hooks: Vec<String> = at(&hooks, "/LifecycleHooks")
         .as_array()
