@@ -87,6 +87,45 @@ def test_a_listener_shows_its_certificates(account, authority, front):
     assert users(one) == []
 
 
+LISTENER = """
+Parameters: {Balancer: {Type: String}, One: {Type: String}, Two: {Type: String}}
+Resources:
+  Listener:
+    Type: AWS::ElasticLoadBalancingV2::Listener
+    Properties:
+      LoadBalancerArn: !Ref Balancer
+      Protocol: HTTPS
+      Port: 443
+      SslPolicy: ELBSecurityPolicy-TLS13-1-2-2021-06
+      Certificates: [{CertificateArn: !Ref One}]
+      DefaultActions: [{Type: fixed-response, FixedResponseConfig: {StatusCode: '200'}}]
+  More:
+    Type: AWS::ElasticLoadBalancingV2::ListenerCertificate
+    Properties: {ListenerArn: !Ref Listener, Certificates: [{CertificateArn: !Ref Two}]}
+Outputs: {Listener: {Value: !GetAtt Listener.ListenerArn}}
+"""
+
+
+def test_a_template_gives_a_listener_its_certificates(account, authority, front):
+    one = account.acm.import_certificate(**authority.issue("first.example", "rsa"))["CertificateArn"]
+    two = account.acm.import_certificate(**authority.issue("second.example", "ecdsa"))["CertificateArn"]
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in (("Balancer", front), ("One", one), ("Two", two))]
+    made = account.cloudformation.create_stack(StackName="tls", TemplateBody=LISTENER, Parameters=given)["StackId"]
+    account.cloudformation.get_waiter("stack_create_complete").wait(StackName="tls")
+    (stack,) = account.cloudformation.describe_stacks(StackName="tls")["Stacks"]
+    listener = stack["Outputs"][0]["OutputValue"]
+    shown = account.elbv2.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+    assert shown == [{"CertificateArn": one, "IsDefault": True}, {"CertificateArn": two, "IsDefault": False}]
+    without = LISTENER[:LISTENER.index("  More:")] + LISTENER[LISTENER.index("Outputs:"):]
+    account.cloudformation.update_stack(StackName="tls", TemplateBody=without, Parameters=given)
+    account.cloudformation.get_waiter("stack_update_complete").wait(StackName="tls")
+    shown = account.elbv2.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+    assert [certificate["CertificateArn"] for certificate in shown] == [one]
+    account.cloudformation.delete_stack(StackName="tls")
+    account.cloudformation.get_waiter("stack_delete_complete").wait(StackName=made)
+    assert account.elbv2.describe_listeners(LoadBalancerArn=front)["Listeners"] == []
+
+
 def test_a_certificate_that_is_shown_stays(account, authority, front, refused):
     elb, acm = account.elbv2, account.acm
     one, two, three = (acm.import_certificate(**authority.issue(name, "ecdsa"))["CertificateArn"]

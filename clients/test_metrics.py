@@ -67,3 +67,29 @@ def test_a_running_instance_is_measured(account):
     of = [{"Name": "InstanceId", "Value": instance}]
     wait_for("CPUUtilization", lambda: account.cloudwatch.list_metrics(
         Namespace="AWS/EC2", MetricName="CPUUtilization", Dimensions=of)["Metrics"], 90)
+
+
+def test_a_composite_alarm_follows_others(account, refused):
+    cloudwatch = account.cloudwatch
+    for name in ("one", "two"):
+        cloudwatch.put_metric_alarm(AlarmName=name, Namespace="Tests", MetricName=name, Statistic="Sum", Period=60, EvaluationPeriods=1,
+                                    Threshold=1, ComparisonOperator="GreaterThanThreshold")
+    cloudwatch.put_composite_alarm(AlarmName="either", AlarmRule="ALARM(one) OR ALARM(two)")
+    cloudwatch.get_waiter("composite_alarm_exists").wait(AlarmNames=["either"], AlarmTypes=["CompositeAlarm"])
+    state = lambda: cloudwatch.describe_alarms(AlarmNames=["either"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"][0]["StateValue"]
+    wait_for("the first verdict", lambda: state() == "OK")
+    cloudwatch.set_alarm_state(AlarmName="two", StateValue="ALARM", StateReason="a test")
+    wait_for("the alarm", lambda: state() == "ALARM")
+    with refused("ValidationError"):
+        cloudwatch.put_composite_alarm(AlarmName="neither", AlarmRule="ALARM(nobody)")
+    cloudwatch.delete_alarms(AlarmNames=["either", "one", "two"])
+
+
+def test_a_dashboard_is_kept(account, refused):
+    cloudwatch = account.cloudwatch
+    assert cloudwatch.put_dashboard(DashboardName="ops", DashboardBody='{"widgets": []}')["DashboardValidationMessages"] == []
+    assert cloudwatch.get_dashboard(DashboardName="ops")["DashboardBody"] == '{"widgets": []}'
+    assert [entry["DashboardName"] for entry in cloudwatch.list_dashboards()["DashboardEntries"]] == ["ops"]
+    cloudwatch.delete_dashboards(DashboardNames=["ops"])
+    with refused("ResourceNotFound"):
+        cloudwatch.get_dashboard(DashboardName="ops")

@@ -90,3 +90,16 @@ def test_an_alias_answers_with_its_balancers_nodes(world, account, zone):
     found = wait_for("both nodes", lambda: len(answers := dig(world, name)) == 2 and answers)
     assert {(shown, ttl) for shown, ttl, _ in found} == {(name, 60)}
     assert all(value.startswith("127.107.") for _, _, value in found)
+
+
+def test_zones_share_a_delegation_set(account, refused):
+    route53 = account.route53
+    made = route53.create_reusable_delegation_set(CallerReference="shared")["DelegationSet"]
+    zone = route53.create_hosted_zone(Name="shared.example", CallerReference="one", DelegationSetId=made["Id"])
+    assert zone["DelegationSet"]["NameServers"] == made["NameServers"]
+    with refused("DelegationSetInUse"):
+        route53.delete_reusable_delegation_set(Id=made["Id"])
+    route53.delete_hosted_zone(Id=zone["HostedZone"]["Id"])
+    route53.delete_reusable_delegation_set(Id=made["Id"])
+    limit = route53.get_account_limit(Type="MAX_HOSTED_ZONES_BY_OWNER")
+    assert (limit["Limit"]["Value"], limit["Count"]) == (500, 0)

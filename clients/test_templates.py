@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, ROOT
+from conftest import AL2023, BIN, ROOT, wait_for
 
 CASE = ROOT / "cases/whatsthetime"
 TEMPLATES = sorted(CASE.glob("phase-*.yaml"))
@@ -157,3 +157,52 @@ def test_a_stack_that_is_not_there_is_a_validation_error(account, refused):
     with refused("ValidationError") as refusal:
         account.cloudformation.describe_stacks(StackName="nothing")
     assert "does not exist" in refusal.message
+
+
+SIGNALLED = """
+Parameters: {Image: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: IMAGE}, Type: {Type: String, Default: t3.micro}}
+Resources:
+  Template: {Type: 'AWS::EC2::LaunchTemplate', Properties: {LaunchTemplateData: {ImageId: !Ref Image, InstanceType: !Ref Type}}}
+  Group:
+    Type: AWS::AutoScaling::AutoScalingGroup
+    CreationPolicy: {ResourceSignal: {Count: 2, Timeout: PT15M}}
+    UpdatePolicy: {AutoScalingRollingUpdate: {MinInstancesInService: 1, MaxBatchSize: 2, WaitOnResourceSignals: true, PauseTime: PT15M}}
+    Properties:
+      MinSize: 2
+      MaxSize: 4
+      AvailabilityZones: !GetAZs ''
+      LaunchTemplate: {LaunchTemplateId: !Ref Template, Version: !GetAtt Template.LatestVersionNumber}
+""".replace("IMAGE", AL2023)
+
+
+def test_a_group_waits_for_its_instances_signals_and_rolls_when_its_template_changes(account):
+    stacks = account.cloudformation
+    stacks.create_stack(StackName="roll", TemplateBody=SIGNALLED)
+
+    def members():
+        groups = account.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+        return {instance["InstanceId"] for group in groups for instance in group["Instances"]
+                if instance["LifecycleState"] == "InService"}
+
+    def signalled(ended):
+        """Sends each new instance's signal, as its user data would, until the stack's operation ends."""
+        sent = set()
+
+        def look():
+            for instance in members() - sent:
+                account.aws("cloudformation", "signal-resource", "--stack-name", "roll", "--logical-resource-id", "Group",
+                            "--unique-id", instance, "--status", "SUCCESS", check=False)
+                sent.add(instance)
+            status = stacks.describe_stacks(StackName="roll")["Stacks"][0]["StackStatus"]
+            return None if status.endswith("IN_PROGRESS") else status
+        assert wait_for("the end of the operation", look, 90) == ended
+
+    signalled("CREATE_COMPLETE")
+    before = members()
+    assert len(before) == 2
+    stacks.update_stack(StackName="roll", TemplateBody=SIGNALLED, Parameters=[{"ParameterKey": "Type", "ParameterValue": "t3.small"}])
+    signalled("UPDATE_COMPLETE")
+    assert len(members()) == 2 and not members() & before
+    said = [event.get("ResourceStatusReason", "") for event in stacks.describe_stack_events(StackName="roll")["StackEvents"]]
+    assert any(reason.startswith("Rolling update initiated. Terminating 2 obsolete instance(s)") for reason in said), said
+    delete(account, "roll")

@@ -166,6 +166,13 @@ impl Scope for StackScope<'_, '_> {
             return Ok(json!(KNOWN_AFTER_APPLY));
         }
         let (id, properties, known) = self.thing(logical_id)?;
+        if known.gives_property(attribute) {
+            return properties.get(attribute).cloned().ok_or_else(|| {
+                TemplateError::new(format!(
+                    "Template error: resource {logical_id} has no value for attribute {attribute}"
+                ))
+            });
+        }
         let mut tx = self.tx.borrow_mut();
         let mut cx = Context {
             tx: &mut tx,

@@ -9,7 +9,7 @@ use super::{Handler, Progress, ResourceType};
 /// An Elastic IP address. Its physical id is the address.
 pub const EIP: ResourceType = ResourceType {
     name: "AWS::EC2::EIP",
-    properties: &[Replace.text("Domain"), InPlace.text("InstanceId"), Replace.text("PublicIpv4Pool"), TAGS],
+    properties: &[InPlace.text("Domain"), InPlace.text("InstanceId"), Replace.text("PublicIpv4Pool"), TAGS],
     attributes: &["AllocationId", "PublicIp"],
     handler: &Eip,
 };

@@ -55,6 +55,10 @@ pub const INSTANCE: ResourceType = ResourceType {
         Replace.text("Tenancy"),
         InPlace.object("CreditSpecification", &[member("CPUCredits")]),
         Replace.of("CpuOptions", Kind::Json),
+        Replace.of("EnclaveOptions", Kind::Json),
+        Replace.of("HibernationOptions", Kind::Json),
+        Replace.of("PrivateDnsNameOptions", Kind::Json),
+        Replace.text("PlacementGroupName"),
         InPlace.boolean("PropagateTagsToVolumeOnCreation"),
         Replace.of("NetworkInterfaces", Kind::List(&Kind::Object(INTERFACE))),
         Replace.of("BlockDeviceMappings", Kind::List(&Kind::Object(DEVICE))),
@@ -79,7 +83,7 @@ pub const INSTANCE: ResourceType = ResourceType {
 struct Instance;
 
 /// `RunInstances` members with the names that the properties have.
-const SAME: [&str; 12] = [
+const SAME: [&str; 15] = [
     "ImageId",
     "InstanceType",
     "KeyName",
@@ -92,6 +96,9 @@ const SAME: [&str; 12] = [
     "InstanceInitiatedShutdownBehavior",
     "EbsOptimized",
     "CpuOptions",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "PrivateDnsNameOptions",
 ];
 
 impl Instance {
@@ -223,7 +230,10 @@ impl Handler for Instance {
                 input.insert(name.to_owned(), value.clone());
             }
         }
-        let placement = pick(properties, &["AvailabilityZone", "Tenancy"]);
+        let mut placement = pick(properties, &["AvailabilityZone", "Tenancy"]);
+        if let Some(group) = properties.get("PlacementGroupName") {
+            placement.insert("GroupName".to_owned(), group.clone());
+        }
         if !placement.is_empty() {
             input.insert("Placement".to_owned(), placement.into());
         }

@@ -72,13 +72,20 @@ pub const LAUNCH_TEMPLATE: ResourceType = ResourceType {
         Replace.text("LaunchTemplateName"),
         InPlace.object("LaunchTemplateData", DATA).required(),
         InPlace.text("VersionDescription"),
-        Replace.of("TagSpecifications", Kind::List(&Kind::Object(SPECIFICATION))),
+        InPlace.of("TagSpecifications", Kind::List(&Kind::Object(SPECIFICATION))),
     ],
     attributes: &["LaunchTemplateId", "LatestVersionNumber", "DefaultVersionNumber"],
     handler: &LaunchTemplate,
 };
 
 struct LaunchTemplate;
+
+/// The tags of the template itself, as other types have theirs.
+fn own_tags(properties: &Value) -> Value {
+    let own = properties.get("TagSpecifications").and_then(Value::as_array);
+    let own = own.and_then(|list| list.iter().find(|spec| text(spec, "ResourceType") == "launch-template"));
+    json!({"Tags": own.map_or(json!([]), |spec| spec["Tags"].clone())})
+}
 
 impl Handler for LaunchTemplate {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
@@ -89,10 +96,8 @@ impl Handler for LaunchTemplate {
         };
         input.insert("LaunchTemplateName".to_owned(), name);
         input.insert("ClientToken".to_owned(), json!(cx.token));
-        let own = properties.get("TagSpecifications").and_then(Value::as_array);
-        let own = own.and_then(|list| list.iter().find(|spec| text(spec, "ResourceType") == "launch-template"));
-        let tagged = json!({"Tags": own.map_or(json!([]), |spec| spec["Tags"].clone())});
-        input.insert("TagSpecifications".to_owned(), cx.tag_specifications("launch-template", &tagged));
+        let tags = cx.tag_specifications("launch-template", &own_tags(properties));
+        input.insert("TagSpecifications".to_owned(), tags);
         let made = cx.ec2("CreateLaunchTemplate", input.into())?;
         Ok(text(&made["LaunchTemplate"], "LaunchTemplateId").to_owned())
     }
@@ -104,6 +109,7 @@ impl Handler for LaunchTemplate {
             input.insert("ClientToken".to_owned(), json!(cx.token));
             cx.ec2("CreateLaunchTemplateVersion", input.into())?;
         }
+        cx.retag_ec2(id, &own_tags(old), &own_tags(new))?;
         Ok(Progress::Done)
     }
 

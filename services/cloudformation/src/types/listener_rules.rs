@@ -76,7 +76,7 @@ pub const CERTIFICATE: ResourceType = ResourceType {
     name: "AWS::ElasticLoadBalancingV2::ListenerCertificate",
     properties: &[
         Replace.text("ListenerArn").required(),
-        Replace.of("Certificates", Kind::List(&Kind::Object(&[member("CertificateArn")]))).required(),
+        InPlace.of("Certificates", Kind::List(&Kind::Object(&[member("CertificateArn")]))).required(),
     ],
     attributes: &["Id"],
     handler: &Certificate,
@@ -84,13 +84,29 @@ pub const CERTIFICATE: ResourceType = ResourceType {
 
 struct Certificate;
 
+impl Certificate {
+    /// Those certificates of one list that the other lacks, as an operation takes them.
+    fn only_in(own: &Value, other: &Value) -> Option<Value> {
+        let list = |properties: &Value| properties["Certificates"].as_array().cloned().unwrap_or_default();
+        let kept = list(other);
+        let only: Vec<Value> = list(own).into_iter().filter(|certificate| !kept.contains(certificate)).collect();
+        (!only.is_empty()).then(|| json!({"ListenerArn": own["ListenerArn"], "Certificates": only}))
+    }
+}
+
 impl Handler for Certificate {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
         elb(cx, "AddListenerCertificates", pick(properties, &["ListenerArn", "Certificates"]).into())?;
         Ok(cx.name(255))
     }
 
-    fn update(&self, _: &mut Context<'_, '_>, _: &mut String, _: &Value, _: &Value) -> Result<Progress, Failure> {
+    fn update(&self, cx: &mut Context<'_, '_>, _: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        if let Some(come) = Self::only_in(new, old) {
+            elb(cx, "AddListenerCertificates", come)?;
+        }
+        if let Some(gone) = Self::only_in(old, new) {
+            elb(cx, "RemoveListenerCertificates", gone)?;
+        }
         Ok(Progress::Done)
     }
 

@@ -119,7 +119,24 @@ pub trait Handler: Sync {
     }
 }
 
+/// Types whose own properties are attributes too, as they were written.
+const OPEN: [&str; 6] = [
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::EC2::Instance",
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::Subnet",
+    "AWS::EC2::VPC",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+];
+
 impl ResourceType {
+    /// Whether `Fn::GetAtt` gives a property as the template has it.
+    pub fn gives_property(&self, name: &str) -> bool {
+        OPEN.contains(&self.name)
+            && !self.attributes.contains(&name)
+            && self.properties.iter().any(|property| property.name == name)
+    }
+
     /// Properties with the stack's tags among their own, for types whose tags can be changed in place: what an update of a
     /// thing is planned and made from, so that a change of the stack's tags reaches its things.
     pub fn with_stack_tags(&self, properties: &Value, tags: &BTreeMap<String, String>) -> Value {
@@ -204,7 +221,7 @@ impl Catalog for Types {
     }
 
     fn has_attribute(&self, type_name: &str, attribute: &str) -> bool {
-        named(type_name).is_some_and(|known| known.attributes.contains(&attribute))
+        named(type_name).is_some_and(|known| known.attributes.contains(&attribute) || known.gives_property(attribute))
     }
 
     fn check_properties(&self, _logical_id: &str, resource: &Resource) -> Result<(), TemplateError> {

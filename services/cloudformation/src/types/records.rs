@@ -15,17 +15,17 @@ const GEO_PROXIMITY: &[Property] =
     &[member("AWSRegion"), member("LocalZoneGroup"), number("Bias"), InPlace.object("Coordinates", COORDINATES)];
 const CIDR: &[Property] = &[member("CollectionId").required(), member("LocationName").required()];
 
-/// A record set's members; a name or type that changes is another record set.
+/// A record set's members; a name that changes is another record set.
 macro_rules! record_set {
     ($($own:expr),*) => {
         &[
             $($own,)*
             Replace.text("Name").required(),
-            Replace.text("Type").required(),
+            InPlace.text("Type").required(),
             InPlace.text("TTL"),
             InPlace.texts("ResourceRecords"),
             InPlace.object("AliasTarget", ALIAS),
-            Replace.text("SetIdentifier"),
+            InPlace.text("SetIdentifier"),
             InPlace.of("Weight", Kind::Number),
             InPlace.text("Region"),
             InPlace.text("Failover"),
@@ -141,8 +141,13 @@ impl Handler for RecordSet {
         Ok(text(properties, "Name").trim_end_matches('.').to_owned())
     }
 
-    fn update(&self, cx: &mut Context<'_, '_>, _: &mut String, _: &Value, new: &Value) -> Result<Progress, Failure> {
-        change(cx, new, &[("UPSERT", new)])?;
+    fn update(&self, cx: &mut Context<'_, '_>, _: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        // Another type or identifier is another record set to Route 53: one goes and the other comes, in one batch.
+        if identity(old) == identity(new) {
+            change(cx, new, &[("UPSERT", new)])?;
+        } else {
+            change(cx, new, &[("DELETE", old), ("CREATE", new)])?;
+        }
         Ok(Progress::Done)
     }
 

@@ -24,6 +24,7 @@ pub struct Member {
     pub leaves: bool,
     version: String,
     template: String,
+    zone: String,
 }
 
 /// A group's sizes.
@@ -57,6 +58,7 @@ impl Group {
                 leaves: text(instance, "LifecycleState").starts_with("Terminat"),
                 version: text(&instance["LaunchTemplate"], "Version").to_owned(),
                 template: text(&instance["LaunchTemplate"], "LaunchTemplateId").to_owned(),
+                zone: text(instance, "AvailabilityZone").to_owned(),
             })
             .collect();
         let size = |name: &str| group[name].as_i64().unwrap_or(0);
@@ -66,11 +68,17 @@ impl Group {
         let wanted = number_of(cx, &template, text(&group["LaunchTemplate"], "Version"), &mut versions)?;
         let subnets = Self::subnets(cx, &members)?;
         let places = text(&group, "VPCZoneIdentifier");
+        let zones: Vec<&str> =
+            group["AvailabilityZones"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let mut obsolete = Vec::new();
         for member in members.iter().filter(|member| !member.leaves) {
             let version = number_of(cx, &member.template, &member.version, &mut versions)?;
-            let misplaced =
-                subnets.get(&member.id).is_some_and(|subnet| !places.split(',').any(|place| place == subnet));
+            let subnet = subnets.get(&member.id);
+            let misplaced = if places.is_empty() {
+                !zones.contains(&member.zone.as_str())
+            } else {
+                subnet.is_some_and(|subnet| !places.split(',').any(|place| place == subnet))
+            };
             if member.template != template || version != wanted || misplaced {
                 obsolete.push(member.id.clone());
             }

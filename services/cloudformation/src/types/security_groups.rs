@@ -41,7 +41,7 @@ pub const SECURITY_GROUP: ResourceType = ResourceType {
         InPlace.of("SecurityGroupEgress", Kind::List(&Kind::Object(EGRESS_RULE))),
         TAGS,
     ],
-    attributes: &["GroupId", "VpcId", "Id"],
+    attributes: &["GroupId", "VpcId", "Id", "GroupName"],
     handler: &SecurityGroup,
 };
 
@@ -172,9 +172,9 @@ impl Handler for SecurityGroup {
     }
 
     fn attribute(&self, cx: &mut Context<'_, '_>, id: &str, _: &Value, name: &str) -> Result<Value, Failure> {
-        if name == "VpcId" {
+        if name == "VpcId" || name == "GroupName" {
             let group = cx.get("ec2", "DescribeSecurityGroups", json!({"GroupIds": [id]}), "SecurityGroups")?;
-            return Ok(group["VpcId"].clone());
+            return Ok(group[name].clone());
         }
         Ok(Value::from(id))
     }

@@ -194,6 +194,37 @@ fn a_rolling_update_waits_for_the_signals_of_its_new_instances() {
 }
 
 #[test]
+fn a_group_of_zones_rolls_once_and_one_that_leaves_a_zone_replaces_what_is_there() {
+    let yard = Yard::new();
+    let zoned = |zones: &str, kind: &str| {
+        template(ROLLING)
+            .replace("VPCZoneIdentifier: [!Ref A]", &format!("AvailabilityZones: [{zones}]"))
+            .replace("t3.micro", kind)
+    };
+    let body = zoned("us-east-1a, us-east-1b", "t3.micro");
+    yard.stacks("CreateStack", json!({"StackName": "s", "TemplateBody": body}));
+    yard.until("s", "CREATE_COMPLETE");
+    let before = instances(&yard);
+    let update = |body: String| {
+        yard.stacks("UpdateStack", json!({"StackName": "s", "TemplateBody": body}));
+        yard.until("s", "UPDATE_COMPLETE");
+        // The group may still be balancing its zones.
+        pass(&yard, 600);
+        instances(&yard)
+    };
+    let after = update(zoned("us-east-1a, us-east-1b", "t3.small"));
+    assert!(after.len() == 2 && !after.iter().any(|id| before.contains(id)), "{before:?} {after:?}");
+    let gone = yard.events("s").into_iter().filter(|event| event.contains("Successfully terminated")).count();
+    assert_eq!(gone, 2, "{:#?}", yard.events("s"));
+    let last = update(zoned("us-east-1a, us-east-1c", "t3.small"));
+    let zones: Vec<Value> =
+        group(&yard)["Instances"].as_array().unwrap().iter().map(|one| one["AvailabilityZone"].clone()).collect();
+    assert!(last.len() == 2 && !zones.contains(&json!("us-east-1b")), "{zones:?}");
+    let said = "Rolling update initiated. Terminating 1 obsolete instance(s)";
+    assert!(yard.events("s").iter().any(|event| event.contains(said)), "what stands where it should is kept");
+}
+
+#[test]
 fn a_rolling_update_without_its_signals_goes_back_and_rolls_the_old_template_in_again() {
     let yard = Yard::new();
     create(&yard, SIGNALLED);

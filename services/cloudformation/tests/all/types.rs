@@ -44,7 +44,7 @@ Resources:
       Tags: [{Key: Name, Value: <a|b>}]
   Address: {Type: 'AWS::EC2::EIP', DependsOn: Attachment, Properties: {Domain: vpc, Tags: [{Key: k, Value: <a|b>}]}}
   Held: {Type: 'AWS::EC2::EIPAssociation', Properties: {AllocationId: !GetAtt Address.AllocationId, InstanceId: !Ref Instance}}
-  Template: {Type: 'AWS::EC2::LaunchTemplate', Properties: {LaunchTemplateData: {ImageId: !Ref Image, InstanceType: <t3.micro|t3.small>, SecurityGroupIds: [!Ref Web]}}}
+  Template: {Type: 'AWS::EC2::LaunchTemplate', Properties: {TagSpecifications: [{ResourceType: launch-template, Tags: [{Key: k, Value: <a|b>}]}], LaunchTemplateData: {ImageId: !Ref Image, InstanceType: <t3.micro|t3.small>, SecurityGroupIds: [!Ref Web]}}}
   Balancer:
     Type: AWS::ElasticLoadBalancingV2::LoadBalancer
     DependsOn: Route
@@ -108,10 +108,10 @@ Resources:
         - {Name: <b|c>.types.example, Type: A, AliasTarget: {DNSName: !GetAtt Balancer.DNSName, HostedZoneId: !GetAtt Balancer.CanonicalHostedZoneID}}
     DependsOn: Zone
   Check: {Type: 'AWS::Route53::HealthCheck', Properties: {HealthCheckConfig: {Type: TCP, IPAddress: 203.0.113.9, Port: <80|81>, FailureThreshold: 2}, HealthCheckTags: [{Key: k, Value: <a|b>}]}}
-  Near: {Type: 'AWS::Route53::RecordSet', Properties: {HostedZoneId: !Ref Zone, Name: near.types.example, Type: A, TTL: 60, ResourceRecords: [192.0.2.1], SetIdentifier: eu, GeoLocation: {ContinentCode: <EU|AS>}, HealthCheckId: !Ref Check}}
+  Near: {Type: 'AWS::Route53::RecordSet', Properties: {HostedZoneId: !Ref Zone, Name: near.types.example, Type: A, TTL: 60, ResourceRecords: [192.0.2.1], SetIdentifier: <eu|other>, GeoLocation: {ContinentCode: <EU|AS>}, HealthCheckId: !Ref Check}}
   Stored: {Type: 'AWS::SSM::Parameter', Properties: {Type: String, Value: <one|two>, Description: <one|two>, Tags: {k: <a|b>}}}
 Outputs:
-  All: {Value: !Join [' ', [!GetAtt Vpc.DefaultSecurityGroup, !GetAtt A.AvailabilityZone, !GetAtt Instance.PrivateIp, !GetAtt Key.KeyPairId, !GetAtt Balancer.LoadBalancerFullName, !GetAtt Targets.TargetGroupFullName, !GetAtt Policy.PolicyName, !GetAtt Alarm.Arn, !GetAtt Stored.Value, !Select [0, !GetAtt Zone.NameServers], !GetAtt Template.LatestVersionNumber, !Select [0, !GetAtt Interface.SecondaryPrivateIpAddresses]]]}
+  All: {Value: !Join [' ', [!GetAtt Vpc.DefaultSecurityGroup, !GetAtt A.AvailabilityZone, !GetAtt Instance.PrivateIp, !GetAtt Key.KeyPairId, !GetAtt Balancer.LoadBalancerFullName, !GetAtt Targets.TargetGroupFullName, !GetAtt Policy.PolicyName, !GetAtt Alarm.Arn, !GetAtt Stored.Value, !Select [0, !GetAtt Zone.NameServers], !GetAtt Template.LatestVersionNumber, !Select [0, !GetAtt Interface.SecondaryPrivateIpAddresses], !GetAtt Web.GroupName, !GetAtt Group.MaxSize, !GetAtt Instance.InstanceType]]}
 "#;
 
 /// The template with the first or the second of each choice.
@@ -151,7 +151,7 @@ fn every_type_is_made_changed_in_place_and_deleted() {
     let first = things(&yard);
     assert_eq!(
         yard.output("s", "All").split(' ').filter(|part| !part.is_empty()).count(),
-        12,
+        15,
         "{}",
         yard.output("s", "All")
     );
