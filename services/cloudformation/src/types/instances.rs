@@ -14,6 +14,8 @@ const INTERFACE: &[Property] = &[
     boolean("AssociatePublicIpAddress"),
     boolean("DeleteOnTermination"),
     member("PrivateIpAddress"),
+    InPlace.of("PrivateIpAddresses", Kind::List(&Kind::Object(&[boolean("Primary"), member("PrivateIpAddress")]))),
+    number("SecondaryPrivateIpAddressCount"),
     member("Description"),
 ];
 
@@ -24,14 +26,25 @@ const EBS: &[Property] = &[
     boolean("Encrypted"),
     number("Iops"),
     member("SnapshotId"),
+    member("KmsKeyId"),
 ];
 
-const DEVICE: &[Property] = &[member("DeviceName").required(), Replace.object("Ebs", EBS)];
+const DEVICE: &[Property] = &[
+    member("DeviceName").required(),
+    Replace.object("Ebs", EBS),
+    member("VirtualName"),
+    Replace.of("NoDevice", Kind::Json),
+];
 
 const TEMPLATE: &[Property] = &[member("LaunchTemplateId"), member("LaunchTemplateName"), member("Version").required()];
 
-const METADATA: &[Property] =
-    &[member("HttpEndpoint"), member("HttpTokens"), number("HttpPutResponseHopLimit"), member("InstanceMetadataTags")];
+const METADATA: &[Property] = &[
+    member("HttpEndpoint"),
+    member("HttpTokens"),
+    member("HttpProtocolIpv6"),
+    number("HttpPutResponseHopLimit"),
+    member("InstanceMetadataTags"),
+];
 
 /// An instance.
 pub const INSTANCE: ResourceType = ResourceType {
@@ -206,6 +219,12 @@ impl Instance {
 impl Handler for Instance {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
         let mut input: Map<String, Value> = pick(properties, &SAME);
+        // A device left out is an empty object in templates, an empty text on the wire.
+        for device in input.get_mut("BlockDeviceMappings").and_then(Value::as_array_mut).into_iter().flatten() {
+            if device.get("NoDevice").is_some() {
+                device["NoDevice"] = json!("");
+            }
+        }
         input.insert("MinCount".to_owned(), json!(1));
         input.insert("MaxCount".to_owned(), json!(1));
         input.insert("ClientToken".to_owned(), json!(cx.token));

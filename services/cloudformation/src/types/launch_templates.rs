@@ -8,12 +8,16 @@ use super::{Handler, Progress, ResourceType};
 
 const INTERFACE: &[Property] = &[
     number("DeviceIndex"),
+    number("NetworkCardIndex"),
+    member("InterfaceType"),
     member("SubnetId"),
     member("NetworkInterfaceId"),
     Replace.texts("Groups"),
     boolean("AssociatePublicIpAddress"),
     boolean("DeleteOnTermination"),
     member("PrivateIpAddress"),
+    InPlace.of("PrivateIpAddresses", Kind::List(&Kind::Object(&[boolean("Primary"), member("PrivateIpAddress")]))),
+    number("SecondaryPrivateIpAddressCount"),
     member("Description"),
 ];
 
@@ -25,17 +29,36 @@ const EBS: &[Property] = &[
     number("Iops"),
     number("Throughput"),
     member("SnapshotId"),
+    member("KmsKeyId"),
 ];
 
-const DEVICE: &[Property] = &[member("DeviceName"), Replace.object("Ebs", EBS)];
+const DEVICE: &[Property] =
+    &[member("DeviceName"), Replace.object("Ebs", EBS), member("VirtualName"), member("NoDevice")];
 
 const SPECIFICATION: &[Property] = &[
     member("ResourceType").required(),
     Replace.of("Tags", Kind::List(&Kind::Object(&[member("Key").required(), member("Value").required()]))),
 ];
 
-const METADATA: &[Property] =
-    &[member("HttpEndpoint"), member("HttpTokens"), number("HttpPutResponseHopLimit"), member("InstanceMetadataTags")];
+const METADATA: &[Property] = &[
+    member("HttpEndpoint"),
+    member("HttpTokens"),
+    member("HttpProtocolIpv6"),
+    number("HttpPutResponseHopLimit"),
+    member("InstanceMetadataTags"),
+];
+
+const PLACEMENT: &[Property] = &[
+    member("Affinity"),
+    member("AvailabilityZone"),
+    member("GroupId"),
+    member("GroupName"),
+    member("HostId"),
+    member("HostResourceGroupArn"),
+    number("PartitionNumber"),
+    member("SpreadDomain"),
+    member("Tenancy"),
+];
 
 const DATA: &[Property] = &[
     member("ImageId"),
@@ -53,13 +76,18 @@ const DATA: &[Property] = &[
     Replace.object("CreditSpecification", &[member("CpuCredits")]),
     boolean("DisableApiStop"),
     // What instances of ours have no use for is EC2's to take or to refuse.
+    Replace.of("CapacityReservationSpecification", Kind::Json),
+    Replace.of("InstanceRequirements", Kind::Json),
+    member("KernelId"),
+    Replace.of("LicenseSpecifications", Kind::Json),
+    member("RamDiskId"),
     Replace.of("CpuOptions", Kind::Json),
     Replace.of("EnclaveOptions", Kind::Json),
     Replace.of("HibernationOptions", Kind::Json),
     Replace.of("InstanceMarketOptions", Kind::Json),
     Replace.of("MaintenanceOptions", Kind::Json),
     Replace.of("PrivateDnsNameOptions", Kind::Json),
-    Replace.object("Placement", &[member("AvailabilityZone"), member("GroupName"), member("Tenancy")]),
+    Replace.object("Placement", PLACEMENT),
     Replace.of("BlockDeviceMappings", Kind::List(&Kind::Object(DEVICE))),
     Replace.of("NetworkInterfaces", Kind::List(&Kind::Object(INTERFACE))),
     Replace.of("TagSpecifications", Kind::List(&Kind::Object(SPECIFICATION))),

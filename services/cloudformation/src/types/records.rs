@@ -59,7 +59,8 @@ pub const RECORD_SET_GROUP: ResourceType = ResourceType {
     handler: &RecordSetGroup,
 };
 
-const GROUPED: &[Property] = record_set!();
+/// A member may name the zone itself, where the group does not.
+const GROUPED: &[Property] = record_set!(member("HostedZoneId"), member("HostedZoneName"));
 
 /// A record set as Route 53 takes it.
 fn record(properties: &Value) -> Value {
@@ -93,6 +94,9 @@ fn record(properties: &Value) -> Value {
 
 /// The zone, by its id or by its name.
 fn zone(cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+    let names_one = |value: &Value| ["HostedZoneId", "HostedZoneName"].iter().any(|name| value.get(name).is_some());
+    let first = members(properties).first().filter(|_| !names_one(properties));
+    let properties = first.unwrap_or(properties);
     let id = text(properties, "HostedZoneId");
     if !id.is_empty() {
         return Ok(id.to_owned());

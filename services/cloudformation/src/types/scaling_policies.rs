@@ -8,9 +8,11 @@ use super::{Handler, Progress, ResourceType};
 
 const PREDEFINED: &[Property] = &[member("PredefinedMetricType").required(), member("ResourceLabel")];
 const CUSTOM: &[Property] = &[
-    member("MetricName").required(),
-    member("Namespace").required(),
-    member("Statistic").required(),
+    member("MetricName"),
+    member("Namespace"),
+    member("Statistic"),
+    number("Period"),
+    Replace.of("Metrics", Kind::Json),
     member("Unit"),
     Replace.of("Dimensions", Kind::List(&Kind::Object(&[member("Name").required(), member("Value").required()]))),
 ];

@@ -107,6 +107,7 @@ Resources:
         - {Name: a.types.example, Type: TXT, TTL: 60, ResourceRecords: ['"<one|two>"']}
         - {Name: <b|c>.types.example, Type: A, AliasTarget: {DNSName: !GetAtt Balancer.DNSName, HostedZoneId: !GetAtt Balancer.CanonicalHostedZoneID}}
     DependsOn: Zone
+  Owners: {Type: 'AWS::Route53::RecordSetGroup', Properties: {RecordSets: [{HostedZoneId: !Ref Zone, Name: own.types.example, Type: TXT, TTL: 60, ResourceRecords: ['"<one|two>"']}]}}
   Check: {Type: 'AWS::Route53::HealthCheck', Properties: {HealthCheckConfig: {Type: TCP, IPAddress: 203.0.113.9, Port: <80|81>, FailureThreshold: 2}, HealthCheckTags: [{Key: k, Value: <a|b>}]}}
   Near: {Type: 'AWS::Route53::RecordSet', Properties: {HostedZoneId: !Ref Zone, Name: near.types.example, Type: A, TTL: 60, ResourceRecords: [192.0.2.1], SetIdentifier: <eu|other>, GeoLocation: {ContinentCode: <EU|AS>}, HealthCheckId: !Ref Check}}
   Stored: {Type: 'AWS::SSM::Parameter', Properties: {Type: String, Value: <one|two>, Description: <one|two>, Tags: {k: <a|b>}}}
