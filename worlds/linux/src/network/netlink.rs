@@ -26,8 +26,6 @@ const ROUTE_TABLE_AT: usize = 20;
 /// The table in which every address is the namespace's own: a transparent interface's, and for datagrams in `inet`.
 const TAKE_ALL: u32 = 100;
 
-/// The index that an interface's own end always has in its namespace: `lo` is 1, `eth0` 2, and those beside it follow.
-const OWN_INDEX: u32 = 2;
 /// The tables of those beside `eth0`: this and their place.
 const BESIDE: u32 = 200;
 /// `lo`.
@@ -196,10 +194,8 @@ impl Netlink {
             .nested(libc::IFLA_LINKINFO, |m| {
                 m.text(libc::IFLA_INFO_KIND, "veth").nested(libc::IFLA_INFO_DATA, |m| {
                     m.nested(VETH_INFO_PEER, |m| {
-                        let place = there.name.strip_prefix("eth").and_then(|place| place.parse::<u8>().ok());
-                        let index = place.map_or(0, |place| OWN_INDEX + u32::from(place));
                         let m = m
-                            .link_header(index, false)
+                            .link_header(0, false)
                             .text(libc::IFLA_IFNAME, there.name)
                             .attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
                         match there.mac {
@@ -359,19 +355,25 @@ impl Netlink {
         self.ask("remove a route in", message).map(drop)
     }
 
+    /// The index of an interface's own end, by its place on its machine. An end that is made anew in its namespace has another.
+    fn own(&self, place: u8) -> Result<u32> {
+        self.index(&format!("eth{place}"))
+    }
+
     /// Prepares an interface's own end: its addresses, and all else through the gateway.
     pub(crate) fn own_end(&self, addresses: &[Ipv4Addr], gateway: Ipv4Addr) -> Result<()> {
-        self.up(OWN_INDEX)?;
+        let index = self.own(0)?;
+        self.up(index)?;
         for address in addresses {
-            self.add_address(OWN_INDEX, Ipv4Net::from(*address))?;
+            self.add_address(index, Ipv4Net::from(*address))?;
         }
-        self.route(OWN_INDEX, Ipv4Net::default(), Some(gateway), addresses.first().copied())
+        self.route(index, Ipv4Net::default(), Some(gateway), addresses.first().copied())
     }
 
     /// Prepares the own end of an interface beside `eth0`: what leaves from its addresses leaves through it, as Amazon Linux arranges
     /// it for a second interface; all else stays with `eth0`.
     pub(crate) fn end_beside(&self, place: u8, addresses: &[Ipv4Addr], gateway: Ipv4Addr) -> Result<()> {
-        let (index, table) = (OWN_INDEX + u32::from(place), BESIDE + u32::from(place));
+        let (index, table) = (self.own(place)?, BESIDE + u32::from(place));
         self.up(index)?;
         for address in addresses {
             self.add_address(index, Ipv4Net::from(*address))?;
@@ -390,7 +392,7 @@ impl Netlink {
             // It goes without its rule where it never had one.
             let _ = self.ask("remove a rule in", message.attribute(FRA_TABLE, &table.to_ne_bytes()));
         }
-        self.remove_address(OWN_INDEX + u32::from(place), Ipv4Net::from(address))
+        self.remove_address(self.own(place)?, Ipv4Net::from(address))
     }
 }
 

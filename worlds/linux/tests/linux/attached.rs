@@ -16,6 +16,11 @@ fn devices(world: &Fixture, name: &str) -> Vec<String> {
     world.run(name, script).split_ascii_whitespace().map(ToOwned::to_owned).collect()
 }
 
+/// How often the world has said that the interface is as it was asked to be.
+fn readies(world: &Fixture) -> usize {
+    world.heard().into_iter().filter(|report| *report == Report::InterfaceReady("eni-more".into())).count()
+}
+
 fn an_interface_is_attached_to_a_machine_that_runs_and_taken_away_again() {
     let world = Fixture::new();
     world.ask(simple());
@@ -50,5 +55,14 @@ fn an_interface_is_attached_to_a_machine_that_runs_and_taken_away_again() {
     world.ask(vec![at(None)]);
     until("the interface to be taken away", || Some(devices(&world, "a")).filter(|all| *all == ["lo", "eth0"]));
     assert_eq!(reached(), []);
+    until("the word that it is where it should be", || Some(()).filter(|()| readies(&world) == 3));
+
+    // As often as one likes, to any machine.
+    for (beside, readied) in [(Some("eni-a"), 4), (None, 5), (Some("eni-b"), 6), (Some("eni-a"), 7)] {
+        world.ask(vec![at(beside.map(|interface| Beside { interface: interface.into(), index: 1 }))]);
+        until("the word that it is where it should be", || Some(()).filter(|()| readies(&world) == readied));
+    }
+    until("the interface to answer", || Some(reached()).filter(|reached| *reached == [(asked, 80, theirs)]));
+    assert_eq!(devices(&world, "b"), ["lo", "eth0"]);
     assert_eq!(tries(&world, "b", &[(machine.private, 8080)]).len(), 1);
 }

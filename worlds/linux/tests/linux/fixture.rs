@@ -82,6 +82,11 @@ impl Fixture {
         until(what, || self.reports.lock().unwrap().iter().find(|report| wanted(report)).cloned())
     }
 
+    /// All that was reported so far.
+    pub fn heard(&self) -> Vec<Report> {
+        self.reports.lock().unwrap().clone()
+    }
+
     /// Waits until a sandbox is in this state in its newest start.
     pub fn await_state(&self, id: &str, wanted: impl Fn(&SandboxState) -> bool) -> SandboxState {
         until(&format!("state of {id}"), || {
