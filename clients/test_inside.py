@@ -167,3 +167,10 @@ def test_a_launch_that_fails_ends_with_its_reason(there):
                         there.autoscaling.describe_scaling_activities(AutoScalingGroupName="broken")["Activities"]]
     wait_for("the activity that says why", lambda: any(reason in message for message in messages()), 30)
     there.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="broken", ForceDelete=True)
+
+
+def test_a_machine_is_as_large_as_its_type(there):
+    (instance,) = there.launch(InstanceType="t2.small")
+    inside = lambda command: there.world.run_with(["ssh"], instance, "--", command).stdout
+    assert inside("nproc; grep -c ^processor /proc/cpuinfo").split() == ["1", "1"]
+    assert inside("free -m").splitlines()[1].split()[1] == "2048"

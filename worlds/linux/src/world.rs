@@ -152,6 +152,11 @@ impl Config {
         self.run().join("facts")
     }
 
+    /// What sandboxes are shown of their processors and memory.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.run().join("machines")
+    }
+
     /// Where sandboxes put their file systems together.
     pub(crate) fn mounts(&self) -> PathBuf {
         self.run().join("mnt")

@@ -5,7 +5,7 @@ use crate::error::{Act, Error, Result};
 use crate::init;
 use crate::sandbox::build::{self, Opened};
 use crate::sandbox::cgroup::Hierarchy;
-use crate::sandbox::{Notice, Order, Spec};
+use crate::sandbox::{Notice, Order, Spec, machine};
 use crate::sys::{self, Forked};
 use crate::world::Config;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
@@ -72,6 +72,7 @@ impl Held {
             pids: 4096,
         };
         let joins = hierarchy.make(&config.cgroup(), id, &limits)?;
+        machine::prepare(config, &spec, &hierarchy)?;
         let groups = joins.iter().map(|path| build::open_group(path)).collect::<Result<Vec<_>>>()?;
         let user = build::user_namespace(config.root_id(spec.slot))?;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)

@@ -4,7 +4,7 @@
 //! does it enter the sandbox's user namespace, and a mount namespace below that. So every mount made here is locked for those
 //! inside: what is masked can't be unmasked. There is no exec on the way: PID 1 is this very program, and shares its pages.
 
-use super::{IDS, Spec, confine};
+use super::{IDS, Spec, confine, machine};
 use crate::error::{Act, Error, Result};
 use crate::privilege::{Ids, Privilege};
 use crate::sys::{self, Forked};
@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 
 /// Where our own program is found inside.
 pub(crate) const GUEST: &str = "/usr/lib/zonal/guest";
+
+/// Of file systems in which there is nothing to run.
+const QUIET: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 /// What the holder opens for a sandbox before it forks.
 pub(crate) struct Opened {
@@ -68,6 +71,7 @@ pub(crate) fn enter(config: &Config, spec: &Spec, opened: Opened) -> Result<()> 
     for mut group in opened.groups {
         group.write_all(b"0").act("join control group of", &spec.sandbox.id)?;
     }
+    machine::keep_to_own_processors(spec)?;
     setns(&opened.user, CloneFlags::CLONE_NEWUSER).act("enter user namespace of", &spec.sandbox.id)?;
     let own =
         CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWCGROUP;
@@ -123,6 +127,9 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     }
     let owner = config.root_id(spec.slot);
     kernel_files(&root, owner)?;
+    machine::show(config, spec, &root)?;
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | QUIET;
+    mount(None::<&str>, &root.join("sys"), None::<&str>, flags, None::<&str>).act("make read-only", "/sys")?;
     devices(&root.join("dev"), owner, config.privilege)?;
     let guest = root.join(&GUEST[1..]);
     // Only where it lies where it should: those inside may have put links in its way.
@@ -156,7 +163,7 @@ fn temporary(at: &Path, root: u32, options: &str, flags: MsFlags) -> Result<()> 
 
 /// `/proc`, `/sys` and `/run`. What speaks of the machine rather than of the instance is covered up.
 fn kernel_files(root: &Path, owner: u32) -> Result<()> {
-    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let quiet = QUIET;
     let proc = root.join("proc");
     mount(Some("proc"), &proc, Some("proc"), quiet, None::<&str>).act("mount", proc.display())?;
     let null = Path::new("/dev/null");
@@ -177,7 +184,7 @@ fn kernel_files(root: &Path, owner: u32) -> Result<()> {
     bind(&proc.join("sys"), &proc.join("sys"))?;
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | quiet;
     mount(None::<&str>, &proc.join("sys"), None::<&str>, flags, None::<&str>).act("make read-only", "/proc/sys")?;
-    temporary(&root.join("sys"), owner, "size=64k,mode=555", quiet | MsFlags::MS_RDONLY)?;
+    temporary(&root.join("sys"), owner, "size=64k,mode=555", quiet)?;
     temporary(&root.join("run"), owner, "size=64m,mode=755", MsFlags::MS_NOSUID | MsFlags::MS_NODEV)
 }
 

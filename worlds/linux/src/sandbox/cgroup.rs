@@ -4,6 +4,7 @@ use crate::error::{Act, Result};
 use crate::privilege::Privilege;
 use crate::world::Config;
 use nix::unistd::{AccessFlags, access};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,17 @@ pub(crate) struct Limits {
     pub memory: u64,
     /// Processes and threads.
     pub pids: u32,
+}
+
+/// A sandbox's memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// What it may use, bytes.
+    pub limit: u64,
+    /// What it uses, bytes.
+    pub used: u64,
+    /// For what, bytes, by the kernel's names; those of the two versions differ.
+    pub counts: BTreeMap<String, u64>,
 }
 
 const PERIOD_US: u64 = 100_000;
@@ -197,6 +209,23 @@ impl Hierarchy {
                 let _ = fs::remove_dir(root.join(beside(world)));
             }
         }
+    }
+
+    /// The memory that a sandbox has and uses; nothing where none is set aside for it.
+    pub(crate) fn memory(&self, world: &str, id: &str) -> Option<Memory> {
+        let (root, limit, used) = match self {
+            Self::Absent => return None,
+            Self::Unified(root) => (root, "memory.max", "memory.current"),
+            Self::Separate { memory, .. } => (memory.as_ref()?, "memory.limit_in_bytes", "memory.usage_in_bytes"),
+        };
+        let group = root.join(world).join(id);
+        let number = |file: &str| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
+        let text = fs::read_to_string(group.join("memory.stat")).ok()?;
+        let count = |line: &str| {
+            let (name, value) = line.split_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        Some(Memory { limit: number(limit)?, used: number(used)?, counts: text.lines().filter_map(count).collect() })
     }
 
     /// The processor time that a sandbox has used, in nanoseconds.

@@ -5,6 +5,7 @@ pub(crate) mod cgroup;
 pub(crate) mod confine;
 pub(crate) mod disk;
 mod layer;
+pub(crate) mod machine;
 pub(crate) mod usage;
 pub(crate) mod volume;
 

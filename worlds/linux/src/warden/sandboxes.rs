@@ -5,7 +5,7 @@ use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
 use crate::holder::protocol::Running;
 use crate::sandbox::cgroup::Hierarchy;
-use crate::sandbox::{Spec, disk, usage, volume};
+use crate::sandbox::{Spec, disk, machine, usage, volume};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use zonal_substrate::{Inventory, Lack, Sandbox, SandboxState, StopCause};
@@ -104,6 +104,7 @@ impl Warden {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.hierarchy.remove(&self.config.cgroup(), id);
+        machine::forget(&self.config, id);
         // Its ids are another's to have once its record is gone, which goes first.
         disk::remove(&self.config, id)
     }
@@ -153,6 +154,9 @@ impl Warden {
         let summed = if self.hierarchy == Hierarchy::Absent { usage::processor_time(&first) } else { BTreeMap::new() };
         let mut all = Vec::new();
         for Running { id, interface, vcpus, pid } in specs {
+            if let Err(error) = machine::refresh(&self.config, &self.hierarchy, &id) {
+                tracing::debug!(%error, "the memory of {id}");
+            }
             let counted = self.hierarchy.cpu_used(&self.config.cgroup(), &id);
             let Some(cpu) = counted.or_else(|| summed.get(&pid).copied()) else { continue };
             let (bytes, packets) = counters.get(&interface).copied().unwrap_or_default();

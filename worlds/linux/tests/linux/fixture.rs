@@ -67,6 +67,13 @@ impl Fixture {
         self.world.as_ref().unwrap()
     }
 
+    /// The layer that a sandbox writes to, where the holder has its disk.
+    pub fn upper(&self, id: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.config.directory.join("holder.pid")).unwrap();
+        let holder = text.split(' ').next().unwrap();
+        PathBuf::from(format!("/proc/{holder}/root{}/run/disks/{id}/upper", self.config.directory.display()))
+    }
+
     /// The public address with this last byte.
     pub fn public(&self, last: u8) -> Ipv4Addr {
         let [a, b, ..] = self.config.public.network().octets();

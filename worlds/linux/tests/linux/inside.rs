@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use zonal_substrate::*;
 
 pub const TESTS: &[Test] = &[
+    ("a_machine_says_of_itself_what_its_type_has", a_machine_says_of_itself_what_its_type_has),
     ("nothing_of_the_host_is_in_reach_from_inside", nothing_of_the_host_is_in_reach_from_inside),
     ("no_service_of_the_host_is_in_reach_from_inside", no_service_of_the_host_is_in_reach_from_inside),
     ("nobody_borrows_an_address", nobody_borrows_an_address),
@@ -102,7 +103,7 @@ fn nothing_of_the_host_is_in_reach_from_inside() {
     assert_eq!(world.run("a", &script), "");
     until("the console to have it", || world.console("i-a").contains("hello-console").then_some(()));
     // From the host: what is root inside is nobody here.
-    let upper = world.config.directory.join("disks/i-a/upper/root/f");
+    let upper = world.upper("i-a").join("root/f");
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(upper).unwrap());
     assert!(owner > 0x7000_0000, "{owner}");
 }
@@ -118,7 +119,7 @@ fn links_left_in_the_way_lead_nowhere() {
     // Below what is mounted now: seen by the next boot only, so put there from outside.
     world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 1, force: true }]);
     world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(_)));
-    let upper = world.config.directory.join("disks/i-a/upper");
+    let upper = world.upper("i-a");
     for name in ["proc", "dev", "run", "sys"] {
         let _ = std::fs::remove_dir_all(upper.join(name));
         std::os::unix::fs::symlink("/etc", upper.join(name)).unwrap();
@@ -133,7 +134,7 @@ fn links_left_in_the_way_lead_nowhere() {
     });
     assert_eq!(
         world.run("a", "test -d /proc/1 && test -c /dev/null && ls -d /proc/self/fd/0 && ls /sys"),
-        "/proc/self/fd/0\n"
+        "/proc/self/fd/0\ndevices\n"
     );
 }
 
@@ -273,4 +274,29 @@ fn the_warden_refuses_whom_it_does_not_know() {
     assert!(say(65534, &as_one(Ipv4Addr::new(203, 0, 113, 80))).contains("Done"));
     assert!(say(65534, "\"Inventory\"").contains("Inventory"), "it still serves");
     let _: Ipv4Addr = world.config.host();
+}
+
+fn a_machine_says_of_itself_what_its_type_has() {
+    let world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance { vcpus: 1, memory_mib: 700, ..Instance::new("a", "10.0.1.10") });
+    world.instance(&Instance { vcpus: 96, ..Instance::new("b", "10.0.1.11") });
+    let count = "grep -c ^processor /proc/cpuinfo; python3 -c 'import os; print(os.cpu_count())'; cat /sys/devices/system/cpu/online";
+    assert_eq!(world.run("a", &format!("nproc; {count}")), "1\n1\n1\n0\n");
+    assert_eq!(world.run("b", count), "96\n96\n0-95\n");
+    assert_eq!(
+        world
+            .run("a", "echo x >/sys/x; echo x >/proc/meminfo; echo x >/proc/cpuinfo; umount /proc/meminfo; echo done")
+            .lines()
+            .last(),
+        Some("done")
+    );
+    assert_eq!(world.run("a", "free -m | awk '/^Mem/{print $2}'"), "700\n");
+    let available =
+        || -> u64 { world.run("a", "awk '/^MemAvailable/{print int($2/1024)}' /proc/meminfo").trim().parse().unwrap() };
+    assert!(available() > 500, "{}", available());
+    world.run("a", "nohup python3 -c 'x = bytearray(400 << 20); import time; time.sleep(60)' >/dev/null 2>&1 &");
+    until("what is used to be seen", || (available() < 300).then_some(()));
+    world.run("a", "pkill python3");
+    until("what is free again to be seen", || (available() > 500).then_some(()));
 }
