@@ -3,6 +3,8 @@
 //! Source: the AWS General Reference's table of regions and the user guide's table of zone ids. Zone names are mapped to zone
 //! ids in the same order for every account here; AWS shuffles them by account.
 
+use std::borrow::Cow;
+
 /// A region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
@@ -43,7 +45,7 @@ impl Region {
     /// The region of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        REGIONS.iter().find(|r| r.name == name)
+        REGIONS.binary_search_by(|region| region.name.cmp(name)).ok().map(|at| &REGIONS[at])
     }
 
     /// Its zones: (name, zone id), in the order of their names.
@@ -63,22 +65,23 @@ impl Region {
     /// The zone id of a zone's name.
     #[must_use]
     pub fn zone_id(&self, name: &str) -> Option<String> {
-        self.zones().find(|(n, _)| n == name).map(|(_, id)| id)
+        let letter = name.strip_prefix(self.name).filter(|letter| letter.len() == 1)?;
+        self.letters.find(letter).map(|at| format!("{}-az{}", self.short, at + 1))
     }
 
     /// The private DNS domain of its instances: `ec2.internal` in us-east-1, `REGION.compute.internal` elsewhere.
     #[must_use]
-    pub fn internal_domain(&self) -> String {
-        if self.name == "us-east-1" { "ec2.internal".to_owned() } else { format!("{}.compute.internal", self.name) }
+    pub fn internal_domain(&self) -> Cow<'static, str> {
+        if self.name == "us-east-1" { "ec2.internal".into() } else { format!("{}.compute.internal", self.name).into() }
     }
 
     /// The public DNS domain of its instances: `compute-1.amazonaws.com` in us-east-1, `REGION.compute.amazonaws.com` elsewhere.
     #[must_use]
-    pub fn public_domain(&self) -> String {
+    pub fn public_domain(&self) -> Cow<'static, str> {
         if self.name == "us-east-1" {
-            "compute-1.amazonaws.com".to_owned()
+            "compute-1.amazonaws.com".into()
         } else {
-            format!("{}.compute.amazonaws.com", self.name)
+            format!("{}.compute.amazonaws.com", self.name).into()
         }
     }
 }

@@ -76,8 +76,16 @@ impl Time {
     /// `2026-11-24T16:00:00.000Z`: milliseconds, rounded down.
     pub fn iso8601_millis(self) -> String {
         let c = self.civil();
-        let millis = c.micros / 1_000;
-        format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{millis:03}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let fields =
+            [(0, 4, c.year), (5, 7, c.month), (8, 10, c.day), (11, 13, c.hour), (14, 16, c.minute), (17, 19, c.second)];
+        for (from, to, mut value) in fields.into_iter().chain([(20, 23, c.micros / 1_000)]) {
+            for digit in text[from..to].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        text.into_iter().map(char::from).collect()
     }
 
     /// `20261124T160000Z`, as signatures write it.

@@ -40,7 +40,12 @@ pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Res
         Err(error) => Err(error),
     };
     match result {
-        Ok(output) => door::encode_output(&identified, &*output, &request_id),
+        Ok(output) => {
+            let answer = door::encode_output(&identified, &*output, &request_id);
+            // A large one takes a while to take apart, which the caller need not wait for: this runs once the answer has left.
+            tokio::spawn(async move { drop(output) });
+            answer
+        }
         Err(error) => door::encode_error(Some(&identified), &error, &request_id),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::model::{Interface, InterfacePhase, Vpc};
 use crate::operations::interfaces;
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use zonal_cloud::regions::{REGIONS, Region};
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
@@ -81,12 +82,12 @@ impl Controller for Names {
             let public = live(&view, Some(key)).filter_map(|i| public(&view, i, i.primary()));
             asks.push(put(key, region.public_domain(), public.collect()));
             for domain in SERVICE_DOMAINS {
-                asks.push(put(key, domain.to_owned(), services(domain)));
+                asks.push(put(key, domain, services(domain)));
             }
         } else {
-            let services = SERVICE_DOMAINS.map(ToOwned::to_owned);
+            let services = SERVICE_DOMAINS.map(Cow::Borrowed);
             for name in [region.internal_domain(), region.public_domain()].into_iter().chain(services) {
-                asks.push(Ask::RemoveZone { view: key.to_owned(), name });
+                asks.push(Ask::RemoveZone { view: key.to_owned(), name: name.into_owned() });
             }
         }
         asks.into_iter().for_each(|ask| tx.ask(ask));
@@ -128,6 +129,6 @@ fn services(domain: &str) -> Vec<RecordSet> {
 }
 
 /// A zone that hides nothing beside it: names that it lacks are looked for elsewhere.
-fn put(view: &str, name: String, records: Vec<RecordSet>) -> Ask {
-    Ask::PutZone { view: view.to_owned(), zone: Box::new(Zone { name, overlay: view != PUBLIC, records }) }
+fn put(view: &str, name: impl Into<String>, records: Vec<RecordSet>) -> Ask {
+    Ask::PutZone { view: view.to_owned(), zone: Box::new(Zone { name: name.into(), overlay: view != PUBLIC, records }) }
 }

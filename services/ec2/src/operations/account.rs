@@ -53,9 +53,9 @@ pub fn zones(view: &View<'_>, input: &DescribeAvailabilityZonesRequest) -> Answe
             zone_name: text(name),
             zone_id: text(id),
             zone_type: text("availability-zone"),
-            region_name: text(&view.scope.region),
+            region_name: text(&*view.scope.region),
             group_name: text(format!("{}-zg-1", view.scope.region)),
-            network_border_group: text(&view.scope.region),
+            network_border_group: text(&*view.scope.region),
             opt_in_status: Some(AvailabilityZoneOptInStatus::OptInNotRequired),
             state: Some(state),
             ..Default::default()
@@ -79,8 +79,8 @@ pub fn attributes(
     let wanted =
         all.iter().filter(|(name, ..)| input.attribute_names.is_empty() || input.attribute_names.contains(name));
     let account_attributes = wanted.map(|(_, name, value)| AccountAttribute {
-        attribute_name: text(name),
-        attribute_values: vec![AccountAttributeValue { attribute_value: text(value), ..Default::default() }],
+        attribute_name: text(*name),
+        attribute_values: vec![AccountAttributeValue { attribute_value: text(*value), ..Default::default() }],
         ..Default::default()
     });
     Ok(DescribeAccountAttributesResult { account_attributes: account_attributes.collect(), ..Default::default() })
@@ -101,9 +101,9 @@ pub fn dhcp_options(view: &View<'_>, input: &DescribeDhcpOptionsRequest) -> Answ
     };
     let own = DhcpOptions {
         dhcp_options_id: text(id),
-        owner_id: text(&view.scope.account),
+        owner_id: text(&*view.scope.account),
         dhcp_configurations: vec![
-            option("domain-name", domain),
+            option("domain-name", domain.into_owned()),
             option("domain-name-servers", "AmazonProvidedDNS".to_owned()),
         ],
         ..Default::default()

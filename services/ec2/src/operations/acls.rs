@@ -1,6 +1,6 @@
 //! Network access lists.
 
-use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Acl, AclAssociation, AclRule};
 use crate::shapes::{self, *};
@@ -102,7 +102,7 @@ fn entry(rule: &AclRule) -> NetworkAclEntry {
             to: Some(to),
             ..Default::default()
         }),
-        cidr_block: text(rule.cidr),
+        cidr_block: shown(rule.cidr),
         ..Default::default()
     }
 }

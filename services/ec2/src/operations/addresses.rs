@@ -1,6 +1,6 @@
 //! Elastic IP addresses.
 
-use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{ElasticAddress, Instance, Interface, PublicAddress};
 use crate::shapes::*;
@@ -28,10 +28,10 @@ pub fn allocate(tx: &mut Tx<'_>, input: &AllocateAddressRequest) -> Answer<Alloc
     tx.put(address.clone());
     Ok(AllocateAddressResult {
         allocation_id: text(address.id),
-        public_ip: text(ip),
+        public_ip: shown(ip),
         domain: Some(DomainType::Vpc),
         public_ipv4_pool: text("amazon"),
-        network_border_group: text(&tx.scope.region),
+        network_border_group: text(&*tx.scope.region),
         ..Default::default()
     })
 }
@@ -195,10 +195,10 @@ fn shape(view: &View<'_>, address: &ElasticAddress) -> Address {
     let behind = behind(view, address);
     Address {
         allocation_id: text(&address.id),
-        public_ip: text(address.ip),
+        public_ip: shown(address.ip),
         domain: Some(DomainType::Vpc),
         public_ipv4_pool: text("amazon"),
-        network_border_group: text(&view.scope.region),
+        network_border_group: text(&*view.scope.region),
         association_id: address.association.as_ref().map(|(id, _)| id.clone()),
         network_interface_id: address.association.as_ref().map(|(_, interface)| interface.clone()),
         network_interface_owner_id: address.association.as_ref().map(|_| view.scope.account.to_string()),
@@ -217,7 +217,11 @@ pub fn describe_attribute(
     let mut addresses = Vec::new();
     for id in &input.allocation_ids {
         let own = address(view, Some(id), None)?;
-        addresses.push(AddressAttribute { allocation_id: text(own.id), public_ip: text(own.ip), ..Default::default() });
+        addresses.push(AddressAttribute {
+            allocation_id: text(own.id),
+            public_ip: shown(own.ip),
+            ..Default::default()
+        });
     }
     Ok(DescribeAddressesAttributeResult { addresses, ..Default::default() })
 }

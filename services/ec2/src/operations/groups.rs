@@ -1,7 +1,7 @@
 //! Security groups.
 
 use super::rules::{cidr_of, group_of};
-use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{GroupRule, Interface, Peer, SecurityGroup, Vpc};
 use crate::shapes::{self, *};
@@ -205,7 +205,7 @@ fn shape(view: &View<'_>, group: &SecurityGroup) -> shapes::SecurityGroup {
         group_name: text(&group.name),
         description: text(&group.description),
         vpc_id: text(&group.vpc),
-        owner_id: text(&view.scope.account),
+        owner_id: text(&*view.scope.account),
         security_group_arn: text(view.scope.arn("ec2", &format!("security-group/{}", group.id))),
         ip_permissions: permissions(&view.scope.account, group, false),
         ip_permissions_egress: permissions(&view.scope.account, group, true),
@@ -233,7 +233,7 @@ fn permissions(account: &str, group: &SecurityGroup, egress: bool) -> Vec<IpPerm
         let (permission, description) = (&mut out[at], rule.description.clone());
         match &rule.peer {
             Peer::Cidr(cidr) => {
-                permission.ip_ranges.push(IpRange { cidr_ip: text(cidr), description, ..Default::default() })
+                permission.ip_ranges.push(IpRange { cidr_ip: shown(cidr), description, ..Default::default() })
             }
             Peer::Cidr6(cidr) => {
                 permission.ipv6_ranges.push(Ipv6Range { cidr_ipv6: text(cidr), description, ..Default::default() });

@@ -228,7 +228,7 @@ fn own_shape(view: &View<'_>, image: &Image) -> shapes::Image {
         image_id: text(&image.id),
         name: text(&image.name),
         description: image.description.clone(),
-        owner_id: text(&view.scope.account),
+        owner_id: text(&*view.scope.account),
         image_location: text(format!("{}/{}", view.scope.account, image.name)),
         state: Some(match image.state {
             ImageState::Pending => shapes::ImageState::Pending,

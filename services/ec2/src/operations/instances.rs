@@ -113,7 +113,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInstancesRequest) -> Answer<Des
         instances.sort_by_key(|instance| instance.launch_index);
         Reservation {
             reservation_id: text(id),
-            owner_id: text(&view.scope.account),
+            owner_id: text(&*view.scope.account),
             instances: instances.into_iter().map(|instance| shape(view, instance)).collect(),
             ..Default::default()
         }
@@ -145,8 +145,11 @@ pub(crate) fn state_shape(state: InstanceState) -> shapes::InstanceState {
 pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
     let interface = view.get::<Interface>(&instance.interface).filter(|_| instance.state != InstanceState::Terminated);
     let kind = run::type_of(instance);
-    let groups = interface.map(|i| interfaces::group_identifiers(view, &i.groups)).unwrap_or_default();
-    let public = interface.and_then(|i| i.public.as_ref());
+    let network = interface.map(|interface| interface_shape(view, interface));
+    // Its own addresses, names and groups are its interface's.
+    let own = network.as_ref();
+    let association = own.and_then(|own| own.association.as_ref());
+    let more = instance.more_interfaces.iter().filter_map(|id| view.get::<Interface>(id));
     let volume = view.get::<Volume>(&instance.volume);
     shapes::Instance {
         instance_id: text(&instance.id),
@@ -175,21 +178,15 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
             state: Some(if instance.monitoring { MonitoringState::Enabled } else { MonitoringState::Disabled }),
             ..Default::default()
         }),
-        vpc_id: interface.map(|i| i.vpc.clone()),
-        subnet_id: interface.map(|i| i.subnet.clone()),
-        private_ip_address: interface.map(|i| i.primary().to_string()),
-        private_dns_name: text(interface.map(|i| interfaces::private_name(view, i.primary())).unwrap_or_default()),
-        public_ip_address: public.map(|public| public.ip.to_string()),
-        public_dns_name: text(
-            public.and_then(|p| interfaces::public_name(view, &instance.vpc, p.ip)).unwrap_or_default(),
-        ),
-        network_interfaces: interface
-            .into_iter()
-            .chain(instance.more_interfaces.iter().filter_map(|id| view.get::<Interface>(id)))
-            .map(|i| interface_shape(view, i))
-            .collect(),
-        security_groups: groups,
-        source_dest_check: interface.map(|i| i.source_dest_check),
+        vpc_id: own.and_then(|own| own.vpc_id.clone()),
+        subnet_id: own.and_then(|own| own.subnet_id.clone()),
+        private_ip_address: own.and_then(|own| own.private_ip_address.clone()),
+        private_dns_name: Some(own.and_then(|own| own.private_dns_name.clone()).unwrap_or_default()),
+        public_ip_address: association.and_then(|public| public.public_ip.clone()),
+        public_dns_name: Some(association.and_then(|public| public.public_dns_name.clone()).unwrap_or_default()),
+        security_groups: own.map(|own| own.groups.clone()).unwrap_or_default(),
+        source_dest_check: own.and_then(|own| own.source_dest_check),
+        network_interfaces: network.into_iter().chain(more.map(|interface| interface_shape(view, interface))).collect(),
         root_device_name: text(ROOT_DEVICE),
         root_device_type: Some(DeviceType::Ebs),
         block_device_mappings: volume.iter().map(|volume| volume_shape(volume)).collect(),
@@ -285,12 +282,19 @@ fn volume_shape(volume: &Volume) -> InstanceBlockDeviceMapping {
 
 fn interface_shape(view: &View<'_>, interface: &Interface) -> InstanceNetworkInterface {
     let full = interfaces::shape(view, interface);
-    let association = full.association.map(|own| InstanceNetworkInterfaceAssociation {
+    let association = |own: NetworkInterfaceAssociation| InstanceNetworkInterfaceAssociation {
         ip_owner_id: own.ip_owner_id,
         public_dns_name: own.public_dns_name,
         public_ip: own.public_ip,
         ..Default::default()
-    });
+    };
+    let address = |own: NetworkInterfacePrivateIpAddress| InstancePrivateIpAddress {
+        association: own.association.map(association),
+        primary: own.primary,
+        private_dns_name: own.private_dns_name,
+        private_ip_address: own.private_ip_address,
+        ..Default::default()
+    };
     InstanceNetworkInterface {
         network_interface_id: full.network_interface_id,
         subnet_id: full.subnet_id,
@@ -300,18 +304,8 @@ fn interface_shape(view: &View<'_>, interface: &Interface) -> InstanceNetworkInt
         mac_address: full.mac_address,
         private_ip_address: full.private_ip_address,
         private_dns_name: full.private_dns_name,
-        private_ip_addresses: full
-            .private_ip_addresses
-            .into_iter()
-            .map(|own| InstancePrivateIpAddress {
-                association: association.clone().filter(|_| own.primary == Some(true)),
-                primary: own.primary,
-                private_dns_name: own.private_dns_name,
-                private_ip_address: own.private_ip_address,
-                ..Default::default()
-            })
-            .collect(),
-        association,
+        private_ip_addresses: full.private_ip_addresses.into_iter().map(address).collect(),
+        association: full.association.map(association),
         attachment: interface.attachment.as_ref().map(|own| InstanceNetworkInterfaceAttachment {
             attachment_id: text(&own.id),
             attach_time: Some(own.at),

@@ -1,6 +1,6 @@
 //! Network interfaces.
 
-use super::{Answer, Selection, at_least_five, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, at_least_five, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{
     ElasticAddress, Instance, Interface, InterfaceAttachment, InterfacePhase, PublicAddress, SecurityGroup, Settings,
@@ -244,15 +244,17 @@ pub fn unsettled(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> b
 
 /// The private DNS name of an address.
 pub(crate) fn private_name(view: &View<'_>, address: Ipv4Addr) -> String {
-    let domain = Region::named(&view.scope.region).map_or_else(|| "ec2.internal".to_owned(), Region::internal_domain);
-    format!("ip-{}.{domain}", address.to_string().replace('.', "-"))
+    let domain = Region::named(&view.scope.region).map_or("ec2.internal".into(), Region::internal_domain);
+    let [a, b, c, d] = address.octets();
+    format!("ip-{a}-{b}-{c}-{d}.{domain}")
 }
 
 /// The public DNS name of an address, where its VPC gives such names.
 pub(crate) fn public_name(view: &View<'_>, vpc: &str, address: Ipv4Addr) -> Option<String> {
     view.get::<Vpc>(vpc).filter(|vpc| vpc.dns_hostnames && vpc.dns_support)?;
     let domain = Region::named(&view.scope.region)?.public_domain();
-    Some(format!("ec2-{}.{domain}", address.to_string().replace('.', "-")))
+    let [a, b, c, d] = address.octets();
+    Some(format!("ec2-{a}-{b}-{c}-{d}.{domain}"))
 }
 
 /// The groups with their names, in EC2's form.
@@ -267,9 +269,9 @@ pub(crate) fn group_identifiers(view: &View<'_>, groups: &[String]) -> Vec<Group
 
 pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkInterface {
     let association = interface.public.as_ref().map(|public| NetworkInterfaceAssociation {
-        public_ip: text(public.ip),
+        public_ip: shown(public.ip),
         public_dns_name: public_name(view, &interface.vpc, public.ip),
-        ip_owner_id: if public.allocation.is_some() { text(&view.scope.account) } else { text("amazon") },
+        ip_owner_id: if public.allocation.is_some() { text(&*view.scope.account) } else { text("amazon") },
         allocation_id: public.allocation.clone(),
         association_id: public.allocation.as_ref().and_then(|id| {
             view.get::<ElasticAddress>(id).and_then(|address| address.association.as_ref().map(|(id, _)| id.clone()))
@@ -277,12 +279,15 @@ pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkIn
         ..Default::default()
     });
     let addresses = interface.private.iter().enumerate().map(|(i, address)| NetworkInterfacePrivateIpAddress {
-        private_ip_address: text(address),
+        private_ip_address: shown(address),
         private_dns_name: text(private_name(view, *address)),
         primary: Some(i == 0),
-        association: association.clone().filter(|_| i == 0),
+        association: if i == 0 { association.clone() } else { None },
         ..Default::default()
     });
+    let addresses: Vec<_> = addresses.collect();
+    let (private_ip_address, private_dns_name) =
+        addresses.first().map(|own| (own.private_ip_address.clone(), own.private_dns_name.clone())).unwrap_or_default();
     shapes::NetworkInterface {
         network_interface_id: text(&interface.id),
         vpc_id: text(&interface.vpc),
@@ -290,17 +295,17 @@ pub(crate) fn shape(view: &View<'_>, interface: &Interface) -> shapes::NetworkIn
         availability_zone: text(&interface.zone),
         availability_zone_id: text(super::subnets::zone_id(&interface.zone)),
         description: text(&interface.description),
-        owner_id: text(&view.scope.account),
+        owner_id: text(&*view.scope.account),
         mac_address: text(&interface.mac),
-        private_ip_address: text(interface.primary()),
-        private_dns_name: text(private_name(view, interface.primary())),
-        private_ip_addresses: addresses.collect(),
+        private_ip_address,
+        private_dns_name,
+        private_ip_addresses: addresses,
         association,
         attachment: interface.attachment.as_ref().map(|attachment| NetworkInterfaceAttachment {
             attachment_id: text(&attachment.id),
             instance_id: attachment.instance.clone(),
             instance_owner_id: if attachment.instance.is_some() {
-                text(&view.scope.account)
+                text(&*view.scope.account)
             } else {
                 text("amazon-elb")
             },

@@ -173,8 +173,13 @@ fn cidr(text: &str, parameter: &str) -> Answer<ipnet::Ipv4Net> {
     Ok(net.trunc())
 }
 
-/// `text`, or an empty one.
-fn text(value: impl ToString) -> Option<String> {
+/// Text that is there, even where it is empty.
+fn text(value: impl Into<String>) -> Option<String> {
+    Some(value.into())
+}
+
+/// What is no text, as it is written.
+fn shown(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! Route tables, their routes and associations.
 
-use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{InternetGateway, Route, RouteTable, RouteTableAssociation, RouteVia};
 use crate::shapes::{self, *};
@@ -98,7 +98,7 @@ fn state(view: &View<'_>, table: &RouteTable, route: &Route) -> RouteState {
 
 fn shape(view: &View<'_>, table: &RouteTable) -> shapes::RouteTable {
     let local = view.get::<crate::model::Vpc>(&table.vpc).map(|vpc| shapes::Route {
-        destination_cidr_block: text(vpc.cidr),
+        destination_cidr_block: shown(vpc.cidr),
         gateway_id: text("local"),
         origin: Some(RouteOrigin::CreateRouteTable),
         state: Some(RouteState::Active),
@@ -107,7 +107,7 @@ fn shape(view: &View<'_>, table: &RouteTable) -> shapes::RouteTable {
     let others = table.routes.iter().map(|route| {
         let RouteVia::Gateway(gateway) = &route.via;
         shapes::Route {
-            destination_cidr_block: text(route.destination),
+            destination_cidr_block: shown(route.destination),
             gateway_id: text(gateway),
             origin: Some(RouteOrigin::CreateRoute),
             state: Some(state(view, table, route)),
@@ -128,7 +128,7 @@ fn shape(view: &View<'_>, table: &RouteTable) -> shapes::RouteTable {
     shapes::RouteTable {
         route_table_id: text(&table.id),
         vpc_id: text(&table.vpc),
-        owner_id: text(&view.scope.account),
+        owner_id: text(&*view.scope.account),
         routes: local.into_iter().chain(others).collect(),
         associations: associations.collect(),
         tags: tag_list(&table.tags),

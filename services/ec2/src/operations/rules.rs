@@ -1,7 +1,7 @@
 //! The rules of security groups.
 
 use super::filters::{self, Filters};
-use super::{Answer, cidr, cut, groups, json, one, specified, tag_list, text};
+use super::{Answer, cidr, cut, groups, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{GroupRule, Peer, SecurityGroup};
 use crate::shapes::*;
@@ -41,11 +41,15 @@ impl<'a> Asked<'a> {
                 ip_protocol: self.protocol.cloned().or_else(|| text("-1")),
                 from_port: self.from,
                 to_port: self.to,
-                ip_ranges: self.cidr.iter().map(|cidr| IpRange { cidr_ip: text(cidr), ..Default::default() }).collect(),
+                ip_ranges: self
+                    .cidr
+                    .iter()
+                    .map(|cidr| IpRange { cidr_ip: text(*cidr), ..Default::default() })
+                    .collect(),
                 user_id_group_pairs: self
                     .source
                     .iter()
-                    .map(|name| UserIdGroupPair { group_name: text(name), ..Default::default() })
+                    .map(|name| UserIdGroupPair { group_name: text(*name), ..Default::default() })
                     .collect(),
                 ..Default::default()
             };
@@ -176,7 +180,7 @@ fn rule_shape(scope: &Scope, group: &str, rule: &GroupRule) -> SecurityGroupRule
         security_group_rule_id: text(&rule.id),
         security_group_rule_arn: text(scope.arn("ec2", &format!("security-group-rule/{}", rule.id))),
         group_id: text(group),
-        group_owner_id: text(account),
+        group_owner_id: text(&**account),
         is_egress: Some(rule.egress),
         ip_protocol: text(&rule.protocol),
         from_port: Some(rule.from_port.unwrap_or(-1)),
@@ -186,11 +190,11 @@ fn rule_shape(scope: &Scope, group: &str, rule: &GroupRule) -> SecurityGroupRule
         ..Default::default()
     };
     match &rule.peer {
-        Peer::Cidr(cidr) => out.cidr_ipv4 = text(cidr),
+        Peer::Cidr(cidr) => out.cidr_ipv4 = shown(cidr),
         Peer::Cidr6(cidr) => out.cidr_ipv6 = text(cidr),
         Peer::Group(id) => {
             out.referenced_group_info =
-                Some(ReferencedSecurityGroup { group_id: text(id), user_id: text(account), ..Default::default() });
+                Some(ReferencedSecurityGroup { group_id: text(id), user_id: text(&**account), ..Default::default() });
         }
     }
     out

@@ -52,7 +52,7 @@ pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> 
         made.iter().filter_map(|id| view.get::<Instance>(id)).map(|instance| instances::shape(&view, instance));
     Ok(Reservation {
         reservation_id: text(&reservation),
-        owner_id: text(&tx.scope.account),
+        owner_id: text(&*tx.scope.account),
         instances: instances.collect(),
         ..Default::default()
     })

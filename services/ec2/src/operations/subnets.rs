@@ -1,6 +1,6 @@
 //! Subnets.
 
-use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Acl, AclAssociation, Interface, RouteTable, Subnet};
 use crate::shapes::{self, *};
@@ -126,10 +126,10 @@ fn shape(view: &View<'_>, subnet: &Subnet) -> shapes::Subnet {
         subnet_id: text(&subnet.id),
         subnet_arn: text(view.scope.arn("ec2", &format!("subnet/{}", subnet.id))),
         vpc_id: text(&subnet.vpc),
-        owner_id: text(&view.scope.account),
+        owner_id: text(&*view.scope.account),
         availability_zone: text(&subnet.zone),
         availability_zone_id: text(zone_id(&subnet.zone)),
-        cidr_block: text(subnet.cidr),
+        cidr_block: shown(subnet.cidr),
         available_ip_address_count: Some(available(view, subnet)),
         default_for_az: Some(subnet.default_for_az),
         map_public_ip_on_launch: Some(subnet.map_public_ip),

@@ -1,6 +1,6 @@
 //! VPCs.
 
-use super::{Answer, Selection, cidr, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{
     Acl, AclRule, Interface, InternetGateway, RouteTable, RouteTableAssociation, SecurityGroup, Subnet, Vpc,
@@ -145,10 +145,10 @@ fn shape(account: &str, dhcp_options: &str, vpc: &Vpc) -> shapes::Vpc {
     shapes::Vpc {
         vpc_id: text(&vpc.id),
         owner_id: text(account),
-        cidr_block: text(vpc.cidr),
+        cidr_block: shown(vpc.cidr),
         cidr_block_association_set: vec![VpcCidrBlockAssociation {
             association_id: text(&vpc.cidr_association),
-            cidr_block: text(vpc.cidr),
+            cidr_block: shown(vpc.cidr),
             cidr_block_state: Some(VpcCidrBlockState {
                 state: Some(VpcCidrBlockStateCode::Associated),
                 ..Default::default()
