@@ -20,7 +20,7 @@ use zonal_cloud::{Clock, Sync};
 use zonal_dns::config::PUBLIC;
 use zonal_dns::shell::{DnsServer, Options, Sockets, ZoneStore};
 use zonal_linux::supervise::{LevelFilter, Processes, log};
-use zonal_linux::{Internet, LinuxWorld};
+use zonal_linux::{Internet, LinuxWorld, footprint};
 use zonal_sim::{Costs, Sim};
 use zonal_substrate::World;
 
@@ -133,6 +133,7 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
         .enable_all()
         .build()
         .map_err(|error| CommandError::file("a runtime", error))?;
+    footprint::let_go_when_settled();
     let served = runtime.block_on(async {
         // In the real world the plane answers.
         let _names = zones.and_then(|zones| answer_names(settings, &zones));
@@ -187,6 +188,7 @@ fn supervise(settings: &Settings) -> Result<(), CommandError> {
         processes.stop();
         return Err(error.into());
     }
+    footprint::let_go_when_settled();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

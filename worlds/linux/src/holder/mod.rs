@@ -20,6 +20,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
+/// The start is over when for so long nothing has come; the warden asks for figures every second.
+const SETTLED_MS: u16 = 300;
+
 /// Runs the holder of the world in a directory until it is told to end. Root only; single-threaded from the start.
 ///
 /// # Errors
@@ -39,6 +42,7 @@ pub fn main(config: &Config) -> Result<()> {
         watchers: Vec::new(),
         held: BTreeMap::new(),
         ended: false,
+        settled: false,
     };
     while !holder.ended {
         holder.turn()?;
@@ -82,6 +86,8 @@ struct Holder {
     watchers: Vec<UnixStream>,
     held: BTreeMap<String, Held>,
     ended: bool,
+    /// Whether the start, and all that came with it, is over.
+    settled: bool,
 }
 
 /// What a poll woke us for.
@@ -107,7 +113,14 @@ impl Holder {
                 fds.push(PollFd::new(fd, PollFlags::POLLIN));
             }
         }
-        match poll(&mut fds, PollTimeout::NONE) {
+        // No thread of its own for this: a process that forks has but one.
+        let wait = if self.settled { PollTimeout::NONE } else { SETTLED_MS.into() };
+        match poll(&mut fds, wait) {
+            Ok(0) => {
+                self.settled = true;
+                crate::footprint::let_go();
+                return Ok(());
+            }
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error).act("wait for", "sandboxes"),
         }

@@ -91,6 +91,7 @@ async fn run(config: &Config) -> Result<()> {
     });
     let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
     fs::set_permissions(&socket, Permissions::from_mode(0o600)).act("set mode of", socket.display())?;
+    crate::footprint::let_go_when_settled();
     loop {
         let (stream, _) = listener.accept().await.act("accept on", socket.display())?;
         let allowed = stream.peer_cred().is_ok_and(|who| who.uid() == 0 || who.uid() == config.owner.0);

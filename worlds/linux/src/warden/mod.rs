@@ -83,6 +83,7 @@ pub fn main(config: &Config) -> Result<()> {
         tracing::error!("the holder is gone");
         std::process::exit(1);
     });
+    crate::footprint::let_go_when_settled();
     loop {
         let (stream, _) = listener.accept().act("accept on", socket.display())?;
         let warden = Arc::clone(&warden);
