@@ -140,14 +140,15 @@ fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
         let text = format!("a Zonal runs already at {}: `zonal down` ends it; {OTHER}", settings.endpoint());
         return Err(CommandError::said(text));
     }
-    // What a killed supervisor left of this very world may have the port still; it is taken over.
-    if super::down::ours(&settings.directory).is_empty() {
-        UdpSocket::bind(settings.dns()).map_err(|error| {
-            CommandError::said(format!(
-                "the DNS port {} cannot be had: {error}; --dns-port takes another",
-                settings.dns()
-            ))
-        })?;
+    // What a killed supervisor left of this very world may have the port still; it is taken over. All processes are looked through only
+    // where the port is taken: that takes milliseconds.
+    match UdpSocket::bind(settings.dns()) {
+        Err(error) if super::down::ours(&settings.directory).is_empty() => {
+            let dns = settings.dns();
+            let text = format!("the DNS port {dns} cannot be had: {error}; --dns-port takes another");
+            return Err(CommandError::said(text));
+        }
+        _ => {}
     }
     Ok(())
 }
