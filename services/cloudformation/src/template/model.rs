@@ -168,9 +168,10 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
             }
             // What would change the template's meaning is refused, never skipped.
             "Transform" | "Hooks" => {
+                let named = entry.value.text().map(|name| format!(" ({name})")).unwrap_or_default();
                 return Err(TemplateError::at(
                     entry.at,
-                    format!("Template format error: the {} section is not supported", entry.key),
+                    format!("Template format error: the {} section is not supported{named}", entry.key),
                 ));
             }
             _ => unknown.push(entry),

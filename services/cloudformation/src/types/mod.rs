@@ -8,6 +8,7 @@
 mod addresses;
 mod alarms;
 mod auto_scaling_groups;
+mod cdk_metadata;
 mod cidr_collections;
 mod composite_alarms;
 mod context;
@@ -161,7 +162,7 @@ impl ResourceType {
 }
 
 /// The types, by file.
-const TABLES: [&[ResourceType]; 20] = [
+const TABLES: [&[ResourceType]; 21] = [
     &[vpcs::VPC, vpcs::INTERNET_GATEWAY, vpcs::ATTACHMENT],
     &[subnets::SUBNET],
     &[routes::ROUTE_TABLE, routes::ROUTE, routes::ASSOCIATION],
@@ -182,6 +183,7 @@ const TABLES: [&[ResourceType]; 20] = [
     &[cidr_collections::CIDR_COLLECTION],
     &[alarms::ALARM, composite_alarms::COMPOSITE, composite_alarms::DASHBOARD],
     &[parameters::PARAMETER],
+    &[cdk_metadata::CDK_METADATA],
 ];
 
 /// The type of that name.
