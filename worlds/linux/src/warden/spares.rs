@@ -10,11 +10,14 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// How many of a size are kept.
 const KEPT: usize = 3;
 /// How many of all sizes.
 const MOST: usize = 12;
+/// How long after its start a world begins to make some, if nobody asks before.
+const AFTER_START: Duration = Duration::from_millis(200);
 /// The size that most images ask for, GiB.
 const USUAL: u32 = 8;
 
@@ -111,20 +114,27 @@ impl Spares {
     }
 
     fn keep(&self, sizes: &Receiver<u32>) {
-        if self.able() {
-            let _ = self.wanted.send(USUAL);
+        // A world that comes up has better to do; the first start waits for no longer than it must.
+        let first = sizes.recv_timeout(AFTER_START).unwrap_or(USUAL);
+        if !self.able() {
+            return;
         }
+        self.fill(first);
         while let Ok(gib) = sizes.recv() {
-            let lacks = |ready: &Vec<(u32, String)>| {
-                ready.len() < MOST && ready.iter().filter(|(size, _)| *size == gib).count() < KEPT
-            };
-            while lacks(&lock(&self.ready)) {
-                match self.make(gib) {
-                    Ok(name) => self.give_back(gib, name),
-                    Err(error) => {
-                        tracing::warn!(%error, "no disk of {gib} GiB ahead");
-                        break;
-                    }
+            self.fill(gib);
+        }
+    }
+
+    fn fill(&self, gib: u32) {
+        let lacks = |ready: &Vec<(u32, String)>| {
+            ready.len() < MOST && ready.iter().filter(|(size, _)| *size == gib).count() < KEPT
+        };
+        while lacks(&lock(&self.ready)) {
+            match self.make(gib) {
+                Ok(name) => self.give_back(gib, name),
+                Err(error) => {
+                    tracing::warn!(%error, "no disk of {gib} GiB ahead");
+                    return;
                 }
             }
         }
