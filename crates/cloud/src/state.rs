@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::ops::Bound;
 use std::sync::Arc;
 use zonal_substrate::World;
 use zonal_wire::Time;
@@ -61,6 +62,19 @@ impl State {
 
     pub(crate) fn list<T: Record>(&self, scope: &Scope) -> impl Iterator<Item = &T> {
         self.tables.get(T::TABLE).and_then(|rows| rows.get(scope)).into_iter().flat_map(|rows| rows.values().map(typed))
+    }
+
+    pub(crate) fn starting<'a, T: Record>(
+        &'a self,
+        scope: &Scope,
+        prefix: String,
+    ) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        let rows = self.tables.get(T::TABLE).and_then(|rows| rows.get(scope)).into_iter();
+        rows.flat_map(move |rows| {
+            let prefix = prefix.clone();
+            let from = rows.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+            from.take_while(move |(key, _)| key.starts_with(&prefix)).map(|(_, row)| typed(row))
+        })
     }
 
     pub(crate) fn scopes<T: Record>(&self) -> impl Iterator<Item = (&Scope, &T)> {
@@ -145,6 +159,11 @@ impl<'a> View<'a> {
         self.state.list(self.scope)
     }
 
+    /// The records whose keys begin with `prefix`, in the order of their keys: what they cost does not grow with the others.
+    pub fn starting<T: Record>(&self, prefix: String) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        self.state.starting(self.scope, prefix)
+    }
+
     /// The records with these keys, each once, those that there are; all where none is named. In the order of their keys.
     pub fn among<T: Record>(&self, keys: &[String]) -> Box<dyn Iterator<Item = &'a T> + 'a> {
         if keys.is_empty() {
@@ -182,5 +201,35 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.state.revision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Named(String);
+
+    impl Record for Named {
+        const TABLE: &'static str = "test.named";
+
+        fn key(&self) -> &str {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn records_are_found_by_the_beginning_of_their_keys() {
+        let (scope, mut state) = (Scope::new("000000000000", "us-east-1"), State::default());
+        for key in ["a|1", "b", "b|1", "b|2", "b}", "c|1"] {
+            state.set(Named::TABLE, &scope, key, Some(Arc::new(Named(key.to_owned()))));
+        }
+        let found =
+            |prefix: &str| state.starting::<Named>(&scope, prefix.to_owned()).map(Record::key).collect::<Vec<_>>();
+        assert_eq!(found("b|"), ["b|1", "b|2"]);
+        assert_eq!(found("d"), Vec::<&str>::new());
+        assert_eq!(found(""), ["a|1", "b", "b|1", "b|2", "b}", "c|1"]);
     }
 }

@@ -70,7 +70,7 @@ pub fn of_balancer(view: &View<'_>, balancer: &LoadBalancer) -> bool {
     });
     let groups: BTreeSet<_> = groups.collect();
     groups.into_iter().all(|group| {
-        let mut targets = view.list::<Target>().filter(|target| target.group == *group);
+        let mut targets = Target::of(view, group);
         targets.any(|target| of_target(view, target).state == Some(State::Healthy))
     })
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use zonal_balancer::config::{BalancerConfig, Health};
-use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
+use zonal_cloud::{Record, View};
 use zonal_wire::Time;
 
 /// The attributes that a user has set, by key. What was not set has the default of `attributes.rs`.
@@ -343,6 +343,11 @@ impl Target {
     #[must_use]
     pub fn key_of(group: &str, id: &str, port: u16) -> String {
         format!("{group}|{id}|{port}")
+    }
+
+    /// The targets of a group, found by their keys' beginning.
+    pub fn of<'a>(view: &View<'a>, group: &str) -> impl Iterator<Item = &'a Self> + use<'a> {
+        view.starting(format!("{group}|"))
     }
 }
 

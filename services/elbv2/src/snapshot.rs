@@ -109,26 +109,25 @@ fn condition(condition: &Condition) -> config::Condition {
 fn group(view: &View<'_>, balancer: &LoadBalancer, group: &TargetGroup) -> config::TargetGroup {
     let check = &group.health_check;
     let serves = |zone: &str| zone == "all" || balancer.serving().any(|node| node.zone == zone);
-    let targets =
-        view.list::<Target>().filter(|target| target.group == group.arn && serves(&target.zone)).flat_map(|target| {
-            let state = match target.stage {
-                TargetStage::Registered => config::TargetState::Active,
-                TargetStage::Draining(_) => config::TargetState::Draining,
-                TargetStage::Invalid(_) => return Vec::new(),
-            };
-            if group.target_type == TargetType::Alb {
-                let nodes = albs::nodes(view, target, state);
-                return nodes.into_iter().filter(|node| serves(&node.zone)).collect();
-            }
-            let one = |address| config::Target {
-                id: target.id.clone(),
-                address,
-                port: target.port,
-                zone: target.zone.clone(),
-                state,
-            };
-            target.address.map(one).into_iter().collect()
-        });
+    let targets = Target::of(view, &group.arn).filter(|target| serves(&target.zone)).flat_map(|target| {
+        let state = match target.stage {
+            TargetStage::Registered => config::TargetState::Active,
+            TargetStage::Draining(_) => config::TargetState::Draining,
+            TargetStage::Invalid(_) => return Vec::new(),
+        };
+        if group.target_type == TargetType::Alb {
+            let nodes = albs::nodes(view, target, state);
+            return nodes.into_iter().filter(|node| serves(&node.zone)).collect();
+        }
+        let one = |address| config::Target {
+            id: target.id.clone(),
+            address,
+            port: target.port,
+            zone: target.zone.clone(),
+            state,
+        };
+        target.address.map(one).into_iter().collect()
+    });
     config::TargetGroup {
         id: group.arn.clone(),
         name: group.name.clone(),

@@ -41,7 +41,7 @@ impl Controller for Targets {
         let Some(group) = tx.get::<TargetGroup>(key).cloned() else {
             return Ok(Wake::OnChange);
         };
-        let targets: Vec<Target> = tx.list::<Target>().filter(|target| target.group == key).cloned().collect();
+        let targets: Vec<Target> = Target::of(&tx.view(), key).cloned().collect();
         let mut wake = Wake::OnChange;
         for target in targets {
             if let TargetStage::Draining(until) = target.stage {

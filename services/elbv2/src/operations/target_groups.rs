@@ -293,8 +293,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteTargetGroupInput) -> Result<DeleteT
         let text = format!("Target group '{arn}' is currently in use by a listener or a rule");
         return Err(Error::ResourceInUse(text).into());
     }
-    let targets: Vec<String> =
-        tx.list::<Target>().filter(|target| target.group == *arn).map(|target| target.key.clone()).collect();
+    let targets: Vec<String> = Target::of(&tx.view(), arn).map(|target| target.key.clone()).collect();
     for key in targets {
         albs::forget_health(tx, &key);
         tx.remove::<Target>(&key);

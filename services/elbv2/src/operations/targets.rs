@@ -36,7 +36,7 @@ pub fn register(tx: &mut Tx<'_>, input: &RegisterTargetsInput) -> Result<Registe
             tx.put(target);
         }
     }
-    if tx.list::<Target>().filter(|target| target.group == group.arn).count() > QUOTA {
+    if Target::of(&tx.view(), &group.arn).count() > QUOTA {
         let text = format!("The maximum number of targets per target group is '{QUOTA}'");
         return Err(Error::TooMany { what: "TooManyTargets", text }.into());
     }
@@ -194,7 +194,7 @@ pub fn describe_health(
         target_health: Some(health::of_target(view, target)),
         ..TargetHealthDescription::default()
     };
-    let registered = || view.list::<Target>().filter(|target| target.group == group.arn);
+    let registered = || Target::of(view, &group.arn);
     if input.targets.is_empty() {
         return Ok(DescribeTargetHealthOutput { target_health_descriptions: registered().map(described).collect() });
     }
@@ -213,9 +213,6 @@ pub fn describe_health(
 
 /// Whether a target that the request is about has not been found healthy or unhealthy yet.
 pub fn unsettled(view: &View<'_>, input: &DescribeTargetHealthInput) -> bool {
-    let asked = |target: &&Target| {
-        target.group == input.target_group_arn
-            && (input.targets.is_empty() || input.targets.iter().any(|wire| wire.id == target.id))
-    };
-    view.list::<Target>().filter(asked).any(|target| health::is_initial(view, target))
+    let asked = |target: &&Target| input.targets.is_empty() || input.targets.iter().any(|wire| wire.id == target.id);
+    Target::of(view, &input.target_group_arn).filter(asked).any(|target| health::is_initial(view, target))
 }
