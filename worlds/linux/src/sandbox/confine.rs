@@ -58,6 +58,10 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_vhangup,
 ];
 
+/// The kinds of sockets that programs of an instance have. Others are bound by no network namespace (`AF_VSOCK`), or have the kernel load
+/// what nobody here needs (`AF_ALG`, `AF_TIPC`, `AF_RDS`).
+const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xC000_003E;
 #[cfg(target_arch = "aarch64")]
@@ -78,7 +82,7 @@ pub(crate) fn program() -> std::io::Result<()> {
     sys::drop_capability(SYS_ADMIN)
 }
 
-/// The filter: refuse what is listed, refuse new user namespaces, refuse other instruction sets, allow the rest.
+/// The filter: refuse what is listed, refuse sockets of other families, refuse new user namespaces, refuse other instruction sets, allow the rest.
 fn filter() -> Vec<libc::sock_filter> {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
@@ -106,6 +110,16 @@ fn filter() -> Vec<libc::sock_filter> {
     for number in REFUSED {
         program.push(op(EQUAL, call(*number), 0, 1));
         program.push(refuse(libc::EPERM));
+    }
+    let families = u8::try_from(FAMILIES.len()).unwrap_or(u8::MAX);
+    for number in [libc::SYS_socket, libc::SYS_socketpair] {
+        program.push(op(EQUAL, call(number), 0, families + 3));
+        program.push(op(LOAD, FIRST_ARGUMENT, 0, 0));
+        for (left, family) in (1..=families).rev().zip(FAMILIES) {
+            program.push(op(EQUAL, family.cast_unsigned(), left, 0));
+        }
+        program.push(refuse(libc::EAFNOSUPPORT));
+        program.push(op(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
     }
     for number in [libc::SYS_clone, libc::SYS_unshare] {
         program.push(op(EQUAL, call(number), 0, 4));

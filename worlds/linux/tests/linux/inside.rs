@@ -52,6 +52,15 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("take the interface down", "ip link set eth0 down"),
     ("open a raw socket", "python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'"),
     ("open a packet socket", "python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)'"),
+    ("talk to the machine's hypervisor", "python3 -c 'import socket; socket.socket(40, socket.SOCK_STREAM)'"),
+    ("use the kernel's ciphers", "python3 -c 'import socket; socket.socket(38, socket.SOCK_SEQPACKET)'"),
+    ("open a TIPC socket", "python3 -c 'import socket; socket.socket(30, socket.SOCK_SEQPACKET)'"),
+    ("open a pair of TIPC sockets", "python3 -c 'import socket; socket.socketpair(30, socket.SOCK_SEQPACKET)'"),
+    ("open an RDS socket", "python3 -c 'import socket; socket.socket(21, socket.SOCK_SEQPACKET)'"),
+    (
+        "have the kernel look for a module by a kind of socket",
+        "python3 -c '\nimport socket\nfor family in set(range(46)) - {1, 2, 10, 16}:\n    try:\n        socket.socket(family, socket.SOCK_DGRAM)\n    except OSError as error:\n        if error.errno == 97: continue\n    break\nelse: raise SystemExit(1)'",
+    ),
     ("change firewall rules", "nft list ruleset | grep ."),
     ("write our program", "echo x >/usr/lib/zonal/guest"),
     ("replace our program", "rm -f /usr/lib/zonal/guest && ! test -e /usr/lib/zonal/guest"),
@@ -84,6 +93,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("rename directories of the image", "mv /usr/share/zoneinfo /usr/share/z2 || mkdir -p /usr/share/z2"),
     ("set the host name", "hostnamectl set-hostname other.example && test $(hostname) = other.example"),
     ("sudo", "test ! -e /usr/bin/sudo || sudo -u nobody true"),
+    ("ask the kernel about its network", "ip -o addr show dev eth0 | grep -q 10.0.1.10"),
+    ("open a pair of sockets", "python3 -c 'import socket; socket.socketpair(); socket.socket(socket.AF_INET6)'"),
     ("tell packages", "dpkg -s bash"),
     ("check certificates", "test -s /etc/ssl/certs/ca-certificates.crt"),
 ];
@@ -263,6 +274,9 @@ fn the_warden_refuses_whom_it_does_not_know() {
         "{\"Sockets\":{\"place\":{\"Interface\":\"inet\"},\"kind\":\"Tcp\",\"count\":1}}",
         "{\"Sockets\":{\"place\":\"Internet\",\"kind\":\"Tcp\",\"count\":100000}}",
         "{\"RemoveNetwork\":\"inet\"}",
+        "{\"RemoveImage\":\"base\"}",
+        "{\"RemoveImage\":\"base-shared\"}",
+        "{\"PutImage\":{\"id\":\"base\",\"sandbox\":\"i-a\"}}",
     ] {
         assert!(say(65534, wrong).contains("Failed"), "{wrong}");
     }
