@@ -8,6 +8,7 @@ use crate::error::{Act, Error, Result};
 use crate::loops;
 use crate::privilege::{self, Ids, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
+use crate::sandbox::tree;
 use crate::warden::holding;
 use crate::warden::link::Link;
 use crate::warden::request::{Reply, Request};
@@ -42,7 +43,7 @@ pub fn run(subcommand: &str, directory: &Path) -> Result<()> {
     match subcommand {
         // Only what is a world's: this takes no words of the command line's for it.
         "sweep" if directory.parent().is_some_and(|world| world.join("config.json").is_file()) => {
-            return privilege::enter_new().and_then(|()| remove(directory));
+            return privilege::enter_new().and_then(|()| tree::remove(directory));
         }
         "sweep" => return Err(Error::Refused(format!("{} is no world's", directory.display()))),
         "probe" => return probe::run(directory),
@@ -330,14 +331,7 @@ pub fn purge(config: &Config) -> Result<()> {
             sweep(&inside)?;
         }
     }
-    remove(&config.directory)
-}
-
-fn remove(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("remove", directory.display()),
-        _ => Ok(()),
-    }
+    tree::remove(&config.directory)
 }
 
 /// Removes a directory of an ordinary user's world: the files of sandboxes are only root's of their user namespace to remove.

@@ -3,6 +3,7 @@
 
 mod database;
 mod layer;
+mod leftovers;
 mod owners;
 mod packages;
 
@@ -109,15 +110,15 @@ pub(crate) fn is_made(image: &Path, alone: bool) -> bool {
 /// # Errors
 /// When the machine has no dpkg database, or the disk is full.
 pub(crate) fn make_base(image: &Path, alone: bool, root_id: u32, owners: Option<&Owners>) -> Result<()> {
+    leftovers::sweep(image)?;
     if is_made(image, alone) {
         return Ok(());
     }
-    // Several worlds may share it.
-    let lock = image.with_file_name(".base.lock");
-    if let Some(parent) = lock.parent() {
+    if let Some(parent) = image.parent() {
         fs::create_dir_all(parent).act("make", parent.display())?;
     }
-    let lock = File::create(&lock).act("create", lock.display())?;
+    // Several worlds may share it.
+    let lock = leftovers::lock_file(image)?;
     lock.lock().act("lock", image.display())?;
     if is_made(image, alone) {
         return Ok(());
@@ -131,7 +132,7 @@ pub(crate) fn make_base(image: &Path, alone: bool, root_id: u32, owners: Option<
             "this machine's dpkg database knows no bash: no base image can be made of it".into(),
         ));
     }
-    let pending = image.with_extension(format!("new-{}", std::process::id()));
+    let pending = leftovers::pending(image);
     let _ = fs::remove_dir_all(&pending);
     let root = pending.join("root");
     fs::create_dir_all(&root).act("make", root.display())?;

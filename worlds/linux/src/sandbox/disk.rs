@@ -1,6 +1,6 @@
 //! Disks: a sandbox's own layer over its image, with the range of ids that its files belong to.
 
-use super::{SLOTS, layer, volume};
+use super::{SLOTS, images, tree, volume};
 use crate::error::{Act, Error, Result};
 use crate::privilege::Ids;
 use crate::world::Config;
@@ -49,7 +49,7 @@ pub(crate) fn make(config: &Config, sandbox: &Sandbox, spare: Option<&str>) -> R
     let id = &sandbox.id;
     let layers = match &sandbox.disk {
         DiskSource::Base => vec![BASE.to_owned()],
-        DiskSource::Image(image) => layers(config, image)?,
+        DiskSource::Image(image) => images::layers(config, image)?,
     };
     let record = Record { slot: free_slot(config)?, layers, generation: 0, sized: spare.is_some() };
     let root = config.root_id(record.slot);
@@ -86,18 +86,13 @@ pub(crate) fn spares(config: &Config) -> Vec<String> {
     in_any.filter(|name| name.starts_with(SPARE)).collect()
 }
 
-/// All images beside the base.
-pub(crate) fn images(config: &Config) -> Vec<String> {
-    names(&config.directory.join("images")).into_iter().filter(|name| name != BASE && name != SHARED_BASE).collect()
-}
-
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries(directory).into_iter().filter(|name| !name.starts_with('.')).collect();
     names.sort();
     names
 }
 
-fn entries(directory: &Path) -> Vec<String> {
+pub(super) fn entries(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
@@ -112,37 +107,6 @@ fn free_slot(config: &Config) -> Result<u32> {
         .ok_or_else(|| Error::Full(format!("one more disk: {SLOTS} exist already")))
 }
 
-/// The layers of an image, uppermost first.
-fn layers(config: &Config, image: &str) -> Result<Vec<String>> {
-    crate::world::check_id(image)?;
-    let path = config.image(image).join("layers.json");
-    let unknown = || Error::Unknown { kind: "image", id: image.to_owned() };
-    let bytes = fs::read(path).map_err(|_| unknown())?;
-    serde_json::from_slice(&bytes).map_err(|_| unknown())
-}
-
-/// Makes an image of a disk: a copy of its own layer, its owners shifted to where images have theirs.
-pub(crate) fn make_image(config: &Config, id: &str, sandbox: &str, record: &Record) -> Result<()> {
-    let image = config.image(id);
-    if image.join("root").is_dir() {
-        return Ok(());
-    }
-    let pending = image.with_extension("new");
-    remove_tree(&pending)?;
-    fs::create_dir_all(&pending).act("make", pending.display())?;
-    let shift =
-        layer::Shift { from: config.root_id(record.slot), to: config.image_root(), privilege: config.privilege };
-    if record.sized {
-        volume::attach(config, sandbox)?;
-    }
-    layer::copy(&config.upper(sandbox, record.sized).join("upper"), &pending.join("root"), shift)?;
-    let mut layers = vec![id.to_owned()];
-    layers.extend(record.layers.iter().cloned());
-    let text = serde_json::to_vec(&layers).map_err(|e| Error::Refused(e.to_string()))?;
-    fs::write(pending.join("layers.json"), text).act("write layers of", id)?;
-    fs::rename(&pending, &image).act("put in place", image.display())
-}
-
 /// Removes a disk.
 pub(crate) fn remove(config: &Config, id: &str) -> Result<()> {
     let record = config.disk(id).join("record.json");
@@ -153,17 +117,5 @@ pub(crate) fn remove(config: &Config, id: &str) -> Result<()> {
         _ => {}
     }
     volume::discard(config, id)?;
-    remove_tree(&config.disk(id))
-}
-
-/// Removes an image.
-pub(crate) fn remove_image(config: &Config, id: &str) -> Result<()> {
-    remove_tree(&config.image(id))
-}
-
-fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).act("remove", path.display()),
-        _ => Ok(()),
-    }
+    tree::remove(&config.disk(id))
 }

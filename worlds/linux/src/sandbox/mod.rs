@@ -4,8 +4,10 @@ pub(crate) mod build;
 pub(crate) mod cgroup;
 pub(crate) mod confine;
 pub(crate) mod disk;
+pub(crate) mod images;
 mod layer;
 pub(crate) mod machine;
+pub(crate) mod tree;
 pub(crate) mod usage;
 pub(crate) mod volume;
 

@@ -13,7 +13,7 @@ use crate::frame;
 use crate::network::router::Routers;
 use crate::privilege::{self, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
-use crate::sandbox::disk;
+use crate::sandbox::{disk, images};
 use crate::world::Config;
 use holding::HolderLink;
 pub(crate) use holding::announce;
@@ -53,6 +53,7 @@ pub fn main(config: &Config) -> Result<()> {
     let config = &config;
     crate::image::make_base(&image, alone, config.image_root(), owners.as_ref())?;
     crate::image::make_layer(config)?;
+    images::sweep_at_start(config)?;
     // Moves this process into the holder's mount namespace: before there is a second thread.
     let holder = holding::find_or_start(config)?;
     let routers = Routers::open(&config.namespaces(), &config.facts(), config.public, config.host())?;
@@ -100,7 +101,7 @@ struct Warden {
     hierarchy: Hierarchy,
     routers: Mutex<Routers>,
     holder: Mutex<HolderLink>,
-    /// Held while disks are made or removed, so that no two get the same ids.
+    /// Held while disks or images are made or removed: so no two get the same ids, and no image goes that something is to stand on.
     disks: Mutex<()>,
     spares: Arc<Spares>,
     watchers: Mutex<Vec<UnixStream>>,
@@ -203,7 +204,7 @@ impl Warden {
             Request::CrashSandbox { id, generation } => self.crash(&id, generation).map(done),
             Request::RemoveSandbox(id) => self.remove(&id).map(done),
             Request::PutImage { id, sandbox } => self.put_image(&id, &sandbox).map(done),
-            Request::RemoveImage(id) => disk::remove_image(&self.config, &id).map(done),
+            Request::RemoveImage(id) => self.remove_image(&id).map(done),
             Request::Console(id) => Ok((Reply::Console(lock(&self.holder).console(&id)?), Vec::new())),
             Request::Shell(id) => lock(&self.holder).shell(&id, given).map(done),
             Request::Inventory => Ok((Reply::Inventory(self.inventory()?), Vec::new())),

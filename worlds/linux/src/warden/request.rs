@@ -1,6 +1,7 @@
 //! All that can be asked of the warden: ids, addresses and sizes. No path, no command, no user id.
 
 use crate::error::{Error, Result};
+use crate::sandbox::disk::{BASE, SHARED_BASE};
 use crate::world::{Config, check_id};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -139,9 +140,10 @@ impl Request {
             Self::RemoveNetwork(id) | Self::RemoveInterface(id) | Self::Forget(id) | Self::RemoveSandbox(id) => {
                 check_id(id)
             }
-            Self::RemoveImage(id) | Self::Console(id) | Self::Shell(id) | Self::Listening(id) => check_id(id),
+            Self::Console(id) | Self::Shell(id) | Self::Listening(id) => check_id(id),
+            Self::RemoveImage(id) => image_id(id),
             Self::StopSandbox { id, .. } | Self::CrashSandbox { id, .. } => check_id(id),
-            Self::PutImage { id, sandbox } => check_id(id).and_then(|()| check_id(sandbox)),
+            Self::PutImage { id, sandbox } => image_id(id).and_then(|()| check_id(sandbox)),
             Self::SetZone { zone, .. } => check_id(zone),
             Self::PutSubnet(subnet) => {
                 bounded("routes", subnet.routes.len(), 1000)?;
@@ -221,6 +223,11 @@ impl Place {
 
 fn bounded(what: &str, count: usize, most: usize) -> Result<()> {
     if count <= most { Ok(()) } else { Err(Error::Refused(format!("{count} {what}; at most {most}"))) }
+}
+
+/// The base is nobody's to make or remove: all of a world stands on it, and other worlds may.
+fn image_id(id: &str) -> Result<()> {
+    if id == BASE || id == SHARED_BASE { Err(Error::Refused(format!("{id} is the base"))) } else { check_id(id) }
 }
 
 fn public_address(config: &Config, address: Ipv4Addr) -> Result<()> {

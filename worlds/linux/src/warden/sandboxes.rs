@@ -5,6 +5,7 @@ use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
 use crate::holder::protocol::Running;
 use crate::sandbox::cgroup::Hierarchy;
+use crate::sandbox::images::{self, Pending};
 use crate::sandbox::{Spec, disk, machine, usage, volume};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -106,14 +107,34 @@ impl Warden {
         self.hierarchy.remove(&self.config.cgroup(), id);
         machine::forget(&self.config, id);
         // Its ids are another's to have once its record is gone, which goes first.
-        disk::remove(&self.config, id)
+        disk::remove(&self.config, id)?;
+        let _only = lock(&self.disks);
+        images::sweep(&self.config)
     }
 
     /// Makes an image of a sandbox's disk: one more layer over those it stands on.
     pub(super) fn put_image(&self, id: &str, sandbox: &str) -> Result<()> {
         let record =
             disk::read(&self.config, sandbox).ok_or_else(|| Error::Unknown { kind: "disk", id: sandbox.to_owned() })?;
-        disk::make_image(&self.config, id, sandbox, &record)
+        let begun = {
+            let _only = lock(&self.disks);
+            images::begin(&self.config, id, &record)?
+        };
+        let Some(pending) = begun else { return Ok(()) };
+        let made = pending.finish(&self.config, id, sandbox, &record);
+        if made.is_err() {
+            Pending::abandon(&self.config, id)?;
+        }
+        made?;
+        // It may have been removed meanwhile.
+        let _only = lock(&self.disks);
+        images::sweep(&self.config)
+    }
+
+    /// Removes an image. What stands on it keeps its files.
+    pub(super) fn remove_image(&self, id: &str) -> Result<()> {
+        let _only = lock(&self.disks);
+        images::remove(&self.config, id)
     }
 
     /// Cuts a zone off, or joins it again; its sandboxes stop dead.
@@ -141,7 +162,7 @@ impl Warden {
         }
         sandboxes.extend(held);
         let routers = lock(&self.routers);
-        let images = disk::images(&self.config);
+        let images = images::all(&self.config);
         Ok(Inventory { sandboxes, interfaces: routers.interfaces(), networks: routers.networks(), images })
     }
 

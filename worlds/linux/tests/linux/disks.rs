@@ -11,6 +11,8 @@ pub const TESTS: &[Test] = &[
     ("a_disk_that_was_not_unmounted_in_order_is_checked_before_it_is_used", a_disk_is_checked),
     ("a_start_that_lacks_its_image_says_so_and_leaves_no_disk", a_start_that_lacks_its_image),
     ("a_stopped_instance_becomes_an_image_after_the_world_was_down", a_stopped_instance_becomes_an_image),
+    ("what_stands_on_a_removed_image_keeps_its_files_until_the_last_of_it_goes", what_stands_on_a_removed_image_keeps),
+    ("what_a_killed_warden_left_of_an_image_is_no_image_and_goes_at_the_next_start", what_a_killed_warden_left_goes),
 ];
 
 const GIB: u64 = 1 << 30;
@@ -133,4 +135,77 @@ fn a_stopped_instance_becomes_an_image() {
     let from = Instance { disk: DiskSource::Image("ami-1".into()), disk_gib: 9, ..Instance::new("b", "10.0.1.11") };
     world.instance(&from);
     assert_eq!(world.run("b", "cat /root/made; df -BG --output=size / | tail -1 | tr -d ' '"), "baked\n9G\n");
+}
+
+/// Ends the world and begins it again: kernel's caches of what was mounted go with it.
+fn restart(world: &mut Fixture) {
+    world.world = None;
+    supervise::down(&world.config).unwrap();
+    world.processes.take().unwrap().stop();
+    world.processes = Some(supervise::Processes::start(&world.config).unwrap());
+    world.connect();
+    world.ask(simple());
+}
+
+fn make_image(world: &Fixture, id: &str, sandbox: &str) {
+    world.ask(vec![Ask::PutImage { id: id.into(), sandbox: sandbox.into() }]);
+    world.hear("the image", |report| *report == Report::ImageReady(id.into()));
+}
+
+fn remove_image(world: &Fixture, id: &str) {
+    world.ask(vec![Ask::RemoveImage(id.into())]);
+    until("the image's end", || (!world.world().inventory().images.contains(&id.to_owned())).then_some(()));
+}
+
+fn of(image: &str, name: &'static str, private: &str) -> Instance {
+    Instance { disk: DiskSource::Image(image.into()), ..Instance::new(name, private) }
+}
+
+fn what_stands_on_a_removed_image_keeps() {
+    let mut world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance::new("first", "10.0.1.9"));
+    world.run("first", "head -c 3M /dev/urandom >/root/parent; sha256sum /root/parent >/root/sums");
+    make_image(&world, "ami-1", "i-first");
+    let a = of("ami-1", "a", "10.0.1.10");
+    world.instance(&a);
+    world.run("a", "echo child >/root/child");
+    make_image(&world, "ami-2", "i-a");
+    remove_image(&world, "ami-1");
+    let kept = "cat /root/child; sha256sum -c /root/sums";
+    assert_eq!(world.run("a", kept), "child\n/root/parent: OK\n", "what runs keeps its files");
+    // Nothing can be started of it any more.
+    let late = of("ami-1", "late", "10.0.1.20");
+    world.ask(vec![Ask::PutInterface(late.interface()), Ask::StartSandbox(Box::new(late.sandbox()))]);
+    let state = world.await_state("i-late", |_| true);
+    assert!(matches!(state, SandboxState::Stopped(StopCause::NotStarted { lack: Lack::Image, .. })), "{state:?}");
+    stop(&world, 1);
+    restart(&mut world);
+    start(&world, &a, 2);
+    assert_eq!(world.run("a", kept), "child\n/root/parent: OK\n", "what was stopped boots again");
+    world.ask(vec![Ask::RemoveSandbox("i-a".into())]);
+    world.hear("its end", |report| *report == Report::SandboxRemoved("i-a".into()));
+    world.instance(&of("ami-2", "b", "10.0.1.11"));
+    assert_eq!(world.run("b", kept), "child\n/root/parent: OK\n", "the child's image stands on it");
+    remove_image(&world, "ami-2");
+    let directory = world.config.directory.join("images");
+    assert!(directory.join("ami-1").exists() && directory.join("ami-2").exists());
+    assert_eq!(world.world().inventory().images, Vec::<String>::new());
+    world.ask(vec![Ask::RemoveSandbox("i-b".into())]);
+    world.hear("its end", |report| *report == Report::SandboxRemoved("i-b".into()));
+    assert!(!directory.join("ami-1").exists() && !directory.join("ami-2").exists(), "nothing is left of them");
+}
+
+fn what_a_killed_warden_left_goes() {
+    let mut world = Fixture::new();
+    let directory = world.config.directory.join("images");
+    for left in [".new-ami-1", "ami-2.new", "ami-3"] {
+        std::fs::create_dir_all(directory.join(left).join("root")).unwrap();
+    }
+    assert_eq!(world.world().inventory().images, Vec::<String>::new());
+    restart(&mut world);
+    world.instance(&Instance::new("a", "10.0.1.10"));
+    for left in [".new-ami-1", "ami-2.new", "ami-3"] {
+        assert!(!directory.join(left).exists(), "{left}");
+    }
 }
