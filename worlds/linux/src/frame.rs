@@ -38,6 +38,16 @@ pub(crate) fn send(
     rest.write_all(&whole[sent..]).map_err(|e| failed(e.to_string()))
 }
 
+/// Sends a message to one that listens; whether it still does. One that does not take it is hung up on, whoever else holds its
+/// connection: it would wait in vain for what follows, and must connect anew.
+pub(crate) fn tell(stream: &UnixStream, peer: &'static str, message: &impl Serialize) -> bool {
+    let told = send(stream, peer, message, &[]).is_ok();
+    if !told {
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    }
+    told
+}
+
 /// Receives a message; `None` when the other side has hung up between messages.
 pub(crate) fn receive<T: DeserializeOwned>(
     stream: &UnixStream,
@@ -77,4 +87,23 @@ pub(crate) fn receive<T: DeserializeOwned>(
     rest.read_exact(&mut body).map_err(|e| failed(e.to_string()))?;
     let message = serde_json::from_slice(&body).map_err(|e| failed(e.to_string()))?;
     Ok(Some((message, fds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn one_that_does_not_take_what_it_is_told_is_hung_up_on() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+        let _held_by_another = ours.try_clone().unwrap();
+        let long = "x".repeat(1 << 20);
+        while tell(&ours, "watcher", &long) {}
+        // It hears the end, after what it could take.
+        theirs.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut rest = Vec::new();
+        (&theirs).read_to_end(&mut rest).unwrap();
+    }
 }

@@ -61,7 +61,7 @@ struct Process {
 
 impl Held {
     /// Forks the first process of a sandbox.
-    pub(super) fn start(config: &Config, spec: Spec, log: VecDeque<u8>) -> Result<Self> {
+    pub(super) fn start(config: &Config, spec: Spec) -> Result<Self> {
         let id = &spec.sandbox.id;
         let network = config.namespaces().join(&spec.sandbox.interface);
         let network: OwnedFd = File::open(&network).act("open namespace", &spec.sandbox.interface)?.into();
@@ -92,7 +92,7 @@ impl Held {
         let process = Process { pid: Pid::from_raw(pid), handle, control: ours.into(), console };
         // Not running before it says so; until then the list says the last that is true of a start: it has none.
         let state = SandboxState::Stopped(StopCause::Asked);
-        Ok(Self { spec, state, course: Course::Up, process: Some(process), log })
+        Ok(Self { spec, state, course: Course::Up, process: Some(process), log: VecDeque::new() })
     }
 
     /// The descriptors to wait for.
@@ -188,9 +188,17 @@ impl Held {
         self.log.iter().copied().collect()
     }
 
-    /// What is left of it for its next start.
-    pub(super) fn into_console(self) -> VecDeque<u8> {
-        self.log
+    /// Goes on with the console log of the start before.
+    pub(super) fn follow(mut self, before: Option<Self>) -> Self {
+        self.log = before.map(|before| before.log).unwrap_or_default();
+        self
+    }
+
+    /// It should have come up again as `spec`, and could not.
+    pub(super) fn fail(&mut self, spec: Spec, why: String) -> SandboxState {
+        self.spec = spec;
+        self.state = SandboxState::Stopped(StopCause::Died(why));
+        self.state.clone()
     }
 
     fn drain(&mut self) {
@@ -282,6 +290,8 @@ pub(crate) const CONSOLE_FD: RawFd = 4;
 /// In the new process: builds the sandbox around itself and runs as its PID 1. Never returns.
 fn become_first(config: &Config, spec: &Spec, opened: Opened, control: &OwnedFd, console: &OwnedFd) -> ! {
     let run = || -> Result<()> {
+        // First: one whose holder is killed on the way here would be nobody's for ever.
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).act("die with", "the holder")?;
         // Everything else of the holder's is closed, the other sandboxes' channels first of all. What is still needed is copied
         // out of the way, then put in its place.
         let mut needed = vec![control.as_fd(), console.as_fd(), opened.network.as_fd(), opened.user.as_fd()];
@@ -307,7 +317,10 @@ fn become_first(config: &Config, spec: &Spec, opened: Opened, control: &OwnedFd,
             user: sys::inherited(CONTROL_FD + 3),
             groups: (0..count - 4).map(|number| File::from(sys::inherited(CONTROL_FD + 4 + number))).collect(),
         };
-        build::enter(config, spec, opened)
+        // SAFETY: the control channel was placed there above, and stays for as long as this process lives.
+        let channel = unsafe { BorrowedFd::borrow_raw(CONTROL_FD) };
+        build::end_with_holder(channel)?;
+        build::enter(config, spec, opened, channel)
     };
     match run() {
         Ok(()) => init::run(spec),

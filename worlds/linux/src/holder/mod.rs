@@ -79,6 +79,9 @@ fn prepare(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Why a sandbox ends, or does not start, where its zone is cut off: the same words in every world.
+pub(crate) const CUT: &str = "its zone is cut off";
+
 struct Holder {
     config: Config,
     listener: UnixListener,
@@ -170,7 +173,7 @@ impl Holder {
             }
             for event in self.list().into_iter().map(|(id, (generation, state))| HolderEvent { id, generation, state })
             {
-                if frame::send(&self.callers[number], "warden", &event, &[]).is_err() {
+                if !frame::tell(&self.callers[number], "warden", &event) {
                     return false;
                 }
             }
@@ -194,8 +197,8 @@ impl Holder {
                         return Ok(HolderReply::Done);
                     }
                 }
-                let console = self.held.remove(&id).map(Held::into_console).unwrap_or_default();
-                let held = Held::start(&self.config, *spec, console)?;
+                // What it was, and its console, stay where it can't be started.
+                let held = Held::start(&self.config, *spec)?.follow(self.held.remove(&id));
                 self.held.insert(id, held);
             }
             HolderRequest::Stop { id, generation, force } => {
@@ -228,7 +231,7 @@ impl Holder {
                 self.held
                     .values_mut()
                     .filter(|held| interfaces.contains(held.interface()))
-                    .for_each(|held| held.crash("its zone was cut off"));
+                    .for_each(|held| held.crash(CUT));
             }
             HolderRequest::List => return Ok(HolderReply::List(self.list())),
             HolderRequest::Shell(id) => {
@@ -257,20 +260,20 @@ impl Holder {
             .map(|(generation, state)| HolderEvent { id: id.to_owned(), generation, state })
             .collect();
         if let Turn::StartAgain(spec) = turn {
-            let console = self.held.remove(id).map(Held::into_console).unwrap_or_default();
-            match Held::start(&self.config, *spec.clone(), console) {
-                Ok(held) => {
-                    self.held.insert(id.to_owned(), held);
+            let generation = spec.sandbox.generation;
+            match Held::start(&self.config, *spec.clone()) {
+                Ok(started) => {
+                    let started = started.follow(self.held.remove(id));
+                    self.held.insert(id.to_owned(), started);
                 }
                 Err(error) => {
-                    let state =
-                        zonal_substrate::SandboxState::Stopped(zonal_substrate::StopCause::Died(error.to_string()));
-                    all.push(HolderEvent { id: id.to_owned(), generation: spec.sandbox.generation, state });
+                    let state = held.fail(*spec, error.to_string());
+                    all.push(HolderEvent { id: id.to_owned(), generation, state });
                 }
             }
         }
         for event in all {
-            self.watchers.retain(|watcher| frame::send(watcher, "warden", &event, &[]).is_ok());
+            self.watchers.retain(|watcher| frame::tell(watcher, "warden", &event));
         }
     }
 }

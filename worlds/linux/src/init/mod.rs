@@ -130,7 +130,8 @@ impl Init {
         Ok(init)
     }
 
-    /// Writes to the console log; output that nobody takes is dropped rather than waited for.
+    /// Writes to the console log. The holder takes it, and never waits for anybody meanwhile but for a second; so what it can't take yet is
+    /// waited for.
     fn say(&mut self, text: &str) {
         let _ = self.console.write_all(text.as_bytes());
     }

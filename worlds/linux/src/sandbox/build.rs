@@ -10,12 +10,13 @@ use crate::privilege::{Ids, Privilege};
 use crate::sys::{self, Forked};
 use crate::world::Config;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{Gid, Uid, chown, pivot_root, setgroups, setresgid, setresuid};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -37,11 +38,10 @@ pub(crate) struct Opened {
 
 /// Makes a user namespace in which root is `first` on the machine: a process lives in it just long enough.
 pub(crate) fn user_namespace(first: u32) -> Result<OwnedFd> {
+    let holder = nix::unistd::getpid();
     let pid = match sys::fork_into(libc::CLONE_NEWUSER).act("fork into", "a user namespace")? {
         Forked::Parent(pid) => pid,
-        Forked::Child => loop {
-            nix::unistd::pause();
-        },
+        Forked::Child => await_end(holder),
     };
     let made = (|| {
         for map in ["uid_map", "gid_map"] {
@@ -57,9 +57,30 @@ pub(crate) fn user_namespace(first: u32) -> Result<OwnedFd> {
     Ok(made?.into())
 }
 
+/// Does nothing until it is killed: by the holder, or with it.
+fn await_end(holder: nix::unistd::Pid) -> ! {
+    let bound = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    // A holder that was killed before that has told nobody.
+    if bound.is_err() || nix::unistd::getppid() != holder || sys::close_from(0).is_err() {
+        sys::exit_now(1);
+    }
+    loop {
+        nix::unistd::pause();
+    }
+}
+
+/// Has this process killed when the holder ends, and tells whether it has: its end of the channel is closed then.
+pub(crate) fn end_with_holder(channel: BorrowedFd<'_>) -> Result<()> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).act("die with", "the holder")?;
+    let mut fds = [PollFd::new(channel, PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).act("look for", "the holder")?;
+    let hung_up = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
+    if hung_up { Err(Error::Protocol { peer: "holder", message: "it has ended".to_owned() }) } else { Ok(()) }
+}
+
 /// Turns this process, just forked into new mount and PID namespaces, into the sandbox's PID 1. Afterwards nothing of the machine's
 /// file system is in reach.
-pub(crate) fn enter(config: &Config, spec: &Spec, opened: Opened) -> Result<()> {
+pub(crate) fn enter(config: &Config, spec: &Spec, opened: Opened, channel: BorrowedFd<'_>) -> Result<()> {
     let root = assemble(config, spec, &opened)?;
     std::env::set_current_dir(&root).act("enter", root.display())?;
     // The old root goes below the new one, and away with all that was mounted on it.
@@ -85,7 +106,8 @@ pub(crate) fn enter(config: &Config, spec: &Spec, opened: Opened) -> Result<()> 
         .act("make private", "/")?;
     // The pages are shared with the holder: nobody inside may look at this process's memory.
     nix::sys::prctl::set_dumpable(false).act("hide the memory of", &spec.sandbox.id)?;
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).act("die with", "the holder")?;
+    // Changing users has undone what was set at the start.
+    end_with_holder(channel)?;
     confine::first_process()
 }
 
@@ -131,6 +153,8 @@ fn assemble(config: &Config, spec: &Spec, opened: &Opened) -> Result<PathBuf> {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | QUIET;
     mount(None::<&str>, &root.join("sys"), None::<&str>, flags, None::<&str>).act("make read-only", "/sys")?;
     devices(&root.join("dev"), owner, config.privilege)?;
+    // By its own name, whatever links lead to the world: so that the next look finds those from inside only.
+    let root = root.canonicalize().act("find", root.display())?;
     let guest = root.join(&GUEST[1..]);
     // Only where it lies where it should: those inside may have put links in its way.
     if guest.canonicalize().is_ok_and(|found| found == guest) {

@@ -11,12 +11,16 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use zonal_substrate::SandboxState;
 
-/// A connection to the holder.
-pub(super) struct HolderLink(UnixStream);
+/// A connection to the holder, made again when it breaks: what came after a message cut short would be taken for something else.
+pub(super) struct HolderLink {
+    socket: PathBuf,
+    stream: Option<UnixStream>,
+}
 
 /// The holder of a world, if it lives: its process id.
 pub(crate) fn find(config: &Config) -> Option<i32> {
@@ -24,7 +28,7 @@ pub(crate) fn find(config: &Config) -> Option<i32> {
 }
 
 /// The process that a file names by number and start time, if it still lives.
-pub(crate) fn read_pid(path: &std::path::Path) -> Option<i32> {
+pub(crate) fn read_pid(path: &Path) -> Option<i32> {
     let text = fs::read_to_string(path).ok()?;
     let (pid, started) = text.trim().split_once(' ')?;
     let pid = pid.parse().ok()?;
@@ -72,7 +76,7 @@ pub(super) fn find_or_start(config: &Config) -> Result<HolderLink> {
     let path = format!("/proc/{pid}/ns/mnt");
     let namespace = File::open(&path).act("open", &path)?;
     setns(&namespace, CloneFlags::CLONE_NEWNS).act("enter mount namespace of", "the holder")?;
-    Ok(HolderLink(connect_plain(config)?))
+    Ok(HolderLink { socket: config.holder_socket(), stream: Some(connect_plain(&config.holder_socket())?) })
 }
 
 fn start(config: &Config) -> Result<i32> {
@@ -105,83 +109,139 @@ fn start(config: &Config) -> Result<i32> {
             return Ok(pid);
         }
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(Error::Refused(format!("the holder ended with {status}; see holder.log")));
+            return Err(Error::Refused(format!(
+                "the holder ended with {status}; {} says why",
+                config.directory.join("holder.log").display()
+            )));
         }
         if Instant::now() > deadline {
-            return Err(Error::Refused("the holder does not come up".into()));
+            return Err(Error::Refused(format!(
+                "the holder does not come up within 10 s; {} says why",
+                config.directory.join("holder.log").display()
+            )));
         }
         std::thread::sleep(Duration::from_micros(200));
     }
 }
 
-fn connect_plain(config: &Config) -> Result<UnixStream> {
-    let socket = config.holder_socket();
-    UnixStream::connect(&socket).act("connect to", socket.display())
+fn connect_plain(socket: &Path) -> Result<UnixStream> {
+    UnixStream::connect(socket).act("connect to", socket.display())
 }
 
 /// Connects for events.
 pub(super) fn connect(config: &Config) -> Result<UnixStream> {
-    let stream = connect_plain(config)?;
+    let stream = connect_plain(&config.holder_socket())?;
     frame::send(&stream, "holder", &HolderRequest::Events, &[])?;
     Ok(stream)
 }
 
 impl HolderLink {
-    fn ask(&self, request: &HolderRequest, fds: &[OwnedFd]) -> Result<HolderReply> {
-        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        frame::send(&self.0, "holder", request, &borrowed)?;
-        match frame::receive(&self.0, "holder")? {
-            Some((HolderReply::Failed(reason), _)) => Err(Error::Remote(reason)),
-            Some((reply, _)) => Ok(reply),
-            None => Err(Error::Protocol { peer: "holder", message: "it hung up".into() }),
+    /// Asks; once more on a new connection where the one there was had broken. Every request may be asked twice but a shell.
+    fn ask(&mut self, request: &HolderRequest, fds: &[OwnedFd]) -> Result<HolderReply> {
+        let once_only = self.stream.is_none() || matches!(request, HolderRequest::Shell(_));
+        match self.once(request, fds) {
+            Err(Error::Protocol { .. }) if !once_only => self.once(request, fds),
+            other => other,
         }
     }
 
-    pub(super) fn start(&self, spec: Spec) -> Result<()> {
+    fn once(&mut self, request: &HolderRequest, fds: &[OwnedFd]) -> Result<HolderReply> {
+        let stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => connect_plain(&self.socket)?,
+        };
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        frame::send(&stream, "holder", request, &borrowed)?;
+        let (reply, _) = frame::receive(&stream, "holder")?
+            .ok_or_else(|| Error::Protocol { peer: "holder", message: "it hung up".into() })?;
+        // Kept only now: it is where the next answer begins.
+        self.stream = Some(stream);
+        match reply {
+            HolderReply::Failed(reason) => Err(Error::Remote(reason)),
+            reply => Ok(reply),
+        }
+    }
+
+    pub(super) fn start(&mut self, spec: Spec) -> Result<()> {
         self.ask(&HolderRequest::Start(Box::new(spec)), &[]).map(drop)
     }
 
-    pub(super) fn stop(&self, id: &str, generation: u64, force: bool) -> Result<()> {
+    pub(super) fn stop(&mut self, id: &str, generation: u64, force: bool) -> Result<()> {
         self.ask(&HolderRequest::Stop { id: id.to_owned(), generation, force }, &[]).map(drop)
     }
 
-    pub(super) fn crash(&self, id: &str, generation: u64) -> Result<()> {
+    pub(super) fn crash(&mut self, id: &str, generation: u64) -> Result<()> {
         self.ask(&HolderRequest::Crash { id: id.to_owned(), generation }, &[]).map(drop)
     }
 
-    pub(super) fn forget(&self, id: &str) -> Result<()> {
+    pub(super) fn forget(&mut self, id: &str) -> Result<()> {
         self.ask(&HolderRequest::Forget(id.to_owned()), &[]).map(drop)
     }
 
-    pub(super) fn console(&self, id: &str) -> Result<Vec<u8>> {
+    pub(super) fn console(&mut self, id: &str) -> Result<Vec<u8>> {
         match self.ask(&HolderRequest::Console(id.to_owned()), &[])? {
             HolderReply::Console(text) => Ok(text),
             _ => Ok(Vec::new()),
         }
     }
 
-    pub(super) fn shell(&self, id: &str, fds: &[OwnedFd]) -> Result<()> {
+    pub(super) fn shell(&mut self, id: &str, fds: &[OwnedFd]) -> Result<()> {
         if fds.len() != 3 {
             return Err(Error::Refused("a shell takes three descriptors".into()));
         }
         self.ask(&HolderRequest::Shell(id.to_owned()), fds).map(drop)
     }
 
-    pub(super) fn running(&self) -> Result<Vec<Running>> {
+    pub(super) fn running(&mut self) -> Result<Vec<Running>> {
         match self.ask(&HolderRequest::Running, &[])? {
             HolderReply::Running(all) => Ok(all),
             _ => Ok(Vec::new()),
         }
     }
 
-    pub(super) fn cut(&self, interfaces: &BTreeSet<String>) -> Result<()> {
+    pub(super) fn cut(&mut self, interfaces: &BTreeSet<String>) -> Result<()> {
         self.ask(&HolderRequest::Cut(interfaces.clone()), &[]).map(drop)
     }
 
-    pub(super) fn list(&self) -> Result<BTreeMap<String, (u64, SandboxState)>> {
+    pub(super) fn list(&mut self) -> Result<BTreeMap<String, (u64, SandboxState)>> {
         match self.ask(&HolderRequest::List, &[])? {
             HolderReply::List(list) => Ok(list),
             _ => Ok(BTreeMap::new()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_connection_that_broke_is_made_again() {
+        let socket = std::env::temp_dir().join(format!("zonal-holder-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let holder = std::thread::spawn(move || {
+            // The first is cut off in the middle of an answer, as by a time-out; the second serves.
+            let (first, _) = listener.accept().unwrap();
+            frame::receive::<HolderRequest>(&first, "warden").unwrap().unwrap();
+            std::io::Write::write_all(&mut &first, &[200, 0, 0, 0, b'"']).unwrap();
+            drop(first);
+            let (second, _) = listener.accept().unwrap();
+            while let Ok(Some((request, _))) = frame::receive::<HolderRequest>(&second, "warden") {
+                let reply = match request {
+                    HolderRequest::Console(id) => HolderReply::Console(id.into_bytes()),
+                    _ => HolderReply::Failed("asked for something else".into()),
+                };
+                frame::send(&second, "warden", &reply, &[]).unwrap();
+            }
+        });
+        let mut link = HolderLink { socket: socket.clone(), stream: Some(connect_plain(&socket).unwrap()) };
+        assert_eq!(link.console("i-a").unwrap(), b"i-a");
+        assert!(matches!(link.forget("i-a"), Err(Error::Remote(_))));
+        assert_eq!(link.console("i-b").unwrap(), b"i-b");
+        drop(link);
+        holder.join().unwrap();
+        fs::remove_file(&socket).unwrap();
     }
 }
