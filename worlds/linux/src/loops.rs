@@ -149,7 +149,11 @@ pub(crate) fn await_release(config: &Config, inode: Option<u64>) -> Result<()> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Error::Refused(format!("{} loop devices are not let go of", shown.len())));
+            return Err(Error::Refused(format!(
+                "{} loop devices of this world are in use still after 20 s: something on this machine has its disks mounted or open \
+                 (`losetup -l` shows them); `zonal down` again once it has not",
+                shown.len()
+            )));
         }
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -101,9 +101,12 @@ impl Processes {
         fs::create_dir_all(directory).act("make", directory.display())?;
         fs::set_permissions(directory, Permissions::from_mode(0o755)).act("set mode of", directory.display())?;
         let config = &settle(config)?;
+        let directory = &config.directory;
         let text = serde_json::to_vec_pretty(config).map_err(|e| Error::Refused(e.to_string()))?;
-        let path = directory.join("config.json");
-        fs::write(&path, text).act("write", path.display())?;
+        let (pending, path) = (directory.join("config.json.new"), directory.join("config.json"));
+        // Never half written: a world whose settings can't be read is one that nobody can end.
+        fs::write(&pending, text).act("write", pending.display())?;
+        fs::rename(&pending, &path).act("rename", pending.display())?;
         crate::trust::make(config)?;
         let plane = config.plane_directory();
         fs::create_dir_all(&plane).act("make", plane.display())?;
@@ -182,6 +185,12 @@ impl Processes {
 /// Settles what a world is run with: at its first start by what this machine can do, later as it was.
 fn settle(config: &Config) -> Result<Config> {
     let mut config = config.clone();
+    // Once and for all: what compares paths, here or in the kernel, would not know it by another name.
+    let own = config.directory.canonicalize().act("find", config.directory.display())?;
+    if let Ok(inside) = config.base.strip_prefix(&config.directory) {
+        config.base = own.join(inside);
+    }
+    config.directory = own;
     let before = Config::load(&config.directory).ok();
     let made = config.directory.join("images").exists();
     match before.filter(|_| made) {
@@ -289,7 +298,9 @@ fn end_at_once(config: &Config) -> Result<()> {
     for id in hierarchy.inside(&world) {
         while !hierarchy.processes(&world, &id).is_empty() {
             if Instant::now() > deadline {
-                return Err(Error::Refused(format!("processes of {id} do not end")));
+                return Err(Error::Refused(format!(
+                    "processes of {id} were killed and do not end within 10 s; `zonal down` again once they have"
+                )));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -313,7 +324,9 @@ fn await_end(sandboxes: &[(i32, String)]) -> Result<()> {
         sandboxes.iter().find(|(pid, started)| holding::start_time(*pid).as_deref() == Some(started))
     {
         if Instant::now() > deadline {
-            return Err(Error::Refused(format!("the sandbox of process {pid} does not end")));
+            return Err(Error::Refused(format!(
+                "the sandbox of process {pid} was killed and does not end within 10 s; `zonal down` again once it has"
+            )));
         }
         std::thread::sleep(Duration::from_millis(2));
     }

@@ -368,9 +368,9 @@ fn subject(request: &Request) -> &str {
 fn work(link: &Link, requests: &Receiver<Request>, tell: &Listener) {
     while let Ok(request) = requests.recv() {
         let report = match link.ask(&request, &[]) {
-            Ok((Reply::NotStarted { lack, why }, _)) => match request {
+            Ok((Reply::Stopped(cause), _)) => match request {
                 Request::StartSandbox(sandbox) => {
-                    let state = SandboxState::Stopped(StopCause::NotStarted { lack, why });
+                    let state = SandboxState::Stopped(cause);
                     Some(Report::Sandbox { id: sandbox.id, generation: sandbox.generation, state })
                 }
                 _ => None,

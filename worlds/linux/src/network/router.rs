@@ -131,10 +131,8 @@ impl Routers {
             }
         }
         netlink.route(netlink.index(UPLINK)?, Ipv4Net::default(), Some(INET_ADDRESS), Some(ROUTER_ADDRESS))?;
-        match self.vpcs.get_mut(&id) {
-            Some(kept) => {
-                kept.vpc.network = network;
-            }
+        match self.vpcs.get(&id) {
+            Some(_) => return self.alter(&id, |vpc| vpc.network = network),
             None => {
                 let mut vpc = Vpc::new(network);
                 vpc.cut.clone_from(&self.cut);
@@ -165,53 +163,71 @@ impl Routers {
 
     /// Changes a VPC's facts, then its rules.
     pub(crate) fn change(&mut self, home: &str, id: &str, change: impl FnOnce(&mut Vpc)) -> Result<()> {
-        let kept = self.vpcs.get_mut(home).ok_or_else(|| Error::Unknown { kind: "network", id: home.to_owned() })?;
-        change(&mut kept.vpc);
+        if !self.vpcs.contains_key(home) {
+            return Err(Error::Unknown { kind: "network", id: home.to_owned() });
+        }
+        self.alter(home, change)?;
         self.homes.insert(id.to_owned(), home.to_owned());
-        self.apply(home)
+        Ok(())
+    }
+
+    /// Changes the facts of a VPC that stands, then its rules. What its router refuses is no fact: else all that follows would be refused
+    /// with it.
+    fn alter(&mut self, home: &str, change: impl FnOnce(&mut Vpc)) -> Result<()> {
+        let Some(kept) = self.vpcs.get_mut(home) else { return Ok(()) };
+        let before = kept.vpc.clone();
+        change(&mut kept.vpc);
+        let applied = self.apply(home);
+        if applied.is_err()
+            && let Some(kept) = self.vpcs.get_mut(home)
+        {
+            kept.vpc = before;
+        }
+        applied
     }
 
     /// Takes a subnet or group out of its VPC's facts.
     pub(crate) fn forget(&mut self, id: &str) -> Result<()> {
-        let Some(home) = self.homes.remove(id) else { return Ok(()) };
-        if let Some(kept) = self.vpcs.get_mut(&home) {
-            kept.vpc.subnets.remove(id);
-            kept.vpc.groups.remove(id);
-        }
-        self.apply(&home)
+        let Some(home) = self.homes.get(id).cloned() else { return Ok(()) };
+        self.alter(&home, |vpc| {
+            vpc.subnets.remove(id);
+            vpc.groups.remove(id);
+        })?;
+        self.homes.remove(id);
+        Ok(())
     }
 
-    /// Cuts a zone off, or joins it again.
+    /// Cuts a zone off, or joins it again: in every VPC that lets it, whatever another does.
     pub(crate) fn set_zone(&mut self, zone: &str, cut: bool) -> Result<()> {
-        if cut {
-            self.cut.insert(zone.to_owned())
-        } else {
-            self.cut.remove(zone)
-        };
+        let set = |zones: &mut BTreeSet<String>| if cut { zones.insert(zone.to_owned()) } else { zones.remove(zone) };
+        set(&mut self.cut);
+        let mut done = Ok(());
         for id in self.vpcs.keys().cloned().collect::<Vec<_>>() {
-            if let Some(kept) = self.vpcs.get_mut(&id) {
-                if cut {
-                    kept.vpc.cut.insert(zone.to_owned())
-                } else {
-                    kept.vpc.cut.remove(zone)
-                };
-            }
-            self.apply(&id)?;
+            done = done.and(self.alter(&id, |vpc| _ = set(&mut vpc.cut)));
         }
-        Ok(())
+        done
     }
 
     /// Has an interface go silent, as its machine is off, or be heard again.
     pub(crate) fn set_silent(&mut self, id: &str, silent: bool) -> Result<()> {
         let Some(home) = self.homes.get(id).cloned() else { return Ok(()) };
-        let Some(kept) = self.vpcs.get_mut(&home) else { return Ok(()) };
+        let Some(vpc) = self.vpcs.get(&home).map(|kept| &kept.vpc) else { return Ok(()) };
         let beside = |other: &&Interface| other.beside.as_ref().is_some_and(|beside| beside.interface == id);
-        let all = kept.vpc.interfaces.values().filter(beside).map(|other| other.id.clone());
-        let mut changed = false;
-        for id in all.chain([id.to_owned()]).collect::<Vec<_>>() {
-            changed |= if silent { kept.vpc.silent.insert(id) } else { kept.vpc.silent.remove(&id) };
+        let others = vpc.interfaces.values().filter(beside).map(|other| other.id.clone());
+        let mut all: Vec<String> = others.chain([id.to_owned()]).collect();
+        all.retain(|id| vpc.silent.contains(id) != silent);
+        if all.is_empty() {
+            return Ok(());
         }
-        if changed { self.apply(&home) } else { Ok(()) }
+        self.alter(&home, |vpc| {
+            for id in all {
+                if silent {
+                    vpc.silent.insert(id)
+                } else {
+                    vpc.silent.remove(&id)
+                };
+            }
+        })
     }
 
     /// Whether an interface is silent.
@@ -314,11 +330,8 @@ impl Routers {
 
     /// Ends an interface.
     pub(crate) fn remove_interface(&mut self, id: &str) -> Result<()> {
-        if let Some(home) = self.homes.remove(id) {
-            let interface = self.vpcs.get_mut(&home).and_then(|kept| {
-                kept.vpc.silent.remove(id);
-                kept.vpc.interfaces.remove(id)
-            });
+        if let Some(home) = self.homes.get(id).cloned() {
+            let interface = self.vpcs.get(&home).and_then(|kept| kept.vpc.interfaces.get(id)).cloned();
             let inet = self.namespace(INET)?.netlink()?;
             if let Ok(uplink) = inet.index(&device(&home)) {
                 for public in interface.iter().flat_map(|i| &i.addresses).filter_map(|address| address.public) {
@@ -336,7 +349,11 @@ impl Routers {
                 None if router.has(&name) => router.remove(&name)?,
                 None => {}
             }
-            self.apply(&home)?;
+            self.alter(&home, |vpc| {
+                vpc.silent.remove(id);
+                vpc.interfaces.remove(id);
+            })?;
+            self.homes.remove(id);
         }
         Namespace::remove(&self.namespaces, id)
     }
@@ -351,9 +368,9 @@ impl Routers {
         self.vpcs.values().flat_map(|kept| kept.vpc.interfaces.keys().cloned()).collect()
     }
 
-    /// The zone, if it is cut off anywhere.
-    pub(crate) fn cut_zone<'a>(&self, zone: &'a str) -> Option<&'a str> {
-        self.cut.contains(zone).then_some(zone)
+    /// Whether a zone is cut off.
+    pub(crate) fn is_cut(&self, zone: &str) -> bool {
+        self.cut.contains(zone)
     }
 
     /// The interfaces in a zone.
@@ -418,4 +435,56 @@ fn place_of(interface: &Interface) -> &str {
 pub(crate) fn resolver_address(cidr: Ipv4Net) -> Option<Ipv4Addr> {
     let address = Ipv4Addr::from(u32::from(cidr.network()).checked_add(2)?);
     cidr.contains(&address).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    use zonal_substrate::Group;
+
+    fn group(id: &str) -> (String, Group) {
+        (id.to_owned(), Group { id: id.to_owned(), network: "vpc-1".to_owned(), ingress: vec![], egress: vec![] })
+    }
+
+    #[test]
+    fn what_a_router_refuses_is_no_fact_and_stands_in_the_way_of_nothing() {
+        if !nix::unistd::Uid::effective().is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        // A thread with mounts of its own, which end with it.
+        let run = || {
+            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).unwrap();
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            let at = std::env::temp_dir().join(format!("zonal-router-{}", std::process::id()));
+            let (namespaces, facts) = (at.join("net"), at.join("facts"));
+            for directory in [&namespaces, &facts] {
+                std::fs::create_dir_all(directory).unwrap();
+            }
+            let public = net(Ipv4Addr::new(127, 100, 0, 0), 16);
+            let mut routers = Routers::open(&namespaces, &facts, public, Ipv4Addr::new(127, 100, 0, 1)).unwrap();
+            let network = Network {
+                id: "vpc-1".into(),
+                cidrs: vec![net(Ipv4Addr::new(10, 0, 0, 0), 16)],
+                internet: true,
+                resolver: true,
+                region: String::new(),
+            };
+            routers.put_network(network).unwrap();
+            let mut put = |id: &str| routers.change("vpc-1", id, |vpc| vpc.groups.extend([group(id)]));
+            put("sg-1").unwrap();
+            assert!(matches!(put("no name; for nft"), Err(Error::Nft { .. })));
+            put("sg-2").unwrap();
+            let kept: Vec<&String> = routers.vpcs["vpc-1"].vpc.groups.keys().collect();
+            assert_eq!(kept, ["sg-1", "sg-2"]);
+            assert_eq!(routers.home("no name; for nft"), None);
+            routers.remove_network("vpc-1").unwrap();
+            Namespace::remove(&namespaces, INET).unwrap();
+            std::fs::remove_dir_all(&at).unwrap();
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
 }

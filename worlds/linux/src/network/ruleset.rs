@@ -321,7 +321,7 @@ fn protocol_match(protocol: Protocol, ports: PortRange) -> String {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
     };
-    if ports == PortRange::ALL || ports.from > ports.to {
+    if ports == PortRange::ALL {
         format!("ip protocol {name}")
     } else if ports.from == ports.to {
         format!("{name} dport {}", ports.from)

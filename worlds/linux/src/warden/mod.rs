@@ -164,7 +164,7 @@ impl Warden {
         let mut watchers = lock(&self.watchers);
         // Under the lock, so that no event falls between the list and what comes after.
         for (id, (generation, state)) in lock(&self.holder).list().unwrap_or_default() {
-            if frame::send(&watcher, "caller", &Event { id, generation, state }, &[]).is_err() {
+            if !frame::tell(&watcher, "caller", &Event { id, generation, state }) {
                 return;
             }
         }
@@ -174,7 +174,7 @@ impl Warden {
     fn pass_events(&self, events: &UnixStream) {
         while let Ok(Some((event, _))) = frame::receive::<Event>(events, "holder") {
             self.hear(&event);
-            lock(&self.watchers).retain(|watcher| frame::send(watcher, "caller", &event, &[]).is_ok());
+            lock(&self.watchers).retain(|watcher| frame::tell(watcher, "caller", &event));
         }
     }
 

@@ -3,10 +3,12 @@
 use crate::error::{Error, Result};
 use crate::sandbox::disk::{BASE, SHARED_BASE};
 use crate::world::{Config, check_id};
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use zonal_substrate::{
-    Group, Interface, Inventory, Lack, Network, PeerMatch, RouteTarget, Sandbox, SandboxState, Subnet,
+    Group, Interface, Inventory, Network, PeerMatch, PortRange, Protocol, RouteTarget, Sandbox, SandboxState,
+    StopCause, Subnet,
 };
 
 /// The last place that an interface has on a machine.
@@ -97,11 +99,8 @@ pub(crate) enum Reply {
     /// Done; sockets asked for come along.
     Done,
     Failed(String),
-    /// A sandbox can't be started, however often it is tried.
-    NotStarted {
-        lack: Lack,
-        why: String,
-    },
+    /// A sandbox did not start, and would not if it were tried again as it is.
+    Stopped(StopCause),
     Console(Vec<u8>),
     Inventory(Inventory),
     Figures(Vec<Usage>),
@@ -135,6 +134,7 @@ impl Request {
         match self {
             Self::PutNetwork(network) => {
                 bounded("address ranges", network.cidrs.len(), 16)?;
+                network.cidrs.iter().try_for_each(|cidr| range(*cidr))?;
                 check_id(&network.id)
             }
             Self::RemoveNetwork(id) | Self::RemoveInterface(id) | Self::Forget(id) | Self::RemoveSandbox(id) => {
@@ -148,6 +148,9 @@ impl Request {
             Self::PutSubnet(subnet) => {
                 bounded("routes", subnet.routes.len(), 1000)?;
                 bounded("entries", subnet.ingress.len().max(subnet.egress.len()), 1000)?;
+                range(subnet.cidr)?;
+                let entries = subnet.ingress.iter().chain(&subnet.egress);
+                entries.map(|entry| (entry.protocol, entry.ports)).try_for_each(ports)?;
                 for route in &subnet.routes {
                     if let RouteTarget::Nat(id) = &route.target {
                         check_id(id)?;
@@ -158,6 +161,7 @@ impl Request {
             Self::PutGroup(group) => {
                 bounded("rules", group.ingress.len().max(group.egress.len()), 1000)?;
                 for rule in group.ingress.iter().chain(&group.egress) {
+                    ports((rule.protocol, rule.ports))?;
                     if let PeerMatch::Group(id) = &rule.peer {
                         check_id(id)?;
                     }
@@ -185,7 +189,15 @@ impl Request {
             Self::StartSandbox(sandbox) => {
                 bounded("bytes of user data", sandbox.user_data.len(), 64 << 10)?;
                 bounded("keys", sandbox.authorized_keys.len(), 64)?;
+                for key in &sandbox.authorized_keys {
+                    bounded("bytes of a key", key.len(), 16 << 10)?;
+                }
                 bounded("virtual CPUs", sandbox.vcpus as usize, 1024)?;
+                bounded("MiB of memory", sandbox.memory_mib as usize, 32 << 20)?;
+                bounded("GiB of a disk", sandbox.disk_gib as usize, 64 << 10)?;
+                if sandbox.vcpus == 0 || sandbox.memory_mib == 0 {
+                    return Err(Error::Refused(format!("{} without processor or memory", sandbox.id)));
+                }
                 let name = &sandbox.hostname;
                 let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
                 if name.is_empty() || name.len() > 64 || !name.bytes().all(fine) {
@@ -230,6 +242,22 @@ fn image_id(id: &str) -> Result<()> {
     if id == BASE || id == SHARED_BASE { Err(Error::Refused(format!("{id} is the base"))) } else { check_id(id) }
 }
 
+/// A range that ends before it begins is no range: read as all ports it would open what nobody meant to.
+fn ports((protocol, ports): (Protocol, PortRange)) -> Result<()> {
+    if matches!(protocol, Protocol::Tcp | Protocol::Udp) && ports.from > ports.to {
+        return Err(Error::Refused(format!("ports {} to {}", ports.from, ports.to)));
+    }
+    Ok(())
+}
+
+/// The addresses of a VPC or a subnet: as many as AWS lets there be, and none that means something else in a router.
+fn range(cidr: Ipv4Net) -> Result<()> {
+    if !(16..=28).contains(&cidr.prefix_len()) {
+        return Err(Error::Refused(format!("{cidr}: a range is between /16 and /28")));
+    }
+    private_address(cidr.network())
+}
+
 fn public_address(config: &Config, address: Ipv4Addr) -> Result<()> {
     if config.public.contains(&address) && address != config.host() {
         Ok(())
@@ -249,4 +277,84 @@ fn private_address(address: Ipv4Addr) -> Result<()> {
         return Err(Error::Refused(format!("{address} can't be an interface's own")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use zonal_substrate::{DiskSource, Rule};
+
+    fn refused(request: &Request) -> bool {
+        request.check(&Config::new(PathBuf::from("/nowhere"), (0, 0))).is_err()
+    }
+
+    fn network(cidr: &str) -> Request {
+        Request::PutNetwork(Network {
+            id: "vpc-1".into(),
+            cidrs: vec![cidr.parse().unwrap()],
+            internet: true,
+            resolver: true,
+            region: String::new(),
+        })
+    }
+
+    fn group(protocol: Protocol, from: u16, to: u16) -> Request {
+        let peer = PeerMatch::Cidr("0.0.0.0/0".parse().unwrap());
+        let rule = Rule { protocol, ports: PortRange { from, to }, peer };
+        Request::PutGroup(Group { id: "sg-1".into(), network: "vpc-1".into(), ingress: vec![rule], egress: vec![] })
+    }
+
+    fn sandbox(change: impl FnOnce(&mut Sandbox)) -> Request {
+        let mut sandbox = Sandbox {
+            id: "i-1".into(),
+            generation: 1,
+            interface: "eni-1".into(),
+            zone: "us-east-1a".into(),
+            hostname: "ip-10-0-0-4".into(),
+            disk: DiskSource::Base,
+            disk_gib: 8,
+            vcpus: 2,
+            memory_mib: 1024,
+            user_data: Vec::new(),
+            authorized_keys: Vec::new(),
+            image_kind: String::new(),
+        };
+        change(&mut sandbox);
+        Request::StartSandbox(Box::new(sandbox))
+    }
+
+    #[test]
+    fn a_range_of_ports_that_ends_before_it_begins_is_refused() {
+        assert!(!refused(&group(Protocol::Tcp, 80, 80)));
+        assert!(refused(&group(Protocol::Tcp, 80, 79)) && refused(&group(Protocol::Udp, 1, 0)));
+        assert!(!refused(&group(Protocol::All, 1, 0)), "others have no ports");
+    }
+
+    #[test]
+    fn ranges_of_addresses_are_those_that_a_vpc_may_have() {
+        assert!(!refused(&network("10.0.0.0/16")) && !refused(&network("100.64.0.0/28")));
+        for wrong in ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/29", "127.0.0.0/16", "169.254.0.0/16", "224.0.0.0/24"] {
+            assert!(refused(&network(wrong)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_base_is_nobodys_to_make_or_remove() {
+        for base in [BASE, SHARED_BASE] {
+            assert!(refused(&Request::RemoveImage(base.into())));
+            assert!(refused(&Request::PutImage { id: base.into(), sandbox: "i-1".into() }));
+        }
+        assert!(!refused(&Request::RemoveImage("ami-1".into())));
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        assert!(!refused(&sandbox(|_| ())));
+        assert!(refused(&sandbox(|sandbox| sandbox.vcpus = 0)) && refused(&sandbox(|sandbox| sandbox.vcpus = 1025)));
+        assert!(refused(&sandbox(|sandbox| sandbox.memory_mib = 0)));
+        assert!(refused(&sandbox(|sandbox| sandbox.memory_mib = u32::MAX)));
+        assert!(refused(&sandbox(|sandbox| sandbox.disk_gib = u32::MAX)));
+        assert!(refused(&sandbox(|sandbox| sandbox.authorized_keys = vec!["k".repeat(20 << 10)])));
+    }
 }

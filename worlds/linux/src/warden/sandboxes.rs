@@ -3,6 +3,7 @@
 use super::request::{Event, Reply, Usage};
 use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
+use crate::holder::CUT;
 use crate::holder::protocol::Running;
 use crate::sandbox::cgroup::Hierarchy;
 use crate::sandbox::images::{self, Pending};
@@ -14,26 +15,39 @@ use zonal_substrate::{Inventory, Lack, Sandbox, SandboxState, StopCause};
 impl Warden {
     /// Starts a sandbox, its disk made if it has none. What may pass by itself is an error; what will not is an answer.
     pub(super) fn start(&self, mut sandbox: Sandbox) -> Result<Reply> {
-        if let Some(zone) = lock(&self.routers).cut_zone(&sandbox.zone) {
-            return Err(Error::Refused(format!("{zone} is cut off")));
+        let cut = || Ok(Reply::Stopped(StopCause::Died(CUT.to_owned())));
+        if lock(&self.routers).is_cut(&sandbox.zone) {
+            return cut();
         }
         let mut record = match self.disk(&sandbox) {
             Ok(record) => record,
-            Err(error) => return Ok(Reply::NotStarted { lack: error.lack(), why: error.to_string() }),
+            Err(error) => {
+                let (lack, why) = (error.lack(), error.to_string());
+                return Ok(Reply::Stopped(StopCause::NotStarted { lack, why }));
+            }
         };
         let (id, generation) = (sandbox.id.clone(), sandbox.generation);
         if record.generation >= generation {
             // It has begun before: the world went down since, or this is asked again. User data has had its turn.
             sandbox.user_data.clear();
         }
-        let interface = sandbox.interface.clone();
-        lock(&self.routers).set_silent(&interface, false)?;
-        lock(&self.machines).insert(id.clone(), interface);
-        let spec = Spec { sandbox, slot: record.slot, layers: record.layers.clone(), sized: record.sized };
-        match lock(&self.holder).start(spec) {
-            // The holder lives, and could not.
-            Err(Error::Remote(why)) => return Ok(Reply::NotStarted { lack: Lack::Other, why }),
-            other => other?,
+        {
+            // Disks take their time. From this look on no zone is cut before the holder has the sandbox, and kills it with the others.
+            let mut routers = lock(&self.routers);
+            if routers.is_cut(&sandbox.zone) {
+                return cut();
+            }
+            let interface = sandbox.interface.clone();
+            routers.set_silent(&interface, false)?;
+            lock(&self.machines).insert(id.clone(), interface);
+            let spec = Spec { sandbox, slot: record.slot, layers: record.layers.clone(), sized: record.sized };
+            match lock(&self.holder).start(spec) {
+                // The holder lives, and could not.
+                Err(Error::Remote(why)) => {
+                    return Ok(Reply::Stopped(StopCause::NotStarted { lack: Lack::Other, why }));
+                }
+                other => other?,
+            }
         }
         if record.generation < generation {
             record.generation = generation;
@@ -100,7 +114,9 @@ impl Warden {
         // A killed sandbox is gone once its last process is; that takes milliseconds.
         while lock(&self.holder).forget(id).is_err() {
             if Instant::now() > deadline {
-                return Err(Error::Refused(format!("{id} does not end")));
+                return Err(Error::Refused(format!(
+                    "{id} was killed, and has processes still after 10 s: one hangs in the kernel, `zonal doctor` and dmesg say more"
+                )));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
