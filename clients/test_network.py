@@ -221,3 +221,13 @@ def test_an_interface_is_attached_and_detached_as_terraform_and_waiters_do(accou
     with refused("InvalidAttachmentID.NotFound"):
         account.ec2.detach_network_interface(AttachmentId=attachment)
     account.ec2.delete_network_interface(NetworkInterfaceId=interface)
+
+
+def test_the_group_and_subnet_of_a_deleted_interface_go_at_once(account):
+    vpc, _ = account.default_subnets()
+    subnet = account.ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.240.0/24")["Subnet"]["SubnetId"]
+    group = account.ec2.create_security_group(GroupName="passing", Description="x", VpcId=vpc)["GroupId"]
+    made = account.ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]["NetworkInterfaceId"]
+    account.ec2.delete_network_interface(NetworkInterfaceId=made)
+    account.ec2.delete_security_group(GroupId=group)
+    account.ec2.delete_subnet(SubnetId=subnet)

@@ -102,7 +102,9 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeSecurityGroups>(|input| input.dry_run),
         read::<ops::DescribeSecurityGroupRules>(rules::describe)
             .dry_run::<ops::DescribeSecurityGroupRules>(|input| input.dry_run),
-        write::<ops::DeleteSecurityGroup>(groups::delete).dry_run::<ops::DeleteSecurityGroup>(|input| input.dry_run),
+        write::<ops::DeleteSecurityGroup>(groups::delete)
+            .settles::<ops::DeleteSecurityGroup>(SETTLE, groups::leaving)
+            .dry_run::<ops::DeleteSecurityGroup>(|input| input.dry_run),
         write::<ops::AuthorizeSecurityGroupIngress>(rules::authorize_ingress)
             .dry_run::<ops::AuthorizeSecurityGroupIngress>(|input| input.dry_run),
         write::<ops::AuthorizeSecurityGroupEgress>(rules::authorize_egress)
@@ -180,7 +182,9 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeInstanceStatus>(|input| input.dry_run),
         write::<ops::CreateSubnet>(subnets::create).dry_run::<ops::CreateSubnet>(|input| input.dry_run),
         read::<ops::DescribeSubnets>(subnets::describe).dry_run::<ops::DescribeSubnets>(|input| input.dry_run),
-        write::<ops::DeleteSubnet>(subnets::delete).dry_run::<ops::DeleteSubnet>(|input| input.dry_run),
+        write::<ops::DeleteSubnet>(subnets::delete)
+            .settles::<ops::DeleteSubnet>(SETTLE, subnets::leaving)
+            .dry_run::<ops::DeleteSubnet>(|input| input.dry_run),
         write::<ops::ModifySubnetAttribute>(subnets::modify_attribute),
         write::<ops::CreateTags>(tags::create).dry_run::<ops::CreateTags>(|input| input.dry_run),
         write::<ops::DeleteTags>(tags::delete).dry_run::<ops::DeleteTags>(|input| input.dry_run),

@@ -249,6 +249,12 @@ fn permissions(account: &str, group: &SecurityGroup, egress: bool) -> Vec<IpPerm
     out
 }
 
+/// Whether a member of the group that is to be deleted is on its way out.
+pub fn leaving(view: &View<'_>, input: &DeleteSecurityGroupRequest) -> bool {
+    let id = input.group_id.as_ref();
+    id.is_some_and(|id| super::interfaces::leaving(view, |interface| interface.groups.contains(id)))
+}
+
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteSecurityGroupRequest) -> Answer<DeleteSecurityGroupResult> {
     let group = named(&tx.view(), input.group_id.as_ref(), input.group_name.as_ref())?;
     if group.name == "default" {

@@ -236,6 +236,12 @@ pub(crate) fn attachment_status(interface: &Interface) -> AttachmentStatus {
     }
 }
 
+/// Whether a deleted interface that matters for deleting something else is still there: who was told that it is deleted deletes its group
+/// and its subnet next.
+pub(crate) fn leaving(view: &View<'_>, matters: impl Fn(&Interface) -> bool) -> bool {
+    view.list::<Interface>().any(|interface| interface.phase == InterfacePhase::Deleting && matters(interface))
+}
+
 /// Whether an interface that the request names is being made, attached or detached.
 pub fn unsettled(view: &View<'_>, input: &DescribeNetworkInterfacesRequest) -> bool {
     let mut named = input.network_interface_ids.iter().filter_map(|id| view.get::<Interface>(id));

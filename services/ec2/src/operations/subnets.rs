@@ -150,6 +150,11 @@ fn shape(view: &View<'_>, subnet: &Subnet) -> shapes::Subnet {
     }
 }
 
+/// Whether an interface of the subnet that is to be deleted is on its way out.
+pub fn leaving(view: &View<'_>, input: &DeleteSubnetRequest) -> bool {
+    super::interfaces::leaving(view, |interface| interface.subnet == input.subnet_id)
+}
+
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteSubnetRequest) -> Answer<DeleteSubnetOutput> {
     let id = &input.subnet_id;
     subnet(&tx.view(), id)?;
