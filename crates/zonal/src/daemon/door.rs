@@ -128,25 +128,35 @@ fn request_id() -> String {
     zonal_cloud::ids::uuid(&mut rand::SeedableRng::seed_from_u64(rand::random()))
 }
 
-/// Whether a request may come in: from a program, or from a page of ours. A browser says where its page is from; a name that is not
-/// ours in `Host` is a foreign page's that was made to lead here.
+/// Whether a request must not come in: one from a page that is not this machine's own. A browser says where its page is from, and
+/// pages of the world (`NAME.localhost`) are somebody else's; a name that is not ours in `Host` is a foreign page's that was made to
+/// lead here.
 pub fn is_foreign(head: &RequestHead) -> bool {
     let host = head.header("host").unwrap_or_default();
     let origin = head.header("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
-    let site = head.header("sec-fetch-site");
-    !is_ours(host) || origin.is_some_and(|origin| !is_ours(origin)) || site.is_some_and(|site| site == "cross-site")
+    let is_awss = name_of(host).ends_with(".amazonaws.com");
+    !(is_this_machine(host) || is_awss)
+        || origin.is_some_and(|origin| !is_this_machine(origin))
+        || match head.header("sec-fetch-site") {
+            Some("cross-site") => true,
+            // Of this machine's own name that is another port of it; of any other, who knows.
+            Some("same-site") => is_awss,
+            _ => false,
+        }
 }
 
-/// Whether a host (with or without port) is this machine's, or a name that AWS's clients call.
-fn is_ours(host: &str) -> bool {
-    let name = if host.starts_with('[') {
-        host.split(']').next().map_or("", |name| &name[1..])
-    } else {
-        host.rsplit_once(':').map_or(host, |(name, _)| name)
+/// Whether a host (with or without port) is this machine itself.
+fn is_this_machine(host: &str) -> bool {
+    matches!(name_of(host).as_str(), "localhost" | "127.0.0.1" | "::1")
+}
+
+/// A host without its port, in lower case.
+fn name_of(host: &str) -> String {
+    let name = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let below = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    below("localhost") || below("amazonaws.com") || matches!(name.as_str(), "127.0.0.1" | "::1")
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// How long a client may take for a request's head and body.
@@ -156,20 +166,46 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
 
+    fn head(host: &str, headers: &[(&'static str, &str)]) -> RequestHead {
+        let mut all = http::HeaderMap::new();
+        for (name, value) in [("host", host)].iter().chain(headers) {
+            all.insert(*name, value.parse().unwrap());
+        }
+        RequestHead { method: http::Method::POST, uri: "/".parse().unwrap(), headers: all }
+    }
+
     #[test]
-    fn only_this_machines_names_and_awss_are_ours() {
-        for (host, ours) in [
-            ("localhost:4566", true),
-            ("127.0.0.1:4566", true),
-            ("[::1]:4566", true),
-            ("whatsthetime.com.localhost:4566", true),
-            ("ec2.us-east-1.amazonaws.com", true),
-            ("evil.example", false),
-            ("localhost.evil.example", false),
-            ("evillocalhost", false),
-            ("", false),
+    fn only_this_machines_name_and_awss_are_answered() {
+        for (host, foreign) in [
+            ("localhost:4566", false),
+            ("LOCALHOST.:4566", false),
+            ("127.0.0.1:4566", false),
+            ("[::1]:4566", false),
+            ("ec2.us-east-1.amazonaws.com", false),
+            ("com.localhost:4566", true),
+            ("evil.example", true),
+            ("localhost.evil.example", true),
+            ("evillocalhost", true),
+            ("amazonaws.com.evil.example", true),
+            ("", true),
         ] {
-            assert_eq!(is_ours(host), ours, "{host}");
+            assert_eq!(is_foreign(&head(host, &[])), foreign, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_this_machines_own_pages_are_heard() {
+        for (host, headers, foreign) in [
+            ("localhost:4566", vec![("origin", "http://localhost:3000"), ("sec-fetch-site", "same-site")], false),
+            ("localhost:4566", vec![("origin", "http://127.0.0.1")], false),
+            ("localhost:4566", vec![("sec-fetch-site", "none")], false),
+            ("localhost:4566", vec![("origin", "http://whatsthetime.com.localhost:4566")], true),
+            ("localhost:4566", vec![("origin", "null")], true),
+            ("localhost:4566", vec![("origin", "https://evil.example")], true),
+            ("localhost:4566", vec![("sec-fetch-site", "cross-site")], true),
+            ("ec2.us-east-1.amazonaws.com", vec![("sec-fetch-site", "same-site")], true),
+        ] {
+            assert_eq!(is_foreign(&head(host, &headers)), foreign, "{host} {headers:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `NAME.localhost`: a name of the world, opened in any browser. The request goes to where the world's DNS says, its `Host` set to
 //! the name.
 
-use http_body_util::{BodyExt, Full};
+use crate::daemon::serve::Body;
+use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
@@ -14,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use zonal_lab::Answer;
 use zonal_linux::Internet;
 
-/// How long the world may take to answer.
+/// How long the world may take to begin to answer.
 const LIMIT: Duration = Duration::from_secs(90);
 /// How long a connection may take to be made.
 const CONNECTING: Duration = Duration::from_secs(10);
@@ -50,7 +51,7 @@ impl Names {
     }
 
     /// Passes a request on to `name`.
-    pub async fn pass(&self, name: &str, request: Request<Bytes>) -> Response<Full<Bytes>> {
+    pub async fn pass(&self, name: &str, request: Request<Bytes>) -> Response<Body> {
         let found = match zonal_lab::shell::lookup(self.dns, name, Duration::from_secs(2)).await {
             Answer::Addresses { addresses, .. } => addresses,
             Answer::Failed => Vec::new(),
@@ -72,12 +73,7 @@ impl Names {
         }
     }
 
-    async fn fetch(
-        &self,
-        name: &str,
-        address: Ipv4Addr,
-        request: Request<Bytes>,
-    ) -> Result<Response<Full<Bytes>>, String> {
+    async fn fetch(&self, name: &str, address: Ipv4Addr, request: Request<Bytes>) -> Result<Response<Body>, String> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let path = path.to_owned();
         let (parts, body) = request.into_parts();
@@ -100,15 +96,15 @@ impl Names {
         });
         let response: Response<Incoming> = sender.send_request(passed).await.map_err(|error| error.to_string())?;
         let (mut parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         parts.headers.remove("transfer-encoding");
         parts.headers.remove("connection");
-        Ok(Response::from_parts(parts, Full::new(body)))
+        // It is passed on as it comes, however long it is.
+        Ok(Response::from_parts(parts, Either::Right(body)))
     }
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::new(Bytes::copy_from_slice(text.as_bytes()))));
     *response.status_mut() = status;
     response
 }

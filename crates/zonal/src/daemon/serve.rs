@@ -3,7 +3,7 @@
 
 use crate::daemon::names::{self, Names};
 use crate::daemon::{Daemon, admin, door};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zonal_wire::Bounds;
 use zonal_wire::door::RequestHead;
 
@@ -52,9 +53,17 @@ enum Side {
 /// How long nothing is accepted after that has failed.
 const RECOVER: std::time::Duration = std::time::Duration::from_millis(20);
 
+/// KiB of requests' bodies that instances may have us keep at once, all together.
+const INSIDE_KIB: usize = 64 << 10;
+
+/// An answer's body: ours, or what a name of the world sends.
+pub type Body = Either<Full<Bytes>, Incoming>;
+
 struct Shared {
     daemon: Arc<Daemon>,
     names: Names,
+    /// A permit a KiB of a body from inside.
+    room: Semaphore,
 }
 
 /// Serves until the future `end` is over.
@@ -67,7 +76,7 @@ pub async fn serve(daemon: Arc<Daemon>, names: Names, end: impl Future<Output = 
     // Clients that know no IPv4 `localhost` come to ::1; where there is no IPv6 they can't.
     let six = TcpListener::bind(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, daemon.config.port))).await.ok();
     let inside = daemon.config.inside.as_deref().map(listen_inside).transpose()?;
-    let shared = Arc::new(Shared { daemon, names });
+    let shared = Arc::new(Shared { daemon, names, room: Semaphore::new(INSIDE_KIB) });
     tokio::pin!(end);
     loop {
         let stream = tokio::select! {
@@ -88,7 +97,10 @@ pub async fn serve(daemon: Arc<Daemon>, names: Names, end: impl Future<Output = 
                 tokio::spawn(connection(stream, shared.clone(), Side::Host));
             }
             // Out of descriptors, say: others may close theirs.
-            Err(error) => tracing::warn!("accepting a connection: {error}"),
+            Err(error) => {
+                tracing::warn!("accepting a connection: {error}");
+                tokio::time::sleep(RECOVER).await;
+            }
         }
     }
 }
@@ -138,35 +150,58 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Sha
     }
 }
 
-async fn respond(shared: &Shared, request: Request<Incoming>, side: Side) -> Response<Full<Bytes>> {
+/// Room for a body from inside, waited for; the host's own programs need none.
+async fn room<'a>(shared: &'a Shared, head: &RequestHead, side: Side, limit: usize) -> Option<SemaphorePermit<'a>> {
+    if side == Side::Host {
+        return None;
+    }
+    let said = head.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    let length = said.unwrap_or(if head.header("transfer-encoding").is_some() { limit } else { 0 }).min(limit);
+    // It is never closed.
+    shared.room.acquire_many(u32::try_from(length >> 10).unwrap_or(u32::MAX)).await.ok()
+}
+
+async fn respond(shared: &Shared, request: Request<Incoming>, side: Side) -> Response<Body> {
+    match world_name(&request, side) {
+        Some(name) => pass(shared, &name, request).await,
+        None => call(shared, request, side).await.map(Either::Left),
+    }
+}
+
+/// The name of the world that is asked for. Instances know such names themselves.
+fn world_name(request: &Request<Incoming>, side: Side) -> Option<String> {
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    names::asked_for(host).filter(|_| side == Side::Host).map(ToOwned::to_owned)
+}
+
+/// A page of the world's. Those may call each other, as they would on the internet.
+async fn pass(shared: &Shared, name: &str, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let head = RequestHead { method: parts.method.clone(), uri: parts.uri.clone(), headers: parts.headers.clone() };
-    let host = head.header("host").unwrap_or_default().to_owned();
-    let world_name = match side {
-        Side::Host => names::asked_for(&host).map(ToOwned::to_owned),
-        Side::Inside => None,
-    };
-    // Pages of the world may call each other, as they would on the internet; the API hears no foreign page.
-    if world_name.is_none() && door::is_foreign(&head) {
+    match read(body, Bounds::default().body).await {
+        Ok(body) => shared.names.pass(name, Request::from_parts(parts, body)).await,
+        Err(refusal) => refusal.map(Either::Left),
+    }
+}
+
+/// A call of the API, or of our own paths.
+async fn call(shared: &Shared, request: Request<Incoming>, side: Side) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers };
+    if door::is_foreign(&head) {
         return text(
             StatusCode::FORBIDDEN,
             "Refused: this request comes from a web page of another site, or by a foreign name.\n",
         );
     }
     let limit = Bounds::default().body;
-    let body = match tokio::time::timeout(door::PATIENCE, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => {
-            return text(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                &format!("The request's body is longer than {limit} bytes, or broke off.\n"),
-            );
-        }
-        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "The request's body did not come in time.\n"),
+    // Kept until the answer is there.
+    let Ok(_room) = tokio::time::timeout(door::PATIENCE, room(shared, &head, side, limit)).await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "Too many large requests at once. Try again.\n");
     };
-    if let Some(name) = world_name {
-        return shared.names.pass(&name, Request::from_parts(parts, body)).await;
-    }
+    let body = match read(body, limit).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
     if side == Side::Host
         && let Some(answer) = admin::answer(&shared.daemon, &head, &body).await
     {
@@ -181,6 +216,18 @@ async fn respond(shared: &Shared, request: Request<Incoming>, side: Side) -> Res
         tracing::error!("an answer was malformed: {error}");
         text(StatusCode::INTERNAL_SERVER_ERROR, "")
     })
+}
+
+/// A request's body, whole; or how it is refused.
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, Response<Full<Bytes>>> {
+    match tokio::time::timeout(door::PATIENCE, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(text(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("The request's body is longer than {limit} bytes, or broke off.\n"),
+        )),
+        Err(_) => Err(text(StatusCode::REQUEST_TIMEOUT, "The request's body did not come in time.\n")),
+    }
 }
 
 /// A plain answer.
