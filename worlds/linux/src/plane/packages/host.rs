@@ -37,7 +37,7 @@ impl Host {
     }
 
     /// A file of the index, as new as it should be.
-    pub(super) async fn index(&self, name: &str) -> Result<Option<PathBuf>, String> {
+    pub(super) async fn index(&self, name: &str) -> Result<Option<File>, String> {
         // Nobody fetches the plain list; it is named for the sums that are checked after unpacking.
         if name == "Packages" {
             return Ok(None);
@@ -55,17 +55,17 @@ impl Host {
                 tracing::warn!(reason, "the index of packages is old");
             }
         }
-        Ok(path.exists().then_some(path))
+        opened(&path)
     }
 
-    /// A package's file, from what is kept or from the package manager.
-    pub(super) async fn package(&self, file: &str) -> Result<Option<PathBuf>, String> {
+    /// A package's file, from what is kept or from the package manager. It is open: whatever is forgotten meanwhile, it can be sent.
+    pub(super) async fn package(&self, file: &str) -> Result<Option<File>, String> {
         let kept = self.at("packages").join(file.replace('/', "_"));
         let mut hasher = DefaultHasher::new();
         file.hash(&mut hasher);
         let _lane = self.lanes[(hasher.finish() % LANES as u64) as usize].lock().await;
-        if kept.exists() {
-            return Ok(Some(kept));
+        if let Some(file) = opened(&kept)? {
+            return Ok(Some(file));
         }
         if !self.at("table").exists() {
             self.index("Release").await?;
@@ -77,8 +77,9 @@ impl Host {
             return Ok(None);
         };
         self.fetch(&package, &kept).await?;
-        self.forget_old().map_err(|e| e.to_string())?;
-        Ok(Some(kept))
+        let file = opened(&kept)?;
+        forget_old(&self.at("packages"), MOST_KEPT).map_err(|e| e.to_string())?;
+        Ok(file)
     }
 
     /// Fetches one package, which the package manager checks, into `kept`.
@@ -91,7 +92,7 @@ impl Host {
         let arrived = fs::read_dir(&arriving).map_err(named)?.flatten().map(|entry| entry.path());
         let deb = arrived.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"));
         let deb = deb.ok_or_else(|| format!("fetching {package}: no file came"))?;
-        fs::rename(deb, kept).and_then(|()| fs::remove_dir_all(&arriving)).map_err(named)
+        take_in(&deb, kept).and_then(|()| fs::remove_dir_all(&arriving)).map_err(named)
     }
 
     /// Reads the machine's lists anew and makes an index of them.
@@ -165,27 +166,43 @@ impl Host {
         let said: Vec<&str> = errors.lines().filter(|line| line.starts_with("E:") || line.starts_with("W:")).collect();
         Err(format!("{program} {} on this machine: {}", arguments[0], said.join("; ")))
     }
+}
 
-    /// Removes what was fetched longest ago, as far as too much is kept.
-    fn forget_old(&self) -> io::Result<()> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(self.at("packages"))?.flatten() {
-            let found = entry.metadata()?;
-            if found.is_file() {
-                files.push((found.modified()?, found.len(), entry.path()));
-            }
-        }
-        files.sort();
-        let mut all: u64 = files.iter().map(|(_, size, _)| size).sum();
-        for (_, size, path) in files {
-            if all <= MOST_KEPT {
-                break;
-            }
-            fs::remove_file(path)?;
-            all -= size;
-        }
-        Ok(())
+fn opened(path: &Path) -> Result<Option<File>, String> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// Puts a package that arrived in its place. Its time is the mirror's by then; from now on it is that of its arrival.
+fn take_in(arrived: &Path, kept: &Path) -> io::Result<()> {
+    let now = fs::FileTimes::new().set_modified(SystemTime::now());
+    File::options().write(true).open(arrived)?.set_times(now)?;
+    fs::rename(arrived, kept)
+}
+
+/// Removes what was fetched longest ago, as far as more than `most` bytes are kept; never what came last.
+fn forget_old(directory: &Path, most: u64) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)?.flatten() {
+        let found = entry.metadata()?;
+        if found.is_file() {
+            files.push((found.modified()?, found.len(), entry.path()));
+        }
+    }
+    files.sort();
+    let mut all: u64 = files.iter().map(|(_, size, _)| size).sum();
+    files.pop();
+    for (_, size, path) in files {
+        if all <= most {
+            break;
+        }
+        fs::remove_file(path)?;
+        all -= size;
+    }
+    Ok(())
 }
 
 fn is_fresh(path: &Path) -> bool {
@@ -238,4 +255,39 @@ fn make_index(directory: &Path, lists: &[String], architecture: &str) -> io::Res
         fs::rename(pending(name), directory.join(name))?;
     }
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_as_old_as_its_arrival_and_the_last_to_arrive_stays() {
+        let at = std::env::temp_dir().join(format!("zonal-packages-{}", std::process::id()));
+        let (arriving, packages) = (at.join("arriving"), at.join("packages"));
+        fs::create_dir_all(&arriving).unwrap();
+        fs::create_dir_all(&packages).unwrap();
+        // The later one to arrive is the older one at the mirror.
+        let mirrored = |name: &str, days: u64| {
+            fs::write(arriving.join(name), [0; 1000]).unwrap();
+            let time = SystemTime::now() - Duration::from_secs(days * 86_400);
+            let file = File::options().write(true).open(arriving.join(name)).unwrap();
+            file.set_times(fs::FileTimes::new().set_modified(time)).unwrap();
+            take_in(&arriving.join(name), &packages.join(name)).unwrap();
+        };
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(&packages).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        mirrored("a", 1);
+        mirrored("b", 400);
+        forget_old(&packages, 2000).unwrap();
+        assert_eq!(names(), ["a", "b"]);
+        forget_old(&packages, 1500).unwrap();
+        assert_eq!(names(), ["b"]);
+        forget_old(&packages, 0).unwrap();
+        assert_eq!(names(), ["b"], "who asked for it is about to have it");
+        fs::remove_dir_all(&at).unwrap();
+    }
 }

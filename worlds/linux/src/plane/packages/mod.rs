@@ -61,7 +61,7 @@ impl Packages {
             _ => Ok(None),
         };
         match found {
-            Ok(Some(path)) => send(client, asked, &path).await,
+            Ok(Some(file)) => send(client, asked, file).await,
             Ok(None) => say(client, "404 Not Found", "", b"there is no such file here\n", asked.head_only).await,
             Err(reason) => {
                 tracing::warn!(path = asked.path, reason, "no package for an instance");
@@ -72,8 +72,8 @@ impl Packages {
 }
 
 /// Sends a file.
-async fn send(client: &mut TcpStream, asked: &Asked, path: &Path) -> io::Result<()> {
-    let mut file = tokio::fs::File::open(path).await?;
+async fn send(client: &mut TcpStream, asked: &Asked, file: std::fs::File) -> io::Result<()> {
+    let mut file = tokio::fs::File::from_std(file);
     let found = file.metadata().await?;
     let modified = http_date(found.modified()?);
     let headers = format!("Last-Modified: {modified}\r\nContent-Type: application/octet-stream\r\n");
