@@ -21,13 +21,46 @@ const AFTER_START: Duration = Duration::from_millis(200);
 /// The size that most images ask for, GiB.
 const USUAL: u32 = 8;
 
+/// What is ready, and which sizes are asked for.
+#[derive(Default)]
+struct Shelf {
+    /// Size and name of each.
+    ready: Vec<(u32, String)>,
+    /// The sizes that were asked for, the last one last.
+    asked: Vec<u32>,
+}
+
+impl Shelf {
+    fn take(&mut self, gib: u32) -> Option<String> {
+        self.asked.retain(|size| *size != gib);
+        self.asked.push(gib);
+        let at = self.ready.iter().position(|(size, _)| *size == gib)?;
+        Some(self.ready.swap_remove(at).1)
+    }
+
+    /// Whether there should be one more of a size.
+    fn lacks(&self, gib: u32) -> bool {
+        self.ready.iter().filter(|(size, _)| *size == gib).count() < KEPT
+    }
+
+    /// Where there is no room for one more of a size: one of the size that was asked for longest ago, which is to go.
+    fn crowded_out(&mut self, gib: u32) -> Option<String> {
+        if self.ready.len() < MOST {
+            return None;
+        }
+        let last_asked = |size: u32| self.asked.iter().position(|asked| *asked == size);
+        let others = (0..self.ready.len()).filter(|at| self.ready[*at].0 != gib);
+        let oldest = others.min_by_key(|at| last_asked(self.ready[*at].0))?;
+        Some(self.ready.swap_remove(oldest).1)
+    }
+}
+
 /// The disks made ahead.
 pub(super) struct Spares {
     config: Config,
     /// Whether this machine gives us what disks of a size are made of: tried once.
     able: OnceLock<bool>,
-    /// Size and name of each.
-    ready: Mutex<Vec<(u32, String)>>,
+    shelf: Mutex<Shelf>,
     template: Mutex<()>,
     number: AtomicU64,
     wanted: Sender<u32>,
@@ -40,7 +73,7 @@ impl Spares {
         let spares = Arc::new(Self {
             config: config.clone(),
             able: OnceLock::new(),
-            ready: Mutex::default(),
+            shelf: Mutex::default(),
             template: Mutex::default(),
             number: AtomicU64::new(0),
             wanted,
@@ -56,18 +89,14 @@ impl Spares {
         if !self.able() {
             return Ok(None);
         }
-        let found = {
-            let mut ready = lock(&self.ready);
-            let at = ready.iter().position(|(size, _)| *size == gib);
-            at.map(|at| ready.swap_remove(at).1)
-        };
+        let found = lock(&self.shelf).take(gib);
         let _ = self.wanted.send(gib);
         found.map_or_else(|| self.make(gib), Ok).map(Some)
     }
 
     /// Takes back one that was not needed after all.
     pub(super) fn give_back(&self, gib: u32, name: String) {
-        lock(&self.ready).push((gib, name));
+        lock(&self.shelf).ready.push((gib, name));
     }
 
     fn able(&self) -> bool {
@@ -126,10 +155,13 @@ impl Spares {
     }
 
     fn fill(&self, gib: u32) {
-        let lacks = |ready: &Vec<(u32, String)>| {
-            ready.len() < MOST && ready.iter().filter(|(size, _)| *size == gib).count() < KEPT
-        };
-        while lacks(&lock(&self.ready)) {
+        while lock(&self.shelf).lacks(gib) {
+            let gone = lock(&self.shelf).crowded_out(gib);
+            if let Some(name) = gone
+                && let Err(error) = disk::remove(&self.config, &name)
+            {
+                tracing::warn!(%error, "a disk made ahead stays");
+            }
             match self.make(gib) {
                 Ok(name) => self.give_back(gib, name),
                 Err(error) => {
@@ -138,5 +170,33 @@ impl Spares {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_is_asked_for_finds_room_where_others_are_not_any_more() {
+        let mut shelf = Shelf::default();
+        for gib in [8, 10, 20, 30] {
+            assert_eq!(shelf.take(gib), None);
+            while shelf.lacks(gib) {
+                assert_eq!(shelf.crowded_out(gib), None);
+                shelf.ready.push((gib, format!("{gib}-{}", shelf.ready.len())));
+            }
+        }
+        assert_eq!(shelf.ready.len(), MOST);
+        // Asked for again: 10 has been for longer.
+        assert!(shelf.take(8).is_some());
+        shelf.ready.push((8, "8-again".into()));
+        assert_eq!(shelf.take(40), None);
+        for _ in 0..KEPT {
+            assert!(shelf.lacks(40));
+            assert!(shelf.crowded_out(40).is_some_and(|name| name.starts_with("10-")));
+            shelf.ready.push((40, "40".into()));
+        }
+        assert!(!shelf.lacks(40) && shelf.lacks(10) && shelf.ready.len() == MOST);
     }
 }
