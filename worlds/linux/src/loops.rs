@@ -3,11 +3,13 @@
 
 use crate::error::{Act, Error, Result};
 use crate::world::Config;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const SET_UP: libc::Ioctl = 0x4C0A;
@@ -102,6 +104,9 @@ pub(crate) fn attach(config: &Config, file: &File) -> Result<(PathBuf, File)> {
         match taken {
             Ok(device) => {
                 note(config, number)?;
+                if let (Some(bound), Ok(found)) = (bound().get_mut(&tag), file.metadata()) {
+                    bound.insert(found.ino(), number);
+                }
                 return Ok((at, device));
             }
             // Another took it between the two calls, or took it away.
@@ -133,6 +138,22 @@ fn status(number: u32) -> Option<(String, u64)> {
     Some((String::from_utf8_lossy(&info.name[..end]).into_owned(), info.inode))
 }
 
+/// Which device shows which file (by its inode), of each world that this process has asked about: as the devices told once, and as it has
+/// bound more since. One that let go of its file is still in here; one that is not has none.
+fn bound() -> MutexGuard<'static, BTreeMap<String, BTreeMap<u64, u32>>> {
+    static BOUND: Mutex<BTreeMap<String, BTreeMap<u64, u32>>> = Mutex::new(BTreeMap::new());
+    BOUND.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a device of this world shows a file. Nobody binds one meanwhile but this process.
+fn shows(config: &Config, inode: u64) -> bool {
+    let tag = config.cgroup();
+    let of = |number: u32| status(number).filter(|(name, _)| *name == tag).map(|(_, inode)| (inode, number));
+    let mut all = bound();
+    let own = all.entry(tag.clone()).or_insert_with(|| noted(config).into_iter().filter_map(of).collect());
+    own.get(&inode).is_some_and(|number| of(*number).is_some_and(|(shown, _)| shown == inode))
+}
+
 /// The inodes that devices of this world show.
 fn shown(config: &Config) -> BTreeSet<u64> {
     let tag = config.cgroup();
@@ -144,15 +165,17 @@ fn shown(config: &Config) -> BTreeSet<u64> {
 pub(crate) fn await_release(config: &Config, inode: Option<u64>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let shown = shown(config);
-        if inode.map_or(shown.is_empty(), |inode| !shown.contains(&inode)) {
+        let in_use = match inode {
+            Some(inode) => usize::from(shows(config, inode)),
+            None => shown(config).len(),
+        };
+        if in_use == 0 {
             return Ok(());
         }
         if Instant::now() > deadline {
             return Err(Error::Refused(format!(
-                "{} loop devices of this world are in use still after 20 s: something on this machine has its disks mounted or open \
-                 (`losetup -l` shows them); `zonal down` again once it has not",
-                shown.len()
+                "{in_use} loop devices of this world are in use still after 20 s: something on this machine has its disks mounted \
+                 or open (`losetup -l` shows them); `zonal down` again once it has not"
             )));
         }
         std::thread::sleep(Duration::from_millis(2));

@@ -5,7 +5,7 @@ use crate::error::{Act, Error, Result};
 use crate::privilege::Ids;
 use crate::world::Config;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
@@ -45,13 +45,13 @@ impl Record {
 }
 
 /// Makes a sandbox's disk: of a spare one with a file system of its own, or in a directory.
-pub(crate) fn make(config: &Config, sandbox: &Sandbox, spare: Option<&str>) -> Result<Record> {
+pub(crate) fn make(config: &Config, sandbox: &Sandbox, spare: Option<&str>, slots: &mut Slots) -> Result<Record> {
     let id = &sandbox.id;
     let layers = match &sandbox.disk {
         DiskSource::Base => vec![BASE.to_owned()],
         DiskSource::Image(image) => images::layers(config, image)?,
     };
-    let record = Record { slot: free_slot(config)?, layers, generation: 0, sized: spare.is_some() };
+    let record = Record { slot: slots.take(config, id)?, layers, generation: 0, sized: spare.is_some() };
     let root = config.root_id(record.slot);
     // What a killed warden left of it half made.
     remove(config, id)?;
@@ -97,14 +97,33 @@ pub(super) fn entries(directory: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-fn free_slot(config: &Config) -> Result<u32> {
-    if config.ids == Ids::Shared {
-        return Ok(0);
+/// Which ranges of ids are taken, and by which disk: read once, and kept as disks come and go.
+pub(crate) struct Slots(BTreeMap<String, u32>);
+
+impl Slots {
+    /// As the disks that there are say.
+    pub(crate) fn read(config: &Config) -> Self {
+        Self(all(config).into_iter().filter_map(|id| read(config, &id).map(|record| (id, record.slot))).collect())
     }
-    let taken: BTreeSet<u32> = all(config).iter().filter_map(|id| Some(read(config, id)?.slot)).collect();
-    (0..SLOTS)
-        .find(|slot| !taken.contains(slot))
-        .ok_or_else(|| Error::Full(format!("one more disk: {SLOTS} exist already")))
+
+    /// A range for a disk that is made: its own, if it has one.
+    fn take(&mut self, config: &Config, id: &str) -> Result<u32> {
+        if config.ids == Ids::Shared {
+            return Ok(0);
+        }
+        self.0.remove(id);
+        let taken: BTreeSet<u32> = self.0.values().copied().collect();
+        let free = (0..SLOTS)
+            .find(|slot| !taken.contains(slot))
+            .ok_or_else(|| Error::Full(format!("one more disk: {SLOTS} exist already")))?;
+        self.0.insert(id.to_owned(), free);
+        Ok(free)
+    }
+
+    /// A disk is gone.
+    pub(crate) fn give_back(&mut self, id: &str) {
+        self.0.remove(id);
+    }
 }
 
 /// Removes a disk.
@@ -118,4 +137,24 @@ pub(crate) fn remove(config: &Config, id: &str) -> Result<()> {
     }
     volume::discard(config, id)?;
     tree::remove(&config.disk(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_ids_is_one_disks_until_it_is_given_back() {
+        let config = Config::new("/nowhere".into(), (0, 0));
+        let mut slots = Slots(BTreeMap::from([("i-a".to_owned(), 0), ("i-b".to_owned(), 2)]));
+        assert_eq!(slots.take(&config, "i-c").unwrap(), 1);
+        assert_eq!(slots.take(&config, "i-d").unwrap(), 3);
+        slots.give_back("i-a");
+        assert_eq!(slots.take(&config, "i-e").unwrap(), 0);
+        assert_eq!(slots.take(&config, "i-e").unwrap(), 0, "made again after it failed");
+        for number in 4..SLOTS {
+            assert_eq!(slots.take(&config, &format!("i-{number}")).unwrap(), number);
+        }
+        assert!(matches!(slots.take(&config, "i-z"), Err(Error::Full(_))));
+    }
 }

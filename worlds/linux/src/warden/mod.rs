@@ -68,7 +68,7 @@ pub fn main(config: &Config) -> Result<()> {
         hierarchy,
         routers: Mutex::new(routers),
         holder: Mutex::new(holder),
-        disks: Mutex::new(()),
+        disks: Mutex::new(disk::Slots::read(config)),
         spares,
         watchers: Mutex::new(Vec::new()),
         machines: Mutex::default(),
@@ -102,7 +102,7 @@ struct Warden {
     routers: Mutex<Routers>,
     holder: Mutex<HolderLink>,
     /// Held while disks or images are made or removed: so no two get the same ids, and no image goes that something is to stand on.
-    disks: Mutex<()>,
+    disks: Mutex<disk::Slots>,
     spares: Arc<Spares>,
     watchers: Mutex<Vec<UnixStream>>,
     /// The interface of each sandbox that was started.

@@ -63,18 +63,18 @@ impl Warden {
             Some(record) => record,
             None => {
                 let spare = self.spares.take(sandbox.disk_gib)?;
-                let _only = lock(&self.disks);
+                let mut slots = lock(&self.disks);
                 let made = match disk::read(&self.config, id) {
                     // Asked by two at once.
                     Some(record) => Ok(record),
-                    None => disk::make(&self.config, sandbox, spare.as_deref()),
+                    None => disk::make(&self.config, sandbox, spare.as_deref(), &mut slots),
                 };
                 if let Some(spare) = &spare {
                     // What was made of it has another name now.
                     let _ = disk::remove(&self.config, spare);
                 }
-                if made.is_err() {
-                    let _ = disk::remove(&self.config, id);
+                if made.is_err() && disk::remove(&self.config, id).is_ok() {
+                    slots.give_back(id);
                 }
                 made?
             }
@@ -124,7 +124,8 @@ impl Warden {
         machine::forget(&self.config, id);
         // Its ids are another's to have once its record is gone, which goes first.
         disk::remove(&self.config, id)?;
-        let _only = lock(&self.disks);
+        let mut slots = lock(&self.disks);
+        slots.give_back(id);
         images::sweep(&self.config)
     }
 
