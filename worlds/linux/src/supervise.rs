@@ -344,7 +344,7 @@ pub fn purge(config: &Config) -> Result<()> {
             sweep(&inside)?;
         }
     }
-    tree::remove(&config.directory)
+    tree::clear(&config.directory)
 }
 
 /// Removes a directory of an ordinary user's world: the files of sandboxes are only root's of their user namespace to remove.

@@ -60,7 +60,10 @@ pub fn run(process: &str, directory: &Path) -> Result<(), CommandError> {
 /// Takes the world's directory, for the one process that keeps the world running.
 fn hold(settings: &Settings) -> Result<fs::File, CommandError> {
     let held = settings::hold(&settings.directory).map_err(|error| CommandError::file(&settings.directory, error))?;
-    held.ok_or_else(|| CommandError::said(format!("a world runs already in {}", settings.directory.display())))
+    held.ok_or_else(|| {
+        let directory = settings.directory.display();
+        CommandError::said(format!("a world runs already in {directory}: `zonal down` ends it"))
+    })
 }
 
 /// Runs the control plane until it is told to end (SIGTERM, SIGINT).

@@ -27,6 +27,14 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// The same, but where a link leads there, that and the directory stay, empty: whoever put them there wants them.
+pub(crate) fn clear(path: &Path) -> Result<()> {
+    match path.canonicalize() {
+        Ok(found) if path.is_symlink() => empty(&found).act("empty", found.display()),
+        _ => remove(path),
+    }
+}
+
 /// Empties a directory. A directory in it is emptied by moving those inside it up beside it, so that none is ever more than one below: as
 /// deep as they may be nested, this takes two descriptors and no stack.
 fn empty(path: &Path) -> io::Result<()> {
@@ -132,6 +140,9 @@ mod tests {
         std::os::unix::fs::symlink(&kept, top.join("link")).unwrap();
         remove(&top).unwrap();
         assert!(!top.exists() && kept.join("file").exists());
+        std::os::unix::fs::symlink(&kept, &top).unwrap();
+        clear(&top).unwrap();
+        assert!(top.is_symlink() && kept.read_dir().unwrap().next().is_none());
         remove(&top).unwrap();
         fs::remove_dir_all(kept).unwrap();
     }

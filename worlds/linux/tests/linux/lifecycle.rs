@@ -6,6 +6,8 @@ use zonal_substrate::*;
 
 pub const TESTS: &[Test] = &[
     ("user_data_runs_once_and_its_output_is_kept", user_data_runs_once_and_its_output_is_kept),
+    ("a_start_that_fails_keeps_console_and_state_of_the_one_before", a_start_that_fails_keeps),
+    ("a_world_behind_a_link_has_our_program_in_its_instances", a_world_behind_a_link),
     ("an_instance_that_powers_off_is_stopped_by_itself", an_instance_that_powers_off_is_stopped_by_itself),
     ("a_service_is_kept_running_and_starts_at_each_boot", a_service_is_kept_running_and_starts_at_each_boot),
     ("an_image_is_one_more_layer", an_image_is_one_more_layer),
@@ -57,6 +59,45 @@ fn user_data_runs_once_and_its_output_is_kept() {
     world.hear("its end", |report| *report == Report::SandboxRemoved("i-a".into()));
     world.hear("its interface's end", |report| *report == Report::InterfaceRemoved("eni-a".into()));
     assert!(!world.config.directory.join("disks/i-a").exists());
+}
+
+fn a_start_that_fails_keeps() {
+    let world = Fixture::new();
+    world.ask(simple());
+    let a = Instance { user_data: "#!/bin/sh\necho said-before\n".into(), ..Instance::new("a", "10.0.1.10") };
+    world.instance(&a);
+    world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 1, force: true }]);
+    world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(_)));
+    // Without its interface it can't.
+    world.ask(vec![Ask::RemoveInterface("eni-a".into())]);
+    world.hear("its interface's end", |report| *report == Report::InterfaceRemoved("eni-a".into()));
+    world.ask(vec![again(&a, 2)]);
+    world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(StopCause::NotStarted { .. })));
+    assert!(world.console("i-a").contains("said-before"));
+    assert_eq!(world.world().inventory().sandboxes["i-a"], (1, SandboxState::Stopped(StopCause::Asked)));
+    world.ask(vec![Ask::PutInterface(a.interface()), again(&a, 2)]);
+    world.hear("the second start", |report| {
+        matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
+    });
+    until("both", || world.console("i-a").matches("boots").nth(1).map(drop));
+    assert!(world.console("i-a").contains("said-before"));
+}
+
+/// Where homes are elsewhere, and a link leads there.
+fn a_world_behind_a_link() {
+    let real = std::path::PathBuf::from(format!("/tmp/zonal-test-{}-behind", std::process::id()));
+    std::fs::create_dir(&real).unwrap();
+    let link = real.with_extension("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    {
+        let world = Fixture::with(|config| config.directory.clone_from(&link));
+        world.ask(simple());
+        world.instance(&Instance::new("a", "10.0.1.10"));
+        assert_eq!(world.run("a", "test -s /usr/lib/zonal/guest && systemctl is-active nothing"), "inactive\n");
+    }
+    assert!(link.is_symlink() && real.read_dir().unwrap().next().is_none(), "purged is empty");
+    std::fs::remove_file(link).unwrap();
+    std::fs::remove_dir(real).unwrap();
 }
 
 fn an_instance_that_powers_off_is_stopped_by_itself() {
