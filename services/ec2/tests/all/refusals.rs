@@ -115,3 +115,23 @@ fn the_local_route_stays_and_what_is_never_there_is_described_as_none() {
     yard.ok("DescribeVpcEndpoints", json!({}));
     yard.ok("DescribePrefixLists", json!({}));
 }
+
+#[test]
+fn an_entry_of_an_access_list_has_ports_that_begin_before_they_end() {
+    let yard = Yard::new();
+    let vpc = text(&yard.ok("DescribeVpcs", json!({}))["Vpcs"][0]["VpcId"]);
+    let acl = text(&yard.ok("CreateNetworkAcl", json!({ "VpcId": vpc }))["NetworkAcl"]["NetworkAclId"]);
+    let entry = |number: i32, protocol: &str, from: i32, to: i32| {
+        json!({
+            "NetworkAclId": acl, "RuleNumber": number, "Protocol": protocol, "RuleAction": "allow", "Egress": false,
+            "CidrBlock": "0.0.0.0/0", "PortRange": { "From": from, "To": to },
+        })
+    };
+    yard.ok("CreateNetworkAclEntry", entry(100, "6", 80, 80));
+    for (protocol, from, to) in [("6", 443, 80), ("17", 1, 0), ("tcp", -5, 80), ("6", 80, 65536)] {
+        yard.refused("CreateNetworkAclEntry", entry(110, protocol, from, to), "InvalidParameterValue");
+        yard.refused("ReplaceNetworkAclEntry", entry(100, protocol, from, to), "InvalidParameterValue");
+    }
+    // Others have none; what is given is not looked at.
+    yard.ok("CreateNetworkAclEntry", entry(120, "-1", 443, 80));
+}
