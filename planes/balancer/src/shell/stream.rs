@@ -11,8 +11,8 @@ use crate::core::body::{Body, BrokenBody, write_chunk, write_end};
 /// Bytes that are framed in one go, at most.
 const BATCH: usize = 64 * 1024;
 
-/// Unread bytes of a client that was answered early are taken for so long, at most, so that the answer
-/// is not lost to a reset.
+/// A client that was answered early has so long to take what is left for it, and its unread bytes are taken for no longer, so that
+/// the answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// And so many.
 const LINGER_BYTES: usize = 256 * 1024;
@@ -83,10 +83,11 @@ pub fn frame(body: &mut Body, input: &mut Buffer, chunked: bool, out: &mut Vec<u
 
 /// Says no more, and drops what the client still says for a while.
 pub async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drain = async {
+    let end = async {
+        // Over TLS, this waits for a client that has stopped reading.
+        if stream.shutdown().await.is_err() {
+            return;
+        }
         let (mut scrap, mut taken) = ([0; 4096], 0);
         while let Ok(count @ 1..) = stream.read(&mut scrap).await {
             taken += count;
@@ -96,10 +97,52 @@ pub async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         }
     };
     // Whether the client is done or out of time: the connection ends.
-    let _ = tokio::time::timeout(LINGER, drain).await;
+    let _ = tokio::time::timeout(LINGER, end).await;
 }
 
 /// Seconds since 1970.
 pub fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// The connection of a client that has said all it had to say, and takes nothing any more: as TLS does over a full buffer, it
+    /// does not end.
+    pub(crate) struct Stuck;
+
+    impl AsyncRead for Stuck {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_left_after_a_while() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let left = runtime.block_on(async { tokio::time::timeout(LINGER * 3, linger(&mut Stuck)).await });
+        assert!(left.is_ok(), "it is waited for without end");
+    }
 }

@@ -71,8 +71,32 @@ async fn pump(
         buffer.clear();
         match patience.wait(idle, buffer.read_from(reader)).await {
             Ok(Ok(1..)) => idle.touch(Instant::now()),
-            Ok(Ok(0)) => return if writer.shutdown().await.is_ok() { End::Closed } else { End::Broken },
+            // Over TLS, this waits for who has stopped reading.
+            Ok(Ok(0)) => {
+                let shut = patience.wait(idle, writer.shutdown()).await;
+                return if matches!(shut, Ok(Ok(()))) { End::Closed } else { End::Broken };
+            }
             Ok(Err(_)) | Err(_) => return End::Broken,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::stream::tests::Stuck;
+    use super::*;
+
+    #[test]
+    fn an_end_is_passed_on_within_the_idle_timeout_or_not_at_all() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let end = runtime.block_on(async {
+            let (idle, node) = (Idle::new(Duration::from_millis(100)), NodeCounts::default());
+            let (mut reader, mut writer, mut buffer) = (tokio::io::empty(), Stuck, Buffer::default());
+            let pumped = pump(&mut reader, &mut writer, &mut buffer, &idle, &node);
+            tokio::time::timeout(Duration::from_secs(10), pumped).await
+        });
+        assert!(matches!(end, Ok(End::Broken)), "it is waited for without end");
     }
 }
