@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 
 pub use counters::Counts;
-pub use prober::{Probed, Prober};
+pub use prober::{Connecting, Probed, Prober, Way};
 
 use crate::answer::{self, Query, Role, Transport, Upstream, Verdict};
 use crate::config::{Change, DnsConfig, Place};

@@ -1,6 +1,11 @@
 //! Health checks from outside, each a task: it connects, asks, and says when what it knows has changed.
+//!
+//! Whose health is checked says who made the check, and what comes of it is told to them: so where a check may lead, and by which
+//! way, is for the owner of the plane to say ([`Way`]), of every address, wherever it came from, just before it is connected to.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +24,22 @@ use crate::probe::{self, ANSWER_TIMEOUT, Outcome, Streak};
 
 /// No timeout is shorter, however fast the world's clock runs.
 const SHORTEST: Duration = Duration::from_millis(100);
+
+/// What a check gets that leads nowhere, or whose endpoint does not answer.
+const TIMED_OUT: &str =
+    "Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall";
+
+/// A connection on its way.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// How health checks reach their endpoints.
+pub trait Way: Send + Sync {
+    /// Whether it leads to an address. Of IPv6, no address is shown that stands for one of IPv4: those are shown as that.
+    fn leads_to(&self, address: IpAddr) -> bool;
+
+    /// Connects to an address that it leads to.
+    fn connect(&self, address: SocketAddr) -> Connecting;
+}
 
 /// What a health check knows, when that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +73,7 @@ impl Prober {
         zones: &Arc<ZoneStore>,
         probe: Probe,
         mut speed: watch::Receiver<u32>,
+        way: Arc<dyn Way>,
         tell: impl Fn(Probed) + Send + 'static,
     ) -> Prober {
         let zones = Arc::clone(zones);
@@ -60,7 +82,7 @@ impl Prober {
             let mut told = None;
             for draw in 0.. {
                 let now = (*speed.borrow_and_update()).max(1);
-                let (address, outcome) = once(&zones, &probe, draw, now).await;
+                let (address, outcome) = once(&zones, &probe, draw, now, &*way).await;
                 let healthy = streak.note(outcome.is_success(), probe.threshold);
                 let probed = Probed { id: probe.id.clone(), healthy, address, outcome: outcome.to_string() };
                 if told.as_ref() != Some(&probed) {
@@ -80,23 +102,20 @@ impl Prober {
 }
 
 /// One connection.
-async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32) -> (Option<IpAddr>, Outcome) {
+async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32, way: &dyn Way) -> (Option<IpAddr>, Outcome) {
     let failure = |text: &str| Outcome::Failure(text.to_owned());
     let Some(address) = resolve(zones, probe, draw).await else {
         return (None, failure("The name could not be resolved"));
     };
     let ip = Some(address.ip());
+    if !way.leads_to(address.ip()) {
+        // As from the internet: what is sent there comes back from nowhere, and nothing is learned of what is there.
+        return (ip, failure(TIMED_OUT));
+    }
     let limit = |of: Duration| (of / speed).max(SHORTEST);
-    let connected = timeout(limit(probe::connect_timeout(&probe.check)), connect(address, &probe.check)).await;
+    let connected = timeout(limit(probe::connect_timeout(&probe.check)), connect(address, &probe.check, way)).await;
     let stream = match connected {
-        Err(_) => {
-            return (
-                ip,
-                failure(
-                    "Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall",
-                ),
-            );
-        }
+        Err(_) => return (ip, failure(TIMED_OUT)),
         Ok(Err(outcome)) => return (ip, outcome),
         Ok(Ok(stream)) => stream,
     };
@@ -111,9 +130,9 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// A connection, encrypted where the check says so.
-async fn connect(address: SocketAddr, check: &Check) -> Result<Box<dyn Stream>, Outcome> {
+async fn connect(address: SocketAddr, check: &Check, way: &dyn Way) -> Result<Box<dyn Stream>, Outcome> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Outcome::Failure(format!("{what}: {error}"));
-    let stream = TcpStream::connect(address).await.map_err(|error| failed("The connection failed", &error))?;
+    let stream = way.connect(address).await.map_err(|error| failed("The connection failed", &error))?;
     let Check::Http { tls: Some(Tls { server_name }), .. } = check else { return Ok(Box::new(stream)) };
     let handshake = async {
         let mut config: ClientConfig = zonal_unverified::client(&[]).map_err(std::io::Error::other)?;
@@ -148,13 +167,20 @@ async fn judged(mut stream: Box<dyn Stream>, probe: &Probe) -> Outcome {
     }
 }
 
+/// Where the endpoint is. A name leads to addresses of IPv4 only (Route 53 API reference, `HealthCheckConfig`).
 async fn resolve(zones: &ZoneStore, probe: &Probe, draw: u64) -> Option<SocketAddr> {
-    if let Ok(address) = probe.host.parse::<IpAddr>() {
-        return Some((address, probe.port).into());
-    }
-    let here = zones.snapshot().addresses(PUBLIC, &probe.host, draw).into_iter().find(IpAddr::is_ipv4);
-    match here {
-        Some(address) => Some((address, probe.port).into()),
-        None => tokio::net::lookup_host((probe.host.as_str(), probe.port)).await.ok()?.next(),
-    }
+    let address = match probe.host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical(),
+        Err(_) => {
+            let here = zones.snapshot().addresses(PUBLIC, &probe.host, draw).into_iter().find(IpAddr::is_ipv4);
+            match here {
+                Some(address) => address,
+                None => {
+                    let found = tokio::net::lookup_host((probe.host.as_str(), probe.port)).await.ok()?;
+                    found.map(|found| found.ip().to_canonical()).find(IpAddr::is_ipv4)?
+                }
+            }
+        }
+    };
+    Some((address, probe.port).into())
 }

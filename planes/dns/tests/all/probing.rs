@@ -1,14 +1,15 @@
 //! Health checks of endpoints on loopback, in the clear and over TLS.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio::sync::watch;
+use tokio::net::TcpStream;
 use zonal_dns::config::{Check, Probe, Tls};
-use zonal_dns::shell::{Probed, Prober, ZoneStore};
+use zonal_dns::shell::{Connecting, Probed, Prober, Way, ZoneStore};
 
 use crate::sockets::PATIENCE;
 
@@ -37,17 +38,35 @@ fn secure_endpoint() -> (u16, mpsc::Receiver<Option<String>>) {
     (port, names)
 }
 
+/// A way to loopback addresses, or to none.
+struct Loopback(bool);
+
+impl Way for Loopback {
+    fn leads_to(&self, address: IpAddr) -> bool {
+        self.0 && address.is_loopback()
+    }
+
+    fn connect(&self, address: SocketAddr) -> Connecting {
+        Box::pin(TcpStream::connect(address))
+    }
+}
+
 /// What the first connection of a health check came to.
 fn probed(port: u16, tls: Option<Tls>) -> Probed {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let host = Some("www.example.com".to_owned());
     let check = Check::Http { path: "/".to_owned(), host, search: Some("well".to_owned()), tls };
-    let probe = Probe { id: "check".to_owned(), host: "127.0.0.1".to_owned(), port, check, interval: 30, threshold: 1 };
+    probed_at("127.0.0.1", port, check, Loopback(true))
+}
+
+/// Likewise, of an endpoint that is found by a name or address.
+fn probed_at(host: &str, port: u16, check: Check, way: Loopback) -> Probed {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let probe = Probe { id: "check".to_owned(), host: host.to_owned(), port, check, interval: 30, threshold: 1 };
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let (_speed, speed) = watch::channel(1);
     runtime.block_on(async {
         let store = Arc::new(ZoneStore::new());
-        let _prober = Prober::start(&store, probe, speed, move |probed| drop(tell.send(probed)));
+        let _prober = Prober::start(&store, probe, speed, Arc::new(way), move |probed| drop(tell.send(probed)));
         tokio::time::timeout(PATIENCE, told.recv()).await.expect("in time").expect("something")
     })
 }
@@ -76,4 +95,21 @@ fn an_endpoint_that_speaks_no_tls_fails_the_handshake() {
     let said = probed(port, Some(Tls { server_name: None }));
     assert_eq!(said.healthy, Some(false));
     assert!(said.outcome.starts_with("Failure: SSL/TLS handshake error"), "{}", said.outcome);
+}
+
+#[test]
+fn nothing_is_learned_of_what_is_where_checks_may_not_lead_whether_by_address_or_by_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in ["127.0.0.1", "localhost", "::ffff:127.0.0.1"] {
+        let said = probed_at(host, port, Check::Tcp, Loopback(false));
+        assert_eq!((said.healthy, said.address), (Some(false), Some(IpAddr::V4(Ipv4Addr::LOCALHOST))), "{host}");
+        assert!(said.outcome.starts_with("Failure: Connection timed out."), "{host}: {}", said.outcome);
+        assert!(listener.accept().is_err(), "{host} was connected to");
+    }
+    // It is not the endpoint: where they may, they are told that somebody is there.
+    for host in ["localhost", "::ffff:127.0.0.1"] {
+        assert_eq!(probed_at(host, port, Check::Tcp, Loopback(true)).healthy, Some(true), "{host}");
+    }
 }

@@ -125,22 +125,31 @@ fn endpoint(config: &HealthCheckConfig, kind: HealthCheckType) -> Result<Endpoin
 }
 
 /// Addresses that no checker on the internet could reach. This world's own public addresses are loopback addresses of the host,
-/// all above 127.63.
+/// all above 127.63. Source: `HealthCheckConfig`, `IPAddress`, which names RFC 5735, RFC 6598 and RFC 5156.
 fn check_address(text: &str) -> Result<(), Error> {
     let refuse = || invalid(format!("Invalid parameter : {text} is not a public IP address"));
     let address: IpAddr = text.parse().map_err(|_| refuse())?;
-    let is_private = match address {
+    // What stands for an address of IPv4 is that address.
+    let is_special = match address.to_canonical() {
         IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
             v4.is_private()
                 || v4.is_link_local()
                 || v4.is_multicast()
-                || v4.is_unspecified()
-                || v4.is_broadcast()
-                || (v4.is_loopback() && v4.octets()[1] < 64)
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (b == 18 || b == 19))
+                || (v4.is_loopback() && b < 64)
         }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_multicast() || v6.is_unspecified() || v6.is_unique_local(),
+        // Only this is public; of it, tunnels lead to addresses of IPv4.
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x2001, 0, ..] | [0x2002, ..] => true,
+            [first, ..] => first & 0xe000 != 0x2000,
+        },
     };
-    if is_private { Err(refuse()) } else { Ok(()) }
+    if is_special { Err(refuse()) } else { Ok(()) }
 }
 
 fn refuse_unknown_children(view: &View<'_>, subject: &Subject) -> Result<(), Error> {

@@ -94,6 +94,29 @@ fn a_health_check_is_refused_for_what_is_wrong_with_it() {
         let error = create(&bench, "a", config).unwrap_err();
         assert!(error.code == "InvalidInput" && error.message.contains(text), "{error} has {text}");
     }
+    for special in [
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "0.1.2.3",
+        "169.254.169.254",
+        "192.0.0.8",
+        "198.18.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::1",
+    ] {
+        let error = create(&bench, "special", http(special)).unwrap_err();
+        assert!(error.message.contains("not a public IP address"), "{special}: {error}");
+    }
+    for public in ["198.51.100.7", "2600:1f18::7"] {
+        create(&bench, public, http(public)).unwrap();
+    }
     let first = create(&bench, "same", http("127.100.0.9")).unwrap();
     assert_eq!(create(&bench, "same", http("127.100.0.9")).unwrap(), first);
     let other = create(&bench, "same", http("127.100.0.8")).unwrap_err();

@@ -168,7 +168,7 @@ pub(super) fn reset(stream: &TcpStream) {
 }
 
 /// A socket of the world's internet.
-async fn take(stocks: &Arc<Stocks>) -> io::Result<TcpSocket> {
+pub(super) async fn take(stocks: &Arc<Stocks>) -> io::Result<TcpSocket> {
     let socket: OwnedFd = match stocks.take_kept(&Ware::tcp(Place::Internet)) {
         Some(kept) => kept,
         None => {

@@ -1,5 +1,6 @@
 //! What the plane is doing: every duty by its key, and the servers that fulfil it.
 
+use super::checker::Checker;
 use super::door::Opened;
 use super::protocol::{Duty, Hear};
 use super::stock::{Stocks, Ware};
@@ -34,6 +35,7 @@ pub(super) struct Duties {
     resolvers: BTreeMap<String, DnsServer>,
     metadata: BTreeMap<String, MetadataServer>,
     probers: BTreeMap<String, Prober>,
+    checker: Arc<Checker>,
     /// How many times faster than real time the world's clock runs.
     speed: watch::Sender<u32>,
     balancer: Balancer,
@@ -89,6 +91,7 @@ impl Duties {
             resolvers: BTreeMap::new(),
             metadata: BTreeMap::new(),
             probers: BTreeMap::new(),
+            checker: Arc::new(Checker { stocks: Arc::clone(&stocks), public: config.public, host: config.host() }),
             speed: watch::Sender::new(config.speed.max(1.0) as u32),
             balancer,
             zones,
@@ -217,7 +220,8 @@ impl Duties {
                     let zonal_dns::shell::Probed { id, healthy, address, outcome } = probed;
                     let _ = reports.send(Arc::new(Hear::Probed { id, healthy, address, outcome }));
                 };
-                let prober = Prober::start(&self.zones, (**probe).clone(), self.speed.subscribe(), tell);
+                let way = Arc::clone(&self.checker);
+                let prober = Prober::start(&self.zones, (**probe).clone(), self.speed.subscribe(), way, tell);
                 self.probers.insert(key.to_owned(), prober);
                 Ok(())
             }
