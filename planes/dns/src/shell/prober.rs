@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -26,8 +26,7 @@ use crate::probe::{self, ANSWER_TIMEOUT, Outcome, Streak};
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// What a check gets that leads nowhere, or whose endpoint does not answer.
-const TIMED_OUT: &str =
-    "Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall";
+const TIMED_OUT: &str = "Connection timed out. The endpoint or the internet connection is down, or requests are being blocked by your firewall";
 
 /// A connection on its way.
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
@@ -58,6 +57,7 @@ pub struct Probed {
 #[derive(Debug)]
 pub struct Prober {
     task: JoinHandle<()>,
+    last: Arc<Mutex<Option<Probed>>>,
 }
 
 impl Drop for Prober {
@@ -77,17 +77,18 @@ impl Prober {
         tell: impl Fn(Probed) + Send + 'static,
     ) -> Prober {
         let zones = Arc::clone(zones);
+        let last = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&last);
         let task = tokio::spawn(async move {
             let mut streak = Streak::default();
-            let mut told = None;
             for draw in 0.. {
                 let now = (*speed.borrow_and_update()).max(1);
                 let (address, outcome) = once(&zones, &probe, draw, now, &*way).await;
                 let healthy = streak.note(outcome.is_success(), probe.threshold);
                 let probed = Probed { id: probe.id.clone(), healthy, address, outcome: outcome.to_string() };
-                if told.as_ref() != Some(&probed) {
-                    tell(probed.clone());
-                    told = Some(probed);
+                let before = told.lock().unwrap_or_else(PoisonError::into_inner).replace(probed.clone());
+                if before.as_ref() != Some(&probed) {
+                    tell(probed);
                 }
                 let interval = Duration::from_secs(probe.interval.max(1).into()) / now;
                 tokio::select! {
@@ -97,7 +98,12 @@ impl Prober {
                 }
             }
         });
-        Prober { task }
+        Prober { task, last }
+    }
+
+    /// What it knows; nothing before its first connection has come to something.
+    pub fn last(&self) -> Option<Probed> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, mpsc};
 
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tokio::sync::watch;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use zonal_dns::config::{Check, Probe, Tls};
 use zonal_dns::shell::{Connecting, Probed, Prober, Way, ZoneStore};
 

@@ -1,7 +1,7 @@
 //! The daemon's side of the plane's socket: duties told, told again after a restart of either, and reports heard.
 
 use super::Listener;
-use crate::plane::protocol::{Duty, Hear, Tell};
+use crate::plane::protocol::{Duty, Hear, LONGEST, Tell};
 use crate::world::Config;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -59,25 +59,26 @@ fn run(socket: &Path, changes: &Receiver<(String, Option<Duty>)>, tell: &Arc<Lis
         });
         if stream.is_none() {
             stream = connect(socket, tell);
-            if let Some(stream) = &stream {
-                for (key, duty) in &duties {
-                    let _ = say(stream, &Tell::Put(key.clone(), Box::new(duty.clone())));
-                }
+            // Each by itself: however many there are, no message is longer for it.
+            let heard = stream.as_ref().is_some_and(|stream| {
+                duties.iter().all(|(key, duty)| say(stream, tell, &Tell::Put(key.clone(), Box::new(duty.clone()))))
+            });
+            if heard {
                 // A plane that restarted knows all but what ended meanwhile.
                 whole.get_or_insert(Instant::now());
+            } else {
+                stream = None;
             }
         } else if let (Some(open), Some(message)) = (&stream, message)
-            && !say(open, &message)
+            && !say(open, tell, &message)
         {
             stream = None;
         }
         if let (Some(open), Some(due)) = (&stream, whole)
             && due <= Instant::now()
+            && say(open, tell, &Tell::Only(duties.keys().cloned().collect()))
         {
-            let all = duties.iter().map(|(key, duty)| (key.clone(), duty.clone())).collect();
-            if say(open, &Tell::All(all)) {
-                whole = None;
-            }
+            whole = None;
         }
         // A plane that has hung up is noticed by the next word to it, or by the reader's end.
         if stream.as_ref().is_some_and(has_ended) {
@@ -94,11 +95,34 @@ fn has_ended(stream: &UnixStream) -> bool {
         && fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }
 
-fn say(mut stream: &UnixStream, message: &Tell) -> bool {
-    let Ok(body) = serde_json::to_vec(message) else { return true };
-    let mut whole = (body.len() as u32).to_be_bytes().to_vec();
+/// Says something to the plane; whether it may still be there. What can't be said is reported, and not tried again.
+fn say(mut stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
+    match encode(message) {
+        Ok(whole) => stream.write_all(&whole).is_ok(),
+        Err(reason) => {
+            let key = match message {
+                Tell::Put(key, _) | Tell::Drop(key) => key,
+                Tell::Only(_) => "plane",
+            };
+            tracing::error!(key, reason, "the plane can't be told this");
+            tell(failure(key, reason));
+            true
+        }
+    }
+}
+
+fn encode(message: &Tell) -> Result<Vec<u8>, String> {
+    let body = serde_json::to_vec(message).map_err(|e| e.to_string())?;
+    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= LONGEST);
+    let length = length.ok_or_else(|| format!("it is {} bytes long, and {LONGEST} are the most", body.len()))?;
+    let mut whole = length.to_be_bytes().to_vec();
     whole.extend(body);
-    stream.write_all(&whole).is_ok()
+    Ok(whole)
+}
+
+/// A duty that is not done, by its key.
+fn failure(key: &str, reason: String) -> Report {
+    Report::Failed { id: key.split_once(':').map_or(key, |(_, id)| id).to_owned(), reason }
 }
 
 fn connect(socket: &Path, tell: &Arc<Listener>) -> Option<UnixStream> {
@@ -110,10 +134,7 @@ fn connect(socket: &Path, tell: &Arc<Listener>) -> Option<UnixStream> {
                 Hear::Health(health) => Report::TargetHealth(health),
                 Hear::Metrics(metrics) => Report::BalancerMetrics(metrics),
                 Hear::Probed { id, healthy, address, outcome } => Report::Probed { id, healthy, address, outcome },
-                Hear::Failed { key, reason } => {
-                    let id = key.split_once(':').map_or(key.as_str(), |(_, id)| id).to_owned();
-                    Report::Failed { id, reason }
-                }
+                Hear::Failed { key, reason } => failure(&key, reason),
             });
         }
     })
@@ -128,4 +149,21 @@ fn hear(stream: &mut UnixStream) -> Option<Hear> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     serde_json::from_slice(&body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_plane_would_not_hear_is_not_said_and_reported() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (reports, heard) = channel();
+        let listener: Arc<Listener> = Arc::new(Box::new(move |report| drop(reports.send(report))));
+        let region = "x".repeat(LONGEST);
+        let long = Duty::Resolver { network: "vpc-1".to_owned(), addresses: Vec::new(), region };
+        assert!(say(&ours, &listener, &Tell::Put("resolver:vpc-1".to_owned(), Box::new(long))), "it is hung up on");
+        let reported = heard.try_recv().expect("a report");
+        assert!(matches!(&reported, Report::Failed { id, .. } if id == "vpc-1"), "{reported:?}");
+    }
 }

@@ -83,10 +83,8 @@ type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Opens one port, and gives the task that serves it.
 async fn open(door: &Door, kind: Kind, port: u16, stocks: &Arc<Stocks>, limit: &Arc<Semaphore>) -> io::Result<Task> {
-    let (public, link) = (door.public, Arc::clone(stocks.link()));
-    let bound = tokio::task::spawn_blocking(move || link.bind(&Place::Host, kind, public, port)).await;
-    let socket = bound.map_err(io::Error::other)?.map_err(io::Error::other)?;
-    let inside = SocketAddrV4::new(public, port);
+    let socket = stocks.bind(Place::Host, kind, door.public, port).await?;
+    let inside = SocketAddrV4::new(door.public, port);
     match kind {
         Kind::Tcp => {
             let listener = TcpListener::from_std(socket.into())?;

@@ -1,57 +1,48 @@
-//! What the plane is doing: every duty by its key, and the servers that fulfil it.
+//! What the plane is doing: every duty by its key, and the servers that fulfil it. Nothing here waits: what needs sockets of the
+//! warden's is left to [`super::posts`].
 
 use super::checker::Checker;
-use super::door::Opened;
+use super::cores;
+use super::posts::{Means, Post};
 use super::protocol::{Duty, Hear};
+use super::reports::Reports;
 use super::stock::{Stocks, Ware};
 use crate::error::{Error, Result};
 use crate::warden::link::Link;
 use crate::warden::request::{Kind, Place};
 use crate::world::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use tokio::sync::{broadcast, watch};
-use zonal_balancer::config::{MetricsReport, Node, Report};
+use tokio::sync::watch;
+use zonal_balancer::config::{BalancerConfig, Node, Report};
 use zonal_balancer::core::flow::Transport;
 use zonal_balancer::{Balancer, Sockets};
 use zonal_dns::config::{Change, PUBLIC};
-use zonal_dns::shell::{DnsServer, Options, Prober, ZoneStore};
+use zonal_dns::shell::{DnsServer, Options, Probed, Prober, ZoneStore};
 use zonal_dns::steps;
-use zonal_metadata::shell::MetadataServer;
-use zonal_metadata::token::Secret;
-
-/// How often a duty is tried again before it is left at that.
-const MOST_TRIES: u32 = 600;
 
 /// Everything that runs.
 pub(super) struct Duties {
     told: BTreeMap<String, Duty>,
-    /// Those of them that could not be taken up: what they need may come.
-    failing: BTreeMap<String, u32>,
-    doors: BTreeMap<String, Opened>,
-    resolvers: BTreeMap<String, DnsServer>,
-    metadata: BTreeMap<String, MetadataServer>,
+    /// The zones of which not what was told last is served: it was refused.
+    refused: BTreeSet<String>,
+    posts: BTreeMap<String, Post>,
     probers: BTreeMap<String, Prober>,
     checker: Arc<Checker>,
     /// How many times faster than real time the world's clock runs.
     speed: watch::Sender<u32>,
-    balancer: Balancer,
-    zones: Arc<ZoneStore>,
+    balancer: Arc<Balancer>,
     /// What the zones' changes are numbered by.
     zone_revision: u64,
-    stocks: Arc<Stocks>,
-    upstream: Option<SocketAddr>,
-    reports: broadcast::Sender<Arc<Hear>>,
-    secret: [u8; 32],
-    seed: u64,
+    means: Arc<Means>,
     _public: Option<DnsServer>,
 }
 
 impl Duties {
-    pub(super) fn start(config: &Config, link: Arc<Link>, reports: broadcast::Sender<Arc<Hear>>) -> Result<Self> {
+    pub(super) fn start(config: &Config, link: Arc<Link>, reports: Reports) -> Result<Self> {
         let stocks = Stocks::new(link);
         let started = Balancer::start(2, Arc::new(NodeSockets(Arc::clone(&stocks))), config.speed);
         let (balancer, mut heard) = started.map_err(|e| Error::Remote(e.to_string()))?;
@@ -59,10 +50,11 @@ impl Duties {
         tokio::spawn(async move {
             while let Some(report) = heard.recv().await {
                 match report {
-                    Report::Health(health) => drop(told.send(Arc::new(Hear::Health(health)))),
+                    Report::Health(health) => told.send(Hear::Health(health)),
+                    // It tries again by itself, for as long as it should listen there.
                     Report::ListenFailed { balancer, node, error, .. } => {
                         let reason = format!("listening on {}: {error}", node.address);
-                        let _ = told.send(Arc::new(Hear::Failed { key: balancer, reason }));
+                        told.send(Hear::Failed { key: balancer, reason });
                     }
                     Report::Applied { .. } => {}
                 }
@@ -86,208 +78,136 @@ impl Duties {
         });
         Ok(Self {
             told: BTreeMap::new(),
-            failing: BTreeMap::new(),
-            doors: BTreeMap::new(),
-            resolvers: BTreeMap::new(),
-            metadata: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            posts: BTreeMap::new(),
             probers: BTreeMap::new(),
             checker: Arc::new(Checker { stocks: Arc::clone(&stocks), public: config.public, host: config.host() }),
             speed: watch::Sender::new(config.speed.max(1.0) as u32),
-            balancer,
-            zones,
+            balancer: Arc::new(balancer),
             zone_revision: 0,
-            stocks,
-            upstream: upstream(),
-            reports,
-            secret,
-            seed,
+            means: Arc::new(Means { stocks, zones, upstream: upstream(), reports, secret, seed }),
             _public: public.ok(),
         })
     }
 
-    /// What was told, by key.
-    pub(super) fn told(&self) -> Vec<(&String, &Duty)> {
-        self.told.iter().collect()
-    }
-
     pub(super) fn stocks(&self) -> Arc<Stocks> {
-        Arc::clone(&self.stocks)
+        Arc::clone(&self.means.stocks)
     }
 
-    pub(super) fn metrics(&self) -> Vec<MetricsReport> {
-        self.balancer.metrics()
+    pub(super) fn balancer(&self) -> Arc<Balancer> {
+        Arc::clone(&self.balancer)
     }
 
-    /// Takes up all of these and drops all else.
-    pub(super) async fn all(&mut self, all: Vec<(String, Duty)>) {
-        let all: BTreeMap<String, Duty> = all.into_iter().collect();
-        self.failing.clear();
-        let over: Vec<String> = self.told.keys().filter(|key| !all.contains_key(*key)).cloned().collect();
-        for key in over {
-            self.drop_one(&key);
-        }
-        for (key, duty) in all {
-            self.put(key, duty).await;
+    /// Has everything reported that is so now, for a daemon that has just come or has missed something.
+    pub(super) fn recite(&self) {
+        self.balancer.recite();
+        for probed in self.probers.values().filter_map(Prober::last) {
+            self.means.reports.send(hear(probed));
         }
     }
 
-    /// Takes up a duty, or changes it.
-    pub(super) async fn put(&mut self, key: String, duty: Duty) {
-        if self.told.get(&key) == Some(&duty) && !matches!(duty, Duty::Door(_)) {
-            return;
+    /// The keys of all that is to be done.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.told.keys()
+    }
+
+    /// Takes up a duty, or changes it; whether that is news.
+    pub(super) fn put(&mut self, key: &str, duty: &Duty) -> bool {
+        let is_news = self.told.get(key) != Some(duty);
+        // What listens on the host is looked at again whenever it is told.
+        if is_news || matches!(duty, Duty::Door(_)) {
+            self.take_up(key, duty);
+            self.told.insert(key.to_owned(), duty.clone());
         }
-        match self.take_up(&key, &duty).await {
-            Ok(()) => drop(self.failing.remove(&key)),
-            Err(reason) => {
-                tracing::warn!(key, reason, "a duty could not be taken up");
-                self.failing.insert(key.clone(), 0);
-                let _ = self.reports.send(Arc::new(Hear::Failed { key: key.clone(), reason }));
-            }
-        }
-        self.told.insert(key, duty);
+        is_news
     }
 
-    /// A balancer could not listen somewhere.
-    pub(super) fn has_failed(&mut self, balancer: &str) {
-        self.failing.entry(format!("balancer:{balancer}")).or_default();
-    }
-
-    /// Tries once more what could not be taken up.
-    pub(super) async fn again(&mut self) {
-        for (key, tried) in std::mem::take(&mut self.failing) {
-            let Some(duty) = self.told.get(&key).cloned() else { continue };
-            if let Duty::Balancer(config) = &duty {
-                if !self.has_places(&config.nodes).await {
-                    self.failing.insert(key, tried);
-                    continue;
-                }
-                // It would refuse the same revision.
-                self.balancer.remove(&config.id);
-            }
-            // What failed is not what is served, so the next version is no step from it.
-            self.told.remove(&key);
-            if self.take_up(&key, &duty).await.is_err() && tried < MOST_TRIES {
-                self.failing.insert(key.clone(), tried + 1);
-            }
-            self.told.insert(key, duty);
-        }
-    }
-
-    /// Whether all nodes of a balancer have their interfaces: until then, starting it anew would only disturb the others.
-    async fn has_places(&self, nodes: &[Node]) -> bool {
-        let (link, nodes) = (Arc::clone(self.stocks.link()), nodes.to_vec());
-        let looked = tokio::task::spawn_blocking(move || {
-            nodes
-                .iter()
-                .all(|node| link.sockets(&Place::Interface(node.interface.clone()), Kind::Tcp, 0, false).is_ok())
-        });
-        looked.await.unwrap_or(false)
-    }
-
-    async fn take_up(&mut self, key: &str, duty: &Duty) -> std::result::Result<(), String> {
+    fn take_up(&mut self, key: &str, duty: &Duty) {
         match duty {
-            Duty::Balancer(config) => self.balancer.apply((**config).clone()).map_err(|e| e.to_string()),
+            Duty::Balancer(config) => self.balance(config),
             Duty::Zone { view, zone } => {
                 // What is served already is changed name by name, so that a change costs what it changes.
                 let steps = match self.told.get(key) {
-                    Some(Duty::Zone { zone: old, .. }) if !self.failing.contains_key(key) => steps(view, old, zone),
+                    Some(Duty::Zone { zone: old, .. }) if !self.refused.contains(key) => steps(view, old, zone),
                     _ => Ok(vec![Change::PutZone { view: view.clone(), zone: (**zone).clone() }]),
                 };
-                self.change_zones(&steps.map_err(|e| e.to_string())?)
-            }
-            Duty::Resolver { network, addresses, region } => {
-                self.resolvers.remove(key);
-                let server = self.resolver(network, addresses, region).await.map_err(|e| e.to_string())?;
-                self.resolvers.insert(key.to_owned(), server);
-                Ok(())
-            }
-            Duty::Metadata { interface, document } => {
-                if let Some(server) = self.metadata.get(key) {
-                    server.put((**document).clone());
-                    return Ok(());
+                let changed = steps.map_err(|e| e.to_string()).and_then(|steps| self.change_zones(&steps));
+                match changed {
+                    Ok(()) => drop(self.refused.remove(key)),
+                    Err(reason) => {
+                        tracing::warn!(key, reason, "a zone is refused");
+                        self.refused.insert(key.to_owned());
+                        self.means.reports.send(Hear::Failed { key: key.to_owned(), reason });
+                    }
                 }
-                let place = Place::Metadata(interface.clone());
-                let socket =
-                    self.bind(place, Kind::Tcp, crate::network::METADATA, 80).await.map_err(|e| e.to_string())?;
-                let server =
-                    MetadataServer::start(TcpListener::from(socket), (**document).clone(), Secret::new(&self.secret));
-                self.metadata.insert(key.to_owned(), server.map_err(|e| e.to_string())?);
-                Ok(())
             }
+            Duty::Resolver { .. } | Duty::Metadata { .. } | Duty::Door(_) => match self.posts.get(key) {
+                Some(post) => post.put(duty.clone()),
+                None => {
+                    let post = Post::start(key.to_owned(), duty.clone(), Arc::clone(&self.means));
+                    self.posts.insert(key.to_owned(), post);
+                }
+            },
             Duty::Probe(probe) => {
-                let reports = self.reports.clone();
-                let tell = move |probed: zonal_dns::shell::Probed| {
-                    let zonal_dns::shell::Probed { id, healthy, address, outcome } = probed;
-                    let _ = reports.send(Arc::new(Hear::Probed { id, healthy, address, outcome }));
-                };
+                let reports = self.means.reports.clone();
+                let tell = move |probed| reports.send(hear(probed));
                 let way = Arc::clone(&self.checker);
-                let prober = Prober::start(&self.zones, (**probe).clone(), self.speed.subscribe(), way, tell);
+                let speed = self.speed.subscribe();
+                let prober = Prober::start(&self.means.zones, (**probe).clone(), speed, way, tell);
                 self.probers.insert(key.to_owned(), prober);
-                Ok(())
             }
             Duty::Speed(speed) => {
                 self.speed.send_replace(*speed);
                 self.balancer.set_speed(f64::from(*speed));
-                Ok(())
             }
-            Duty::Door(door) => {
-                let stocks = Arc::clone(&self.stocks);
-                let opened = self.doors.entry(key.to_owned()).or_insert_with(|| Opened::new(door.clone(), stocks));
-                let failures = opened.put(door.clone()).await;
-                if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
-            }
+        }
+    }
+
+    fn balance(&self, config: &BalancerConfig) {
+        if self.balancer.apply(config.clone()).is_ok() {
+            return;
+        }
+        // Words come in their order, so this is no old one: its revisions are of a control plane that has begun anew.
+        self.balancer.remove(&config.id);
+        if let Err(error) = self.balancer.apply(config.clone()) {
+            tracing::warn!(%error, "a balancer is refused");
         }
     }
 
     fn change_zones(&mut self, changes: &[Change]) -> std::result::Result<(), String> {
         self.zone_revision += 1;
-        self.zones.change(self.zone_revision, changes).map(drop).map_err(|e| e.to_string())
-    }
-
-    async fn bind(&self, place: Place, kind: Kind, address: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
-        let link = Arc::clone(self.stocks.link());
-        let bound = tokio::task::spawn_blocking(move || link.bind(&place, kind, address, port)).await;
-        bound.map_err(io::Error::other)?.map_err(io::Error::other)
-    }
-
-    /// The resolver of a VPC, at each of these addresses.
-    async fn resolver(&self, network: &str, addresses: &[Ipv4Addr], region: &str) -> io::Result<DnsServer> {
-        let place = Place::Router(network.to_owned());
-        let mut sockets = zonal_dns::shell::Sockets::default();
-        for address in addresses {
-            for _ in 0..cores() {
-                sockets.udp.push(UdpSocket::from(self.bind(place.clone(), Kind::Udp, *address, 53).await?));
-            }
-            sockets.tcp.push(TcpListener::from(self.bind(place.clone(), Kind::Tcp, *address, 53).await?));
-        }
-        DnsServer::start(&self.zones, sockets, Options::resolver(network, self.upstream, self.seed).in_region(region))
+        self.means.zones.change(self.zone_revision, changes).map(drop).map_err(|e| e.to_string())
     }
 
     /// Ends a duty.
     pub(super) fn drop_one(&mut self, key: &str) {
-        self.failing.remove(key);
+        self.refused.remove(key);
+        self.posts.remove(key);
         match self.told.remove(key) {
             Some(Duty::Balancer(config)) => {
                 self.balancer.remove(&config.id);
                 for node in &config.nodes {
-                    self.stocks.forget(&Place::Interface(node.interface.clone()));
+                    self.means.stocks.forget(&Place::Interface(node.interface.clone()));
                 }
             }
             Some(Duty::Zone { view, zone }) => {
                 // A zone that is not there any more is what was wanted.
                 let _ = self.change_zones(&[Change::RemoveZone { view, zone: zone.name }]);
             }
-            Some(Duty::Resolver { .. }) => drop(self.resolvers.remove(key)),
-            Some(Duty::Metadata { .. }) => drop(self.metadata.remove(key)),
-            Some(Duty::Door(_)) => drop(self.doors.remove(key)),
             Some(Duty::Probe(_)) => drop(self.probers.remove(key)),
             Some(Duty::Speed(_)) => {
                 self.speed.send_replace(1);
                 self.balancer.set_speed(1.0);
             }
-            None => {}
+            Some(Duty::Resolver { .. } | Duty::Metadata { .. } | Duty::Door(_)) | None => {}
         }
     }
+}
+
+/// What a health check knows, as it is reported.
+fn hear(probed: Probed) -> Hear {
+    let Probed { id, healthy, address, outcome } = probed;
+    Hear::Probed { id, healthy, address, outcome }
 }
 
 /// Public names, answered on the host.
@@ -298,11 +218,6 @@ fn public_names(config: &Config, zones: &Arc<ZoneStore>, seed: u64) -> io::Resul
     let udp = (0..cores()).map(|_| shared_udp(at.into())).collect::<io::Result<_>>()?;
     let sockets = zonal_dns::shell::Sockets { udp, tcp };
     DnsServer::start(zones, sockets, Options::authoritative(PUBLIC, seed))
-}
-
-/// As many sockets as cores share the queries to one address, up to what a machine's DNS could ever need.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8)
 }
 
 /// A socket that shares its port with its like.

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// The longest message: longer ones are not said, and not heard.
+pub(crate) const LONGEST: usize = 64 << 20;
+
 /// One thing that the plane is to do, whole; it stands until its key is told anew or dropped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Duty {
@@ -45,8 +48,8 @@ pub(crate) struct Door {
 /// A message to the plane.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Tell {
-    /// All that there is to do; everything else is dropped.
-    All(Vec<(String, Duty)>),
+    /// All that there is to do has been told, under these keys; everything else is dropped.
+    Only(BTreeSet<String>),
     /// One duty is this from now on.
     Put(String, Box<Duty>),
     /// One duty is over.

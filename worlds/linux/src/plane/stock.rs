@@ -4,13 +4,17 @@ use crate::warden::link::Link;
 use crate::warden::request::{Kind, Place};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
 /// How many are asked for at once.
 const BATCH: usize = 32;
 /// Below this, more are fetched.
 const LOW: usize = 12;
+/// Bound sockets that are asked for at a time.
+const BINDS: usize = 4;
 
 /// What a shelf holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +35,7 @@ impl Ware {
 /// Stocks of sockets that are neither bound nor connected.
 pub(crate) struct Stocks {
     link: Arc<Link>,
+    turns: Arc<Semaphore>,
     shelves: Mutex<BTreeMap<Ware, Shelf>>,
 }
 
@@ -42,7 +47,7 @@ struct Shelf {
 
 impl Stocks {
     pub(crate) fn new(link: Arc<Link>) -> Arc<Self> {
-        Arc::new(Self { link, shelves: Mutex::new(BTreeMap::new()) })
+        Arc::new(Self { link, turns: Arc::new(Semaphore::new(BINDS)), shelves: Mutex::new(BTreeMap::new()) })
     }
 
     fn shelves(&self) -> MutexGuard<'_, BTreeMap<Ware, Shelf>> {
@@ -87,6 +92,18 @@ impl Stocks {
     /// Throws away what is kept for a place: its namespace may be another by now.
     pub(crate) fn forget(&self, place: &Place) {
         self.shelves().retain(|ware, _| ware.place != *place);
+    }
+
+    /// A socket that is bound. A few are asked for at a time, so that a warden that is away holds up a few threads only.
+    pub(crate) async fn bind(&self, place: Place, kind: Kind, address: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
+        // Kept until the warden has answered, though nobody may wait for that any more.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(io::Error::other)?;
+        let link = Arc::clone(&self.link);
+        let bound = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            link.bind(&place, kind, address, port)
+        });
+        bound.await.map_err(io::Error::other)?.map_err(io::Error::other)
     }
 
     /// The warden itself.
