@@ -3,6 +3,7 @@
 
 pub(crate) mod holding;
 pub(crate) mod link;
+mod listening;
 pub(crate) mod request;
 mod sandboxes;
 mod sockets;

@@ -213,20 +213,6 @@ impl Warden {
             }
             routers.open_namespace(id)?
         };
-        let text = namespace.inside(|| std::fs::read_to_string("/proc/thread-self/net/tcp"))?;
-        let text = text.act("read sockets of", id)?;
-        let mut ports: Vec<u16> = text
-            .lines()
-            .filter_map(|line| {
-                let fields: Vec<&str> = line.split_whitespace().collect();
-                let (address, port) = fields.get(1)?.split_once(':')?;
-                // State 0A is listening; 127.0.0.0/8 in the file's byte order ends with 7F.
-                (fields.get(3) == Some(&"0A") && !address.ends_with("7F"))
-                    .then(|| u16::from_str_radix(port, 16).ok())?
-            })
-            .collect();
-        ports.sort_unstable();
-        ports.dedup();
-        Ok(ports)
+        namespace.inside(super::listening::ports)?.act("read sockets of", id)
     }
 }
