@@ -96,8 +96,12 @@ fn has_ended(stream: &UnixStream) -> bool {
 }
 
 /// Says something to the plane; whether it may still be there. What can't be said is reported, and not tried again.
-fn say(mut stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
-    match encode(message) {
+fn say(stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
+    say_within(LONGEST, stream, tell, message)
+}
+
+fn say_within(most: usize, mut stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
+    match encode(message, most) {
         Ok(whole) => stream.write_all(&whole).is_ok(),
         Err(reason) => {
             let key = match message {
@@ -111,10 +115,10 @@ fn say(mut stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
     }
 }
 
-fn encode(message: &Tell) -> Result<Vec<u8>, String> {
+fn encode(message: &Tell, most: usize) -> Result<Vec<u8>, String> {
     let body = serde_json::to_vec(message).map_err(|e| e.to_string())?;
-    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= LONGEST);
-    let length = length.ok_or_else(|| format!("it is {} bytes long, and {LONGEST} are the most", body.len()))?;
+    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= most);
+    let length = length.ok_or_else(|| format!("it is {} bytes long, and {most} are the most", body.len()))?;
     let mut whole = length.to_be_bytes().to_vec();
     whole.extend(body);
     Ok(whole)
@@ -160,9 +164,12 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let (reports, heard) = channel();
         let listener: Arc<Listener> = Arc::new(Box::new(move |report| drop(reports.send(report))));
-        let region = "x".repeat(LONGEST);
+        let region = "x".repeat(1000);
         let long = Duty::Resolver { network: "vpc-1".to_owned(), addresses: Vec::new(), region };
-        assert!(say(&ours, &listener, &Tell::Put("resolver:vpc-1".to_owned(), Box::new(long))), "it is hung up on");
+        assert!(
+            say_within(1000, &ours, &listener, &Tell::Put("resolver:vpc-1".to_owned(), Box::new(long))),
+            "it is hung up on"
+        );
         let reported = heard.try_recv().expect("a report");
         assert!(matches!(&reported, Report::Failed { id, .. } if id == "vpc-1"), "{reported:?}");
     }

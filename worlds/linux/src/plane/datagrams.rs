@@ -5,8 +5,10 @@
 //! EC2 User Guide). There are so many and no more; the one that was used longest ago gives way.
 
 use super::far::may_leave;
+use super::shares::Shares;
 use super::stock::Stocks;
 use crate::network::{DATAGRAM_PORT, INET_ADDRESS, PACKAGES};
+use crate::warden::link::Link;
 use crate::warden::request::{Kind, Place};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use std::collections::BTreeMap;
@@ -27,6 +29,9 @@ use zonal_substrate::SERVICES;
 const MOST_FLOWS: usize = 2048;
 /// Of these, those of one public address.
 const MOST_OF_ONE: usize = 512;
+/// Flows whose sockets are being made at a time, and of these those of one public address; what would begin more is lost.
+const MOST_BEGINNING: usize = 128;
+const MOST_BEGINNING_OF_ONE: usize = 32;
 /// Datagrams of a flow that wait for its sockets to be made; more are lost.
 const MOST_WAITING: usize = 16;
 /// The longest datagram.
@@ -74,11 +79,13 @@ struct Flow {
 
 /// Serves the way out, for as long as the plane runs.
 pub(super) fn start(stocks: Arc<Stocks>) {
+    let binder = Arc::new(Binder::new(stocks.link().another()));
     tokio::spawn(async move {
         loop {
-            match bind(&stocks, SocketAddrV4::new(INET_ADDRESS, DATAGRAM_PORT)).await {
+            let bound = stocks.bind(Place::Internet, Kind::Udp, INET_ADDRESS, DATAGRAM_PORT).await;
+            match bound.and_then(|socket| UdpSocket::from_std(socket.into())) {
                 Ok(listener) => {
-                    if let Err(error) = serve(&listener, &stocks).await {
+                    if let Err(error) = serve(&listener, &binder).await {
                         tracing::warn!(%error, "the way out for UDP ends");
                     }
                 }
@@ -89,15 +96,31 @@ pub(super) fn start(stocks: Arc<Stocks>) {
     });
 }
 
-/// A socket between the routers, with an address of the world outside.
-async fn bind(stocks: &Arc<Stocks>, address: SocketAddrV4) -> io::Result<UdpSocket> {
-    let link = Arc::clone(stocks.link());
-    let bind = move || link.bind(&Place::Internet, Kind::Udp, *address.ip(), address.port());
-    let bound = tokio::task::spawn_blocking(bind).await.map_err(io::Error::other)?;
-    UdpSocket::from_std(bound.map_err(io::Error::other)?.into())
+/// Makes the sockets of flows: over a connection of its own to the warden, so that nothing else waits for them.
+struct Binder {
+    link: Arc<Link>,
+    beginning: Arc<Shares>,
 }
 
-async fn serve(listener: &UdpSocket, stocks: &Arc<Stocks>) -> io::Result<()> {
+impl Binder {
+    fn new(link: Link) -> Self {
+        Self { link: Arc::new(link), beginning: Shares::new(MOST_BEGINNING, MOST_BEGINNING_OF_ONE) }
+    }
+
+    /// A socket between the routers for a flow of `client`, with an address of the world outside.
+    async fn bind(&self, client: Ipv4Addr, address: SocketAddrV4) -> io::Result<UdpSocket> {
+        let share = self.beginning.take(client).ok_or_else(|| io::Error::other("too many begin at once"))?;
+        let link = Arc::clone(&self.link);
+        let bound = tokio::task::spawn_blocking(move || {
+            // The warden is at it even when the flow has given way meanwhile.
+            let _share = share;
+            link.bind(&Place::Internet, Kind::Udp, *address.ip(), address.port())
+        });
+        UdpSocket::from_std(bound.await.map_err(io::Error::other)?.map_err(io::Error::other)?.into())
+    }
+}
+
+async fn serve(listener: &UdpSocket, binder: &Arc<Binder>) -> io::Result<()> {
     setsockopt(listener, sockopt::Ipv4OrigDstAddr, &true)?;
     let start = Instant::now();
     let mut flows: BTreeMap<Key, Flow> = BTreeMap::new();
@@ -125,9 +148,9 @@ async fn serve(listener: &UdpSocket, stocks: &Arc<Stocks>) -> io::Result<()> {
         let used = Arc::new(AtomicU64::new(0));
         let stamp = Stamp { start, used: Arc::clone(&used) };
         stamp.set();
-        let stocks = Arc::clone(stocks);
+        let binder = Arc::clone(binder);
         let task = tasks.spawn(async move {
-            if let Err(error) = carry(key, queue, &stamp, &stocks).await {
+            if let Err(error) = carry(key, queue, &stamp, &binder).await {
                 tracing::debug!(%error, ?key, "a flow can't go out");
             }
         });
@@ -176,10 +199,10 @@ impl Stamp {
 }
 
 /// Carries one flow until it has been idle for too long.
-async fn carry(key: Key, mut queue: mpsc::Receiver<Vec<u8>>, stamp: &Stamp, stocks: &Arc<Stocks>) -> io::Result<()> {
+async fn carry(key: Key, mut queue: mpsc::Receiver<Vec<u8>>, stamp: &Stamp, binder: &Binder) -> io::Result<()> {
     let outside = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     outside.connect(SocketAddr::V4(key.wanted)).await?;
-    let inside = bind(stocks, key.wanted).await?;
+    let inside = binder.bind(*key.client.ip(), key.wanted).await?;
     inside.connect(SocketAddr::V4(key.client)).await?;
     let mut talk = Talk::Asked;
     loop {
@@ -252,5 +275,35 @@ mod tests {
         assert_eq!(who_gives_way(old.clone().chain(many(most)), quiet.into()), None);
         let all = (0..MOST_FLOWS as u16).map(|n| (key([127, 100, 1, (n % 8) as u8], n), u64::from(n)));
         assert_eq!(who_gives_way(all, quiet.into()), Some(key([127, 100, 1, 0], 0)));
+    }
+
+    #[tokio::test]
+    async fn flows_that_begin_are_few_at_a_time_though_they_give_way_before_they_have() {
+        let directory = super::super::testing::Directory::new("beginning");
+        let (asked, asks) = std::sync::mpsc::channel();
+        let asked = std::sync::Mutex::new(asked);
+        let link = directory.warden(move |_| {
+            let _ = asked.lock().unwrap().send(());
+            None
+        });
+        let binder = Arc::new(Binder::new(link.another()));
+        let wanted = SocketAddrV4::new([203, 0, 113, 80].into(), 53);
+        let (loud, quiet) = ([127, 100, 0, 5].into(), [127, 100, 0, 6].into());
+        let begin = |client| {
+            let binder = Arc::clone(&binder);
+            tokio::spawn(async move { binder.bind(client, wanted).await.map(drop) })
+        };
+        let flows: Vec<_> = (0..MOST_BEGINNING_OF_ONE).map(|_| begin(loud)).collect();
+        for flow in &flows {
+            tokio::task::yield_now().await;
+            flow.abort();
+        }
+        asks.recv_timeout(super::super::testing::DEADLINE).expect("the warden is asked");
+        let refused = binder.bind(loud, wanted).await.unwrap_err();
+        assert_eq!(refused.to_string(), "too many begin at once");
+        // Others may begin.
+        let other = begin(quiet);
+        tokio::task::yield_now().await;
+        assert!(!other.is_finished());
     }
 }

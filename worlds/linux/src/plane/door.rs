@@ -22,6 +22,8 @@ const UNANSWERED: u32 = 60_000;
 const MOST_FLOWS: usize = 256;
 /// A UDP flow without packets ends.
 const FLOW_IDLE: Duration = Duration::from_secs(60);
+/// Ports of wide ranges that are open at a time, of one address.
+const MOST_WIDE: usize = 128;
 /// How often it is looked which ports of a wide range something listens on, and whether a client still waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -102,10 +104,11 @@ async fn serve(listener: TcpListener, inside: SocketAddrV4, stocks: Arc<Stocks>,
     // Connections outlive the listener's task only as long as the door's own set does.
     let mut connections = JoinSet::new();
     loop {
-        let Ok(slot) = Arc::clone(&limit).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((client, _)) => {
+                // Asked for only now: a listener that nobody comes to takes nothing from others.
+                let Ok(slot) = Arc::clone(&limit).acquire_owned().await else { return };
                 let stocks = Arc::clone(&stocks);
                 connections.spawn(async move {
                     carry(client, inside, &stocks).await;
@@ -180,19 +183,32 @@ pub(super) async fn take(stocks: &Arc<Stocks>) -> io::Result<TcpSocket> {
     Ok(unsafe { TcpSocket::from_raw_fd(socket.into_raw_fd()) })
 }
 
+/// A client of a UDP port; dropped, what was for it is heard no longer.
+struct Flow {
+    socket: Arc<UdpSocket>,
+    used: tokio::time::Instant,
+    answers: AbortHandle,
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.answers.abort();
+    }
+}
+
 /// Carries packets of one UDP port: a socket inside per client.
 async fn carry_packets(outside: Arc<UdpSocket>, inside: SocketAddrV4, stocks: Arc<Stocks>) {
-    let mut flows: BTreeMap<SocketAddr, (Arc<UdpSocket>, tokio::time::Instant)> = BTreeMap::new();
+    let mut flows: BTreeMap<SocketAddr, Flow> = BTreeMap::new();
     let mut answers = JoinSet::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
         while answers.try_join_next().is_some() {}
         let Ok((length, client)) = outside.recv_from(&mut buffer).await else { continue };
         let now = tokio::time::Instant::now();
-        flows.retain(|_, (socket, used)| Arc::strong_count(socket) > 1 && now - *used < FLOW_IDLE);
+        flows.retain(|_, flow| !flow.answers.is_finished() && now - flow.used < FLOW_IDLE);
         if !flows.contains_key(&client) {
             if flows.len() >= MOST_FLOWS {
-                let oldest = flows.iter().min_by_key(|(_, (_, used))| *used).map(|(client, _)| *client);
+                let oldest = flows.iter().min_by_key(|(_, flow)| flow.used).map(|(client, _)| *client);
                 oldest.map(|client| flows.remove(&client));
             }
             let link = Arc::clone(stocks.link());
@@ -203,12 +219,12 @@ async fn carry_packets(outside: Arc<UdpSocket>, inside: SocketAddrV4, stocks: Ar
                 continue;
             }
             let socket = Arc::new(socket);
-            answers.spawn(answer(Arc::clone(&socket), Arc::clone(&outside), client));
-            flows.insert(client, (socket, now));
+            let answers = answers.spawn(answer(Arc::clone(&socket), Arc::clone(&outside), client));
+            flows.insert(client, Flow { socket, used: now, answers });
         }
-        if let Some((socket, used)) = flows.get_mut(&client) {
-            *used = now;
-            let _ = socket.send(&buffer[..length]).await;
+        if let Some(flow) = flows.get_mut(&client) {
+            flow.used = now;
+            let _ = flow.socket.send(&buffer[..length]).await;
         }
     }
 }
@@ -232,12 +248,7 @@ async fn follow(mut doors: watch::Receiver<Door>, stocks: Arc<Stocks>, limit: Ar
         let (link, interface) = (Arc::clone(stocks.link()), door.interface.clone());
         let asked = tokio::task::spawn_blocking(move || link.ask(&Request::Listening(interface), &[])).await;
         if let Ok(Ok((Reply::Ports(ports), _))) = asked {
-            let wanted: BTreeSet<u16> = ports
-                .into_iter()
-                .filter(|port| {
-                    !door.tcp.contains(port) && door.wide.iter().any(|(from, to)| from <= port && port <= to)
-                })
-                .collect();
+            let wanted = chosen(ports, &door, &tasks.keys().copied().collect());
             tasks.retain(|port, task| {
                 let keep = wanted.contains(port);
                 if !keep {
@@ -256,5 +267,100 @@ async fn follow(mut doors: watch::Receiver<Door>, stocks: Arc<Stocks>, limit: Ar
         if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, doors.changed()).await {
             return;
         }
+    }
+}
+
+/// Which ports of a door's wide ranges are open, of those that something listens on: the more there are, the less is wanted of them all.
+/// Those that are open stay so.
+fn chosen(listening: Vec<u16>, door: &Door, open: &BTreeSet<u16>) -> BTreeSet<u16> {
+    let is_wide = |port: &u16| door.wide.iter().any(|(from, to)| from <= port && port <= to);
+    let mut ports: Vec<u16> = listening.into_iter().filter(|port| !door.tcp.contains(port) && is_wide(port)).collect();
+    ports.sort_unstable_by_key(|port| (!open.contains(port), *port));
+    ports.truncate(MOST_WIDE);
+    ports.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DEADLINE, Directory};
+    use super::*;
+    use std::net::Ipv4Addr;
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    #[test]
+    fn an_instance_that_listens_on_everything_gets_so_many_ports_and_keeps_those_it_has() {
+        let door = Door {
+            public: Ipv4Addr::new(127, 100, 0, 9),
+            interface: "eni-1".to_owned(),
+            tcp: BTreeSet::from([1001]),
+            udp: BTreeSet::new(),
+            wide: vec![(1000, 60000)],
+        };
+        let first = chosen((5000..=u16::MAX).collect(), &door, &BTreeSet::new());
+        assert_eq!(first, (5000..5000 + MOST_WIDE as u16).collect());
+        let then = chosen((1000..=u16::MAX).collect(), &door, &first);
+        assert_eq!(then, first);
+        let fewer = chosen(vec![999, 1000, 1001, 5001, 60000, 60001], &door, &first);
+        assert_eq!(fewer, BTreeSet::from([1000, 5001, 60000]));
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_nobody_comes_to_takes_nothing_from_the_others() {
+        let directory = Directory::new("doors");
+        let stocks = Stocks::new(directory.no_warden());
+        let limit = Arc::new(Semaphore::new(1));
+        let mut served = JoinSet::new();
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let to = listener.local_addr().unwrap();
+            let inside = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+            served.spawn(serve(listener, inside, Arc::clone(&stocks), Arc::clone(&limit)));
+            // Both wait for somebody before anybody comes.
+            tokio::task::yield_now().await;
+            clients.push(to);
+        }
+        for to in clients.into_iter().rev() {
+            let mut client = TcpStream::connect(to).await.unwrap();
+            // There is no way inside: but it is looked for.
+            timeout(DEADLINE, client.read(&mut [0])).await.expect("it is served").unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_has_given_way_leaves_no_socket_behind() {
+        let directory = Directory::new("flows");
+        let link = directory.warden(|_| {
+            use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+            Some((Reply::Done, vec![socket(AddressFamily::Inet, SockType::Datagram, flags, None).unwrap()]))
+        });
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (to, inside) = (outside.local_addr().unwrap(), server.local_addr().unwrap());
+        let SocketAddr::V4(inside) = inside else { unreachable!("it is bound to an address of IPv4") };
+        tokio::spawn(carry_packets(Arc::new(outside), inside, Stocks::new(link)));
+        let (mut clients, mut first) = (Vec::new(), None);
+        for _ in 0..=MOST_FLOWS {
+            let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            client.send_to(b"hello", to).await.unwrap();
+            clients.push(client);
+            let (_, from) = timeout(DEADLINE, server.recv_from(&mut [0; 8])).await.expect("it comes").unwrap();
+            first.get_or_insert(from);
+        }
+        // Where a socket is gone, the next word says so.
+        let told = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        told.connect(first.unwrap()).await.unwrap();
+        let gone = async {
+            loop {
+                let _ = told.send(b"?").await;
+                let answer = timeout(LOOK_EVERY, told.recv(&mut [0])).await;
+                if matches!(answer, Ok(Err(_))) {
+                    return;
+                }
+            }
+        };
+        timeout(DEADLINE, gone).await.expect("its socket is closed");
     }
 }

@@ -1,6 +1,7 @@
 //! The plane: the unprivileged process that carries traffic. It takes up duties told by the daemon, gets its sockets from the warden, and
 //! goes on when the daemon is dead; what it was told last is on disk, so that it goes on after a restart of its own too.
 
+mod carry;
 mod checker;
 mod datagrams;
 mod door;
@@ -13,6 +14,7 @@ mod posts;
 pub(crate) mod protocol;
 mod reports;
 mod services;
+mod shares;
 mod stock;
 #[cfg(test)]
 mod testing;

@@ -19,7 +19,7 @@ use zonal_metadata::token::Secret;
 /// How often is tried again what could not be taken up.
 const RETRY_EVERY: Duration = Duration::from_millis(500);
 /// And how often at last.
-const RETRY_AT_LAST: Duration = Duration::from_secs(10);
+const RETRY_AT_LAST: Duration = Duration::from_secs(2);
 /// After so many tries: what is needed usually comes at once, with the interface or the warden, or not before somebody mends it.
 const QUICK_TRIES: u32 = 60;
 

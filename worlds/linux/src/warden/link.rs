@@ -23,6 +23,11 @@ impl Link {
         Self { socket: socket.to_owned(), stream: Mutex::new(None), patience }
     }
 
+    /// A connection of its own to the same warden, whose calls wait for nobody else's.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(&self.socket, self.patience)
+    }
+
     /// Asks. Every request is idempotent, so one whose answer was lost is asked again.
     pub(crate) fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(Reply, Vec<OwnedFd>)> {
         let deadline = Instant::now() + self.patience;
