@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -208,3 +209,29 @@ def test_failover_follows_an_endpoint_that_dies(real, there):
     real.run("break", "instance", instance)
     wait_for("the secondary", lambda: resolved() == ["192.0.2.9"], 30)
     there.route53.delete_health_check(HealthCheckId=check)
+
+
+def test_health_checks_learn_nothing_of_the_host(there):
+    unheld = there.ec2.allocate_address()["PublicIp"]
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        port = listener.getsockname()[1]
+        for number, where in enumerate(({"FullyQualifiedDomainName": "localhost"}, {"IPAddress": unheld})):
+            check = there.route53.create_health_check(CallerReference=f"{there.id}-{number}", HealthCheckConfig={
+                "Type": "TCP", "Port": port, "RequestInterval": 10, "FailureThreshold": 1, **where})["HealthCheck"]["Id"]
+            seen = wait_for(f"an outcome of {where}", lambda: there.route53.get_health_check_status(HealthCheckId=check)["HealthCheckObservations"], 30)
+            assert seen[0]["StatusReport"]["Status"].startswith("Failure: "), seen
+            there.route53.delete_health_check(HealthCheckId=check)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_a_server_of_both_families_is_found_in_a_wide_range(there):
+    vpc, _ = there.default_subnets()
+    group = there.ec2.create_security_group(GroupName="wide", Description="wide", VpcId=vpc)["GroupId"]
+    there.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+        {"IpProtocol": "tcp", "FromPort": 1024, "ToPort": 65535, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}])
+    server = "#!/bin/sh\nmkdir -p /srv/www && cd /srv/www && echo both > index.html\n" \
+             "exec setsid python3 -m http.server --bind :: 8080 >/dev/null 2>&1 </dev/null &\n"
+    (instance,) = there.launch(UserData=server, SecurityGroupIds=[group])
+    assert answers(f"http://{there.instance(instance)['PublicIpAddress']}:8080/") == "both\n"
