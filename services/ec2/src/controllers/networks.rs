@@ -2,7 +2,7 @@
 
 use crate::model::{Acl, AclRule, GroupRule, InternetGateway, Peer, RouteTable, RouteVia, SecurityGroup, Subnet, Vpc};
 use crate::operations::routes;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
 use zonal_substrate::{
     AclEntry, Ask, Group, Network, PeerMatch, PortRange, Protocol, Route, RouteTarget, Rule, Subnet as SubnetFacts,
@@ -89,7 +89,7 @@ fn facts(view: &View<'_>, subnet: &Subnet) -> SubnetFacts {
         let mut rules: Vec<&AclRule> =
             acl.iter().flat_map(|acl| &acl.rules).filter(|rule| rule.egress == egress).collect();
         rules.sort_by_key(|rule| rule.number);
-        rules.into_iter().map(entry).collect()
+        rules.into_iter().filter_map(entry).collect()
     };
     SubnetFacts {
         id: subnet.id.clone(),
@@ -102,33 +102,40 @@ fn facts(view: &View<'_>, subnet: &Subnet) -> SubnetFacts {
     }
 }
 
-fn entry(rule: &AclRule) -> AclEntry {
-    AclEntry {
-        allow: rule.allow,
-        protocol: protocol(&rule.protocol, None, None),
-        ports: range(rule.ports.map(|(from, _)| from), rule.ports.map(|(_, to)| to)),
-        cidr: rule.cidr,
-    }
+/// An entry as the world has it; none where it can match nothing: no packet here is IPv6's.
+fn entry(rule: &AclRule) -> Option<AclEntry> {
+    let IpNet::V4(cidr) = rule.cidr else { return None };
+    let (kind, code) = rule.icmp.unzip();
+    let protocol = protocol(&rule.protocol, kind, code)?;
+    Some(AclEntry { allow: rule.allow, protocol, ports: ports(protocol, rule.ports.unzip())?, cidr })
 }
 
-/// A protocol by its name or number; of ICMP, its type and code.
-fn protocol(name: &str, kind: Option<i32>, code: Option<i32>) -> Protocol {
-    let octet = |number: Option<i32>| number.and_then(|number| u8::try_from(number).ok());
+/// A protocol by its name or number; of ICMP, its type and code. None where it is no such thing: operations refuse those, and what is
+/// kept from before they did must not let through more than it says.
+fn protocol(name: &str, kind: Option<i32>, code: Option<i32>) -> Option<Protocol> {
+    // All of them, where it is not said or is -1.
+    let octet = |number: Option<i32>| match number {
+        None | Some(-1) => Some(None),
+        Some(number) => u8::try_from(number).ok().map(Some),
+    };
     match name {
-        "-1" => Protocol::All,
-        "tcp" | "6" => Protocol::Tcp,
-        "udp" | "17" => Protocol::Udp,
-        "icmp" | "1" => Protocol::Icmp { kind: octet(kind), code: octet(code) },
+        "-1" => Some(Protocol::All),
+        "tcp" | "6" => Some(Protocol::Tcp),
+        "udp" | "17" => Some(Protocol::Udp),
+        "icmp" | "1" => Some(Protocol::Icmp { kind: octet(kind)?, code: octet(code)? }),
         // IPv6's: nothing here speaks it, and as a number of an IPv4 protocol it matches nothing that is sent.
-        "icmpv6" => Protocol::Other(58),
-        number => number.parse().map_or(Protocol::Other(u8::MAX), Protocol::Other),
+        "icmpv6" => Some(Protocol::Other(58)),
+        number => number.parse().ok().filter(|number| !matches!(number, 1 | 6 | 17)).map(Protocol::Other),
     }
 }
 
-fn range(from: Option<i32>, to: Option<i32>) -> PortRange {
-    match (from.and_then(|from| u16::try_from(from).ok()), to.and_then(|to| u16::try_from(to).ok())) {
-        (Some(from), Some(to)) => PortRange { from, to },
-        _ => PortRange::ALL,
+/// The ports of a protocol that has some: all, where none are said.
+fn ports(protocol: Protocol, (from, to): (Option<i32>, Option<i32>)) -> Option<PortRange> {
+    match (protocol, from, to) {
+        (Protocol::Tcp | Protocol::Udp, Some(from), Some(to)) => {
+            Some(PortRange { from: from.try_into().ok()?, to: to.try_into().ok()? })
+        }
+        _ => Some(PortRange::ALL),
     }
 }
 
@@ -174,10 +181,6 @@ fn rule(rule: &GroupRule) -> Option<Rule> {
         Peer::Group(id) => PeerMatch::Group(id.clone()),
         Peer::Cidr6(_) => return None,
     };
-    let protocol = protocol(&rule.protocol, rule.from_port, rule.to_port);
-    let ports = match protocol {
-        Protocol::Tcp | Protocol::Udp => range(rule.from_port, rule.to_port),
-        _ => PortRange::ALL,
-    };
-    Some(Rule { protocol, ports, peer })
+    let protocol = protocol(&rule.protocol, rule.from_port, rule.to_port)?;
+    Some(Rule { protocol, ports: ports(protocol, (rule.from_port, rule.to_port))?, peer })
 }

@@ -1,6 +1,6 @@
 //! VPCs and what shapes their traffic.
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
@@ -250,6 +250,9 @@ pub struct AclRule {
     pub protocol: String,
     /// First and last port.
     pub ports: Option<(i32, i32)>,
-    /// The other side.
-    pub cidr: Ipv4Net,
+    /// ICMP's type and code (-1: all).
+    #[serde(default)]
+    pub icmp: Option<(i32, i32)>,
+    /// The other side. Nothing here has an IPv6 address, so such a range matches nothing.
+    pub cidr: IpNet,
 }

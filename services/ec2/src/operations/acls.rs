@@ -1,10 +1,10 @@
 //! Network access lists.
 
-use super::{Answer, Selection, cidr, filters, json, one, shown, specified, tag_list, text};
+use super::{Answer, Selection, cidr, filters, json, one, protocols, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{Acl, AclAssociation, AclRule};
 use crate::shapes::{self, *};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use zonal_cloud::{Tx, View};
 
 /// The words in "does not exist".
@@ -66,7 +66,8 @@ fn shape(account: &str, acl: &Acl) -> NetworkAcl {
         allow: false,
         protocol: "-1".to_owned(),
         ports: None,
-        cidr: Ipv4Net::default(),
+        icmp: None,
+        cidr: Ipv4Net::default().into(),
     };
     let mut rules: Vec<AclRule> = acl.rules.iter().cloned().chain([last(false), last(true)]).collect();
     rules.sort_by_key(|rule| (!rule.egress, rule.number));
@@ -102,7 +103,13 @@ fn entry(rule: &AclRule) -> NetworkAclEntry {
             to: Some(to),
             ..Default::default()
         }),
-        cidr_block: shown(rule.cidr),
+        icmp_type_code: rule.icmp.map(|(kind, code)| IcmpTypeCode {
+            type_: Some(kind),
+            code: Some(code),
+            ..Default::default()
+        }),
+        cidr_block: if let IpNet::V4(cidr) = rule.cidr { shown(cidr) } else { None },
+        ipv6_cidr_block: if let IpNet::V6(cidr) = rule.cidr { shown(cidr) } else { None },
         ..Default::default()
     }
 }
@@ -128,16 +135,37 @@ pub fn create_entry(tx: &mut Tx<'_>, input: &CreateNetworkAclEntryRequest) -> An
 
 /// The entry that a call describes.
 fn rule(input: &CreateNetworkAclEntryRequest) -> Answer<AclRule> {
-    let Some(range) = &input.cidr_block else { return Err(Error::MissingParameter("CidrBlock".to_owned()).into()) };
-    let protocol = match input.protocol.as_str() {
-        "tcp" => "6",
-        "udp" => "17",
-        "icmp" => "1",
-        number => number,
+    let cidr = match (&input.cidr_block, &input.ipv6_cidr_block) {
+        (Some(range), None) => IpNet::V4(cidr(range, "cidrBlock")?),
+        (None, Some(range)) => IpNet::V6(range.parse::<Ipv6Net>().map(|range| range.trunc()).map_err(|_| {
+            let text =
+                format!("Value ({range}) for parameter ipv6CidrBlock is invalid. This is not a valid CIDR block.");
+            Error::InvalidParameterValue(text)
+        })?),
+        (None, None) => return Err(Error::MissingParameter("CidrBlock".to_owned()).into()),
+        (Some(_), Some(_)) => {
+            let text = "The parameter cidrBlock cannot be used with the parameter ipv6CidrBlock";
+            return Err(Error::InvalidParameterCombination(text.to_owned()).into());
+        }
     };
-    let ports = input.port_range.as_ref().and_then(|range| range.from.zip(range.to));
-    if matches!(protocol, "6" | "17") && ports.is_none() {
-        return Err(Error::MissingParameter("PortRange".to_owned()).into());
+    let number = protocols::number(&input.protocol)?;
+    // Other protocols have neither: AWS lets pass all of such a protocol, whatever is given.
+    let (mut ports, mut icmp) = (None, None);
+    match number {
+        Some(6 | 17) => {
+            let given = input.port_range.as_ref().and_then(|range| range.from.zip(range.to));
+            let (from, to) = given.ok_or_else(|| Error::MissingParameter("PortRange".to_owned()))?;
+            protocols::check_ports(from, to)?;
+            ports = Some((from, to));
+        }
+        Some(1 | 58) if number == Some(1) || matches!(cidr, IpNet::V6(_)) => {
+            let given = input.icmp_type_code.as_ref();
+            let given = given.ok_or_else(|| Error::MissingParameter("IcmpTypeCode".to_owned()))?;
+            let (kind, code) = (given.type_.unwrap_or(-1), given.code.unwrap_or(-1));
+            protocols::check_icmp(kind, code)?;
+            icmp = Some((kind, code));
+        }
+        _ => {}
     }
     if let Some((from, to)) = ports.filter(|_| matches!(protocol, "6" | "17"))
         && !((0..=65535).contains(&from) && (from..=65535).contains(&to))
@@ -148,9 +176,10 @@ fn rule(input: &CreateNetworkAclEntryRequest) -> Answer<AclRule> {
         egress: input.egress,
         number: input.rule_number,
         allow: input.rule_action == RuleAction::Allow,
-        protocol: protocol.to_owned(),
+        protocol: number.map_or_else(|| "-1".to_owned(), |number| number.to_string()),
         ports,
-        cidr: cidr(range, "cidrBlock")?,
+        icmp,
+        cidr,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod interfaces;
 mod key_material;
 pub mod keys;
 pub mod profiles;
+mod protocols;
 mod putty;
 pub mod routes;
 pub mod rule_changes;

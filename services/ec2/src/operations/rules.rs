@@ -1,7 +1,7 @@
 //! The rules of security groups.
 
 use super::filters::{self, Filters};
-use super::{Answer, cidr, cut, groups, json, one, shown, specified, tag_list, text};
+use super::{Answer, cidr, cut, groups, json, one, protocols, shown, specified, tag_list, text};
 use crate::errors::Error;
 use crate::model::{GroupRule, Peer, SecurityGroup};
 use crate::shapes::*;
@@ -64,23 +64,20 @@ impl<'a> Asked<'a> {
 
 pub(super) fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, egress: bool) -> Answer<Vec<GroupRule>> {
     let given = permission.ip_protocol.as_deref().ok_or_else(|| Error::MissingParameter("IpProtocol".to_owned()))?;
-    let protocol = match given.to_ascii_lowercase().as_str() {
-        "tcp" | "6" => "tcp",
-        "udp" | "17" => "udp",
-        "icmp" | "1" => "icmp",
-        "icmpv6" | "58" => "icmpv6",
-        "-1" | "all" => "-1",
-        number if number.parse::<u8>().is_ok() => given,
-        _ => {
-            let text = format!("Invalid value '{given}' for IP protocol. Unknown protocol.");
-            return Err(Error::InvalidParameterValue(text).into());
-        }
+    // One name for each protocol: what has ports keeps them, however it is written.
+    let protocol = match protocols::number(given)? {
+        None => "-1".to_owned(),
+        Some(6) => "tcp".to_owned(),
+        Some(17) => "udp".to_owned(),
+        Some(1) => "icmp".to_owned(),
+        Some(58) => "icmpv6".to_owned(),
+        Some(number) => number.to_string(),
     };
-    let (from_port, to_port) = ports(protocol, permission.from_port, permission.to_port)?;
+    let (from_port, to_port) = ports(&protocol, permission.from_port, permission.to_port)?;
     let rule = |peer, description: &Option<String>| GroupRule {
         id: String::new(),
         egress,
-        protocol: protocol.to_owned(),
+        protocol: protocol.clone(),
         from_port,
         to_port,
         peer,
@@ -122,16 +119,14 @@ pub(super) fn rules_of(view: &View<'_>, permission: &IpPermission, vpc: &str, eg
 fn ports(protocol: &str, from: Option<i32>, to: Option<i32>) -> Result<(Option<i32>, Option<i32>), Error> {
     match protocol {
         "tcp" | "udp" => match (from, to) {
-            (Some(from), Some(to)) if (0..=65535).contains(&from) && (from..=65535).contains(&to) => {
-                Ok((Some(from), Some(to)))
-            }
-            (Some(-1), _) | (None, None) => Ok((Some(0), Some(65535))),
-            (Some(from), Some(to)) => {
-                Err(Error::InvalidParameterValue(format!("Invalid TCP/UDP port range ({from}:{to})")))
-            }
+            (Some(-1), None | Some(-1)) | (None, None) => Ok((Some(0), Some(65535))),
+            (Some(from), Some(to)) => protocols::check_ports(from, to).map(|()| (Some(from), Some(to))),
             _ => Err(Error::InvalidParameterValue("Must specify both from and to ports with TCP/UDP.".to_owned())),
         },
-        "icmp" | "icmpv6" => Ok((Some(from.unwrap_or(-1)), Some(to.unwrap_or(-1)))),
+        "icmp" | "icmpv6" => {
+            let (kind, code) = (from.unwrap_or(-1), to.unwrap_or(-1));
+            protocols::check_icmp(kind, code).map(|()| (Some(kind), Some(code)))
+        }
         // Other protocols have no ports; AWS drops what is given.
         _ => Ok((None, None)),
     }

@@ -59,8 +59,15 @@ fn make(tx: &mut Tx<'_>, range: Ipv4Net, is_default: bool, tags: Tags) -> Vpc {
     tx.put(table);
     super::groups::make_default(tx, &vpc.id);
     let anywhere = Ipv4Net::default();
-    let rule =
-        |egress| AclRule { egress, number: 100, allow: true, protocol: "-1".to_owned(), ports: None, cidr: anywhere };
+    let rule = |egress| AclRule {
+        egress,
+        number: 100,
+        allow: true,
+        protocol: "-1".to_owned(),
+        ports: None,
+        icmp: None,
+        cidr: anywhere.into(),
+    };
     let acl = Acl {
         id: tx.id("acl-"),
         vpc: vpc.id.clone(),

@@ -3,6 +3,7 @@
 mod attachments;
 mod filters;
 mod instances;
+mod narrow;
 mod networks;
 mod refusals;
 mod state;
