@@ -167,11 +167,6 @@ fn rule(input: &CreateNetworkAclEntryRequest) -> Answer<AclRule> {
         }
         _ => {}
     }
-    if let Some((from, to)) = ports.filter(|_| matches!(protocol, "6" | "17"))
-        && !((0..=65535).contains(&from) && (from..=65535).contains(&to))
-    {
-        return Err(Error::InvalidParameterValue(format!("Invalid TCP/UDP port range ({from}:{to})")).into());
-    }
     Ok(AclRule {
         egress: input.egress,
         number: input.rule_number,
