@@ -8,7 +8,7 @@ use crate::model::{
     SecurityGroup, Subnet, Volume, Vpc,
 };
 use crate::shapes::{self, *};
-use zonal_cloud::tags::Tags;
+use zonal_cloud::tags::{TagError, Tags};
 use zonal_cloud::{Record, Tx, View};
 
 /// A change of tags.
@@ -138,7 +138,12 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateTagsRequest) -> Answer<CreateTagsOu
 }
 
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteTagsRequest) -> Answer<DeleteTagsOutput> {
-    change(tx, &input.resources, &|_, tags| {
+    change(tx, &input.resources, &|tx, tags| {
+        let reserved = |tag: &&shapes::Tag| tag.key.as_deref().is_some_and(|key| key.starts_with("aws:"));
+        if let Some(tag) = input.tags.iter().find(reserved).filter(|_| !tx.caller.is_service()) {
+            let error = TagError::Reserved(tag.key.clone().unwrap_or_default());
+            return Err(Error::InvalidParameterValue(error.to_string()).into());
+        }
         if input.tags.is_empty() {
             tags.retain(|key, _| key.starts_with("aws:"));
         }

@@ -109,6 +109,17 @@ fn tags_of_awss_own_are_refused() {
         json!({ "Resources": [id], "Tags": [{ "Key": "aws:x", "Value": "" }] }),
         "InvalidParameterValue",
     );
+    let own = [("aws:x", "kept"), ("Name", "web")].map(|(key, value)| json!({ "Key": key, "Value": value }));
+    let input = json!({ "Resources": [id], "Tags": own });
+    let made = yard.cloud.act(&yard.scope, "autoscaling", |tx| tx.call_json("ec2", "CreateTags", &input));
+    made.unwrap();
+    let named = json!({ "Resources": [id], "Tags": [{ "Key": "Name" }, { "Key": "aws:x" }] });
+    yard.refused("DeleteTags", named.clone(), "InvalidParameterValue");
+    assert_eq!(yard.instance(&id)["Tags"].as_array().unwrap().len(), 2, "a refused call takes nothing away");
+    yard.ok("DeleteTags", json!({ "Resources": [id] }));
+    assert_eq!(yard.instance(&id)["Tags"], json!([{ "Key": "aws:x", "Value": "kept" }]));
+    yard.cloud.act(&yard.scope, "autoscaling", |tx| tx.call_json("ec2", "DeleteTags", &named)).unwrap();
+    assert!(yard.instance(&id).get("Tags").is_none());
     yard.refused(
         "CreateTags",
         json!({ "Resources": ["i-0123456789abcdef0"], "Tags": [] }),
