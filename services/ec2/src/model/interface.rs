@@ -109,6 +109,14 @@ pub struct ElasticAddress {
     pub tags: Tags,
 }
 
+impl ElasticAddress {
+    /// Whether a load balancer allocated it for itself: the tag that only a service can give says so.
+    #[must_use]
+    pub fn is_balancers(&self) -> bool {
+        self.tags.keys().any(|key| key.starts_with("aws:elasticloadbalancing:"))
+    }
+}
+
 impl Record for ElasticAddress {
     const TABLE: &'static str = "ec2.address";
     fn key(&self) -> &str {

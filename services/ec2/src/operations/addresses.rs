@@ -15,7 +15,7 @@ pub(crate) fn unknown(id: &str) -> Error {
 pub fn allocate(tx: &mut Tx<'_>, input: &AllocateAddressRequest) -> Answer<AllocateAddressResult> {
     let tags = specified(tx, &input.tag_specifications, "elastic-ip", &["elastic-ip"])?;
     // Addresses of a service's own count against no quota of the user's.
-    let own = |address: &&ElasticAddress| !address.tags.keys().any(|key| key.starts_with("aws:elb"));
+    let own = |address: &&ElasticAddress| !address.is_balancers();
     if !tx.caller.is_service() && tx.list::<ElasticAddress>().filter(own).count() >= MAX_ADDRESSES {
         return Err(Error::Coded(
             "AddressLimitExceeded",
@@ -49,8 +49,20 @@ fn address(view: &View<'_>, allocation: Option<&String>, ip: Option<&String>) ->
     }
 }
 
+/// Refuses what users would do to an address that a load balancer allocated, or that a service's interface has.
+fn refuse_services(tx: &Tx<'_>, address: &ElasticAddress) -> Result<(), Error> {
+    let refused = address.is_balancers() && !tx.caller.is_service();
+    let at = address.association.as_ref().and_then(|(_, interface)| tx.get::<Interface>(interface));
+    if refused || at.is_some_and(|at| super::interfaces::refuse_requester_managed(tx, at).is_err()) {
+        let text = "You do not have permission to access the specified resource.";
+        return Err(Error::Coded("AuthFailure", text.to_owned()));
+    }
+    Ok(())
+}
+
 pub fn associate(tx: &mut Tx<'_>, input: &AssociateAddressRequest) -> Answer<AssociateAddressResult> {
     let own = address(&tx.view(), input.allocation_id.as_ref(), input.public_ip.as_ref())?;
+    refuse_services(tx, &own)?;
     let view = tx.view();
     let interface = match (&input.instance_id, &input.network_interface_id) {
         (Some(instance), _) => {
@@ -74,6 +86,7 @@ pub fn associate(tx: &mut Tx<'_>, input: &AssociateAddressRequest) -> Answer<Ass
             return Err(Error::Coded("MissingParameter", text.to_owned()).into());
         }
     };
+    super::interfaces::refuse_requester_managed(tx, interface)?;
     let attached =
         view.list::<crate::model::InternetGateway>().any(|gateway| gateway.vpc.as_ref() == Some(&interface.vpc));
     if !attached {
@@ -85,7 +98,8 @@ pub fn associate(tx: &mut Tx<'_>, input: &AssociateAddressRequest) -> Answer<Ass
         Some((id, at)) if *at == target => {
             return Ok(AssociateAddressResult { association_id: text(id), ..Default::default() });
         }
-        Some((id, _)) if input.allow_reassociation != Some(true) => {
+        // It moves by itself; who does not want that says so.
+        Some((id, _)) if input.allow_reassociation == Some(false) => {
             let text = format!("resource {} is already associated with associate-id {id}", own.id);
             return Err(Error::Coded("Resource.AlreadyAssociated", text).into());
         }
@@ -124,6 +138,7 @@ pub fn disassociate(tx: &mut Tx<'_>, input: &DisassociateAddressRequest) -> Answ
             return Err(Error::Coded("MissingParameter", text.to_owned()).into());
         }
     };
+    refuse_services(tx, &found)?;
     if let Some((_, interface)) = found.association {
         release_from(tx, &interface);
     }
@@ -132,6 +147,7 @@ pub fn disassociate(tx: &mut Tx<'_>, input: &DisassociateAddressRequest) -> Answ
 
 pub fn release(tx: &mut Tx<'_>, input: &ReleaseAddressRequest) -> Answer<ReleaseAddressOutput> {
     let own = address(&tx.view(), input.allocation_id.as_ref(), input.public_ip.as_ref())?;
+    refuse_services(tx, &own)?;
     if own.association.is_some() {
         let text = format!("Address {} is in use.", own.ip);
         return Err(Error::Coded("InvalidIPAddress.InUse", text).into());

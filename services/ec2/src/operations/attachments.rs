@@ -38,10 +38,7 @@ pub(crate) fn attach_at(
     index: i32,
     delete_on_termination: bool,
 ) -> Answer<String> {
-    if interface.requester.is_some() {
-        let text = format!("You do not have permission to attach the network interface '{}'.", interface.id);
-        return Err(Error::Coded("OperationNotPermitted", text).into());
-    }
+    interfaces::refuse_requester_managed(tx, interface)?;
     if interface.attachment.is_some() {
         return Err(Error::InvalidParameterValue(format!("Interface: [{}] in use.", interface.id)).into());
     }
@@ -115,11 +112,8 @@ pub fn detach(tx: &mut Tx<'_>, input: &DetachNetworkInterfaceRequest) -> Answer<
         let text = format!("The attachment ID '{id}' does not exist");
         return Err(Error::Coded("InvalidAttachmentID.NotFound", text).into());
     };
+    interfaces::refuse_requester_managed(tx, &interface)?;
     let attachment = interface.attachment.as_ref();
-    if interface.requester.is_some() {
-        let text = format!("You do not have permission to detach the network interface '{}'.", interface.id);
-        return Err(Error::Coded("OperationNotPermitted", text).into());
-    }
     if attachment.is_none_or(|attachment| attachment.index == 0) {
         let text = "The network interface at device index 0 cannot be detached.";
         return Err(Error::Coded("OperationNotPermitted", text.to_owned()).into());
@@ -158,6 +152,7 @@ fn most_addresses(view: &View<'_>, interface: &Interface) -> usize {
 
 pub fn assign(tx: &mut Tx<'_>, input: &AssignPrivateIpAddressesRequest) -> Answer<AssignPrivateIpAddressesResult> {
     let interface = interfaces::interface(&tx.view(), &input.network_interface_id)?.clone();
+    interfaces::refuse_requester_managed(tx, &interface)?;
     if !input.ipv4_prefixes.is_empty() || input.ipv4_prefix_count.is_some() {
         let text = "Prefixes of private addresses are not delegated here: give addresses, or their number.";
         return Err(Error::Coded("UnsupportedOperation", text.to_owned()).into());
@@ -225,6 +220,7 @@ pub fn unassign(
     input: &UnassignPrivateIpAddressesRequest,
 ) -> Answer<UnassignPrivateIpAddressesOutput> {
     let interface = interfaces::interface(&tx.view(), &input.network_interface_id)?.clone();
+    interfaces::refuse_requester_managed(tx, &interface)?;
     for given in &input.private_ip_addresses {
         let at = interface.private.iter().position(|address| address.to_string() == *given);
         if at.is_none_or(|at| at == 0) {

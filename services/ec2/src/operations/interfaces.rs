@@ -350,13 +350,19 @@ pub(crate) fn attach_primary(tx: &mut Tx<'_>, interface: &str, instance: &str, d
     tx.update::<Interface, _>(interface, |interface| interface.attachment = Some(attachment));
 }
 
+/// Refuses what users would do to an interface that a service made for itself, such as a load balancer's node.
+pub(crate) fn refuse_requester_managed(tx: &Tx<'_>, interface: &Interface) -> Result<(), Error> {
+    if interface.requester.is_none() || tx.caller.is_service() {
+        return Ok(());
+    }
+    let text =
+        format!("You do not have permission to access the specified resource: {} is requester-managed.", interface.id);
+    Err(Error::Coded("OperationNotPermitted", text))
+}
+
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteNetworkInterfaceRequest) -> Answer<DeleteNetworkInterfaceOutput> {
     let own = interface(&tx.view(), &input.network_interface_id)?;
-    if own.requester.is_some() && !tx.caller.is_service() {
-        let text =
-            format!("You do not have permission to access the specified resource: {} is requester-managed.", own.id);
-        return Err(Error::Coded("OperationNotPermitted", text).into());
-    }
+    refuse_requester_managed(tx, own)?;
     if own.attachment.as_ref().is_some_and(|attachment| attachment.instance.is_some()) {
         let text = format!("Network interface '{}' is currently in use.", own.id);
         return Err(Error::Coded("InvalidParameterValue", text).into());
@@ -381,6 +387,7 @@ pub fn modify_attribute(
     input: &ModifyNetworkInterfaceAttributeRequest,
 ) -> Answer<ModifyNetworkInterfaceAttributeOutput> {
     let own = interface(&tx.view(), &input.network_interface_id)?.clone();
+    refuse_requester_managed(tx, &own)?;
     super::groups::check_membership(&tx.view(), &input.groups, &own.vpc, &format!("interface {}", own.id))?;
     tx.update::<Interface, _>(&own.id, |interface| {
         if !input.groups.is_empty() {

@@ -344,6 +344,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
     let interface = match given.and_then(|i| i.network_interface_id.as_ref()) {
         Some(existing) => {
             let own = interfaces::interface(&tx.view(), existing)?;
+            interfaces::refuse_requester_managed(tx, own)?;
             if own.attachment.is_some() || plan.count > 1 {
                 let text = format!("Network interface '{existing}' is already in use.");
                 return Err(Error::Coded("InvalidNetworkInterface.InUse", text).into());

@@ -3,6 +3,7 @@
 mod attachments;
 mod filters;
 mod instances;
+mod managed;
 mod narrow;
 mod networks;
 mod refusals;

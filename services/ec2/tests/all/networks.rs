@@ -83,7 +83,7 @@ fn a_route_through_a_detached_gateway_is_a_black_hole() {
 }
 
 #[test]
-fn an_elastic_address_moves_only_when_that_is_allowed() {
+fn an_elastic_address_moves_unless_that_is_forbidden() {
     let yard = Yard::new();
     let (one, two) = (yard.run(json!({})), yard.run(json!({})));
     yard.settle();
@@ -92,9 +92,9 @@ fn an_elastic_address_moves_only_when_that_is_allowed() {
     assert!(ip.starts_with("127.100."), "{ip}");
     yard.ok("AssociateAddress", json!({ "AllocationId": allocation, "InstanceId": one }));
     assert_eq!(yard.instance(&one)["PublicIpAddress"], json!(ip));
-    let again = json!({ "AllocationId": allocation, "InstanceId": two });
+    let again = json!({ "AllocationId": allocation, "InstanceId": two, "AllowReassociation": false });
     yard.refused("AssociateAddress", again, "Resource.AlreadyAssociated");
-    yard.ok("AssociateAddress", json!({ "AllocationId": allocation, "InstanceId": two, "AllowReassociation": true }));
+    yard.ok("AssociateAddress", json!({ "AllocationId": allocation, "InstanceId": two }));
     assert_eq!(yard.instance(&two)["PublicIpAddress"], json!(ip));
     assert!(yard.instance(&one).get("PublicIpAddress").is_none());
     yard.refused("ReleaseAddress", json!({ "AllocationId": allocation }), "InvalidIPAddress.InUse");
