@@ -88,6 +88,11 @@ impl<'a> Tx<'a> {
         self.state.list(&self.scope)
     }
 
+    /// The records whose keys begin with `prefix`, in the order of their keys.
+    pub fn starting<T: Record>(&self, prefix: String) -> impl Iterator<Item = &T> + use<'_, T> {
+        self.state.starting(&self.scope, prefix)
+    }
+
     /// The record of that key wherever it lives: for keys that are unique in the world.
     #[must_use]
     pub fn find<T: Record>(&self, key: &str) -> Option<(&Scope, &T)> {

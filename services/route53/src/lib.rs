@@ -81,7 +81,11 @@ impl Service for Route53 {
     }
 
     fn controllers(&self) -> Vec<Box<dyn Controller>> {
-        vec![Box::new(controllers::zones::Zones), Box::new(controllers::checks::Checks)]
+        vec![
+            Box::new(controllers::zones::Zones),
+            Box::new(controllers::checks::Checks),
+            Box::new(controllers::changes::Changes),
+        ]
     }
 
     fn records(&self, registrar: &mut Registrar) {
@@ -102,7 +106,6 @@ impl Service for Route53 {
             without_effect: &[
                 ("CreateHealthCheck", "HealthCheckConfig.MeasureLatency", "kept and shown"),
                 ("CreateHealthCheck", "HealthCheckConfig.Regions", "kept and shown; there is one checker, on the host"),
-                ("CreateHealthCheck", "HealthCheckConfig.EnableSNI", "ignored: health checks by TLS are refused"),
             ],
         }
     }

@@ -6,6 +6,7 @@ use crate::operations::alarm_history::record_of;
 use crate::operations::alarms::arn;
 use crate::rule::Rule;
 use serde_json::json;
+use std::collections::BTreeSet;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
 use zonal_wire::{AwsError, Time};
 
@@ -34,6 +35,10 @@ impl Controller for Composites {
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let Some(alarm) = tx.get::<Composite>(key).cloned() else { return Ok(Wake::OnChange) };
+        // Each step around a cycle would wake the next for ever: evaluation stops at one (PutCompositeAlarm).
+        if is_in_cycle(tx, &alarm) {
+            return Ok(Wake::OnChange);
+        }
         // Text that was taken is read again.
         let Ok(rule) = Rule::parse(&alarm.rule) else { return Ok(Wake::OnChange) };
         let holds = rule.holds(&|name| child(tx, name).map(|(state, _)| state));
@@ -60,6 +65,29 @@ impl Controller for Composites {
             .collect();
         transition(tx, alarm, state, reason, Some(json!({ "triggeringAlarms": triggering }).to_string()));
         Ok(Wake::OnChange)
+    }
+}
+
+/// Whether rules lead from an alarm back to itself.
+pub fn is_in_cycle(tx: &Tx<'_>, alarm: &Composite) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut rest: Vec<&String> = alarm.children.iter().collect();
+    while let Some(name) = rest.pop() {
+        if *name == alarm.name {
+            return true;
+        }
+        if seen.insert(name) {
+            rest.extend(tx.get::<Composite>(name).into_iter().flat_map(|child| &child.children));
+        }
+    }
+    false
+}
+
+/// Has every composite alarm evaluated: those around a cycle were not while it was closed.
+pub fn evaluate_all(tx: &mut Tx<'_>) {
+    let names: Vec<String> = tx.list::<Composite>().map(|alarm| alarm.name.clone()).collect();
+    for name in names {
+        tx.wake(Composites.name(), &name, Wake::At(tx.now));
     }
 }
 

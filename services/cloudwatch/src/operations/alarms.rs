@@ -149,6 +149,18 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteAlarmsInput) -> Result<DeleteAlarms
     if input.alarm_names.iter().filter(composite).count() > 1 {
         return Err(Error::Validation("Only one composite alarm can be deleted at a time.".to_owned()).into());
     }
+    // So no member of a cycle can be deleted before a rule is changed that leads to it.
+    let keeps = |name: &&String| {
+        let mut all = tx.list::<Composite>();
+        all.any(|parent| parent.children.contains(*name) && !input.alarm_names.contains(&parent.name))
+    };
+    let kept: Vec<&str> = input.alarm_names.iter().filter(keeps).map(String::as_str).collect();
+    if !kept.is_empty() {
+        let them = if kept.len() == 1 { "it" } else { "them" };
+        let kept = kept.join(",");
+        let text = format!("Cannot delete {kept} as there are composite alarm(s) depending on {them}.");
+        return Err(Error::Validation(text).into());
+    }
     let (mut deleted, mut missing) = (0, None);
     for name in &input.alarm_names {
         let is_composite = tx.get::<Composite>(name).is_some();

@@ -1,5 +1,6 @@
 //! PutCompositeAlarm, and composite alarms as they are shown.
 
+use crate::controllers::composites::{evaluate_all, is_in_cycle};
 use crate::errors::Error;
 use crate::model::{Alarm, AlarmState, Composite, HistoryKind};
 use crate::operations::alarm_history::record_of;
@@ -49,6 +50,7 @@ pub fn put(tx: &mut Tx<'_>, input: &PutCompositeAlarmInput) -> Result<PutComposi
     }
     let now = tx.now;
     let made = old.is_none();
+    let was_in_cycle = old.as_ref().is_some_and(|old| is_in_cycle(tx, old));
     let before = old.map(|old| (old.state, old.reason, old.reason_data, old.updated, old.transitioned));
     let first = || (AlarmState::InsufficientData, "Unchecked: Initial alarm creation".to_owned(), None, now, now);
     let (state, reason, reason_data, updated, transitioned) = before.unwrap_or_else(first);
@@ -69,6 +71,9 @@ pub fn put(tx: &mut Tx<'_>, input: &PutCompositeAlarmInput) -> Result<PutComposi
         transitioned,
         tags: own_tags,
     });
+    if was_in_cycle {
+        evaluate_all(tx);
+    }
     let data = json!({ "version": "1.0", "type": if made { "Create" } else { "Update" } }).to_string();
     let summary = format!("Alarm \"{name}\" {}", if made { "created" } else { "updated" });
     record_of(tx, (name, true), HistoryKind::Configuration, summary, data);

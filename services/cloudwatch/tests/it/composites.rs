@@ -156,3 +156,39 @@ fn dashboards_are_given_back_as_they_were_put() {
     yard.call("DeleteDashboards", json!({"DashboardNames": ["ops"]}));
     assert_eq!(items(&yard.call("ListDashboards", json!({}))["DashboardEntries"]).len(), 0);
 }
+
+#[test]
+fn evaluation_stops_at_a_cycle_whose_members_can_be_deleted_once_it_is_broken() {
+    let yard = yard();
+    let put = |name: &str, rule: &str| {
+        yard.call("PutCompositeAlarm", json!({"AlarmName": name, "AlarmRule": rule}));
+        yard.pass(Duration::from_millis(10));
+    };
+    put("a", "TRUE");
+    put("b", "ALARM(a)");
+    put("c", "ALARM(b)");
+    assert_eq!(composite(&yard, "c")["StateValue"], "ALARM");
+    // Each would change the next for ever.
+    put("a", "NOT ALARM(c)");
+    set(&yard, "b", "OK");
+    assert_eq!(composite(&yard, "a")["StateValue"], "ALARM", "it is not evaluated");
+    for name in ["a", "b", "c"] {
+        let error = yard.try_call("DeleteAlarms", json!({"AlarmNames": [name]})).unwrap_err();
+        let text = format!("Cannot delete {name} as there are composite alarm(s) depending on it.");
+        assert_eq!((error.code.as_ref(), error.message.as_ref()), ("ValidationError", text.as_str()));
+    }
+    put("a", "FALSE");
+    assert_eq!(composite(&yard, "c")["StateValue"], "OK");
+    for name in ["c", "b", "a"] {
+        yard.call("DeleteAlarms", json!({"AlarmNames": [name]}));
+    }
+}
+
+#[test]
+fn an_alarm_that_a_rule_names_is_deleted_with_that_alarm_or_after_it() {
+    let yard = yard();
+    let error = yard.try_call("DeleteAlarms", json!({"AlarmNames": ["cpu", "errors"]})).unwrap_err();
+    assert_eq!(error.message, "Cannot delete cpu,errors as there are composite alarm(s) depending on them.");
+    yard.call("DeleteAlarms", json!({"AlarmNames": ["cpu", "both"]}));
+    yard.call("DeleteAlarms", json!({"AlarmNames": ["errors"]}));
+}

@@ -4,17 +4,13 @@
 //! where a domain's registration made its zone. The key is a view and a name, as that is what the plane has one zone for.
 
 use crate::model::{
-    Change, ChangeStatus, CidrCollection, Content, HealthCheck, HostedZone, Policy, RecordSet, ZoneState,
+    Change, ChangeStatus, CidrCollection, Content, HealthCheck, HostedZone, Policy, RecordSet, Verdicts, ZoneState,
 };
 use crate::operations::cidrs::DEFAULT;
-use std::time::Duration;
 use zonal_cloud::{self as cloud, Controller, Scope, Tx, View, Wake};
 use zonal_dns::config;
 use zonal_substrate::Ask;
 use zonal_wire::AwsError;
-
-/// How long a change that is in sync can be asked for.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Drives what the DNS plane serves. The key is `VIEW NAME`; the scope has no account, as names are everybody's.
 pub struct Zones;
@@ -95,16 +91,14 @@ impl Controller for Zones {
     }
 }
 
-/// The view has been told: its zone's changes are in sync; a zone that no view has any more is forgotten.
+/// The view is being told: what was pending for its zone is in sync once this is committed, and the world does what it is asked in
+/// the order in which it is asked. A zone that no view has any more is forgotten.
 fn settle(tx: &mut Tx<'_>, mut zone: HostedZone, view: &str) {
-    let (id, now) = (zone.id.clone(), tx.now);
-    let own: Vec<Change> = tx.list::<Change>().filter(|change| change.zone == id).cloned().collect();
+    let id = zone.id.clone();
+    let pending = |change: &&Change| change.zone == id && change.status == ChangeStatus::Pending;
+    let own: Vec<Change> = tx.list::<Change>().filter(pending).cloned().collect();
     for change in own {
-        if change.submitted + REMEMBERED < now {
-            tx.remove::<Change>(&change.id);
-        } else {
-            tx.put(Change { status: ChangeStatus::InSync, ..change });
-        }
+        tx.put(Change { status: ChangeStatus::InSync, ..change });
     }
     if zone.is_seen_in(view) {
         zone.served.insert(view.to_owned());
@@ -121,7 +115,8 @@ fn settle(tx: &mut Tx<'_>, mut zone: HostedZone, view: &str) {
 /// A zone as the plane has it.
 fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
     let view = view.at(scope);
-    let records = view.list::<RecordSet>().filter(|set| set.zone == zone.id).map(|set| {
+    let mut verdicts = Verdicts::new(view);
+    let records = view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id)).map(|set| {
         let (ttl, values, alias) = match &set.content {
             Content::Records { ttl, values } => (*ttl, values.clone(), None),
             Content::Alias { name, evaluate, .. } => {
@@ -151,8 +146,8 @@ fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
                 }
             },
             set_identifier: set.identifier.clone(),
-            health: match set.health_check.as_ref().and_then(|id| view.get::<HealthCheck>(id)) {
-                Some(check) if !check.is_healthy(&view) => config::Health::Unhealthy,
+            health: match &set.health_check {
+                Some(id) if !verdicts.is_healthy(id) => config::Health::Unhealthy,
                 _ => config::Health::Healthy,
             },
         }

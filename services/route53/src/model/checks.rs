@@ -1,12 +1,10 @@
 //! Health checks, and what they say.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Record, View};
 use zonal_wire::Time;
-
-/// Calculated checks that may hang on each other in a row.
-const DEEPEST: usize = 8;
 
 /// A health check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,28 +82,64 @@ pub struct Seen {
     pub at: Time,
 }
 
-impl HealthCheck {
-    /// Whether it says healthy. One that has seen nothing so far does (Developer Guide, "How Amazon Route 53 determines whether a
-    /// health check is healthy"), and so does one that is disabled, before it is inverted.
+/// What health checks say, each found out once.
+pub struct Verdicts<'a> {
+    view: View<'a>,
+    known: BTreeMap<&'a str, bool>,
+}
+
+impl<'a> Verdicts<'a> {
+    /// Of the health checks that a view has.
     #[must_use]
-    pub fn is_healthy(&self, view: &View<'_>) -> bool {
-        self.says_healthy(view, DEEPEST)
+    pub fn new(view: View<'a>) -> Self {
+        Self { view, known: BTreeMap::new() }
     }
 
-    fn says_healthy(&self, view: &View<'_>, depth: usize) -> bool {
-        let healthy = self.disabled
-            || match &self.subject {
-                Subject::Endpoint(_) => self.seen.as_ref().is_none_or(|seen| seen.healthy),
+    /// Whether a check says healthy. One that has seen nothing so far does (Developer Guide, "How Amazon Route 53 determines whether
+    /// a health check is healthy"), and so does one that is disabled, before it is inverted. One that is not there says nothing
+    /// against what names it.
+    pub fn is_healthy(&mut self, id: &str) -> bool {
+        let Some(check) = self.view.get::<HealthCheck>(id) else { return true };
+        if let Some(known) = self.known.get(id) {
+            return *known;
+        }
+        // What an earlier version took in a cycle comes back here, and says nothing against itself.
+        self.known.insert(&check.id, true);
+        let healthy = check.disabled
+            || match &check.subject {
+                Subject::Endpoint(_) => check.seen.as_ref().is_none_or(|seen| seen.healthy),
                 Subject::Calculated { threshold, children } => {
-                    let is_healthy = |child: &&String| match (view.get::<HealthCheck>(child), depth.checked_sub(1)) {
-                        (Some(child), Some(depth)) => child.says_healthy(view, depth),
-                        // One that was deleted says nothing against it.
-                        _ => true,
-                    };
-                    children.iter().filter(is_healthy).count() >= *threshold as usize
+                    children.iter().filter(|child| self.is_healthy(child)).count() >= *threshold as usize
                 }
             };
-        healthy != self.inverted
+        let says = healthy != check.inverted;
+        self.known.insert(&check.id, says);
+        says
+    }
+}
+
+impl Subject {
+    /// Whether it is calculated from that check, at whatever distance.
+    #[must_use]
+    pub fn hangs_on(&self, id: &str, view: &View<'_>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut rest = self.children().iter().collect::<Vec<_>>();
+        while let Some(child) = rest.pop() {
+            if child == id {
+                return true;
+            }
+            if seen.insert(child) {
+                rest.extend(view.get::<HealthCheck>(child).into_iter().flat_map(|child| child.subject.children()));
+            }
+        }
+        false
+    }
+
+    fn children(&self) -> &[String] {
+        match self {
+            Self::Endpoint(_) => &[],
+            Self::Calculated { children, .. } => children,
+        }
     }
 }
 

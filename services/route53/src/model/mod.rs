@@ -4,7 +4,7 @@ mod checks;
 mod cidrs;
 mod delegations;
 
-pub use checks::{Endpoint, HealthCheck, Seen, Subject};
+pub use checks::{Endpoint, HealthCheck, Seen, Subject, Verdicts};
 pub use cidrs::CidrCollection;
 pub use delegations::DelegationSet;
 
@@ -188,7 +188,19 @@ impl RecordSet {
     #[must_use]
     pub fn key_of(zone: &str, name: &str, kind: &str, identifier: Option<&str>) -> String {
         // A blank comes before every character that a name in normal form has.
-        format!("{zone} {} {kind} {}", names::reversed(name), identifier.unwrap_or_default())
+        format!("{}{kind} {}", Self::keys_of_name(zone, name), identifier.unwrap_or_default())
+    }
+
+    /// How the keys of a zone's record sets begin.
+    #[must_use]
+    pub fn keys_of_zone(zone: &str) -> String {
+        format!("{zone} ")
+    }
+
+    /// How the keys of a name's record sets begin.
+    #[must_use]
+    pub fn keys_of_name(zone: &str, name: &str) -> String {
+        format!("{zone} {} ", names::reversed(name))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::shapes::{
     HealthCheckObservation, HealthCheckRegion, HealthCheckType, ListHealthChecksRequest, ListHealthChecksResponse,
     ResettableElementName, StatusReport, UpdateHealthCheckRequest, UpdateHealthCheckResponse,
 };
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View, ids};
@@ -68,6 +69,10 @@ fn read(config: &HealthCheckConfig) -> Result<(Subject, bool, bool), Error> {
             let threshold = config.health_threshold.and_then(|threshold| u32::try_from(threshold).ok());
             if config.child_health_checks.is_empty() {
                 return Err(refuse("ChildHealthChecks must be specified for CALCULATED health checks"));
+            }
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = config.child_health_checks.iter().find(|child| !seen.insert(*child)) {
+                return Err(refuse(&format!("ChildHealthCheck {twice} is specified more than once")));
             }
             let threshold =
                 threshold.ok_or_else(|| refuse("HealthThreshold must be specified for CALCULATED health checks"))?;
@@ -274,6 +279,10 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateHealthCheckRequest) -> Result<Updat
         }
         let (subject, inverted, disabled) = read(&config)?;
         refuse_unknown_children(&tx.view(), &subject)?;
+        if subject.hangs_on(&old.id, &tx.view()) {
+            let text = "Invalid parameter : ChildHealthChecks must not lead back to the health check itself";
+            return Err(invalid(text).into());
+        }
         // What was seen of another endpoint says nothing of this one.
         let seen = old.seen.clone().filter(|_| old.subject == subject && !disabled);
         let changed = HealthCheck { version: old.version + 1, subject, inverted, disabled, seen, ..old };

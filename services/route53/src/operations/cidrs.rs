@@ -35,9 +35,13 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateCidrCollectionRequest) -> Result<Cr
         return Err(invalid(format!("Invalid parameter : Name {} is not valid", input.name)).into());
     }
     globally(tx, |tx| {
-        let known =
+        let is_known =
             |other: &&CidrCollection| other.caller_reference == input.caller_reference || other.name == input.name;
-        if tx.list::<CidrCollection>().any(|other| known(&other)) {
+        if let Some(known) = tx.list::<CidrCollection>().find(is_known) {
+            // Who tries again is answered as the first time.
+            if known.caller_reference == input.caller_reference && known.name == input.name {
+                return Ok(created(known));
+            }
             return Err(Error::CidrCollectionAlreadyExists(input.name.clone()).into());
         }
         if tx.list::<CidrCollection>().count() >= COLLECTIONS {
@@ -50,16 +54,21 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateCidrCollectionRequest) -> Result<Cr
             version: 1,
             locations: BTreeMap::new(),
         };
-        let wire = WireCollection {
-            arn: Some(made.arn()),
-            id: Some(made.id.clone()),
-            name: Some(made.name.clone()),
-            version: Some(made.version),
-        };
-        let location = format!("https://route53.amazonaws.com/2013-04-01/cidrcollection/{}", made.id);
+        let answer = created(&made);
         tx.put(made);
-        Ok(CreateCidrCollectionResponse { collection: Some(wire), location: Some(location) })
+        Ok(answer)
     })
+}
+
+fn created(made: &CidrCollection) -> CreateCidrCollectionResponse {
+    let collection = WireCollection {
+        arn: Some(made.arn()),
+        id: Some(made.id.clone()),
+        name: Some(made.name.clone()),
+        version: Some(made.version),
+    };
+    let location = format!("https://route53.amazonaws.com/2013-04-01/cidrcollection/{}", made.id);
+    CreateCidrCollectionResponse { collection: Some(collection), location: Some(location) }
 }
 
 /// `ChangeCidrCollection`: all of the changes or none.

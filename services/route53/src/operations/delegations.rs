@@ -42,8 +42,8 @@ pub fn create(
             let text = "MAX_REUSABLE_DELEGATION_SETS_BY_OWNER - Cannot create more reusable delegation sets.";
             return Err(Error::LimitsExceeded(text.to_owned()).into());
         }
-        let servers = match &input.hosted_zone_id {
-            None => name_servers(tx, &Audience::Public),
+        let (servers, of) = match &input.hosted_zone_id {
+            None => (name_servers(tx, &Audience::Public), None),
             Some(id) => {
                 let of = zone(&tx.view(), id).map_err(|_| Error::HostedZoneNotFound(plain_id(id).to_owned()))?;
                 if of.is_private() {
@@ -53,7 +53,7 @@ pub fn create(
                 if tx.list::<DelegationSet>().any(|other| other.name_servers == servers) {
                     return Err(Error::DelegationSetAlreadyReusable.into());
                 }
-                servers
+                (servers, Some(of.id.clone()))
             }
         };
         let set = DelegationSet {
@@ -63,6 +63,9 @@ pub fn create(
         };
         let location = format!("https://route53.amazonaws.com/2013-04-01/delegationset/{}", set.id);
         let delegation_set = shown(&set);
+        if let Some(of) = of {
+            tx.update(&of, |zone: &mut HostedZone| zone.delegation_set = Some(set.id.clone()));
+        }
         tx.put(set);
         Ok(CreateReusableDelegationSetResponse { delegation_set, location })
     })

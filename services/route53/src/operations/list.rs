@@ -1,6 +1,7 @@
 //! Lists of zones and record sets, with the pages that Route 53 has: each says where the next begins. Source: Route 53 API
 //! reference, `ListHostedZones`, `ListHostedZonesByName`, `ListHostedZonesByVPC`, `ListResourceRecordSets`.
 
+use super::delegations;
 use super::places;
 use super::zones::shown;
 use super::{max_items, plain_id, seen_globally, zone};
@@ -19,14 +20,18 @@ use zonal_wire::AwsError;
 /// `ListHostedZones`: in the order of their ids; the marker is the first of the next page.
 pub fn zones(view: &View<'_>, input: &ListHostedZonesRequest) -> Result<ListHostedZonesResponse, AwsError> {
     let most = max_items(input.max_items.as_deref(), 100)?;
-    if let Some(set) = input.delegation_set_id.as_deref().filter(|set| !set.is_empty()) {
-        return Err(Error::NoSuchDelegationSet(plain_id(set).to_owned()).into());
-    }
     let marker = input.marker.clone().unwrap_or_default();
     let first = plain_id(&marker).to_owned();
     let private_only = input.hosted_zone_type == Some(HostedZoneType::PrivateHostedZone);
     seen_globally(view, |view| {
-        let wanted = |zone: &&HostedZone| zone.lives() && zone.id >= first && (zone.is_private() || !private_only);
+        let set = input.delegation_set_id.as_deref().filter(|set| !set.is_empty());
+        let set = set.map(|set| delegations::find(view, set)).transpose()?.map(|set| &set.id);
+        let wanted = |zone: &&HostedZone| {
+            zone.lives()
+                && zone.id >= first
+                && (zone.is_private() || !private_only)
+                && set.is_none_or(|set| zone.delegation_set.as_ref() == Some(set))
+        };
         let mut rest = view.list::<HostedZone>().filter(wanted);
         let hosted_zones = rest.by_ref().take(most).map(|zone| shown(view, zone)).collect();
         let next = rest.next();
@@ -102,8 +107,8 @@ pub fn records(
     let first = start(input)?;
     seen_globally(view, |view| {
         let zone = zone(view, &input.hosted_zone_id)?;
-        let wanted = |set: &&RecordSet| set.zone == zone.id && place(set) >= first;
-        let mut rest = view.list::<RecordSet>().filter(wanted);
+        let of_zone = view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id));
+        let mut rest = of_zone.filter(|set| place(set) >= first);
         let resource_record_sets = rest.by_ref().take(most).map(shown_set).collect();
         let next = rest.next();
         Ok(ListResourceRecordSetsResponse {

@@ -193,9 +193,8 @@ fn alias_problem(zone: &HostedZone, kind: &str, target_zone: &str, target: &str)
 /// What is wrong with a record set beside the others of its zone.
 fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<String> {
     let RecordSet { name, kind, .. } = set;
-    let others = || {
-        view.list::<RecordSet>().filter(|other| other.zone == zone.id && other.name == *name && other.key != set.key)
-    };
+    let of_name = RecordSet::keys_of_name(&zone.id, name);
+    let others = || view.starting::<RecordSet>(of_name.clone()).filter(|other| other.key != set.key);
     if kind == "CNAME" && others().any(|other| other.kind != "CNAME") {
         return Some(format!(
             "RRSet of type CNAME with DNS name {name} is not permitted as it conflicts with other records with the same DNS name in \
@@ -232,10 +231,9 @@ fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<Strin
         ));
     }
     if let Content::Alias { zone: target_zone, name: target, .. } = &set.content {
-        let leads = |other: &RecordSet| {
-            other.zone == zone.id && other.name == *target && other.kind == *kind && other.key != set.key
-        };
-        if *target_zone == zone.id && !view.list::<RecordSet>().any(leads) {
+        let leads = |other: &RecordSet| other.kind == *kind && other.key != set.key;
+        let mut of_target = view.starting::<RecordSet>(RecordSet::keys_of_name(&zone.id, target));
+        if *target_zone == zone.id && !of_target.any(leads) {
             return Some(format!(
                 "Tried to create an alias that targets {target}, type {kind} in zone {target_zone}, but that target was not found"
             ));
@@ -246,8 +244,8 @@ fn conflict(view: &View<'_>, zone: &HostedZone, set: &RecordSet) -> Option<Strin
 
 /// What a zone must have and has not.
 fn missing(view: &View<'_>, zone: &HostedZone) -> Vec<String> {
-    let own = || view.list::<RecordSet>().filter(|set| set.zone == zone.id);
-    let has = |kind: &str| own().any(|set| set.name == zone.name && set.kind == kind);
+    let at_apex = RecordSet::keys_of_name(&zone.id, &zone.name);
+    let has = |kind: &str| view.starting::<RecordSet>(at_apex.clone()).any(|set| set.kind == kind);
     let mut problems = Vec::new();
     if !has("SOA") {
         problems.push("A HostedZone must contain exactly one SOA record.".to_owned());
@@ -255,7 +253,7 @@ fn missing(view: &View<'_>, zone: &HostedZone) -> Vec<String> {
     if !has("NS") {
         problems.push("A HostedZone must contain at least one NS record for the zone itself.".to_owned());
     }
-    if own().count() > QUOTA {
+    if view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id)).count() > QUOTA {
         problems.push(format!("Number of records limit of {QUOTA} exceeded for the hosted zone."));
     }
     problems

@@ -117,7 +117,7 @@ fn make_records(tx: &mut Tx<'_>, zone: &HostedZone) {
 
 /// A zone as the wire shows it.
 pub(super) fn shown(view: &View<'_>, zone: &HostedZone) -> WireZone {
-    let count = view.list::<RecordSet>().filter(|set| set.zone == zone.id).count();
+    let count = view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id)).count();
     WireZone {
         id: format!("/hostedzone/{}", zone.id),
         name: zone.name.clone(),
@@ -154,7 +154,7 @@ pub fn get(view: &View<'_>, input: &GetHostedZoneRequest) -> Result<GetHostedZon
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteHostedZoneRequest) -> Result<DeleteHostedZoneResponse, AwsError> {
     globally(tx, |tx| {
         let found = zone(&tx.view(), &input.id)?.clone();
-        let own: Vec<RecordSet> = tx.list::<RecordSet>().filter(|set| set.zone == found.id).cloned().collect();
+        let own: Vec<RecordSet> = tx.starting::<RecordSet>(RecordSet::keys_of_zone(&found.id)).cloned().collect();
         let is_required = |set: &RecordSet| set.name == found.name && matches!(set.kind.as_str(), "NS" | "SOA");
         if !own.iter().all(is_required) {
             return Err(Error::HostedZoneNotEmpty.into());

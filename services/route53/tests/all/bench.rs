@@ -93,6 +93,12 @@ impl Bench {
         self.bed.call::<O>("route53", input)
     }
 
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.bed.clock.set(self.bed.now() + time);
+        self.settle();
+    }
+
     /// Lets the controllers run.
     pub fn settle(&self) {
         self.bed.cloud.run_due();

@@ -160,3 +160,55 @@ fn what_an_endpoint_does_reaches_the_record_sets_that_name_its_health_check() {
     bench.probed(&endpoint, Some(true));
     assert_eq!(health(&bench, www), expected(Health::Healthy, Health::Unhealthy));
 }
+
+fn sum_of(children: &[&str]) -> HealthCheckConfig {
+    HealthCheckConfig {
+        type_: HealthCheckType::Calculated,
+        health_threshold: Some(1),
+        child_health_checks: children.iter().map(|&child| child.into()).collect(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_calculated_check_names_each_child_once_and_never_itself_at_any_distance() {
+    let bench = Bench::new();
+    let endpoint = create(&bench, "a", http("127.100.0.9")).unwrap().id;
+    let error = create(&bench, "twice", sum_of(&[&endpoint, &endpoint])).unwrap_err();
+    assert!(error.code == "InvalidInput" && error.message.contains("more than once"), "{error}");
+    let low = create(&bench, "b", sum_of(&[&endpoint])).unwrap().id;
+    let high = create(&bench, "c", sum_of(&[&low])).unwrap().id;
+    for child in [&low, &high] {
+        let update = UpdateHealthCheckRequest {
+            health_check_id: low.clone(),
+            child_health_checks: vec![child.clone()],
+            ..Default::default()
+        };
+        let error = bench.call::<ops::UpdateHealthCheck>(update).unwrap_err();
+        assert!(error.code == "InvalidInput" && error.message.contains("lead back"), "{error}");
+    }
+}
+
+#[test]
+fn checks_that_hang_on_each_other_many_times_over_are_each_judged_once() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    let endpoint = create(&bench, "a", http("127.100.0.9")).unwrap().id;
+    let mut layer = vec![endpoint.clone()];
+    // Each of ten layers names all of the layer below: there are 8^10 ways down.
+    for depth in 0..10 {
+        let children: Vec<&str> = layer.iter().map(String::as_str).collect();
+        let made = (0..8).map(|at| create(&bench, &format!("{depth} {at}"), sum_of(&children)).unwrap().id);
+        layer = made.collect();
+    }
+    let top = ResourceRecordSet {
+        set_identifier: Some("1".into()),
+        weight: Some(1),
+        health_check_id: Some(layer[0].clone()),
+        ..set("www.example.com", RRType::A, &["192.0.2.1"])
+    };
+    batch(&bench, &zone, vec![(ChangeAction::Create, top)]).unwrap();
+    assert_eq!(health(&bench, "www.example.com."), [("1".into(), Health::Healthy)]);
+    bench.probed(&endpoint, Some(false));
+    assert_eq!(health(&bench, "www.example.com."), [("1".into(), Health::Unhealthy)]);
+}

@@ -66,7 +66,12 @@ fn the_blocks_of_a_location_reach_the_name_servers() {
 fn a_collection_changes_whole_or_not_at_all() {
     let bench = Bench::new();
     let id = create(&bench, "offices").unwrap().id.unwrap();
-    assert_eq!(create(&bench, "offices").unwrap_err().code, "CidrCollectionAlreadyExistsException");
+    assert_eq!(create(&bench, "offices").unwrap().id.as_ref(), Some(&id), "the same reference and name: a retry");
+    for (name, reference) in [("offices", "other"), ("other", "offices")] {
+        let input = CreateCidrCollectionRequest { name: name.into(), caller_reference: reference.into() };
+        let error = bench.call::<ops::CreateCidrCollection>(input).unwrap_err();
+        assert_eq!(error.code, "CidrCollectionAlreadyExistsException");
+    }
     change(&bench, &id, 1, &[("a", Put, &["192.0.2.0/24"]), ("b", Put, &["198.51.100.0/24"])]).unwrap();
     for (changes, version, code) in [
         (&[("a", Put, &["203.0.113.0/24"][..]), ("b", Put, &["192.0.2.0/24"])][..], 2, "CidrBlockInUseException"),

@@ -35,6 +35,13 @@ fn zones_of_one_delegation_set_have_its_name_servers_and_it_stays_as_long_as_the
         delegation_set_id: id.clone(),
     };
     assert_eq!(bench.call::<ops::GetReusableDelegationSetLimit>(limit).unwrap().count, 2);
+    public(&bench);
+    let of_set = |set: &str| {
+        let input = ListHostedZonesRequest { delegation_set_id: Some(set.into()), ..Default::default() };
+        bench.call::<ops::ListHostedZones>(input).map(|listed| listed.hosted_zones.len())
+    };
+    assert_eq!(of_set(&id), Ok(2), "not the third, which has servers of its own");
+    assert_eq!(of_set("N1").unwrap_err().code, "NoSuchDelegationSet");
     let delete = DeleteReusableDelegationSetRequest { id: id.clone() };
     assert_eq!(bench.call::<ops::DeleteReusableDelegationSet>(delete.clone()).unwrap_err().code, "DelegationSetInUse");
     for zone in [first, second] {
@@ -53,6 +60,10 @@ fn a_delegation_set_is_made_of_a_public_zones_servers_once() {
     let got = bench.call::<ops::GetHostedZone>(GetHostedZoneRequest { id: zone.clone() }).unwrap();
     let made = set(&bench, "1", Some(&zone)).unwrap();
     assert_eq!(made.name_servers, got.delegation_set.unwrap().name_servers);
+    let got = bench.call::<ops::GetHostedZone>(GetHostedZoneRequest { id: zone.clone() }).unwrap();
+    assert_eq!(got.delegation_set.unwrap().id, made.id, "the zone's own is what can be used again");
+    let delete = DeleteReusableDelegationSetRequest { id: made.id.unwrap() };
+    assert_eq!(bench.call::<ops::DeleteReusableDelegationSet>(delete).unwrap_err().code, "DelegationSetInUse");
     assert_eq!(set(&bench, "2", Some(&zone)).unwrap_err().code, "DelegationSetAlreadyReusable");
     assert_eq!(set(&bench, "1", None).unwrap_err().code, "DelegationSetAlreadyCreated");
     assert_eq!(set(&bench, "3", Some("Z1")).unwrap_err().code, "HostedZoneNotFound");

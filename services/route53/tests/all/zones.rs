@@ -2,6 +2,7 @@
 
 use crate::bench::Bench;
 use crate::records::{batch, list, set};
+use std::time::Duration;
 use zonal_route53::shapes::*;
 use zonal_wire::AwsError;
 
@@ -183,4 +184,23 @@ fn a_zone_can_be_tagged() {
     bench.call::<ops::ChangeTagsForResource>(input).unwrap();
     let input = ListTagsForResourceRequest { resource_type: TagResourceType::Hostedzone, resource_id };
     assert_eq!(bench.call::<ops::ListTagsForResource>(input).unwrap().resource_tag_set.tags, [tag]);
+}
+
+#[test]
+fn a_change_can_be_asked_for_a_day_and_is_forgotten_then_whether_or_not_its_zone_still_is() {
+    let bench = Bench::new();
+    let kept = create(&bench, "kept.org", None).unwrap();
+    let gone = create(&bench, "gone.org", None).unwrap();
+    let delete = DeleteHostedZoneRequest { id: gone.hosted_zone.id };
+    let deleted = bench.call::<ops::DeleteHostedZone>(delete).unwrap().change_info;
+    let ask = |id: &str| bench.call::<ops::GetChange>(GetChangeRequest { id: id.into() });
+    bench.pass(Duration::from_secs(23 * 3600));
+    let changes = [kept.change_info.id, gone.change_info.id, deleted.id];
+    for id in &changes {
+        assert_eq!(ask(id).unwrap().change_info.status, ChangeStatus::Insync);
+    }
+    bench.pass(Duration::from_secs(3600));
+    for id in &changes {
+        assert_eq!(ask(id).unwrap_err().code, "NoSuchChange");
+    }
 }
