@@ -38,12 +38,12 @@ pub fn check(view: &View<'_>, group: &TargetGroup, wire: &TargetDescription) -> 
         let text = format!("The following targets are not in the target group VPC '{}': '{id}'", group.vpc);
         return Err(Error::InvalidTarget(text));
     }
-    if !view.list::<Listener>().any(|listener| listener.balancer == *id && listener.port == group.port) {
+    if !view.starting::<Listener>(LoadBalancer::keys_of_listeners(id)).any(|listener| listener.port == group.port) {
         let text = format!("The load balancer '{id}' has no listener on the port '{}' of the target group", group.port);
         return Err(Error::InvalidTarget(text));
     }
-    let lives = |target: &&Target| target.group == group.arn && !matches!(target.stage, TargetStage::Draining(_));
-    if view.list::<Target>().filter(lives).any(|target| target.id != *id) {
+    let lives = |target: &&Target| !matches!(target.stage, TargetStage::Draining(_));
+    if Target::of(view, &group.arn).filter(lives).any(|target| target.id != *id) {
         let text = "The maximum number of targets of type 'alb' per target group is '1'".to_owned();
         return Err(Error::TooMany { what: "TooManyTargets", text });
     }
@@ -66,14 +66,23 @@ pub fn check_listener(protocol: Protocol, group: &TargetGroup) -> Result<(), Err
 
 /// The target groups that a load balancer is registered with.
 pub fn groups_with<'a>(view: &View<'a>, balancer: &'a str) -> impl Iterator<Item = &'a str> {
-    view.list::<Target>().filter(move |target| target.id == balancer).map(|target| target.group.as_str())
+    groups_of(*view, TargetType::Alb, balancer)
+}
+
+/// The target groups that an id is registered with: each group of the type is asked for it, not each target.
+pub fn groups_of<'a>(view: View<'a>, kind: TargetType, id: &str) -> impl Iterator<Item = &'a str> {
+    let of_kind = view.list::<TargetGroup>().filter(move |group| group.target_type == kind);
+    let has_it = move |group: &&TargetGroup| {
+        view.starting::<Target>(Target::keys_of_id(&group.arn, id)).next().is_some()
+    };
+    of_kind.filter(has_it).map(|group| group.arn.as_str())
 }
 
 /// The network load balancers that forward to a load balancer.
 #[must_use]
 pub fn in_front_of(view: &View<'_>, balancer: &str) -> Vec<String> {
-    let groups = view.list::<Target>().filter(|target| target.id == balancer);
-    groups.filter_map(|target| balancer_of_group(view, &target.group)).map(ToOwned::to_owned).collect()
+    let groups = groups_with(view, balancer);
+    groups.filter_map(|group| balancer_of_group(view, group)).map(ToOwned::to_owned).collect()
 }
 
 /// A registered load balancer as the plane has it: its nodes.
@@ -123,8 +132,8 @@ pub fn found<'a>(view: &View<'a>, target: &Target) -> Option<&'a TargetHealth> {
 /// Forgets what has been found of a target.
 pub fn forget_health(tx: &mut Tx<'_>, target: &str) {
     let node = node_key(target, "");
-    let of_it = |found: &&TargetHealth| found.key == target || found.key.starts_with(&node);
-    let keys: Vec<String> = tx.list::<TargetHealth>().filter(of_it).map(|found| found.key.clone()).collect();
+    let nodes = tx.starting::<TargetHealth>(node.clone()).map(|found| found.key.clone());
+    let keys: Vec<String> = nodes.chain([target.to_owned()]).collect();
     for key in keys {
         tx.remove::<TargetHealth>(&key);
     }

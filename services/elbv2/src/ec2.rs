@@ -8,8 +8,8 @@ use zonal_cloud::Tx;
 use zonal_ec2::shapes::{
     Address, AllocateAddressRequest, AssociateAddressRequest, CreateNetworkInterfaceRequest,
     DeleteNetworkInterfaceRequest, DescribeAddressesRequest, DescribeInstancesRequest, DescribeInternetGatewaysRequest,
-    DescribeSecurityGroupsRequest, DescribeSubnetsRequest, DescribeVpcsRequest, DisassociateAddressRequest, DomainType,
-    Filter, InstanceStateName, ModifyNetworkInterfaceAttributeRequest, ReleaseAddressRequest, Subnet, Tag,
+    DescribeNetworkInterfacesRequest, DescribeSecurityGroupsRequest, DescribeSubnetsRequest, DescribeVpcsRequest, DisassociateAddressRequest, DomainType,
+    Filter, InstanceStateName, ModifyNetworkInterfaceAttributeRequest, NetworkInterface, ReleaseAddressRequest, Subnet, Tag,
     TagSpecification, ops,
 };
 use zonal_wire::AwsError;
@@ -210,6 +210,20 @@ pub fn give_public_address(tx: &mut Tx<'_>, interface: &str, balancer: &str) -> 
             _ => Err(AwsError::internal(format!("a public address for {interface} has no id"))),
         }
     })
+}
+
+/// Whether an interface has that address of a subnet.
+///
+/// # Errors
+/// EC2's own.
+pub fn is_in_use(tx: &mut Tx<'_>, subnet: &str, address: Ipv4Addr) -> Result<bool, AwsError> {
+    let input = DescribeNetworkInterfacesRequest { filters: vec![filter("subnet-id", subnet)], ..Default::default() };
+    let address = address.to_string();
+    let has_it = |interface: &NetworkInterface| {
+        let all = interface.private_ip_addresses.iter().filter_map(|own| own.private_ip_address.as_ref());
+        all.chain(&interface.private_ip_address).any(|own| *own == address)
+    };
+    Ok(tx.call::<ops::DescribeNetworkInterfaces>("ec2", &input)?.network_interfaces.iter().any(has_it))
 }
 
 /// Whether an Elastic IP address of the user's is there and nobody has it.

@@ -63,9 +63,9 @@ pub fn is_initial(view: &View<'_>, target: &Target) -> bool {
 /// healthy target (Route 53 API reference, `AliasTarget`: `EvaluateTargetHealth`).
 #[must_use]
 pub fn of_balancer(view: &View<'_>, balancer: &LoadBalancer) -> bool {
-    let own = view.list::<Listener>().filter(|listener| listener.balancer == balancer.arn);
+    let own = view.starting::<Listener>(LoadBalancer::keys_of_listeners(&balancer.arn));
     let groups = own.flat_map(|listener| {
-        let rules = view.list::<Rule>().filter(|rule| rule.listener == listener.arn);
+        let rules = view.starting::<Rule>(Listener::keys_of_rules(&listener.arn));
         listener.default_action.groups().chain(rules.flat_map(|rule| rule.action.groups()))
     });
     let groups: BTreeSet<_> = groups.collect();

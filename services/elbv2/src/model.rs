@@ -88,6 +88,24 @@ impl LoadBalancer {
         self.state != BalancerState::Deleting
     }
 
+    /// Why a node cannot be what it is to be, if that is so of one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.serving().find_map(|node| node.failure.as_deref())
+    }
+
+    /// How the ARNs of its listeners' rules begin.
+    #[must_use]
+    pub fn keys_of_rules(arn: &str) -> String {
+        format!("{}/", arn.replacen(":loadbalancer/", ":listener-rule/", 1))
+    }
+
+    /// How the ARNs of its listeners begin.
+    #[must_use]
+    pub fn keys_of_listeners(arn: &str) -> String {
+        format!("{}/", arn.replacen(":loadbalancer/", ":listener/", 1))
+    }
+
     /// The nodes of the subnets that it is to serve.
     pub fn serving(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.stage != NodeStage::Leaving)
@@ -125,6 +143,9 @@ pub struct Node {
     pub wanted: WantedAddress,
     /// Its interface, once made.
     pub interface: Option<NodeInterface>,
+    /// Why it could not be brought to what it is to be, the last time that was tried.
+    #[serde(default)]
+    pub failure: Option<String>,
 }
 
 /// What a subnet mapping says of a node's addresses.
@@ -339,10 +360,16 @@ pub enum TargetStage {
 }
 
 impl Target {
+    /// How the keys of those begin that a group has of one id, each on a port of its own.
+    #[must_use]
+    pub fn keys_of_id(group: &str, id: &str) -> String {
+        format!("{group}|{id}|")
+    }
+
     /// The key of a target: its group, id and port.
     #[must_use]
     pub fn key_of(group: &str, id: &str, port: u16) -> String {
-        format!("{group}|{id}|{port}")
+        format!("{}{port}", Self::keys_of_id(group, id))
     }
 
     /// The targets of a group, found by their keys' beginning.
@@ -397,6 +424,12 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// How the ARNs of its rules begin.
+    #[must_use]
+    pub fn keys_of_rules(arn: &str) -> String {
+        format!("{}/", arn.replacen(":listener/", ":listener-rule/", 1))
+    }
+
     /// The ARN of its default rule: the same id for the listener's life.
     #[must_use]
     pub fn default_rule(&self) -> String {

@@ -16,13 +16,13 @@ use zonal_cloud::View;
 /// The configuration of a load balancer, with a revision.
 #[must_use]
 pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::BalancerConfig {
-    let own: Vec<&Listener> = view.list::<Listener>().filter(|listener| listener.balancer == balancer.arn).collect();
+    let own: Vec<&Listener> = view.starting(LoadBalancer::keys_of_listeners(&balancer.arn)).collect();
     let listeners: Vec<config::Listener> =
         own.iter().map(|listener| self::listener(view, balancer, listener)).collect();
     let mut named = BTreeSet::new();
     for listener in &own {
         named.extend(listener.default_action.groups());
-        for rule in view.list::<Rule>().filter(|rule| rule.listener == listener.arn) {
+        for rule in view.starting::<Rule>(Listener::keys_of_rules(&listener.arn)) {
             named.extend(rule.action.groups());
         }
     }
@@ -42,8 +42,20 @@ pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::Ba
     }
 }
 
+/// A configuration without the certificates' private keys.
+#[must_use]
+pub fn without_keys(config: &config::BalancerConfig) -> config::BalancerConfig {
+    let mut kept = config.clone();
+    for tls in kept.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
+        for certificate in std::iter::once(&mut tls.default_certificate).chain(&mut tls.certificates) {
+            certificate.private_key.clear();
+        }
+    }
+    kept
+}
+
 fn listener(view: &View<'_>, balancer: &LoadBalancer, listener: &Listener) -> config::Listener {
-    let own = view.list::<Rule>().filter(|rule| rule.listener == listener.arn);
+    let own = view.starting::<Rule>(Listener::keys_of_rules(&listener.arn));
     let mut rules: Vec<config::Rule> = own
         .map(|rule| config::Rule {
             id: rule.arn.clone(),

@@ -12,7 +12,7 @@ pub const VERSIONS: usize = 100;
 /// A parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parameter {
-    /// Its name, with its leading slash if it has one.
+    /// Its name as it was given, with its leading slash if it has one.
     pub name: String,
     /// What its value is.
     pub kind: Kind,
@@ -90,6 +90,16 @@ impl Tier {
 }
 
 impl Parameter {
+    /// What a name is kept under. The leading slash of a name of one level is no part of its ARN: with it and without it, it is one
+    /// parameter.
+    #[must_use]
+    pub fn key_of(name: &str) -> &str {
+        match name.strip_prefix('/') {
+            Some(plain) if !plain.contains('/') => plain,
+            _ => name,
+        }
+    }
+
     /// The version that counts.
     #[must_use]
     pub fn latest(&self) -> &Version {
@@ -108,6 +118,6 @@ impl Parameter {
 impl Record for Parameter {
     const TABLE: &'static str = "ssm.parameter";
     fn key(&self) -> &str {
-        &self.name
+        Self::key_of(&self.name)
     }
 }

@@ -1,4 +1,6 @@
-//! The world's key, which secrets are sealed with: a file of its own beside the state, so that a copy of the state alone tells none.
+//! The world's key, which Parameter Store's secure strings are sealed with: a file of its own beside the state, so that a copy of the
+//! state alone tells none of those. Other secrets (imported certificates' private keys, temporary keys, what stickiness cookies are
+//! sealed with) stand in the state as they are, which its owner alone can read.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -26,7 +28,12 @@ fn make(path: &Path) -> io::Result<[u8; 32]> {
     let pending = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&pending)?;
     file.write_all(&key)?;
+    // After a power loss too, the name leads to the whole key or to none: what was sealed with another can never be opened.
+    file.sync_all()?;
     fs::rename(&pending, path)?;
+    if let Some(directory) = path.parent() {
+        fs::File::open(directory)?.sync_all()?;
+    }
     Ok(key)
 }
 

@@ -52,13 +52,18 @@ pub fn list(view: &View<'_>, input: &ListCertificatesRequest) -> Result<ListCert
         (input.certificate_statuses.is_empty() || input.certificate_statuses.contains(&status(found, view.now)))
             && has_key(found, input.includes.as_ref())
     };
-    let mut certificates: Vec<&Certificate> = view.list::<Certificate>().filter(wanted).collect();
-    certificates.sort_by_key(|found| (found.created, &found.arn));
-    if input.sort_order == Some(SortOrder::Descending) {
-        certificates.reverse();
+    if input.sort_by.is_some() != input.sort_order.is_some() {
+        return Err(invalid("SortBy and SortOrder must be specified together.").into());
     }
-    // Pages are cut by place, since the order is not that of the keys.
-    let items = certificates.into_iter().enumerate().map(|(at, found)| (format!("{at:08}"), summary(found, view.now)));
+    let descends = input.sort_order == Some(SortOrder::Descending);
+    // Pages are cut by what they are sorted by, so that those that come and go between two move no others.
+    let key = |found: &Certificate| {
+        let created = if descends { i64::MAX - found.created.0 } else { found.created.0 };
+        format!("{created:020} {}", found.arn)
+    };
+    let mut certificates: Vec<_> = view.list::<Certificate>().filter(wanted).map(|found| (key(found), found)).collect();
+    certificates.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let items = certificates.into_iter().map(|(key, found)| (key, summary(found, view.now)));
     let size = input.max_items.and_then(|size| usize::try_from(size).ok()).unwrap_or(1000);
     let page = pages::page(items, input.next_token.as_deref(), Some(size));
     let (list, next_token) = page.map_err(|_| invalid("The NextToken is not valid."))?;

@@ -136,3 +136,30 @@ fn tags_are_added_listed_and_removed() {
         assert_eq!(list().len(), left);
     }
 }
+
+#[test]
+fn pages_lose_no_certificate_when_others_go_and_an_order_needs_a_field() {
+    let bench = Bench::new();
+    let mut made: Vec<String> = (0..4).map(|_| bench.import(&make(&["www.example.com"]), None).unwrap()).collect();
+    let page = |next_token: Option<String>| {
+        let input = ListCertificatesRequest {
+            includes: Some(Filters { key_types: vec![KeyAlgorithm::EcPrime256v1], ..Default::default() }),
+            sort_by: Some(SortBy::CreatedAt),
+            sort_order: Some(SortOrder::Descending),
+            max_items: Some(2),
+            next_token,
+            ..Default::default()
+        };
+        let listed = bench.call::<ops::ListCertificates>(input).unwrap();
+        let arns = listed.certificate_summary_list.into_iter().map(|found| found.certificate_arn.unwrap());
+        (arns.collect::<Vec<_>>(), listed.next_token)
+    };
+    let (first, token) = page(None);
+    bench.call::<ops::DeleteCertificate>(DeleteCertificateRequest { certificate_arn: first[0].clone() }).unwrap();
+    let (second, end) = page(token);
+    let mut seen = [first, second].concat();
+    (seen.sort(), made.sort());
+    assert_eq!((seen, end), (made, None));
+    let input = ListCertificatesRequest { sort_by: Some(SortBy::CreatedAt), ..Default::default() };
+    assert_eq!(code(bench.call::<ops::ListCertificates>(input)), "ValidationException");
+}

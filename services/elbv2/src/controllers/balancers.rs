@@ -4,10 +4,13 @@ use super::balancers_of;
 use crate::ec2;
 use crate::model::{BalancerState, LoadBalancer, Node, NodeInterface, NodeStage, Scheme, Told};
 use crate::snapshot;
-use zonal_balancer::config::BalancerConfig;
+use std::time::Duration;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
 use zonal_substrate::Ask;
 use zonal_wire::AwsError;
+
+/// When what failed of a node is tried again: what was missing may be there by then.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Drives each load balancer. The key is its ARN.
 pub struct Balancers;
@@ -38,8 +41,8 @@ impl Controller for Balancers {
         if !balancer.lives() {
             tx.ask(Ask::RemoveBalancer(balancer.arn.clone()));
         }
-        join_nodes(tx, &mut balancer)?;
-        remove_leaving(tx, &mut balancer)?;
+        join_nodes(tx, &mut balancer);
+        remove_leaving(tx, &mut balancer);
         match balancer.state {
             BalancerState::Deleting if balancer.nodes.is_empty() => {
                 tx.remove::<Told>(key);
@@ -52,66 +55,83 @@ impl Controller for Balancers {
                 balancer.settle();
             }
         }
+        let failed = balancer.nodes.iter().any(|node| node.failure.is_some());
         tx.put(balancer);
-        Ok(Wake::OnChange)
+        Ok(if failed { Wake::At(tx.now + RETRY) } else { Wake::OnChange })
     }
 }
 
-/// Gives each node that stays an interface with the right groups and, facing the internet, a public address.
-fn join_nodes(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) -> Result<(), AwsError> {
+/// Gives each node that stays an interface with the right groups and, facing the internet, a public address. A node for which that
+/// fails says why, and holds up no other.
+fn join_nodes(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) {
     let description = format!("ELB {}", balancer.path());
-    for node in balancer.nodes.iter_mut().filter(|node| node.stage != NodeStage::Leaving) {
-        match &mut node.interface {
-            None => {
-                let (id, address) = ec2::create_interface(
-                    tx,
-                    &node.subnet,
-                    &balancer.security_groups,
-                    &description,
-                    node.wanted.private,
-                )?;
-                let public = match balancer.scheme {
-                    Scheme::InternetFacing => Some(match &node.wanted.allocation {
-                        Some(allocation) => ec2::give_users_address(tx, &id, allocation)?,
-                        None => ec2::give_public_address(tx, &id, &balancer.arn)?,
-                    }),
-                    Scheme::Internal => None,
-                };
-                node.interface = Some(NodeInterface { id, address, groups: balancer.security_groups.clone(), public });
-            }
-            Some(interface) if interface.groups != balancer.security_groups => {
-                ec2::set_groups(tx, &interface.id, &balancer.security_groups)?;
-                interface.groups.clone_from(&balancer.security_groups);
-            }
-            Some(_) => {}
+    let LoadBalancer { nodes, security_groups, scheme, arn, .. } = balancer;
+    for node in nodes.iter_mut().filter(|node| node.stage != NodeStage::Leaving) {
+        let joined = tx.attempt(|tx| join(tx, node, security_groups, *scheme, arn, &description));
+        match joined {
+            Ok(interface) => (node.interface, node.failure) = (Some(interface), None),
+            Err(error) => node.failure = Some(format!("{}: {}", node.subnet, error.message)),
         }
     }
-    Ok(())
 }
 
-/// Takes back what nodes that leave have, and forgets them.
-fn remove_leaving(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) -> Result<(), AwsError> {
-    for node in balancer.nodes.iter().filter(|node| node.stage == NodeStage::Leaving) {
-        let Some(interface) = &node.interface else { continue };
-        if let Some(public) = &interface.public {
-            ec2::take_public_address(tx, public)?;
+/// A node's interface as it is to be.
+fn join(
+    tx: &mut Tx<'_>,
+    node: &Node,
+    groups: &[String],
+    scheme: Scheme,
+    balancer: &str,
+    description: &str,
+) -> Result<NodeInterface, AwsError> {
+    if let Some(interface) = &node.interface {
+        if interface.groups != groups {
+            ec2::set_groups(tx, &interface.id, groups)?;
         }
-        ec2::delete_interface(tx, &interface.id)?;
+        return Ok(NodeInterface { groups: groups.to_vec(), ..interface.clone() });
     }
-    balancer.nodes.retain(|node: &Node| node.stage != NodeStage::Leaving);
-    Ok(())
+    let (id, address) = ec2::create_interface(tx, &node.subnet, groups, description, node.wanted.private)?;
+    let public = match scheme {
+        Scheme::InternetFacing => Some(match &node.wanted.allocation {
+            Some(allocation) => ec2::give_users_address(tx, &id, allocation)?,
+            None => ec2::give_public_address(tx, &id, balancer)?,
+        }),
+        Scheme::Internal => None,
+    };
+    Ok(NodeInterface { id, address, groups: groups.to_vec(), public })
 }
 
-/// Asks for the configuration as it is to be. A new revision is given only to what is new.
+/// Takes back what nodes that leave have, and forgets them; one of which something cannot be taken back stays until it can.
+fn remove_leaving(tx: &mut Tx<'_>, balancer: &mut LoadBalancer) {
+    balancer.nodes.retain_mut(|node| {
+        if node.stage != NodeStage::Leaving {
+            return true;
+        }
+        let left = tx.attempt(|tx| leave(tx, node));
+        node.failure = left.err().map(|error| format!("{}: {}", node.subnet, error.message));
+        node.failure.is_some()
+    });
+}
+
+fn leave(tx: &mut Tx<'_>, node: &Node) -> Result<(), AwsError> {
+    let Some(interface) = &node.interface else { return Ok(()) };
+    if let Some(public) = &interface.public {
+        ec2::take_public_address(tx, public)?;
+    }
+    ec2::delete_interface(tx, &interface.id)
+}
+
+/// Asks for the configuration as it is to be. A new revision is given only to what is new. What is kept of it is without the
+/// certificates' keys: those are Certificate Manager's to keep, and another key has another certificate.
 fn tell(tx: &mut Tx<'_>, balancer: &LoadBalancer) {
     let told = tx.get::<Told>(&balancer.arn).map(|told| told.config.clone());
     let last = told.as_ref().map_or(0, |config| config.revision);
-    let wanted = snapshot::of(&tx.view(), balancer, last);
-    let config = match told {
-        Some(same) if same == wanted => same,
-        _ => BalancerConfig { revision: last + 1, ..wanted },
-    };
-    tx.put(Told { balancer: balancer.arn.clone(), config: config.clone() });
+    let mut config = snapshot::of(&tx.view(), balancer, last);
+    let mut kept = snapshot::without_keys(&config);
+    if told.as_ref() != Some(&kept) {
+        (config.revision, kept.revision) = (last + 1, last + 1);
+    }
+    tx.put(Told { balancer: balancer.arn.clone(), config: kept });
     tx.ask(Ask::PutBalancer(Box::new(config)));
 }
 

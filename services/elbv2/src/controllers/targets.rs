@@ -25,8 +25,8 @@ impl Controller for Targets {
         } else if change.is::<Target>() {
             wake(&change.scope, change.key.split('|').next().unwrap_or_default());
         } else if change.table == EC2_INSTANCES {
-            for target in view.list::<Target>().filter(|target| target.id == change.key) {
-                wake(&change.scope, &target.group);
+            for group in albs::groups_of(*view, TargetType::Instance, &change.key) {
+                wake(&change.scope, group);
             }
         }
     }

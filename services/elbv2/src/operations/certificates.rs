@@ -167,7 +167,7 @@ pub fn describe(
 
 /// Tells Certificate Manager which certificates a load balancer shows now.
 pub fn note_use(tx: &mut Tx<'_>, balancer: &str) {
-    let own = tx.list::<Listener>().filter(|listener| listener.balancer == balancer);
+    let own = tx.starting::<Listener>(LoadBalancer::keys_of_listeners(balancer));
     let arns: BTreeSet<String> = own
         .filter_map(|listener| listener.tls.as_ref())
         .flat_map(|tls| tls.certificates.iter().chain([&tls.default_certificate]).cloned())

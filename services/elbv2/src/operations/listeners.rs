@@ -6,7 +6,7 @@ use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, pa
 use crate::albs;
 use crate::attributes;
 use crate::errors::{Error, invalid};
-use crate::model::{Kind, Listener, Protocol};
+use crate::model::{Kind, Listener, LoadBalancer, Protocol};
 use crate::rules::{Act, Action, action_of};
 use crate::shapes::{
     Certificate, CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
@@ -45,7 +45,8 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
         return Ok(CreateListenerOutput { listeners: vec![shown(same)] });
     }
     check_port(&tx.view(), &balancer_arn, port, None)?;
-    let count = tx.list::<Listener>().filter(|other| other.balancer == balancer_arn).count();
+    let own = LoadBalancer::keys_of_listeners(&balancer_arn);
+    let count = tx.starting::<Listener>(own.clone()).count();
     if count >= QUOTA {
         let text = format!("The maximum number of listeners per load balancer is '{QUOTA}'");
         return Err(Error::TooMany { what: "TooManyListeners", text }.into());
@@ -113,8 +114,8 @@ fn port_of(given: Option<i32>) -> Result<Option<u16>, Error> {
 
 fn check_port(view: &View<'_>, balancer: &str, port: u16, except: Option<&str>) -> Result<(), Error> {
     let taken = view
-        .list::<Listener>()
-        .any(|other| other.balancer == balancer && other.port == port && Some(other.arn.as_str()) != except);
+        .starting::<Listener>(LoadBalancer::keys_of_listeners(balancer))
+        .any(|other| other.port == port && Some(other.arn.as_str()) != except);
     if taken { Err(Error::DuplicateListener(balancer.to_owned())) } else { Ok(()) }
 }
 

@@ -39,29 +39,25 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
     };
     let kind = Kind::of(input.type_.unwrap_or_default())?;
     let asked = requested(kind, scheme, &input.subnets, &input.subnet_mappings)?;
-    let subnets = places(tx, kind, &asked, scheme)?;
-    let vpc = subnets[0].0.vpc.clone();
-    let security_groups = match (kind, input.security_groups.is_empty()) {
-        // It filters nothing, and never will.
-        (Kind::Network, true) => Vec::new(),
-        _ => security_groups(tx, &vpc, &input.security_groups)?,
-    };
     let mut tags = Tags::new();
     merge_tags(&mut tags, &input.tags, tx.caller.is_service())?;
-
-    let same_name = tx.list::<LoadBalancer>().find(|other| other.lives() && other.name == input.name);
+    // Compared before anything is looked for in the subnets: what it asks for is not free there, as the one that it made has it.
+    let same_name = tx.list::<LoadBalancer>().find(|other| other.lives() && other.name == input.name).cloned();
     if let Some(existing) = same_name {
-        let wanted: BTreeSet<_> = subnets.iter().map(|(subnet, wanted)| (subnet.id.as_str(), wanted)).collect();
+        let wanted: BTreeSet<_> = asked.iter().map(|(subnet, wanted)| (subnet.as_str(), wanted)).collect();
         let same = existing.kind == kind
             && existing.scheme == scheme
-            && existing.security_groups == security_groups
+            && existing.security_groups == groups_of(tx, kind, &existing.vpc, &input.security_groups)?
             && existing.tags == tags
             && existing.serving().map(|node| (node.subnet.as_str(), &node.wanted)).collect::<BTreeSet<_>>() == wanted;
         if !same {
             return Err(Error::DuplicateLoadBalancerName(input.name.clone()).into());
         }
-        return Ok(CreateLoadBalancerOutput { load_balancers: vec![shown(&tx.view(), existing)] });
+        return Ok(CreateLoadBalancerOutput { load_balancers: vec![shown(&tx.view(), &existing)] });
     }
+    let subnets = places(tx, kind, &asked, scheme)?;
+    let vpc = subnets[0].0.vpc.clone();
+    let security_groups = groups_of(tx, kind, &vpc, &input.security_groups)?;
     if tx.list::<LoadBalancer>().filter(|other| other.lives()).count() >= QUOTA {
         let text = format!("The maximum number of load balancers has been reached: '{QUOTA}'");
         return Err(Error::TooMany { what: "TooManyLoadBalancers", text }.into());
@@ -98,7 +94,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateLoadBalancerInput) -> Result<Create
 }
 
 fn joining((subnet, wanted): (SubnetFacts, WantedAddress)) -> Node {
-    Node { subnet: subnet.id, zone: subnet.zone, stage: NodeStage::Joining, wanted, interface: None }
+    Node { subnet: subnet.id, zone: subnet.zone, stage: NodeStage::Joining, wanted, interface: None, failure: None }
 }
 
 fn refuse_unsupported(input: &CreateLoadBalancerInput) -> Result<(), Error> {
@@ -220,11 +216,34 @@ fn check_address(tx: &mut Tx<'_>, subnet: &SubnetFacts, wanted: &WantedAddress) 
         let text = format!("The address '{private}' is not in the range of subnet '{}'", subnet.id);
         return Err(Error::InvalidConfiguration(text).into());
     }
+    if let Some(private) = wanted.private {
+        // The first four addresses of a subnet and its last are AWS's.
+        let is_reserved = subnet.cidr.is_some_and(|cidr| {
+            private.to_bits() - cidr.network().to_bits() < 4 || private == cidr.broadcast()
+        });
+        if is_reserved {
+            let text = format!("The address '{private}' is reserved in subnet '{}'", subnet.id);
+            return Err(Error::InvalidConfiguration(text).into());
+        }
+        if ec2::is_in_use(tx, &subnet.id, private)? {
+            let text = format!("The address '{private}' is already in use in subnet '{}'", subnet.id);
+            return Err(Error::InvalidConfiguration(text).into());
+        }
+    }
     match &wanted.allocation {
         Some(allocation) if !ec2::is_free_address(tx, allocation) => {
             Err(Error::AllocationIdNotFound(allocation.clone()).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// The groups of a load balancer that is made with these.
+fn groups_of(tx: &mut Tx<'_>, kind: Kind, vpc: &str, given: &[String]) -> Result<Vec<String>, AwsError> {
+    match (kind, given.is_empty()) {
+        // It filters nothing, and never will.
+        (Kind::Network, true) => Ok(Vec::new()),
+        _ => security_groups(tx, vpc, given),
     }
 }
 
@@ -254,8 +273,8 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLoadBalancerInput) -> Result<Delete
         let text = format!("Load balancer '{arn}' cannot be deleted because it is a target of target group '{group}'");
         return Err(Error::ResourceInUse(text).into());
     }
-    let of_it = |listener: &&Listener| listener.balancer == *arn;
-    let listeners: Vec<String> = tx.list::<Listener>().filter(of_it).map(|listener| listener.arn.clone()).collect();
+    let own = tx.starting::<Listener>(LoadBalancer::keys_of_listeners(arn));
+    let listeners: Vec<String> = own.map(|listener| listener.arn.clone()).collect();
     for listener in listeners {
         remove_listener(tx, &listener);
     }
@@ -267,7 +286,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLoadBalancerInput) -> Result<Delete
 /// Removes a listener with its rules.
 pub(super) fn remove_listener(tx: &mut Tx<'_>, arn: &str) {
     let rules: Vec<String> =
-        tx.list::<Rule>().filter(|rule| rule.listener == arn).map(|rule| rule.arn.clone()).collect();
+        tx.starting::<Rule>(Listener::keys_of_rules(arn)).map(|rule| rule.arn.clone()).collect();
     for rule in rules {
         tx.remove::<Rule>(&rule);
     }
@@ -308,7 +327,8 @@ fn named(input: &DescribeLoadBalancersInput, balancer: &LoadBalancer) -> bool {
 /// Whether a load balancer that the request names is being provisioned.
 pub fn unsettled(view: &View<'_>, input: &DescribeLoadBalancersInput) -> bool {
     let asked = !input.load_balancer_arns.is_empty() || !input.names.is_empty();
-    asked && view.list::<LoadBalancer>().any(|found| found.state == BalancerState::Provisioning && named(input, found))
+    let waits = |found: &LoadBalancer| found.state == BalancerState::Provisioning && found.failure().is_none();
+    asked && view.list::<LoadBalancer>().any(|found| waits(found) && named(input, found))
 }
 
 fn shown(view: &View<'_>, balancer: &LoadBalancer) -> WireBalancer {
@@ -324,11 +344,13 @@ fn shown(view: &View<'_>, balancer: &LoadBalancer) -> WireBalancer {
         }),
         vpc_id: Some(balancer.vpc.clone()),
         state: Some(LoadBalancerState {
-            code: Some(match balancer.state {
-                BalancerState::Provisioning => LoadBalancerStateEnum::Provisioning,
-                BalancerState::Active | BalancerState::Deleting => LoadBalancerStateEnum::Active,
+            code: Some(match (balancer.state, balancer.failure()) {
+                (BalancerState::Provisioning, Some(_)) => LoadBalancerStateEnum::Failed,
+                (BalancerState::Provisioning, None) => LoadBalancerStateEnum::Provisioning,
+                (BalancerState::Active, Some(_)) => LoadBalancerStateEnum::ActiveImpaired,
+                (BalancerState::Active, None) | (BalancerState::Deleting, _) => LoadBalancerStateEnum::Active,
             }),
-            reason: None,
+            reason: balancer.failure().map(ToOwned::to_owned),
         }),
         type_: Some(balancer.kind.wire()),
         enforce_security_group_inbound_rules_on_private_link_traffic: (balancer.kind == Kind::Network
@@ -390,7 +412,7 @@ pub fn set_security_groups(
 pub fn set_subnets(tx: &mut Tx<'_>, input: &SetSubnetsInput) -> Result<SetSubnetsOutput, AwsError> {
     let found = balancer(&tx.view(), &input.load_balancer_arn)?;
     let (vpc, scheme, kind) = (found.vpc.clone(), found.scheme, found.kind);
-    let kept: Vec<_> = found.serving().filter(|node| node.wanted.allocation.is_some()).cloned().collect();
+    let kept: Vec<_> = found.serving().filter(|node| node.wanted != WantedAddress::default()).cloned().collect();
     refuse_source_nat(input.enable_prefix_for_ipv6_source_nat)?;
     if let Some(other) = input.ip_address_type.filter(|kind| *kind != IpAddressType::Ipv4) {
         return Err(Error::Unsupported(format!("the IP address type '{other}'; only 'ipv4'")).into());

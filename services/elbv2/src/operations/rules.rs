@@ -3,7 +3,7 @@
 use super::listeners::check_groups;
 use super::{listener, merge_tags, new_id, page, rule};
 use crate::errors::{Error, invalid};
-use crate::model::{Kind, Listener, Rule};
+use crate::model::{Kind, Listener, LoadBalancer, Rule};
 use crate::rules::{Condition, action_of, conditions_of};
 use crate::shapes::{
     CreateRuleInput, CreateRuleOutput, DeleteRuleInput, DeleteRuleOutput, DescribeRulesInput, DescribeRulesOutput,
@@ -28,16 +28,13 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateRuleInput) -> Result<CreateRuleOutp
         return Err(Error::Unsupported("transforms of listener rules".into()).into());
     }
     let priority = priority_of(input.priority)?;
-    let of_listener = |other: &&Rule| other.listener == owner.arn;
-    if tx.list::<Rule>().filter(of_listener).any(|other| other.priority == priority) {
+    if tx.starting::<Rule>(Listener::keys_of_rules(&owner.arn)).any(|other| other.priority == priority) {
         return Err(Error::PriorityInUse(priority).into());
     }
     let conditions = conditions_of(&input.conditions)?;
     let action = action_of(&input.actions)?;
     check_groups(&tx.view(), &owner.balancer, &action)?;
-    let of_balancer =
-        |other: &&Rule| tx.get::<Listener>(&other.listener).is_some_and(|listener| listener.balancer == owner.balancer);
-    if tx.list::<Rule>().filter(of_balancer).count() >= QUOTA {
+    if tx.starting::<Rule>(LoadBalancer::keys_of_rules(&owner.balancer)).count() >= QUOTA {
         let text = format!("The maximum number of rules per load balancer is '{QUOTA}'");
         return Err(Error::TooMany { what: "TooManyRules", text }.into());
     }
@@ -110,7 +107,7 @@ pub fn set_priorities(tx: &mut Tx<'_>, input: &SetRulePrioritiesInput) -> Result
     }
     for found in &changed {
         let mut seen = BTreeSet::new();
-        let same_listener = tx.list::<Rule>().filter(|other| other.listener == found.listener);
+        let same_listener = tx.starting::<Rule>(Listener::keys_of_rules(&found.listener));
         if let Some(twice) = same_listener.map(|other| other.priority).find(|priority| !seen.insert(*priority)) {
             return Err(Error::PriorityInUse(twice).into());
         }
@@ -126,7 +123,7 @@ pub fn describe(view: &View<'_>, input: &DescribeRulesInput) -> Result<DescribeR
         (Some(_), false) => return Err(invalid("You cannot specify both listener rule ARNs and a listener ARN").into()),
         (Some(arn), true) => {
             let owner = listener(view, arn)?;
-            let own = view.list::<Rule>().filter(|rule| rule.listener == owner.arn);
+            let own = view.starting::<Rule>(Listener::keys_of_rules(&owner.arn));
             found.extend(own.map(|rule| (format!("{:05}", rule.priority), shown(rule))));
             found.push(("default".into(), shown_default(owner)));
         }

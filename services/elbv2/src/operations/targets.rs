@@ -27,8 +27,9 @@ pub fn register(tx: &mut Tx<'_>, input: &RegisterTargetsInput) -> Result<Registe
     if input.targets.is_empty() {
         return Err(invalid("At least one target must be specified").into());
     }
-    let wanted = input.targets.iter().map(|target| target_of(tx, &group, target)).collect::<Result<Vec<_>, _>>()?;
-    for target in wanted {
+    for wire in &input.targets {
+        // Each is judged by those before it too: a group of load balancers takes one.
+        let target = target_of(tx, &group, wire)?;
         let registered =
             tx.get::<Target>(&target.key).is_some_and(|old| !matches!(old.stage, TargetStage::Draining(_)));
         if !registered {
@@ -144,12 +145,9 @@ fn is_private(address: Ipv4Addr) -> bool {
 pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterTargetsInput) -> Result<DeregisterTargetsOutput, AwsError> {
     let group = group(&tx.view(), &input.target_group_arn)?.clone();
     for wire in &input.targets {
-        let matches = |target: &&Target| {
-            target.group == group.arn
-                && target.id == wire.id
-                && wire.port.is_none_or(|port| i32::from(target.port) == port)
-        };
-        let keys: Vec<String> = tx.list::<Target>().filter(matches).map(|target| target.key.clone()).collect();
+        let of_id = tx.starting::<Target>(Target::keys_of_id(&group.arn, &wire.id));
+        let matches = |target: &&Target| wire.port.is_none_or(|port| i32::from(target.port) == port);
+        let keys: Vec<String> = of_id.filter(matches).map(|target| target.key.clone()).collect();
         for key in keys {
             drain(tx, &group, &key);
         }
@@ -201,7 +199,7 @@ pub fn describe_health(
     let mut target_health_descriptions = Vec::new();
     for wire in &input.targets {
         let port = port_of(group, wire)?;
-        let found = registered().find(|target| target.id == wire.id && target.port == port);
+        let found = view.get::<Target>(&Target::key_of(&group.arn, &wire.id, port));
         target_health_descriptions.push(found.map(described).unwrap_or_else(|| TargetHealthDescription {
             target: Some(TargetDescription { port: Some(i32::from(port)), ..wire.clone() }),
             target_health: Some(health::not_registered()),

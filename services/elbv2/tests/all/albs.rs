@@ -90,6 +90,10 @@ fn one_application_load_balancer_with_a_listener_on_the_groups_port_can_be_regis
     let other = internet_facing(&bench, "other").load_balancer_arn.unwrap();
     listener(&bench, &other, 80, &group(&bench, "tg2")).unwrap();
     assert_eq!(code(register(&bench, &between, &other)), "TooManyTargets");
+    let empty = alb_group(&bench, |input| input.name = "empty".into()).unwrap().target_group_arn.unwrap();
+    let both = [&alb, &other].map(|id| TargetDescription { id: id.clone(), ..Default::default() });
+    let input = RegisterTargetsInput { target_group_arn: empty, targets: both.into() };
+    assert_eq!(code(bench.call::<ops::RegisterTargets>(input)), "TooManyTargets", "in one call as in two");
     assert_eq!(code(register(&bench, &between, &network(&bench))), "InvalidTarget", "not an application load balancer");
     assert_eq!(code(register(&bench, &between, "i-1")), "InvalidTarget");
 }

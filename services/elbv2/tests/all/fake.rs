@@ -43,6 +43,8 @@ pub struct Interface {
     pub groups: Vec<String>,
     pub description: String,
     pub by_service: bool,
+    pub subnet: String,
+    pub address: String,
 }
 
 impl Record for Interface {
@@ -107,6 +109,7 @@ impl Service for FakeEc2 {
                 set_state(tx, &input.instance_ids, "terminated").map(|()| Default::default())
             }),
             write::<ops::CreateNetworkInterface>(create_interface),
+            read::<ops::DescribeNetworkInterfaces>(interfaces),
             write::<ops::DeleteNetworkInterface>(|tx, input| {
                 tx.remove::<Interface>(&input.network_interface_id);
                 Ok(Default::default())
@@ -122,9 +125,13 @@ impl Service for FakeEc2 {
                 tx.remove::<Address>(input.allocation_id.as_deref().unwrap_or_default());
                 Ok(Default::default())
             }),
-            // Here it stands for a zone that is cut off: the tags' resource is the zone.
+            // Here it stands for a zone that is cut off, or for a subnet that is full: the tags' resource is what it is.
             write::<ops::CreateTags>(|tx, input| {
                 tx.put(Outage { zone: input.resources[0].clone() });
+                Ok(Default::default())
+            }),
+            write::<ops::DeleteTags>(|tx, input| {
+                tx.remove::<Outage>(&input.resources[0]);
                 Ok(Default::default())
             }),
         ]
@@ -262,20 +269,39 @@ fn create_interface(
     tx: &mut Tx<'_>,
     input: &ec2::CreateNetworkInterfaceRequest,
 ) -> Result<ec2::CreateNetworkInterfaceResult, AwsError> {
+    if tx.get::<Outage>(&input.subnet_id).is_some() {
+        let text = format!("{} has no free address", input.subnet_id);
+        return Err(AwsError::client("InsufficientFreeAddressesInSubnet", text));
+    }
     let number = tx.list::<Interface>().count() + 10;
+    let address = input.private_ip_address.clone().unwrap_or_else(|| format!("10.0.9.{number}"));
     let id = tx.id("eni-");
     tx.put(Interface {
         id: id.clone(),
         groups: input.groups.clone(),
         description: input.description.clone().unwrap_or_default(),
         by_service: tx.caller.is_service(),
+        subnet: input.subnet_id.clone(),
+        address: address.clone(),
     });
     let network_interface = ec2::NetworkInterface {
         network_interface_id: Some(id),
-        private_ip_address: Some(format!("10.0.9.{number}")),
+        private_ip_address: Some(address),
         ..Default::default()
     };
     Ok(ec2::CreateNetworkInterfaceResult { network_interface: Some(network_interface), ..Default::default() })
+}
+
+fn interfaces(
+    view: &View<'_>,
+    input: &ec2::DescribeNetworkInterfacesRequest,
+) -> Result<ec2::DescribeNetworkInterfacesResult, AwsError> {
+    let found = view.list::<Interface>().filter(|own| wanted(&input.filters, "subnet-id", &own.subnet));
+    let network_interfaces = found.map(|own| ec2::NetworkInterface {
+        private_ip_address: Some(own.address.clone()),
+        ..Default::default()
+    });
+    Ok(ec2::DescribeNetworkInterfacesResult { network_interfaces: network_interfaces.collect(), ..Default::default() })
 }
 
 fn allocate(tx: &mut Tx<'_>, _: &ec2::AllocateAddressRequest) -> Result<ec2::AllocateAddressResult, AwsError> {

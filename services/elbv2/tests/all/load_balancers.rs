@@ -1,6 +1,7 @@
 //! Load balancers and their nodes.
 
 use crate::fake::Bench;
+use std::time::Duration;
 use zonal_elbv2::shapes::*;
 use zonal_substrate::{Ask, Report};
 use zonal_wire::AwsError;
@@ -209,4 +210,75 @@ fn after_a_restart_the_world_is_asked_for_the_same_again() {
     assert_eq!(bench.told(&arn), told, "with the same revision");
     assert_eq!(bench.addresses(&name).len(), 2);
     assert_eq!(bench.interfaces().len(), 2);
+}
+
+fn at_addresses(bench: &Bench, name: &str, addresses: [&str; 2]) -> Result<LoadBalancer, AwsError> {
+    let mapping = |(subnet, address): (&str, &str)| SubnetMapping {
+        subnet_id: Some(subnet.into()),
+        private_i_pv4_address: Some(address.into()),
+        ..Default::default()
+    };
+    let input = CreateLoadBalancerInput {
+        name: name.into(),
+        type_: Some(LoadBalancerTypeEnum::Network),
+        scheme: Some(LoadBalancerSchemeEnum::Internal),
+        subnet_mappings: ["subnet-a", "subnet-b"].into_iter().zip(addresses).map(mapping).collect(),
+        ..Default::default()
+    };
+    bench.call::<ops::CreateLoadBalancer>(input).map(|mut output| output.load_balancers.remove(0))
+}
+
+#[test]
+fn a_private_address_is_taken_if_nobody_has_it_and_it_is_not_awss() {
+    let bench = Bench::new();
+    for (address, text) in [
+        ("10.0.0.0", "reserved"),
+        ("10.0.0.3", "reserved"),
+        ("10.0.0.255", "reserved"),
+        ("10.0.1.9", "not in the range"),
+    ] {
+        let error = at_addresses(&bench, "inner", [address, "10.0.1.77"]).unwrap_err();
+        assert!(error.code == "InvalidConfigurationRequest" && error.message.contains(text), "{address}: {error}");
+    }
+    let first = at_addresses(&bench, "inner", ["10.0.0.4", "10.0.1.77"]).unwrap();
+    let error = at_addresses(&bench, "other", ["10.0.0.5", "10.0.1.77"]).unwrap_err();
+    assert!(error.code == "InvalidConfigurationRequest" && error.message.contains("in use"), "{error}");
+    let again = at_addresses(&bench, "inner", ["10.0.0.4", "10.0.1.77"]).unwrap();
+    assert_eq!(again.load_balancer_arn, first.load_balancer_arn, "the address that it asks for is its own");
+}
+
+fn full(bench: &Bench, subnet: &str, is_full: bool) {
+    use zonal_ec2::shapes::{CreateTagsRequest, DeleteTagsRequest, ops as ec2};
+    let resources = vec![subnet.to_owned()];
+    if is_full {
+        bench.ec2::<ec2::CreateTags>(CreateTagsRequest { resources, ..Default::default() });
+    } else {
+        bench.ec2::<ec2::DeleteTags>(DeleteTagsRequest { resources, ..Default::default() });
+    }
+}
+
+#[test]
+fn a_node_that_cannot_join_is_told_of_and_holds_up_no_other() {
+    let bench = Bench::new();
+    full(&bench, "subnet-b", true);
+    let arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
+    ready(&bench);
+    let found = describe(&bench, &arn).unwrap();
+    let reason = found.state.as_ref().unwrap().reason.clone().unwrap();
+    assert_eq!((state(&found), reason.as_str()), (LoadBalancerStateEnum::Failed, "subnet-b: subnet-b has no free address"));
+    assert_eq!(bench.told(&arn).nodes.len(), 1, "the other node serves");
+    full(&bench, "subnet-b", false);
+    bench.pass(Duration::from_secs(30));
+    ready(&bench);
+    let found = describe(&bench, &arn).unwrap();
+    assert_eq!((state(&found), found.state.unwrap().reason), (LoadBalancerStateEnum::Active, None));
+
+    full(&bench, "subnet-c", true);
+    let subnets = vec!["subnet-a".into(), "subnet-c".into()];
+    let input = SetSubnetsInput { load_balancer_arn: arn.clone(), subnets, ..Default::default() };
+    bench.call::<ops::SetSubnets>(input).unwrap();
+    assert_eq!(state(&describe(&bench, &arn).unwrap()), LoadBalancerStateEnum::ActiveImpaired);
+    let told: Vec<String> = bench.told(&arn).nodes.into_iter().map(|node| node.zone).collect();
+    assert_eq!(told, ["us-east-1a"], "the one that left has left");
+    assert_eq!((bench.interfaces().len(), bench.public_addresses().len()), (1, 1));
 }

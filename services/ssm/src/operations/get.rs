@@ -1,7 +1,7 @@
 //! Reading parameters. Source: AWS Systems Manager API reference, `GetParameter`, `GetParameters`, `GetParametersByPath`,
 //! `GetParameterHistory`.
 
-use super::{arn, plain_name};
+use super::{arn, parameter, plain_name};
 use crate::errors::{Error, invalid};
 use crate::model::{Kind, Parameter, Version};
 use crate::public;
@@ -55,7 +55,7 @@ fn find(tx: &mut Tx<'_>, with: &Opening<'_>, given: &str) -> Result<WireParamete
         None => (given_name, None),
     };
     let full = format!("{head}{tail}");
-    let name = plain_name(&full);
+    let name = plain_name(&tx.scope, &full).ok_or_else(|| Error::NotFound(given.to_owned()))?;
     if name.starts_with(public::PREFIX) {
         let found = public::named(tx, name)?.ok_or_else(|| Error::NotFound(given.to_owned()))?;
         return match selector {
@@ -63,7 +63,7 @@ fn find(tx: &mut Tx<'_>, with: &Opening<'_>, given: &str) -> Result<WireParamete
             Some(other) => Err(missing_version(name, other).into()),
         };
     }
-    let found = tx.get::<Parameter>(name).ok_or_else(|| Error::NotFound(given.to_owned()))?;
+    let found = tx.get::<Parameter>(Parameter::key_of(name)).ok_or_else(|| Error::NotFound(given.to_owned()))?;
     let version = match selector {
         None => found.latest(),
         Some(number) => found
@@ -142,7 +142,7 @@ pub(crate) fn by_path(
     for parameter in own {
         found.push(shown(&tx.scope, &with, parameter, parameter.latest())?);
     }
-    let keys = |name: Option<&String>| tx.get::<Parameter>(name?).and_then(|own| own.latest().key_id.clone());
+    let keys = |name: Option<&String>| tx.get::<Parameter>(Parameter::key_of(name?)).and_then(|own| own.latest().key_id.clone());
     found.retain(|parameter| {
         input.parameter_filters.iter().all(|filter| {
             let own = match filter.key.as_str() {
@@ -172,8 +172,7 @@ pub(crate) fn history(
     input: &GetParameterHistoryRequest,
 ) -> Result<GetParameterHistoryResult, AwsError> {
     let with = Opening { vault, asked: input.with_decryption == Some(true) };
-    let name = plain_name(&input.name);
-    let found = view.get::<Parameter>(name).ok_or_else(|| Error::NotFound(input.name.clone()))?;
+    let found = parameter(view, &input.name).ok_or_else(|| Error::NotFound(input.name.clone()))?;
     let mut versions = Vec::new();
     for version in &found.versions {
         let shown = ParameterHistory {

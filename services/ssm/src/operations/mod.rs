@@ -6,17 +6,27 @@ pub mod put;
 pub mod tags;
 
 use crate::errors::{Error, invalid};
-use zonal_cloud::Scope;
+use crate::model::Parameter;
+use crate::public::PREFIX;
+use zonal_cloud::{Scope, View};
 
-/// The name in a name or an ARN of a parameter of one's own.
-pub(crate) fn plain_name(given: &str) -> &str {
-    match given.split_once(":parameter/") {
-        Some((head, name)) if head.starts_with("arn:") => {
-            // A hierarchy's leading slash is the one that ends the ARN's fixed part.
-            if name.contains('/') { &given[given.len() - name.len() - 1..] } else { name }
-        }
-        _ => given,
+/// The name in a name or in an ARN of one's own account and region; nothing in any other's.
+pub(crate) fn plain_name<'a>(scope: &Scope, given: &'a str) -> Option<&'a str> {
+    if !given.starts_with("arn:") {
+        return Some(given);
     }
+    let name = given.strip_prefix(&scope.arn("ssm", "parameter/")).or_else(|| {
+        // AWS's own are everybody's: no account has them.
+        let public = format!("arn:aws:ssm:{}::parameter/", scope.region);
+        given.strip_prefix(&public).filter(|name| name.starts_with(&PREFIX[1..]))
+    })?;
+    // A hierarchy's leading slash is the one that ends the ARN's fixed part.
+    Some(if name.contains('/') { &given[given.len() - name.len() - 1..] } else { name })
+}
+
+/// The parameter of that name or ARN.
+pub(crate) fn parameter<'a>(view: &View<'a>, given: &str) -> Option<&'a Parameter> {
+    view.get(Parameter::key_of(plain_name(view.scope, given)?))
 }
 
 /// A parameter's ARN.
@@ -82,8 +92,8 @@ mod tests {
     fn an_arn_names_its_parameter() {
         let scope = Scope::new("000000000000", "us-east-1");
         for name in ["plain", "/a/b"] {
-            assert_eq!(plain_name(&arn(&scope, name)), name);
-            assert_eq!(plain_name(name), name);
+            assert_eq!(plain_name(&scope, &arn(&scope, name)), Some(name));
+            assert_eq!(plain_name(&scope, name), Some(name));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Making, changing and deleting parameters. Source: AWS Systems Manager API reference, `PutParameter`, `DeleteParameter`,
 //! `DeleteParameters`.
 
-use super::{arn, check_name, plain_name, tags};
+use super::{arn, check_name, tags};
 use crate::errors::{Error, invalid};
 use crate::model::{Kind, Parameter, Tier, Version};
 use crate::shapes::{
@@ -17,7 +17,8 @@ use zonal_wire::AwsError;
 
 /// `PutParameter`
 pub(crate) fn put(tx: &mut Tx<'_>, vault: &Vault, input: &PutParameterRequest) -> Result<PutParameterResult, AwsError> {
-    let name = plain_name(&input.name).to_owned();
+    // An ARN is no name here, even one's own: it fails by its colons.
+    let name = input.name.clone();
     check_name(&name)?;
     if input.policies.is_some() {
         return Err(invalid("Zonal does not support parameter policies.").into());
@@ -30,7 +31,7 @@ pub(crate) fn put(tx: &mut Tx<'_>, vault: &Vault, input: &PutParameterRequest) -
         )
         .into());
     }
-    let old = tx.get::<Parameter>(&name).cloned();
+    let old = tx.get::<Parameter>(Parameter::key_of(&name)).cloned();
     if old.is_some() && !overwrite {
         return Err(Error::AlreadyExists.into());
     }
@@ -82,6 +83,13 @@ fn version(tx: &mut Tx<'_>, input: &PutParameterRequest, old: Option<&Parameter>
         return Err(invalid("Parameter value can't be empty.").into());
     }
     let last = old.map(Parameter::latest);
+    if input.tier == Some(ParameterTier::Standard) && last.is_some_and(|last| last.tier == Tier::Advanced) {
+        return Err(invalid(
+            "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the advanced-parameter tier to the \
+             standard-parameter tier. If necessary, you can delete the advanced parameter and recreate it as a standard parameter.",
+        )
+        .into());
+    }
     let tier = match input.tier {
         Some(ParameterTier::Advanced) => Tier::Advanced,
         // Intelligent tiering takes the advanced tier when the value needs it.
@@ -129,9 +137,9 @@ fn version(tx: &mut Tx<'_>, input: &PutParameterRequest, old: Option<&Parameter>
     })
 }
 
-/// `DeleteParameter`
+/// `DeleteParameter`: by its name; an ARN is none.
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteParameterRequest) -> Result<DeleteParameterResult, AwsError> {
-    let name = plain_name(&input.name);
+    let name = Parameter::key_of(&input.name);
     if tx.get::<Parameter>(name).is_none() {
         return Err(Error::NotFound(input.name.clone()).into());
     }
@@ -143,7 +151,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteParameterRequest) -> Result<DeleteP
 pub fn delete_several(tx: &mut Tx<'_>, input: &DeleteParametersRequest) -> Result<DeleteParametersResult, AwsError> {
     let mut output = DeleteParametersResult::default();
     for given in &input.names {
-        let name = plain_name(given);
+        let name = Parameter::key_of(given);
         if tx.get::<Parameter>(name).is_some() {
             tx.remove::<Parameter>(name);
             output.deleted_parameters.push(given.clone());

@@ -1,7 +1,6 @@
 //! Tags of parameters. Source: AWS Systems Manager API reference, `AddTagsToResource`, `RemoveTagsFromResource`,
 //! `ListTagsForResource`.
 
-use super::plain_name;
 use crate::errors::{Error, invalid};
 use crate::model::Parameter;
 use crate::shapes::{
@@ -43,7 +42,7 @@ fn parameter<'a>(view: &View<'a>, kind: ResourceTypeForTagging, id: &str) -> Res
     if kind != ResourceTypeForTagging::Parameter {
         return Err(Error::ResourceType(kind.to_string()));
     }
-    view.get::<Parameter>(plain_name(id)).ok_or_else(|| Error::ResourceId(id.to_owned()))
+    super::parameter(view, id).ok_or_else(|| Error::ResourceId(id.to_owned()))
 }
 
 /// Adds tags.

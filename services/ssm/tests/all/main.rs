@@ -225,3 +225,49 @@ fn parameters_are_filtered_by_name_path_and_tag() {
         assert_eq!(found.len(), expected, "{key} {option}");
     }
 }
+
+#[test]
+fn an_advanced_parameter_does_not_become_a_standard_one() {
+    let bench = Bench::new();
+    let put = |tier: Option<ParameterTier>| {
+        bench.call::<ops::PutParameter>(PutParameterRequest {
+            name: "a".into(),
+            value: "1".into(),
+            type_: Some(ParameterType::String),
+            tier,
+            overwrite: Some(true),
+            ..Default::default()
+        })
+    };
+    assert_eq!(put(Some(ParameterTier::Advanced)).unwrap().tier, Some(ParameterTier::Advanced));
+    let error = put(Some(ParameterTier::Standard)).unwrap_err();
+    assert_eq!(error.code, "ValidationException");
+    assert!(error.message.starts_with("This parameter uses the advanced-parameter tier."), "{error}");
+    assert_eq!(put(None).unwrap().tier, Some(ParameterTier::Advanced), "it stays what it is");
+}
+
+#[test]
+fn an_arn_leads_to_a_parameter_of_its_own_account_and_region_only() {
+    let bench = Bench::new();
+    bench.put("/a/b", "1", false).unwrap();
+    let arn = |region: &str, account: &str, name: &str| format!("arn:aws:ssm:{region}:{account}:parameter{name}");
+    assert_eq!(bench.get(&arn("us-east-1", "000000000000", "/a/b")).unwrap().name.as_deref(), Some("/a/b"));
+    for (region, account) in [("us-east-1", "123456789012"), ("eu-west-1", "000000000000"), ("us-east-1", "")] {
+        assert_eq!(bench.get(&arn(region, account, "/a/b")).unwrap_err().code, "ParameterNotFound", "{region} {account}");
+    }
+    bench.get(&arn("us-east-1", "", AL2023)).expect("AWS's own are no account's");
+    let error = bench.put(&arn("us-east-1", "000000000000", "/a/b"), "2", true).unwrap_err();
+    assert_eq!(error.code, "ValidationException", "a parameter is put by its name");
+}
+
+#[test]
+fn a_name_of_one_level_is_the_same_with_its_slash_and_without() {
+    let bench = Bench::new();
+    bench.put("/a", "1", false).unwrap();
+    assert_eq!(bench.put("a", "2", false).unwrap_err().code, "ParameterAlreadyExists");
+    let (with, without) = (bench.get("/a").unwrap(), bench.get("a").unwrap());
+    assert_eq!(with, without);
+    assert_eq!(with.arn.as_deref(), Some("arn:aws:ssm:us-east-1:000000000000:parameter/a"));
+    bench.call::<ops::DeleteParameter>(DeleteParameterRequest { name: "a".into() }).unwrap();
+    assert_eq!(bench.get("/a").unwrap_err().code, "ParameterNotFound");
+}

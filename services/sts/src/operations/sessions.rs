@@ -27,8 +27,14 @@ pub fn session_token(tx: &mut Tx<'_>, input: &GetSessionTokenRequest) -> Result<
         tx.remove::<Session>(&key);
     }
     let expiration = tx.now + Duration::from_secs(u64::from(asked.min(LONGEST)));
-    let suffix = ids::alphanumeric(4, tx.chance());
-    let access_key_id = format!("ASIA{}{suffix}", tx.scope.account);
+    // Keys are told apart in all regions at once.
+    let account = tx.scope.account.clone();
+    let access_key_id = loop {
+        let drawn = format!("ASIA{account}{}", ids::alphanumeric(4, tx.chance()));
+        if tx.find::<Session>(&drawn).is_none() {
+            break drawn;
+        }
+    };
     let session = Session {
         access_key_id,
         secret_access_key: ids::alphanumeric(40, tx.chance()),
