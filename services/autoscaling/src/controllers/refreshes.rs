@@ -43,7 +43,7 @@ impl Controller for Refreshes {
             Some(_) if refresh.status == RefreshStatus::Cancelling => {
                 end(tx, refresh, RefreshStatus::Cancelled, Some("Cancelled due to user request.".to_owned()));
             }
-            Some(group) if refresh.status == RefreshStatus::Pending => begin(tx, &group, refresh)?,
+            Some(group) if refresh.status == RefreshStatus::Pending => begin(tx, &group, refresh),
             Some(group) => return go_on(tx, &group, refresh),
         }
         Ok(Wake::OnChange)
@@ -58,8 +58,15 @@ fn end(tx: &mut Tx<'_>, mut refresh: Refresh, status: RefreshStatus, reason: Opt
 }
 
 /// Finds out what is to be replaced.
-fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) -> Result<(), AwsError> {
-    let current = neighbours::template(tx, Some(&group.template.id), None, &group.template.version)?;
+fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
+    let current = match neighbours::template(tx, Some(&group.template.id), None, &group.template.version) {
+        Ok(current) => current,
+        // Asking again would change nothing: the template or its version is gone.
+        Err(error) => {
+            let reason = format!("The launch template cannot be used: {}", error.message);
+            return end(tx, refresh, RefreshStatus::Failed, Some(reason));
+        }
+    };
     let number = current.number.to_string();
     let replaced = |member: &&Member| {
         let matches = member.template.as_ref().is_some_and(|own| own.id == current.id && own.version == number);
@@ -72,7 +79,6 @@ fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) -> Result<(), Aws
     refresh.total = i32::try_from(refresh.old.len()).unwrap_or(i32::MAX);
     refresh.status = RefreshStatus::InProgress;
     tx.put(refresh);
-    Ok(())
 }
 
 fn go_on(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) -> Result<Wake, AwsError> {

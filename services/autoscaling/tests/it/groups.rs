@@ -400,3 +400,22 @@ fn bad_requests_are_answered_as_aws_answers_them() {
         assert_eq!((&*error.code, error.message.as_str()), (code, message), "{operation}");
     }
 }
+
+#[test]
+fn instances_that_users_may_not_terminate_scale_in_all_the_same() {
+    let yard = Yard::new();
+    let data = json!({ "DisableApiTermination": true });
+    yard.call(
+        "ec2",
+        "CreateLaunchTemplateVersion",
+        json!({ "LaunchTemplateName": "web", "SourceVersion": "1", "LaunchTemplateData": data }),
+    );
+    yard.group("asg", "ab", (0, 2, 2), json!({}));
+    yard.serving(MINUTE, "asg", 2);
+    let ids = yard.in_state("asg", "InService");
+    let error = yard.try_call("ec2", "TerminateInstances", json!({ "InstanceIds": ids })).unwrap_err();
+    assert_eq!(error.code, "OperationNotPermitted");
+    yard.scaling("DeleteAutoScalingGroup", json!({ "AutoScalingGroupName": "asg", "ForceDelete": true }));
+    yard.pass(MINUTE);
+    assert_eq!(yard.described("asg"), Value::Null);
+}

@@ -74,3 +74,17 @@ fn a_cancelled_refresh_stops_and_one_that_skips_what_matches_goes_on_from_there(
     yard.pass(MINUTE * 10);
     assert_eq!(versions(&yard), ["2", "2", "2", "2"]);
 }
+
+#[test]
+fn a_refresh_whose_template_is_gone_fails_and_says_so() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (2, 2, 2), json!({}));
+    yard.serving(MINUTE, "asg", 2);
+    yard.call("ec2", "DeleteLaunchTemplate", json!({ "LaunchTemplateName": "web" }));
+    yard.scaling("StartInstanceRefresh", json!({ "AutoScalingGroupName": "asg" }));
+    yard.pass(MINUTE);
+    let ended = refresh(&yard);
+    let reason = ended["StatusReason"].as_str().unwrap_or_default();
+    assert!(ended["Status"] == "Failed" && reason.contains("launch template"), "{ended}");
+    assert_eq!(versions(&yard), ["1", "1"], "and nothing was replaced");
+}

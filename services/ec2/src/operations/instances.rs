@@ -6,7 +6,7 @@ use crate::model::{Instance, InstanceState, Interface, InterfacePhase, StateReas
 use crate::operations::{interfaces, run};
 use crate::shapes::{self, *};
 use std::collections::BTreeMap;
-use zonal_cloud::{Tx, View};
+use zonal_cloud::{Caller, Tx, View};
 use zonal_wire::Time;
 
 /// The words in "does not exist".
@@ -420,7 +420,8 @@ pub fn reboot(tx: &mut Tx<'_>, input: &RebootInstancesRequest) -> Answer<RebootI
 pub fn terminate(tx: &mut Tx<'_>, input: &TerminateInstancesRequest) -> Answer<TerminateInstancesResult> {
     let mut terminating_instances = Vec::new();
     for instance in all(tx, &input.instance_ids)? {
-        if instance.termination_protection {
+        // What keeps users from it does not keep Auto Scaling from it (user guide, "Enable termination protection").
+        if instance.termination_protection && tx.caller != Caller::Service("autoscaling") {
             let text = format!(
                 "The instance '{}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again.",
                 instance.id
