@@ -121,6 +121,13 @@ def dependencies_point_one_way():
                 yield f"{folder}: its build script may not use {name}"
 
 
+# What one service has of another beside operations and shapes, as AWS has no operation for it: (who, of whom, what).
+GRANTS = {
+    ("elbv2", "acm", "material"), ("elbv2", "acm", "use_by"), ("elbv2", "acm", "users_of"),
+    ("route53", "elbv2", "zones"),
+}
+
+
 def services_keep_their_models():
     """A service knows another by its operations and shapes; what it stores is its own."""
     for path in tracked("services/*/src/*.rs"):
@@ -129,6 +136,10 @@ def services_keep_their_models():
             for service in re.findall(r"zonal_(\w+)::(?:model|operations|controllers)\b", line):
                 if service != own and (ROOT / "services" / service).is_dir():
                     yield f"{short(path)}:{number}: reaches into what {service} stores; call its operation"
+            for service, what in re.findall(r"zonal_(\w+)::(\w+)\b", line):
+                known = what in ("shapes", "model", "operations", "controllers") or (own, service, what) in GRANTS
+                if service != own and (ROOT / "services" / service).is_dir() and not known:
+                    yield f"{short(path)}:{number}: uses {service}'s {what}, which is no operation and no grant"
 
 
 def unsafe_is_forbidden_but_in_one_crate():

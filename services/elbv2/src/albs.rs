@@ -72,9 +72,8 @@ pub fn groups_with<'a>(view: &View<'a>, balancer: &'a str) -> impl Iterator<Item
 /// The target groups that an id is registered with: each group of the type is asked for it, not each target.
 pub fn groups_of<'a>(view: View<'a>, kind: TargetType, id: &str) -> impl Iterator<Item = &'a str> {
     let of_kind = view.list::<TargetGroup>().filter(move |group| group.target_type == kind);
-    let has_it = move |group: &&TargetGroup| {
-        view.starting::<Target>(Target::keys_of_id(&group.arn, id)).next().is_some()
-    };
+    let has_it =
+        move |group: &&TargetGroup| view.starting::<Target>(Target::keys_of_id(&group.arn, id)).next().is_some();
     of_kind.filter(has_it).map(|group| group.arn.as_str())
 }
 

@@ -8,9 +8,9 @@ use zonal_cloud::Tx;
 use zonal_ec2::shapes::{
     Address, AllocateAddressRequest, AssociateAddressRequest, CreateNetworkInterfaceRequest,
     DeleteNetworkInterfaceRequest, DescribeAddressesRequest, DescribeInstancesRequest, DescribeInternetGatewaysRequest,
-    DescribeNetworkInterfacesRequest, DescribeSecurityGroupsRequest, DescribeSubnetsRequest, DescribeVpcsRequest, DisassociateAddressRequest, DomainType,
-    Filter, InstanceStateName, ModifyNetworkInterfaceAttributeRequest, NetworkInterface, ReleaseAddressRequest, Subnet, Tag,
-    TagSpecification, ops,
+    DescribeNetworkInterfacesRequest, DescribeSecurityGroupsRequest, DescribeSubnetsRequest, DescribeVpcsRequest,
+    DisassociateAddressRequest, DomainType, Filter, InstanceStateName, ModifyNetworkInterfaceAttributeRequest,
+    NetworkInterface, ReleaseAddressRequest, Subnet, Tag, TagSpecification, ops,
 };
 use zonal_wire::AwsError;
 

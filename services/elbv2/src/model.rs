@@ -1,6 +1,9 @@
 //! What is stored: load balancers with their nodes, target groups with their targets, listeners with their rules.
 
-use crate::rules::{Action, Condition};
+mod listeners;
+
+pub use listeners::{Listener, ListenerTls, Rule};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -387,76 +390,6 @@ pub struct TargetHealth {
     pub health: Health,
 }
 
-/// A listener's side of TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenerTls {
-    /// The security policy's name.
-    pub policy: String,
-    /// `AlpnPolicy`, of network load balancers only.
-    pub alpn: Option<String>,
-    /// The default certificate's ARN.
-    pub default_certificate: String,
-    /// ARNs of those that are chosen by name.
-    pub certificates: Vec<String>,
-}
-
-/// A port that a load balancer listens on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Listener {
-    /// `arn:…:listener/app/NAME/ID/ID`: the key.
-    pub arn: String,
-    /// Its load balancer's ARN.
-    pub balancer: String,
-    /// The protocol.
-    #[serde(default)]
-    pub protocol: Protocol,
-    /// The port.
-    pub port: u16,
-    /// How it ends TLS, if it does.
-    #[serde(default)]
-    pub tls: Option<ListenerTls>,
-    /// What happens to a request that no rule matches.
-    pub default_action: Action,
-    /// Attributes that were set.
-    pub attributes: Attributes,
-    /// Tags.
-    pub tags: Tags,
-}
-
-impl Listener {
-    /// How the ARNs of its rules begin.
-    #[must_use]
-    pub fn keys_of_rules(arn: &str) -> String {
-        format!("{}/", arn.replacen(":listener/", ":listener-rule/", 1))
-    }
-
-    /// The ARN of its default rule: the same id for the listener's life.
-    #[must_use]
-    pub fn default_rule(&self) -> String {
-        let id = self.arn.rsplit('/').next().unwrap_or_default();
-        // A default rule has an id of its own on AWS; reversing the listener's makes one without storing it.
-        let reversed: String = id.chars().rev().collect();
-        format!("{}/{reversed}", self.arn.replacen(":listener/", ":listener-rule/", 1))
-    }
-}
-
-/// A listener's rule. Its default rule is the listener's own default actions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rule {
-    /// `arn:…:listener-rule/app/NAME/ID/ID/ID`: the key.
-    pub arn: String,
-    /// Its listener's ARN.
-    pub listener: String,
-    /// 1 to 50,000; the smallest is tried first.
-    pub priority: u32,
-    /// All must hold.
-    pub conditions: Vec<Condition>,
-    /// What happens then.
-    pub action: Action,
-    /// Tags.
-    pub tags: Tags,
-}
-
 /// The configuration that a balancer was last told. Its revision grows with every change, so that the plane can refuse older ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Told {
@@ -491,20 +424,6 @@ impl Record for TargetHealth {
     const TABLE: &'static str = "elbv2.target_health";
     fn key(&self) -> &str {
         &self.key
-    }
-}
-
-impl Record for Listener {
-    const TABLE: &'static str = "elbv2.listener";
-    fn key(&self) -> &str {
-        &self.arn
-    }
-}
-
-impl Record for Rule {
-    const TABLE: &'static str = "elbv2.rule";
-    fn key(&self) -> &str {
-        &self.arn
     }
 }
 

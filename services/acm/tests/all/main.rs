@@ -158,7 +158,8 @@ fn pages_lose_no_certificate_when_others_go_and_an_order_needs_a_field() {
     bench.call::<ops::DeleteCertificate>(DeleteCertificateRequest { certificate_arn: first[0].clone() }).unwrap();
     let (second, end) = page(token);
     let mut seen = [first, second].concat();
-    (seen.sort(), made.sort());
+    seen.sort();
+    made.sort();
     assert_eq!((seen, end), (made, None));
     let input = ListCertificatesRequest { sort_by: Some(SortBy::CreatedAt), ..Default::default() };
     assert_eq!(code(bench.call::<ops::ListCertificates>(input)), "ValidationException");

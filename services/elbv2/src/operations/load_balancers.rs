@@ -218,9 +218,9 @@ fn check_address(tx: &mut Tx<'_>, subnet: &SubnetFacts, wanted: &WantedAddress) 
     }
     if let Some(private) = wanted.private {
         // The first four addresses of a subnet and its last are AWS's.
-        let is_reserved = subnet.cidr.is_some_and(|cidr| {
-            private.to_bits() - cidr.network().to_bits() < 4 || private == cidr.broadcast()
-        });
+        let is_reserved = subnet
+            .cidr
+            .is_some_and(|cidr| private.to_bits() - cidr.network().to_bits() < 4 || private == cidr.broadcast());
         if is_reserved {
             let text = format!("The address '{private}' is reserved in subnet '{}'", subnet.id);
             return Err(Error::InvalidConfiguration(text).into());
@@ -285,8 +285,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLoadBalancerInput) -> Result<Delete
 
 /// Removes a listener with its rules.
 pub(super) fn remove_listener(tx: &mut Tx<'_>, arn: &str) {
-    let rules: Vec<String> =
-        tx.starting::<Rule>(Listener::keys_of_rules(arn)).map(|rule| rule.arn.clone()).collect();
+    let rules: Vec<String> = tx.starting::<Rule>(Listener::keys_of_rules(arn)).map(|rule| rule.arn.clone()).collect();
     for rule in rules {
         tx.remove::<Rule>(&rule);
     }

@@ -297,10 +297,8 @@ fn interfaces(
     input: &ec2::DescribeNetworkInterfacesRequest,
 ) -> Result<ec2::DescribeNetworkInterfacesResult, AwsError> {
     let found = view.list::<Interface>().filter(|own| wanted(&input.filters, "subnet-id", &own.subnet));
-    let network_interfaces = found.map(|own| ec2::NetworkInterface {
-        private_ip_address: Some(own.address.clone()),
-        ..Default::default()
-    });
+    let network_interfaces =
+        found.map(|own| ec2::NetworkInterface { private_ip_address: Some(own.address.clone()), ..Default::default() });
     Ok(ec2::DescribeNetworkInterfacesResult { network_interfaces: network_interfaces.collect(), ..Default::default() })
 }
 

@@ -265,7 +265,10 @@ fn a_node_that_cannot_join_is_told_of_and_holds_up_no_other() {
     ready(&bench);
     let found = describe(&bench, &arn).unwrap();
     let reason = found.state.as_ref().unwrap().reason.clone().unwrap();
-    assert_eq!((state(&found), reason.as_str()), (LoadBalancerStateEnum::Failed, "subnet-b: subnet-b has no free address"));
+    assert_eq!(
+        (state(&found), reason.as_str()),
+        (LoadBalancerStateEnum::Failed, "subnet-b: subnet-b has no free address")
+    );
     assert_eq!(bench.told(&arn).nodes.len(), 1, "the other node serves");
     full(&bench, "subnet-b", false);
     bench.pass(Duration::from_secs(30));

@@ -142,7 +142,9 @@ pub(crate) fn by_path(
     for parameter in own {
         found.push(shown(&tx.scope, &with, parameter, parameter.latest())?);
     }
-    let keys = |name: Option<&String>| tx.get::<Parameter>(Parameter::key_of(name?)).and_then(|own| own.latest().key_id.clone());
+    let keys = |name: Option<&String>| {
+        tx.get::<Parameter>(Parameter::key_of(name?)).and_then(|own| own.latest().key_id.clone())
+    };
     found.retain(|parameter| {
         input.parameter_filters.iter().all(|filter| {
             let own = match filter.key.as_str() {

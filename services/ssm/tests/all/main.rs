@@ -253,7 +253,11 @@ fn an_arn_leads_to_a_parameter_of_its_own_account_and_region_only() {
     let arn = |region: &str, account: &str, name: &str| format!("arn:aws:ssm:{region}:{account}:parameter{name}");
     assert_eq!(bench.get(&arn("us-east-1", "000000000000", "/a/b")).unwrap().name.as_deref(), Some("/a/b"));
     for (region, account) in [("us-east-1", "123456789012"), ("eu-west-1", "000000000000"), ("us-east-1", "")] {
-        assert_eq!(bench.get(&arn(region, account, "/a/b")).unwrap_err().code, "ParameterNotFound", "{region} {account}");
+        assert_eq!(
+            bench.get(&arn(region, account, "/a/b")).unwrap_err().code,
+            "ParameterNotFound",
+            "{region} {account}"
+        );
     }
     bench.get(&arn("us-east-1", "", AL2023)).expect("AWS's own are no account's");
     let error = bench.put(&arn("us-east-1", "000000000000", "/a/b"), "2", true).unwrap_err();
