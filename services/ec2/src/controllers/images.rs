@@ -1,9 +1,17 @@
 //! Images made of instances.
 
-use crate::model::{Image, ImageState};
+use crate::model::{Image, ImageState, Instance, InstanceState};
+use std::time::Duration;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
 use zonal_substrate::Ask;
 use zonal_wire::AwsError;
+
+/// How long until it is looked at again whether an image that is gone is waited for: a launch takes less.
+const AGAIN: Duration = Duration::from_secs(1);
+
+fn awaits(instance: &Instance, image: &str) -> bool {
+    instance.image == image && instance.state == InstanceState::Pending && instance.generation == 1
+}
 
 /// Images.
 pub(super) struct Images;
@@ -30,6 +38,8 @@ impl Controller for Images {
                 tx.ask(ask);
             }
             Some(_) => {}
+            // Who was launched of it before comes up, as with AWS. Once it has a disk, the world keeps what is below that.
+            None if tx.list::<Instance>().any(|instance| awaits(instance, key)) => return Ok(Wake::At(tx.now + AGAIN)),
             None => tx.ask(Ask::RemoveImage(key.to_owned())),
         }
         Ok(Wake::OnChange)

@@ -448,3 +448,24 @@ fn a_root_volume_is_not_smaller_than_its_image_and_its_type_gives_its_speed() {
     speeds.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(speeds, [("gp2".into(), json!(600), None), ("gp3".into(), json!(3000), Some(json!(125)))]);
 }
+
+#[test]
+fn an_image_that_is_deregistered_goes_once_those_launched_of_it_are_up() {
+    let yard = Yard::new();
+    let first = yard.run(json!({}));
+    yard.settle();
+    let image = yard.ok("CreateImage", json!({ "InstanceId": first, "Name": "baked", "NoReboot": true }));
+    let image = text(&image["ImageId"]);
+    yard.settle();
+    let second = yard.run(json!({ "ImageId": image }));
+    yard.ok("DeregisterImage", json!({ "ImageId": image }));
+    let removals = || {
+        let asks = yard.world.asks.lock().unwrap();
+        asks.iter().filter(|ask| **ask == Ask::RemoveImage(image.clone())).count()
+    };
+    assert_eq!((removals(), yard.state(&second).as_str()), (0, "pending"));
+    yard.refused("DescribeImages", json!({ "ImageIds": [image] }), "InvalidAMIID.NotFound");
+    yard.settle();
+    yard.settle();
+    assert_eq!((removals(), yard.state(&second).as_str()), (1, "running"));
+}
