@@ -115,7 +115,12 @@ pub enum Ask {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Report {
     /// An interface exists and passes packets.
-    InterfaceReady(String),
+    InterfaceReady {
+        /// The interface.
+        id: String,
+        /// The generation that was asked for.
+        generation: u64,
+    },
     /// An interface is gone.
     InterfaceRemoved(String),
     /// A network is gone.

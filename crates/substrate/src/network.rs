@@ -178,6 +178,10 @@ pub struct Interface {
     /// Where its own end is, if not in a namespace of its own.
     #[serde(default)]
     pub beside: Option<Beside>,
+    /// How often it was attached or detached: [`crate::Report::InterfaceReady`] says it back, so that what is said of an earlier place is
+    /// not taken for this one's.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// That an interface's own end is in the namespace of another: it is one more interface of the machine that lives there.

@@ -11,8 +11,9 @@ use zonal_substrate::{Ask, Inventory, Lack, Report, SandboxState, StopCause};
 
 pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
     match report {
-        Report::InterfaceReady(id) => on::<Interface>(tx, id, |tx, interface| {
-            if interface.phase == InterfacePhase::Pending {
+        Report::InterfaceReady { id, generation } => on::<Interface>(tx, id, |tx, interface| {
+            // What is said of an earlier place of its own is no longer true.
+            if interface.phase == InterfacePhase::Pending && interface.generation == *generation {
                 tx.put(Interface { phase: InterfacePhase::Ready, ..interface });
             }
         }),

@@ -111,7 +111,7 @@ impl Service for Elbv2 {
 
     fn report(&self, tx: &mut Tx<'_>, report: &Report) {
         match report {
-            Report::InterfaceReady(interface) => controllers::balancers::interface_ready(tx, interface),
+            Report::InterfaceReady { id, .. } => controllers::balancers::interface_ready(tx, id),
             Report::TargetHealth(health) => controllers::targets::health_changed(tx, health),
             Report::BalancerMetrics(metrics) => metrics.iter().for_each(|report| metrics::put(tx, report)),
             _ => {}

@@ -86,6 +86,7 @@ fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
                 source_check: true,
                 transparent: false,
                 beside: None,
+                generation: 0,
             }),
             Ask::StartSandbox(Box::new(Sandbox {
                 id: format!("i-{number}"),

@@ -130,6 +130,7 @@ fn launch(number: u32) -> Vec<Ask> {
         source_check: true,
         transparent: false,
         beside: None,
+        generation: 0,
     };
     let sandbox = Sandbox {
         id: format!("i-{number}"),

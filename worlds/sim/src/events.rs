@@ -49,7 +49,7 @@ impl Default for Costs {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// An interface passes packets.
-    InterfaceUp(String),
+    InterfaceUp { id: String, generation: u64 },
     /// An interface is gone.
     InterfaceGone(String),
     /// A network is gone.

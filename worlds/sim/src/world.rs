@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use zonal_dns::Snapshot;
 use zonal_dns::config::{Change, PUBLIC, Zone};
-use zonal_substrate::{Ask, Inventory, Report, Sandbox, SandboxFigures, SandboxState, StopCause, World};
+use zonal_substrate::{Ask, Interface, Inventory, Report, Sandbox, SandboxFigures, SandboxState, StopCause, World};
 
 /// How often figures are reported, virtual time.
 const FIGURES: Duration = Duration::from_secs(60);
@@ -182,13 +182,14 @@ impl Inner {
                 self.facts.groups.remove(&id);
             }
             Ask::PutInterface(interface) => {
-                let id = interface.id.clone();
-                if self.facts.interface(&id).is_some_and(|before| before.beside != interface.beside) {
+                let (id, generation) = (interface.id.clone(), interface.generation);
+                let place = |own: &Interface| (own.generation, own.beside.clone());
+                if self.facts.interface(&id).is_some_and(|before| place(before) != place(&interface)) {
                     self.up.remove(&id);
                 }
                 self.facts.put_interface(interface);
                 if !self.up.contains(&id) {
-                    self.plan(self.costs.interface, Event::InterfaceUp(id));
+                    self.plan(self.costs.interface, Event::InterfaceUp { id, generation });
                 }
             }
             Ask::RemoveInterface(id) => {
@@ -297,9 +298,11 @@ impl Inner {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::InterfaceUp(id) => {
-                if self.facts.interface(&id).is_some() && self.up.insert(id.clone()) {
-                    self.reports.push(Report::InterfaceReady(id));
+            Event::InterfaceUp { id, generation } => {
+                // What was planned for an earlier place of its own is not said.
+                let current = self.facts.interface(&id).is_some_and(|own| own.generation == generation);
+                if current && self.up.insert(id.clone()) {
+                    self.reports.push(Report::InterfaceReady { id, generation });
                 }
             }
             Event::InterfaceGone(id) => self.reports.push(Report::InterfaceRemoved(id)),

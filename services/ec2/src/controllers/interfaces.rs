@@ -43,6 +43,7 @@ impl Controller for Interfaces {
                 source_check: interface.source_dest_check,
                 transparent: interface.is_flow_node(),
                 beside: beside(&tx.view(), interface),
+                generation: interface.generation,
             })
         };
         tx.ask(ask);

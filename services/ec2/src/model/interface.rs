@@ -35,6 +35,9 @@ pub struct Interface {
     pub requester: Option<String>,
     /// How far it is.
     pub phase: InterfacePhase,
+    /// How often it was attached or detached: the world says which of them it speaks of.
+    #[serde(default)]
+    pub generation: u64,
     /// Tags.
     pub tags: Tags,
 }
@@ -44,6 +47,13 @@ impl Interface {
     #[must_use]
     pub fn is_flow_node(&self) -> bool {
         self.requester.is_some() && self.description.starts_with("ELB net/")
+    }
+
+    /// Another place begins: it is being attached, or detached, until the world says that it is where it should be.
+    pub fn moves_to(&mut self, attachment: Option<InterfaceAttachment>) {
+        self.attachment = attachment;
+        self.phase = InterfacePhase::Pending;
+        self.generation += 1;
     }
 
     /// Its primary private address.

@@ -5,7 +5,7 @@
 
 use super::{Answer, instances, interfaces, run};
 use crate::errors::Error;
-use crate::model::{Instance, InstanceState, Interface, InterfaceAttachment, InterfacePhase, Subnet};
+use crate::model::{Instance, InstanceState, Interface, InterfaceAttachment, Subnet};
 use crate::shapes::*;
 use std::net::Ipv4Addr;
 use zonal_cloud::{Tx, View};
@@ -67,11 +67,7 @@ pub(crate) fn attach_at(
     let id = tx.id("eni-attach-");
     let (now, own) = (tx.now, instance.id.clone());
     let attachment = InterfaceAttachment { id: id.clone(), instance: Some(own), index, delete_on_termination, at: now };
-    tx.update::<Interface, _>(&interface.id, |interface| {
-        interface.attachment = Some(attachment);
-        // Attaching until the world says that it is where it should be.
-        interface.phase = InterfacePhase::Pending;
-    });
+    tx.update::<Interface, _>(&interface.id, |interface| interface.moves_to(Some(attachment)));
     tx.update::<Instance, _>(&instance.id, |instance| instance.more_interfaces.push(interface.id.clone()));
     Ok(id)
 }
@@ -127,10 +123,7 @@ fn release(tx: &mut Tx<'_>, interface: &Interface) {
     if let Some(instance) = interface.attachment.as_ref().and_then(|attachment| attachment.instance.clone()) {
         tx.update::<Instance, _>(&instance, |instance| instance.more_interfaces.retain(|own| *own != interface.id));
     }
-    tx.update::<Interface, _>(&interface.id, |interface| {
-        interface.attachment = None;
-        interface.phase = InterfacePhase::Pending;
-    });
+    tx.update::<Interface, _>(&interface.id, |interface| interface.moves_to(None));
 }
 
 /// An instance is gone: of its further interfaces those go with it that were to, and the others are free.

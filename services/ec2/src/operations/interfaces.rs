@@ -72,6 +72,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, new: New) -> Answer<Interface> {
         attachment: None,
         requester,
         phase: InterfacePhase::Pending,
+        generation: 1,
         tags: new.tags,
     };
     tx.put(interface.clone());

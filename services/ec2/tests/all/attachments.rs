@@ -2,7 +2,7 @@
 
 use crate::yard::{Yard, text};
 use serde_json::{Value, json};
-use zonal_substrate::{Ask, Beside};
+use zonal_substrate::{Ask, Beside, Report};
 
 /// The subnet and the interface of an instance.
 fn place(yard: &Yard, instance: &str) -> (String, String) {
@@ -58,6 +58,27 @@ fn an_interface_is_attached_beside_the_primary_one_and_detached_again() {
     assert_eq!(text(&described(&yard, &more)["Status"]), "available");
     yard.refused("DetachNetworkInterface", json!({ "AttachmentId": attachment }), "InvalidAttachmentID.NotFound");
     yard.ok("DeleteNetworkInterface", json!({ "NetworkInterfaceId": more }));
+}
+
+#[test]
+fn what_the_world_says_of_an_earlier_place_is_not_taken_for_the_new_ones() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let more = interface(&yard, &place(&yard, &id).0);
+    yard.settle();
+    let at = json!({ "InstanceId": id, "NetworkInterfaceId": more, "DeviceIndex": 1 });
+    let attach = || text(&yard.ok("AttachNetworkInterface", at.clone())["AttachmentId"]);
+    let status = || text(&described(&yard, &more)["Attachment"]["Status"]);
+    let first = attach();
+    yard.settle();
+    // Away and back before anybody looked: the world is asked for the same place, and says once more that it is so.
+    yard.ok("DetachNetworkInterface", json!({ "AttachmentId": first }));
+    attach();
+    yard.cloud.take_in(&[Report::InterfaceReady { id: more.clone(), generation: 2 }]);
+    assert_eq!(status(), "attaching");
+    yard.settle();
+    assert_eq!(status(), "attached");
 }
 
 #[test]

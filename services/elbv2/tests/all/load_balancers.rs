@@ -36,7 +36,7 @@ fn state(balancer: &LoadBalancer) -> LoadBalancerStateEnum {
 
 fn ready(bench: &Bench) {
     for interface in bench.interfaces() {
-        bench.report(&Report::InterfaceReady(interface.id));
+        bench.report(&Report::InterfaceReady { id: interface.id, generation: 1 });
     }
 }
 
@@ -52,9 +52,9 @@ fn a_load_balancer_is_provisioning_until_all_its_interfaces_pass_packets() {
     assert_eq!(made.security_groups, ["sg-default"]);
 
     let interfaces = bench.interfaces();
-    bench.report(&Report::InterfaceReady(interfaces[0].id.clone()));
+    bench.report(&Report::InterfaceReady { id: interfaces[0].id.clone(), generation: 1 });
     assert_eq!(state(&describe(&bench, &arn).unwrap()), LoadBalancerStateEnum::Provisioning);
-    bench.report(&Report::InterfaceReady(interfaces[1].id.clone()));
+    bench.report(&Report::InterfaceReady { id: interfaces[1].id.clone(), generation: 1 });
     assert_eq!(state(&describe(&bench, &arn).unwrap()), LoadBalancerStateEnum::Active);
 }
 

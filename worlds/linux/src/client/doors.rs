@@ -198,6 +198,7 @@ mod tests {
             source_check: true,
             transparent: false,
             beside: None,
+            generation: 0,
         }
     }
 }

@@ -237,12 +237,12 @@ impl Performer {
                 None
             }
             Ask::PutInterface(interface) => {
-                let id = interface.id.clone();
+                let (id, generation) = (interface.id.clone(), interface.generation);
                 let done = self.ask(&id, Request::PutInterface(interface.clone()));
                 if done {
                     self.doors.put_interface(interface);
                 }
-                done.then_some(Report::InterfaceReady(id))
+                done.then_some(Report::InterfaceReady { id, generation })
             }
             Ask::RemoveInterface(id) => {
                 self.doors.remove_interface(&id);

@@ -427,6 +427,7 @@ mod tests {
                         source_check: self.below(2) == 0,
                         transparent: self.below(3) == 0,
                         beside: None,
+                        generation: 0,
                     };
                     vpc.interfaces.insert(id, interface);
                 }

@@ -16,9 +16,9 @@ fn devices(world: &Fixture, name: &str) -> Vec<String> {
     world.run(name, script).split_ascii_whitespace().map(ToOwned::to_owned).collect()
 }
 
-/// How often the world has said that the interface is as it was asked to be.
-fn readies(world: &Fixture) -> usize {
-    world.heard().into_iter().filter(|report| *report == Report::InterfaceReady("eni-more".into())).count()
+/// Whether the world has said that the interface is where that generation was asked to be.
+fn is_ready(world: &Fixture, generation: u64) -> bool {
+    world.heard().contains(&Report::InterfaceReady { id: "eni-more".into(), generation })
 }
 
 fn an_interface_is_attached_to_a_machine_that_runs_and_taken_away_again() {
@@ -30,15 +30,17 @@ fn an_interface_is_attached_to_a_machine_that_runs_and_taken_away_again() {
     world.instance(&other);
     let more =
         Instance { public: Some(world.public(20)), groups: vec!["sg-web"], ..Instance::new("more", "10.0.1.20") };
-    let at = |beside: Option<Beside>| Ask::PutInterface(Interface { beside, ..more.interface() });
+    let at = |generation: u64, beside: Option<Beside>| {
+        Ask::PutInterface(Interface { beside, generation, ..more.interface() })
+    };
     let (theirs, asked): (Ipv4Addr, Ipv4Addr) = (other.private, more.private);
     let reached = || tries(&world, "b", &[(asked, 80), (asked, 8080)]).into_iter().collect::<Vec<_>>();
 
-    world.ask(vec![at(None)]);
-    world.hear("the interface", |report| *report == Report::InterfaceReady("eni-more".into()));
+    world.ask(vec![at(1, None)]);
+    until("the interface", || Some(()).filter(|()| is_ready(&world, 1)));
     assert_eq!((devices(&world, "a"), reached()), (vec!["lo".into(), "eth0".into()], vec![]));
 
-    world.ask(vec![at(Some(Beside { interface: "eni-a".into(), index: 1 }))]);
+    world.ask(vec![at(2, Some(Beside { interface: "eni-a".into(), index: 1 }))]);
     // Its own group holds for it, not the machine's first interface's.
     until("the interface to answer", || Some(reached()).filter(|reached| *reached == [(asked, 80, theirs)]));
     assert_eq!(devices(&world, "a"), ["lo", "eth0", "eth1"]);
@@ -52,15 +54,16 @@ fn an_interface_is_attached_to_a_machine_that_runs_and_taken_away_again() {
     // And the first one is as it was.
     assert_eq!(tries(&world, "b", &[(machine.private, 8080)]).len(), 1);
 
-    world.ask(vec![at(None)]);
+    world.ask(vec![at(3, None)]);
     until("the interface to be taken away", || Some(devices(&world, "a")).filter(|all| *all == ["lo", "eth0"]));
     assert_eq!(reached(), []);
-    until("the word that it is where it should be", || Some(()).filter(|()| readies(&world) == 3));
+    until("the word that it is where it should be", || Some(()).filter(|()| is_ready(&world, 3)));
 
-    // As often as one likes, to any machine.
-    for (beside, readied) in [(Some("eni-a"), 4), (None, 5), (Some("eni-b"), 6), (Some("eni-a"), 7)] {
-        world.ask(vec![at(beside.map(|interface| Beside { interface: interface.into(), index: 1 }))]);
-        until("the word that it is where it should be", || Some(()).filter(|()| readies(&world) == readied));
+    // As often as one likes, to any machine; and to where it was.
+    let places = [Some("eni-a"), Some("eni-a"), None, Some("eni-b"), Some("eni-a")];
+    for (beside, generation) in places.into_iter().zip(4..) {
+        world.ask(vec![at(generation, beside.map(|interface| Beside { interface: interface.into(), index: 1 }))]);
+        until("the word that it is where it should be", || Some(()).filter(|()| is_ready(&world, generation)));
     }
     until("the interface to answer", || Some(reached()).filter(|reached| *reached == [(asked, 80, theirs)]));
     assert_eq!(devices(&world, "b"), ["lo", "eth0"]);

@@ -225,6 +225,7 @@ impl Instance {
             source_check: true,
             transparent: false,
             beside: None,
+            generation: 0,
         }
     }
 

@@ -235,7 +235,9 @@ fn what_is_on_its_way_when_its_zone_is_cut_dies() {
         let machine = Instance { zone, disk_gib, ..Instance::new(name, &format!("10.0.1.{}", 10 + number)) };
         let interface = machine.interface();
         world.ask(vec![Ask::PutInterface(interface)]);
-        world.hear("the interface", |report| *report == Report::InterfaceReady(format!("eni-{name}")));
+        world.hear("the interface", |report| {
+            *report == Report::InterfaceReady { id: format!("eni-{name}"), generation: 0 }
+        });
         world.ask(vec![again(&machine, 1), Ask::SetZone { zone: zone.into(), cut: true }]);
         let state = world.await_state(&format!("i-{name}"), |state| matches!(state, SandboxState::Stopped(_)));
         assert_eq!(state, SandboxState::Stopped(StopCause::Died("its zone is cut off".into())), "{name}");

@@ -83,7 +83,7 @@ fn a_world_whose_holder_was_killed_comes_up_again() {
     until("all that should stand, at a new holder", || {
         world.processes.as_mut().unwrap().keep().unwrap();
         let reports = world.reports.lock().unwrap();
-        reports.iter().any(|report| matches!(report, Report::InterfaceReady(_))).then_some(())
+        reports.iter().any(|report| matches!(report, Report::InterfaceReady { .. })).then_some(())
     });
     world.ask(vec![Ask::StartSandbox(Box::new(Instance { generation: 2, ..a }.sandbox()))]);
     world.hear("the second start", |report| {

@@ -1,8 +1,9 @@
 //! Who reaches whom.
 
 use crate::town::{GROUP, Town, all_out, anywhere, entry, interface, public, rule, subnet};
+use std::time::Duration;
 use zonal_sim::Ending::{Refused, Silence, Status};
-use zonal_substrate::{Ask, PeerMatch, PortRange, RouteTarget};
+use zonal_substrate::{Ask, Interface, PeerMatch, PortRange, Report, RouteTarget};
 
 #[test]
 fn a_group_lets_in_what_its_rules_name_and_nothing_else() {
@@ -71,4 +72,15 @@ fn a_public_address_leads_to_whoever_has_it_now() {
     assert_eq!(town.visit(1, 80).ending, Refused, "an address that nobody has");
     town.ask([Ask::RemoveInterface("eni-1".into())]);
     assert_eq!(town.visit(0, 80).ending, Refused);
+}
+
+#[test]
+fn an_interface_is_said_to_be_ready_where_it_was_asked_for_last() {
+    let mut town = Town::with(1);
+    let at = |generation| Ask::PutInterface(Interface { generation, ..interface(0) });
+    town.heard.clear();
+    // Nobody waits for the first of them any more; and what nothing changes is said again only where it is asked for anew.
+    town.ask([at(1), at(2), at(2)]);
+    town.pass(Duration::from_secs(1));
+    assert_eq!(town.heard, [Report::InterfaceReady { id: "eni-0".into(), generation: 2 }]);
 }

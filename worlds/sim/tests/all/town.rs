@@ -71,6 +71,7 @@ pub fn interface(n: u8) -> Interface {
         source_check: true,
         transparent: false,
         beside: None,
+        generation: 0,
     }
 }
 
