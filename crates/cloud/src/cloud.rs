@@ -8,7 +8,7 @@ use crate::opening::{Clock, CloudConfig, OpenError};
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
 use crate::service::{Handler, Prepared, Registrar, Service};
-use crate::state::{Change, State, View};
+use crate::state::{Change, Index, State, View};
 use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
 use crate::transaction::Tx;
@@ -62,7 +62,8 @@ impl Cloud {
         }
         let storage = config.path.as_deref().map(|path| Storage::open(path, config.sync)).transpose()?;
         let revision = storage.as_ref().map(Storage::revision).transpose()?.unwrap_or_default();
-        let mut state = State { revision, ..State::default() };
+        let indexes = std::mem::take(&mut registrar.indexes);
+        let mut state = State { revision, indexes, ..State::default() };
         for stored in storage.as_ref().map(Storage::load).transpose()?.unwrap_or_default() {
             let Some((table, codec)) = registrar.codecs.get_key_value(stored.table.as_str()) else {
                 return Err(OpenError::Unknown(stored.table));
@@ -302,6 +303,7 @@ impl Cloud {
                 storage.clear(state.revision + 1)?;
             }
             state.tables.clear();
+            state.indexes.values_mut().for_each(Index::clear);
             state.revision += 1;
             lock(&self.queue).clear();
             let asks = lock(&self.asked).take_back();

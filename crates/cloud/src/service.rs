@@ -2,7 +2,7 @@
 
 use crate::controller::Controller;
 use crate::scope::{Caller, Scope};
-use crate::state::{Codec, Record, View};
+use crate::state::{Codec, Index, Record, View};
 use crate::transaction::Tx;
 use std::time::Duration;
 use zonal_substrate::{Inventory, Report};
@@ -65,12 +65,14 @@ pub struct Coverage {
 #[derive(Default)]
 pub struct Registrar {
     pub(crate) codecs: std::collections::BTreeMap<&'static str, Codec>,
+    pub(crate) indexes: std::collections::BTreeMap<&'static str, Index>,
 }
 
 impl Registrar {
     /// Makes a record type known, so that stored ones can be read.
     pub fn record<T: Record>(&mut self) {
         self.codecs.insert(T::TABLE, Codec::of::<T>());
+        self.indexes.extend(Index::of::<T>().map(|index| (T::TABLE, index)));
     }
 }
 

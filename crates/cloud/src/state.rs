@@ -17,6 +17,9 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Sen
     /// The table's name, unique in the program: `ec2.instance`.
     const TABLE: &'static str;
 
+    /// Names of what a record belongs to (its group, say), where it is to be found by those too: see [`View::owned_by`].
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = None;
+
     /// The record's key: unique in its table, account and region.
     fn key(&self) -> &str;
 }
@@ -45,6 +48,48 @@ fn typed<T: Record>(row: &Row) -> &T {
     row.downcast_ref::<T>().expect("a table holds records of its own type")
 }
 
+/// What a row belongs to.
+type Owners = Box<dyn Fn(&Row) -> Vec<String> + Send + Sync>;
+
+/// The keys of one table's records by what they belong to: never stored, made of the records.
+pub(crate) struct Index {
+    owners: Owners,
+    keys: BTreeMap<Scope, BTreeMap<String, BTreeSet<String>>>,
+}
+
+impl Index {
+    /// An empty one, where records of the type are to be found so.
+    pub(crate) fn of<T: Record>() -> Option<Self> {
+        let owners = T::OWNERS?;
+        let owners = move |row: &Row| owners(typed::<T>(row)).into_iter().map(ToOwned::to_owned).collect();
+        Some(Self { owners: Box::new(owners), keys: BTreeMap::new() })
+    }
+
+    fn replace(&mut self, scope: &Scope, key: &str, old: Option<&Row>, new: Option<&Row>) {
+        let (old, new) = (old.map(&self.owners).unwrap_or_default(), new.map(&self.owners).unwrap_or_default());
+        if old == new {
+            return;
+        }
+        let own = self.keys.entry(scope.clone()).or_default();
+        for owner in old {
+            if let Some(keys) = own.get_mut(&owner) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    own.remove(&owner);
+                }
+            }
+        }
+        for owner in new {
+            own.entry(owner).or_default().insert(key.to_owned());
+        }
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+    }
+}
+
 /// One table: rows by scope, then key.
 pub(crate) type Rows = BTreeMap<Scope, BTreeMap<String, Row>>;
 
@@ -52,6 +97,7 @@ pub(crate) type Rows = BTreeMap<Scope, BTreeMap<String, Row>>;
 #[derive(Default)]
 pub(crate) struct State {
     pub tables: BTreeMap<&'static str, Rows>,
+    pub indexes: BTreeMap<&'static str, Index>,
     pub revision: u64,
 }
 
@@ -77,6 +123,12 @@ impl State {
         })
     }
 
+    pub(crate) fn owned_by<T: Record>(&self, scope: &Scope, owner: &str) -> impl Iterator<Item = &T> + use<'_, T> {
+        let rows = self.tables.get(T::TABLE).and_then(|rows| rows.get(scope));
+        let keys = self.indexes.get(T::TABLE).and_then(|index| index.keys.get(scope)?.get(owner));
+        keys.into_iter().flatten().filter_map(move |key| rows?.get(key).map(typed))
+    }
+
     pub(crate) fn scopes<T: Record>(&self) -> impl Iterator<Item = (&Scope, &T)> {
         self.tables
             .get(T::TABLE)
@@ -98,6 +150,10 @@ impl State {
     /// Puts a row, or takes it away; returns what stood there.
     pub(crate) fn set(&mut self, table: &'static str, scope: &Scope, key: &str, row: Option<Row>) -> Option<Row> {
         let rows = self.tables.entry(table).or_default();
+        if let Some(index) = self.indexes.get_mut(table) {
+            let old = rows.get(scope).and_then(|rows| rows.get(key));
+            index.replace(scope, key, old, row.as_ref());
+        }
         match row {
             Some(row) => match rows.get_mut(scope) {
                 Some(rows) => rows.insert(key.to_owned(), row),
@@ -162,6 +218,11 @@ impl<'a> View<'a> {
     /// The records whose keys begin with `prefix`, in the order of their keys: what they cost does not grow with the others.
     pub fn starting<T: Record>(&self, prefix: String) -> impl Iterator<Item = &'a T> + use<'a, T> {
         self.state.starting(self.scope, prefix)
+    }
+
+    /// The records that belong to `owner`, in the order of their keys: what they cost does not grow with the others.
+    pub fn owned_by<T: Record>(&self, owner: &str) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        self.state.owned_by(self.scope, owner)
     }
 
     /// The records with these keys, each once, those that there are; all where none is named. In the order of their keys.
@@ -231,5 +292,49 @@ mod tests {
         assert_eq!(found("b|"), ["b|1", "b|2"]);
         assert_eq!(found("d"), Vec::<&str>::new());
         assert_eq!(found(""), ["a|1", "b", "b|1", "b|2", "b}", "c|1"]);
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Owned {
+        key: String,
+        owners: Vec<String>,
+    }
+
+    impl Record for Owned {
+        const TABLE: &'static str = "test.owned";
+        const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|own| own.owners.iter().map(String::as_str).collect());
+
+        fn key(&self) -> &str {
+            &self.key
+        }
+    }
+
+    #[test]
+    fn records_are_found_by_what_they_belong_to_whatever_becomes_of_them() {
+        let (scope, mut state) = (Scope::new("000000000000", "us-east-1"), State::default());
+        state.indexes.extend(Index::of::<Owned>().map(|index| (Owned::TABLE, index)));
+        let put = |state: &mut State, key: &str, owners: &[&str]| {
+            let owned = Owned { key: key.to_owned(), owners: owners.iter().map(ToString::to_string).collect() };
+            state.set(Owned::TABLE, &scope, key, Some(Arc::new(owned)))
+        };
+        let found = |state: &State, owner: &str| {
+            state.owned_by::<Owned>(&scope, owner).map(|own| own.key.clone()).collect::<Vec<_>>()
+        };
+        put(&mut state, "2", &["a", "b"]);
+        put(&mut state, "1", &["a"]);
+        assert_eq!((found(&state, "a"), found(&state, "b")), (vec!["1".into(), "2".into()], vec!["2".to_owned()]));
+        let old = put(&mut state, "2", &["c"]);
+        assert_eq!(
+            (found(&state, "a"), found(&state, "b"), found(&state, "c")),
+            (vec!["1".into()], vec![], vec!["2".to_owned()])
+        );
+        state.set(Owned::TABLE, &scope, "2", old);
+        assert_eq!(
+            (found(&state, "b"), found(&state, "c")),
+            (vec!["2".to_owned()], vec![]),
+            "as where a transaction is undone"
+        );
+        state.set(Owned::TABLE, &scope, "1", None);
+        assert_eq!(found(&state, "a"), ["2"]);
     }
 }

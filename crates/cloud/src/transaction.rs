@@ -93,6 +93,11 @@ impl<'a> Tx<'a> {
         self.state.starting(&self.scope, prefix)
     }
 
+    /// The records that belong to `owner`, in the order of their keys.
+    pub fn owned_by<T: Record>(&self, owner: &str) -> impl Iterator<Item = &T> + use<'_, T> {
+        self.state.owned_by(&self.scope, owner)
+    }
+
     /// The record of that key wherever it lives: for keys that are unique in the world.
     #[must_use]
     pub fn find<T: Record>(&self, key: &str) -> Option<(&Scope, &T)> {

@@ -34,8 +34,9 @@ pub fn material(view: &View<'_>, arn: &str) -> Option<Material> {
 
 /// Says which certificates `user` (a load balancer's ARN) shows: these, and no others.
 pub fn use_by(tx: &mut Tx<'_>, user: &str, arns: &BTreeSet<String>) {
-    let differs = |found: &&Certificate| found.users.contains(user) != arns.contains(&found.arn);
-    let changed: Vec<Certificate> = tx.list::<Certificate>().filter(differs).cloned().collect();
+    let shown = tx.owned_by::<Certificate>(user).filter(|found| !arns.contains(&found.arn));
+    let new = arns.iter().filter_map(|arn| tx.get::<Certificate>(arn)).filter(|found| !found.users.contains(user));
+    let changed: Vec<Certificate> = shown.chain(new).cloned().collect();
     for mut certificate in changed {
         if !certificate.users.remove(user) {
             certificate.users.insert(user.to_owned());

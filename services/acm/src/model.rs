@@ -94,6 +94,10 @@ impl Algorithm {
 
 impl Record for Certificate {
     const TABLE: &'static str = "acm.certificate";
+    /// The load balancers that show it.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> =
+        Some(|certificate| certificate.users.iter().map(String::as_str).collect());
+
     fn key(&self) -> &str {
         &self.arn
     }

@@ -317,6 +317,8 @@ pub struct Member {
 
 impl Record for Member {
     const TABLE: &'static str = "autoscaling.instance";
+    /// Its group.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|member| vec![&member.group]);
 
     fn key(&self) -> &str {
         &self.id

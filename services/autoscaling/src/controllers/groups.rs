@@ -72,7 +72,7 @@ impl Controller for Groups {
 
 /// A group's instances.
 pub fn of<'a>(view: &View<'a>, group: &str) -> impl Iterator<Item = &'a Member> {
-    view.list::<Member>().filter(move |member| member.group == group)
+    view.owned_by(group)
 }
 
 /// The same, to change.

@@ -15,7 +15,6 @@ use crate::shapes::{
     EnabledMetric, Instance, LaunchTemplateSpecification, SuspendedProcess, TagDescription, TrafficSourceIdentifier,
     UpdateAutoScalingGroupOutput, UpdateAutoScalingGroupType,
 };
-use std::collections::BTreeMap;
 use zonal_cloud::filters::{self, Filter};
 use zonal_cloud::{Scope, Tx, View};
 use zonal_wire::{AwsError, Time};
@@ -110,7 +109,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteAutoScalingGroupType) -> Result<Del
             Error::ResourceInUse(format!("The AutoScalingGroup {} is protected from deletion.", group.name)).into()
         );
     }
-    let has_members = tx.list::<Member>().any(|member| member.group == group.name);
+    let has_members = tx.owned_by::<Member>(&group.name).next().is_some();
     if !forced {
         if has_members || group.desired > 0 {
             return Err(Error::ResourceInUse(
@@ -164,16 +163,9 @@ pub fn describe(view: &View<'_>, input: &AutoScalingGroupNamesType) -> Result<Au
         }
     }
     let (page, next_token) = paged(items, input.next_token.as_deref(), input.max_records)?;
-    let mut members: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
-    if input.include_instances.unwrap_or(true) {
-        for member in view.list::<Member>() {
-            members.entry(&member.group).or_default().push(member);
-        }
-    }
-    let auto_scaling_groups = page
-        .into_iter()
-        .map(|group| shape(view.scope, group, members.get(group.name.as_str()).map_or(&[], Vec::as_slice)))
-        .collect();
+    let included = input.include_instances.unwrap_or(true);
+    let members = |group: &Group| if included { view.owned_by(&group.name).collect::<Vec<_>>() } else { Vec::new() };
+    let auto_scaling_groups = page.into_iter().map(|group| shape(view.scope, group, &members(group))).collect();
     Ok(AutoScalingGroupsType { auto_scaling_groups, next_token })
 }
 
@@ -182,7 +174,7 @@ pub fn describe(view: &View<'_>, input: &AutoScalingGroupNamesType) -> Result<Au
 pub fn unsettled(view: &View<'_>, input: &AutoScalingGroupNamesType) -> bool {
     input.auto_scaling_group_names.iter().filter_map(|name| view.get::<Group>(name)).any(|group| {
         let (mut counted, mut pending) = (0, false);
-        for member in view.list::<Member>().filter(|member| member.group == group.name) {
+        for member in view.owned_by::<Member>(&group.name) {
             counted += i32::from(member.state.counts());
             pending |= member.state == Lifecycle::Pending;
         }
@@ -308,8 +300,7 @@ fn shape(scope: &Scope, group: &Group, members: &[&Member]) -> AutoScalingGroup 
 /// Wakes every instance of a group: what it should be registered with has changed.
 pub fn wake_members(tx: &mut Tx<'_>, group: &str) {
     let now = tx.now;
-    let ids: Vec<String> =
-        tx.list::<Member>().filter(|member| member.group == group).map(|member| member.id.clone()).collect();
+    let ids: Vec<String> = tx.owned_by::<Member>(group).map(|member| member.id.clone()).collect();
     for id in ids {
         tx.wake(crate::controllers::instances::NAME, &id, zonal_cloud::Wake::At(now));
     }

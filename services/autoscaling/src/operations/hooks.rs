@@ -92,10 +92,9 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteLifecycleHookType) -> Result<Delete
     }
     tx.remove::<Hook>(&key);
     let waits = |member: &&Member| {
-        member.group == group.name
-            && member.waiting.as_ref().is_some_and(|waiting| waiting.hooks.first() == Some(&input.lifecycle_hook_name))
+        member.waiting.as_ref().is_some_and(|waiting| waiting.hooks.first() == Some(&input.lifecycle_hook_name))
     };
-    let waiting: Vec<Member> = tx.list::<Member>().filter(waits).cloned().collect();
+    let waiting: Vec<Member> = tx.owned_by::<Member>(&group.name).filter(waits).cloned().collect();
     for member in waiting {
         complete(tx, &group, member, true);
     }
@@ -136,10 +135,9 @@ fn waiting(tx: &Tx<'_>, group: &str, hook: &str, instance: Option<&str>, token: 
     if tx.get::<Hook>(&pair(group, hook)).is_none() {
         return Err(no_hook(hook));
     }
-    let found = tx.list::<Member>().find(|member| {
+    let found = tx.owned_by::<Member>(group).find(|member| {
         let named = instance.is_none_or(|id| id == member.id) && (instance.is_some() || token.is_some());
         named
-            && member.group == group
             && member.waiting.as_ref().is_some_and(|waiting| {
                 waiting.hooks.first().map(String::as_str) == Some(hook)
                     && token.is_none_or(|token| token == waiting.token)

@@ -38,8 +38,7 @@ fn identifiers(sources: &[TrafficSourceIdentifier]) -> Result<Vec<String>, Error
 
 /// `InService` once every instance that serves is registered, `Adding` before.
 fn state(view: &View<'_>, group: &Group, arn: &str) -> &'static str {
-    let serving =
-        view.list::<Member>().filter(|member| member.group == group.name && member.state == Lifecycle::InService);
+    let serving = view.owned_by::<Member>(&group.name).filter(|member| member.state == Lifecycle::InService);
     let (mut all, mut registered) = (0, 0);
     for member in serving {
         all += 1;

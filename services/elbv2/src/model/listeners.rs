@@ -78,6 +78,8 @@ pub struct Rule {
 
 impl Record for Listener {
     const TABLE: &'static str = "elbv2.listener";
+    /// The target groups that it forwards to.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|listener| listener.default_action.groups().collect());
     fn key(&self) -> &str {
         &self.arn
     }
@@ -85,6 +87,8 @@ impl Record for Listener {
 
 impl Record for Rule {
     const TABLE: &'static str = "elbv2.rule";
+    /// The target groups that it forwards to.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|rule| rule.action.groups().collect());
     fn key(&self) -> &str {
         &self.arn
     }

@@ -52,12 +52,8 @@ pub(crate) fn rule<'a>(view: &View<'a>, arn: &str) -> Result<&'a Rule, Error> {
 
 /// The load balancer that a target group serves, by the listeners and rules that forward to it.
 pub(crate) fn balancer_of_group<'a>(view: &View<'a>, group: &str) -> Option<&'a str> {
-    let names = |actions: &crate::rules::Action| actions.groups().any(|arn| arn == group);
-    let by_default = view.list::<Listener>().find(|listener| names(&listener.default_action));
-    let by_rule = || {
-        let rule = view.list::<Rule>().find(|rule| names(&rule.action))?;
-        view.get::<Listener>(&rule.listener)
-    };
+    let by_default = view.owned_by::<Listener>(group).next();
+    let by_rule = || view.owned_by::<Rule>(group).find_map(|rule| view.get::<Listener>(&rule.listener));
     by_default.or_else(by_rule).map(|listener| listener.balancer.as_str())
 }
 

@@ -7,6 +7,7 @@ use crate::model::{
     Change, ChangeStatus, CidrCollection, Content, HealthCheck, HostedZone, Policy, RecordSet, Verdicts, ZoneState,
 };
 use crate::operations::cidrs::DEFAULT;
+use std::collections::BTreeSet;
 use zonal_cloud::{self as cloud, Controller, Scope, Tx, View, Wake};
 use zonal_dns::config;
 use zonal_substrate::Ask;
@@ -38,21 +39,14 @@ impl Controller for Zones {
         } else {
             None
         };
-        if change.is::<CidrCollection>() {
-            let names_it =
-                |set: &&RecordSet| matches!(&set.policy, Policy::Cidr { collection, .. } if *collection == change.key);
-            for set in view.list::<RecordSet>().filter(names_it) {
-                if let Some(zone) = view.get::<HostedZone>(&set.zone) {
-                    wake_all(zone, wake);
-                }
-            }
-        }
-        if change.is::<HealthCheck>() {
-            // It may count for others that are calculated from it.
-            for set in view.list::<RecordSet>().filter(|set| set.health_check.is_some()) {
-                if let Some(zone) = view.get::<HostedZone>(&set.zone) {
-                    wake_all(zone, wake);
-                }
+        if change.is::<CidrCollection>() || change.is::<HealthCheck>() {
+            // A health check may count for others that are calculated from it.
+            let checks = view.list::<HealthCheck>().filter(|_| change.is::<HealthCheck>());
+            let above = checks.filter(|check| check.subject.hangs_on(&change.key, view)).map(|check| check.id.as_str());
+            let sets = above.chain([change.key.as_str()]).flat_map(|id| view.owned_by::<RecordSet>(id));
+            let zones: BTreeSet<&str> = sets.map(|set| set.zone.as_str()).collect();
+            for zone in zones.into_iter().filter_map(|zone| view.get::<HostedZone>(zone)) {
+                wake_all(zone, wake);
             }
         }
         if let Some(zone) = zone.and_then(|zone| view.get::<HostedZone>(zone)) {
@@ -95,8 +89,8 @@ impl Controller for Zones {
 /// the order in which it is asked. A zone that no view has any more is forgotten.
 fn settle(tx: &mut Tx<'_>, mut zone: HostedZone, view: &str) {
     let id = zone.id.clone();
-    let pending = |change: &&Change| change.zone == id && change.status == ChangeStatus::Pending;
-    let own: Vec<Change> = tx.list::<Change>().filter(pending).cloned().collect();
+    // Those that are pending: they are its own as long.
+    let own: Vec<Change> = tx.owned_by::<Change>(&id).cloned().collect();
     for change in own {
         tx.put(Change { status: ChangeStatus::InSync, ..change });
     }

@@ -237,6 +237,15 @@ impl Record for HostedZone {
 
 impl Record for RecordSet {
     const TABLE: &'static str = "route53.record_set";
+    /// The health check that it names, and the CIDR collection.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|set| {
+        let collection = match &set.policy {
+            Policy::Cidr { collection, .. } => Some(collection.as_str()),
+            _ => None,
+        };
+        set.health_check.as_deref().into_iter().chain(collection).collect()
+    });
+
     fn key(&self) -> &str {
         &self.key
     }
@@ -244,6 +253,10 @@ impl Record for RecordSet {
 
 impl Record for Change {
     const TABLE: &'static str = "route53.change";
+    /// The zone, as long as it is pending there.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> =
+        Some(|change| (change.status == ChangeStatus::Pending).then_some(change.zone.as_str()).into_iter().collect());
+
     fn key(&self) -> &str {
         &self.id
     }

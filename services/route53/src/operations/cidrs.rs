@@ -3,7 +3,7 @@
 
 use super::{globally, max_items, seen_globally};
 use crate::errors::{Error, invalid};
-use crate::model::{CidrCollection, Policy, RecordSet};
+use crate::model::{CidrCollection, RecordSet};
 use crate::shapes::{
     ChangeCidrCollectionRequest, ChangeCidrCollectionResponse, CidrBlockSummary, CidrCollection as WireCollection,
     CidrCollectionChangeAction, CollectionSummary, CreateCidrCollectionRequest, CreateCidrCollectionResponse,
@@ -130,9 +130,7 @@ fn normal(text: &str) -> Result<String, Error> {
 pub fn delete(tx: &mut Tx<'_>, input: &DeleteCidrCollectionRequest) -> Result<DeleteCidrCollectionResponse, AwsError> {
     globally(tx, |tx| {
         let found = collection(&tx.view(), &input.id)?.clone();
-        let names_it =
-            |set: &RecordSet| matches!(&set.policy, Policy::Cidr { collection, .. } if *collection == found.id);
-        if !found.locations.is_empty() || tx.list::<RecordSet>().any(names_it) {
+        if !found.locations.is_empty() || tx.owned_by::<RecordSet>(&found.id).next().is_some() {
             return Err(Error::CidrCollectionInUse(found.id).into());
         }
         tx.remove::<CidrCollection>(&found.id);
