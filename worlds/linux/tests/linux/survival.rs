@@ -3,6 +3,7 @@
 use crate::fixture::*;
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use zonal_linux::supervise;
 use zonal_substrate::*;
 
@@ -12,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("a_world_whose_holder_was_killed_comes_up_again_from_its_disks", a_world_whose_holder_was_killed_comes_up_again),
     ("what_a_killed_supervisor_left_running_is_replaced", what_a_killed_supervisor_left_running_is_replaced),
     ("down_ends_the_world_and_keeps_its_disks", down_ends_the_world_and_keeps_its_disks),
+    ("what_the_holder_forks_ends_with_it_from_the_first_instant", what_the_holder_forks_ends_with_it),
     (
         "a_purge_leaves_nothing_even_after_everything_was_killed",
         a_purge_leaves_nothing_even_after_everything_was_killed,
@@ -67,6 +69,63 @@ fn instances_outlive_warden_plane_and_daemon() {
     assert_eq!(answers(world.public(10), 80).as_deref().and_then(body), body(&first));
     world.ask(vec![group("sg-all", "vpc-1", vec![], vec![])]);
     until("a new rule to hold", || answers(world.public(10), 80).is_none().then_some(()));
+}
+
+/// The process that carries a sandbox's user namespace lives for a moment only: caught in it, and its holder killed.
+fn what_the_holder_forks_ends_with_it() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let mut world = Fixture::new();
+    world.ask(simple());
+    let a = Instance::new("a", "10.0.1.10");
+    world.instance(&a);
+    let holder = holder(&world);
+    let signal = |signal| kill(Pid::from_raw(holder.cast_signed()), signal).unwrap();
+    let namespace = |pid: u32, kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+    let ended = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    let stopped = || std::fs::read_to_string(format!("/proc/{holder}/stat")).unwrap().contains(") T ").then_some(());
+    // One that was killed already, and has had no time to end, is no catch.
+    let doomed = |pid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let pending = |name: &str| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(name).map(str::trim));
+            mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(u64::MAX)
+        };
+        (pending("SigPnd:") | pending("ShdPnd:")) & (1 << (Signal::SIGKILL as u32 - 1)) != 0
+    };
+    let children = || -> BTreeSet<u32> {
+        let text = std::fs::read_to_string(format!("/proc/{holder}/task/{holder}/children")).unwrap();
+        text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    };
+    let own = (namespace(holder, "pid"), namespace(holder, "user"));
+    let mut generation = 1;
+    let carrier = until("a process that carries a user namespace", || {
+        let mut known = children();
+        world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation, force: true }]);
+        generation += 1;
+        world.ask(vec![Ask::StartSandbox(Box::new(Instance { generation, ..a.clone() }.sandbox()))]);
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while Instant::now() < deadline {
+            let new: Vec<u32> = children().difference(&known).copied().collect();
+            let Some(new) = new.first() else { continue };
+            signal(Signal::SIGSTOP);
+            until("the holder to stand still", stopped);
+            let carries = namespace(*new, "pid") == own.0 && namespace(*new, "user").is_some_and(|u| Some(u) != own.1);
+            if carries && !doomed(*new) && !ended(*new) {
+                return Some(*new);
+            }
+            signal(Signal::SIGCONT);
+            known.insert(*new);
+        }
+        None
+    });
+    signal(Signal::SIGKILL);
+    until("its end", || ended(carrier).then_some(()));
+    world.world = None;
+    supervise::down(&world.config).unwrap();
 }
 
 fn a_world_whose_holder_was_killed_comes_up_again() {
