@@ -94,6 +94,7 @@ impl Service for Elbv2 {
         vec![
             Box::new(controllers::balancers::Balancers),
             Box::new(controllers::targets::Targets),
+            Box::new(controllers::verdicts::Verdicts),
             Box::new(controllers::names::Names),
         ]
     }
@@ -107,6 +108,7 @@ impl Service for Elbv2 {
         registrar.record::<model::Rule>();
         registrar.record::<model::Told>();
         registrar.record::<controllers::names::Outages>();
+        registrar.record::<controllers::verdicts::Verdict>();
     }
 
     fn report(&self, tx: &mut Tx<'_>, report: &Report) {

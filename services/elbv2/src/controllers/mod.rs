@@ -3,6 +3,7 @@
 pub mod balancers;
 pub mod names;
 pub mod targets;
+pub mod verdicts;
 
 use crate::albs;
 use crate::model::{Listener, LoadBalancer, Rule, Target, TargetGroup};

@@ -5,8 +5,9 @@
 //! "How Amazon Route 53 determines whether a health check is healthy"; Elastic Load Balancing User Guide, "Routing".)
 
 use super::EC2_OUTAGES;
+use super::verdicts::Verdict;
 use crate::health;
-use crate::model::{Kind, Listener, LoadBalancer, Rule, Scheme, Target, TargetHealth};
+use crate::model::{Kind, LoadBalancer, Scheme};
 use crate::zones::name_of_zone;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,8 +52,7 @@ impl Controller for Names {
     }
 
     fn wakes_on(&self, change: &Change, _: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
-        let tells_health = change.is::<TargetHealth>() || change.is::<Target>();
-        if change.is::<LoadBalancer>() || change.is::<Listener>() || change.is::<Rule>() || tells_health {
+        if change.is::<LoadBalancer>() || change.is::<Verdict>() {
             wake(&Scope::new("", &change.scope.region), &change.scope.region);
         } else if change.table == EC2_OUTAGES {
             // Wherever the outage is kept, its key is the zone's name.
@@ -87,7 +87,9 @@ impl Controller for Names {
             let of_kind = living.iter().filter(|(_, balancer)| balancer.kind == kind);
             let records: Vec<_> = of_kind
                 .flat_map(|(scope, balancer)| {
-                    let healthy = health::of_balancer(&view.at(scope), balancer);
+                    let view = view.at(scope);
+                    let judged = view.get::<Verdict>(&balancer.arn).map(|verdict| verdict.healthy);
+                    let healthy = judged.unwrap_or_else(|| health::of_balancer(&view, balancer));
                     records(balancer, healthy, &is_withdrawn)
                 })
                 .collect();

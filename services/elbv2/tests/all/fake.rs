@@ -8,9 +8,10 @@ use zonal_balancer::config::BalancerConfig;
 use zonal_cloud::{CloudConfig, Entry, Record, Registrar, Service, Tx, View, read, write};
 use zonal_ec2::shapes::{self as ec2, ops};
 use zonal_elbv2::Elbv2;
+use zonal_elbv2::model::Told;
 use zonal_substrate::{Ask, Report};
 use zonal_testbed::{Notes, START, TestClock, Testbed, in_memory};
-use zonal_wire::{Api, AwsError, Operation};
+use zonal_wire::{Api, AwsError, Blob, Operation};
 
 /// Four subnets of one VPC with an internet gateway, two of another without.
 pub const SUBNETS: [(&str, &str, &str, &str); 6] = [
@@ -334,7 +335,7 @@ impl Bench {
     pub fn at(path: Option<&std::path::Path>) -> Self {
         let notes = Arc::new(Notes::default());
         let config = CloudConfig { path: path.map(ToOwned::to_owned), ..in_memory() };
-        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Elbv2)];
+        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(zonal_acm::Acm), Box::new(Elbv2)];
         let bed = Testbed::over(config, services, notes.clone(), None, TestClock::at(START));
         bed.cloud.run_due();
         Self { bed, notes }
@@ -348,6 +349,23 @@ impl Bench {
     /// Calls an operation of EC2's.
     pub fn ec2<O: Operation>(&self, input: O::Input) -> O::Output {
         self.call_of::<O>("ec2", input).unwrap()
+    }
+
+    /// Imports a certificate with a new key; answers its ARN.
+    pub fn certificate(&self, name: &str) -> String {
+        use zonal_acm::shapes::{ImportCertificateRequest, ops};
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let input = ImportCertificateRequest {
+            certificate: Blob(made.cert.pem().into()),
+            private_key: Blob(made.signing_key.serialize_pem().into()),
+            ..Default::default()
+        };
+        self.call_of::<ops::ImportCertificate>("acm", input).unwrap().certificate_arn.unwrap()
+    }
+
+    /// What is stored of the configuration that a balancer was told.
+    pub fn kept(&self, arn: &str) -> BalancerConfig {
+        self.bed.cloud.view(&self.bed.scope, |view| view.get::<Told>(arn).unwrap().config.clone())
     }
 
     fn call_of<O: Operation>(&self, service: &'static str, input: O::Input) -> Result<O::Output, AwsError> {

@@ -285,3 +285,30 @@ fn a_node_that_cannot_join_is_told_of_and_holds_up_no_other() {
     assert_eq!(told, ["us-east-1a"], "the one that left has left");
     assert_eq!((bench.interfaces().len(), bench.public_addresses().len()), (1, 1));
 }
+
+#[test]
+fn a_certificates_key_reaches_the_plane_and_is_not_stored_twice() {
+    let bench = Bench::new();
+    let arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
+    let fixed = FixedResponseActionConfig { status_code: "200".into(), ..Default::default() };
+    let action =
+        Action { type_: ActionTypeEnum::FixedResponse, fixed_response_config: Some(fixed), ..Default::default() };
+    let certificate = Certificate { certificate_arn: Some(bench.certificate("www.example.com")), ..Default::default() };
+    let input = CreateListenerInput {
+        load_balancer_arn: arn.clone(),
+        protocol: Some(ProtocolEnum::Https),
+        port: Some(443),
+        certificates: vec![certificate],
+        default_actions: vec![action],
+        ..Default::default()
+    };
+    bench.call::<ops::CreateListener>(input).unwrap();
+    let (told, kept) = (bench.told(&arn), bench.kept(&arn));
+    let key = |config: &zonal_balancer::config::BalancerConfig| {
+        config.listeners[0].tls.as_ref().unwrap().default_certificate.private_key.clone()
+    };
+    assert!(key(&told).contains("PRIVATE KEY"));
+    assert_eq!((key(&kept).as_str(), kept.revision), ("", told.revision));
+    bench.pass(Duration::from_secs(3600));
+    assert_eq!(bench.told(&arn).revision, told.revision, "and nothing is told anew for that");
+}
