@@ -142,6 +142,13 @@ def services_keep_their_models():
                     yield f"{short(path)}:{number}: uses {service}'s {what}, which is no operation and no grant"
 
 
+def no_macro_is_ours():
+    for path in tracked("*.rs"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if "macro" + "_rules!" in line:
+                yield f"{short(path)}:{number}: a macro of ours; write it out, or as a function or constant"
+
+
 def unsafe_is_forbidden_but_in_one_crate():
     for folder, _ in manifests():
         if folder == "worlds/linux":
@@ -233,6 +240,7 @@ RULES = [
     no_word_is_left_behind,
     dependencies_point_one_way,
     services_keep_their_models,
+    no_macro_is_ours,
     unsafe_is_forbidden_but_in_one_crate,
     every_crate_keeps_the_workspace_lints,
     every_dependency_has_its_line,

@@ -4,7 +4,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::Duration;
 
 use crate::template::expr::Expr;
 use crate::template::{Resource, TemplateError};
@@ -104,7 +103,7 @@ impl Policies {
             let signal = &written["ResourceSignal"];
             policies.creation = Some(Creation {
                 count: whole(signal, "Count", 1)?,
-                seconds: duration(signal, "Timeout", "PT5M")?,
+                seconds: duration(signal, "Timeout", "PT5M", 12)?,
                 percent: percent(&written["AutoScalingCreationPolicy"])?,
             })
             .filter(|creation| creation.count > 0);
@@ -127,7 +126,7 @@ fn rolling(written: &Value) -> Result<Rolling, String> {
         batch: whole(written, "MaxBatchSize", 1)?.max(1),
         serving: whole(written, "MinInstancesInService", 0)?,
         percent: percent(written)?,
-        seconds: duration(written, "PauseTime", if signals { "PT5M" } else { "PT0S" })?,
+        seconds: duration(written, "PauseTime", if signals { "PT5M" } else { "PT0S" }, 1)?,
         suspended: suspended.filter_map(Value::as_str).map(str::to_owned).collect(),
         signals,
     })
@@ -150,10 +149,11 @@ fn percent(written: &Value) -> Result<u32, String> {
     }
 }
 
-/// `PT1H30M5S` in seconds; 12 hours at most.
-fn duration(written: &Value, name: &str, default: &str) -> Result<u64, String> {
+/// `PT1H30M5S` in seconds; so many hours at most: 12 for signals, 1 for a pause, as the two attributes' pages say.
+fn duration(written: &Value, name: &str, default: &str, hours: u64) -> Result<u64, String> {
     let text = written.get(name).and_then(Value::as_str).unwrap_or(default);
-    let wrong = || format!("Value of property {name} must be a duration of at most PT12H in the form PT#H#M#S: {text}");
+    let wrong =
+        || format!("Value of property {name} must be a duration of at most PT{hours}H in the form PT#H#M#S: {text}");
     let mut rest = text.strip_prefix("PT").filter(|rest| !rest.is_empty()).ok_or_else(wrong)?;
     let mut seconds = 0_u64;
     for (unit, length) in [('H', 3600), ('M', 60), ('S', 1)] {
@@ -163,8 +163,7 @@ fn duration(written: &Value, name: &str, default: &str) -> Result<u64, String> {
             rest = after;
         }
     }
-    let longest = Duration::from_secs(12 * 3600).as_secs();
-    if rest.is_empty() && seconds <= longest { Ok(seconds) } else { Err(wrong()) }
+    if rest.is_empty() && seconds <= hours * 3600 { Ok(seconds) } else { Err(wrong()) }
 }
 
 #[cfg(test)]
@@ -174,13 +173,13 @@ mod tests {
 
     #[test]
     fn durations_are_iso_8601_up_to_twelve_hours() {
-        let of = |text: &str| duration(&json!({"Timeout": text}), "Timeout", "PT5M").ok();
+        let of = |text: &str| duration(&json!({"Timeout": text}), "Timeout", "PT5M", 12).ok();
         assert_eq!(of("PT1H30M5S"), Some(5405));
         assert_eq!((of("PT15M"), of("PT0S"), of("PT12H")), (Some(900), Some(0), Some(43_200)));
         for wrong in ["", "PT", "15M", "PT12H1S", "PT5", "P1D", "PTM", "PT-5M"] {
             assert_eq!(of(wrong), None, "{wrong}");
         }
-        assert_eq!(duration(&Value::Null, "Timeout", "PT5M"), Ok(300));
+        assert_eq!(duration(&Value::Null, "Timeout", "PT5M", 12), Ok(300));
     }
 
     #[test]
@@ -192,5 +191,7 @@ mod tests {
         assert_eq!(of(json!({"WaitOnResourceSignals": "true"})), Ok(Some(300)));
         assert_eq!(of(json!({"MaxBatchSize": "2"})), Ok(Some(0)));
         assert!(of(json!({"MinSuccessfulInstancesPercent": 101})).is_err());
+        assert_eq!(of(json!({"PauseTime": "PT1H"})), Ok(Some(3600)));
+        assert!(of(json!({"PauseTime": "PT1H1S"})).is_err_and(|error| error.contains("at most PT1H")));
     }
 }

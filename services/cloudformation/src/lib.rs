@@ -12,6 +12,8 @@ mod model;
 mod operations;
 mod planned;
 mod progress;
+mod resource;
+mod secrets;
 pub mod shapes;
 mod stack_policy;
 pub mod template;
@@ -23,7 +25,7 @@ use std::time::Duration;
 pub use errors::Error;
 pub use model::Stack;
 
-use engine::{Engine, Interrupt};
+use engine::{Engine, Interrupt, Retention};
 use operations::{change_sets, describe, events, exports, lifecycle, policies, recovery, resources, templates};
 use shapes::ops;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, read, write};
@@ -98,7 +100,7 @@ impl Service for CloudFormation {
     }
 
     fn controllers(&self) -> Vec<Box<dyn Controller>> {
-        vec![Box::new(Engine { interrupt: self.interrupt.clone() })]
+        vec![Box::new(Engine { interrupt: self.interrupt.clone() }), Box::new(Retention)]
     }
 
     fn records(&self, registrar: &mut Registrar) {

@@ -11,9 +11,9 @@ use serde_json::Value;
 use zonal_cloud::Record;
 use zonal_wire::Time;
 
-pub use crate::attributes::Policies;
 pub use crate::planned::{PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement};
 pub use crate::progress::{Awaited, Roll, RollStage, Signals};
+pub use crate::resource::{Retain, StackResource, Thing, Work};
 pub use crate::shapes::{ChangeSetStatus, ExecutionStatus, ResourceStatus, StackStatus};
 
 /// A stack. Deleted ones stay, as AWS keeps them, reached by their id only.
@@ -34,8 +34,15 @@ pub struct Stack {
     pub status: StackStatus,
     /// Why.
     pub reason: Option<String>,
-    /// What it was last brought to, or is being created as. `None` under review.
+    /// What it was last brought to, is being created as, or stands half-way to since it failed with rollback disabled. `None`
+    /// under review.
     pub current: Option<Deployment>,
+    /// What a rollback brings it back to, while it stands half-way to `current`.
+    #[serde(default)]
+    pub stable: Option<Deployment>,
+    /// The values that its events don't show: those of its `NoEcho` parameters, before and after what is under way.
+    #[serde(default)]
+    pub hidden: BTreeSet<String>,
     /// What `Outputs` came to.
     pub outputs: Vec<Output>,
     /// The exports of others that it uses, by name.
@@ -54,6 +61,13 @@ pub struct Stack {
     pub texts: u32,
     /// How many events it has had: the number of the next.
     pub events: u64,
+}
+
+impl Stack {
+    /// Whether it failed with rollback disabled: it goes on from there, or back.
+    pub fn is_half_way(&self) -> bool {
+        matches!(self.status, StackStatus::CreateFailed | StackStatus::UpdateFailed)
+    }
 }
 
 /// What a failed creation (or an update, for the first and last) does.
@@ -103,6 +117,11 @@ impl TemplateText {
     /// The text numbered `number` of a stack.
     pub fn new(stack: &str, number: u32, text: String) -> Self {
         TemplateText { key: Self::key_of(stack, number), text }
+    }
+
+    /// What the keys of a stack's texts begin with.
+    pub fn prefix_of(stack: &str) -> String {
+        format!("{stack}#")
     }
 
     /// Its key.
@@ -193,138 +212,6 @@ pub enum Phase {
     },
 }
 
-/// A resource of a stack.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StackResource {
-    key: String,
-    /// The stack's id.
-    pub stack: String,
-    /// Its logical id.
-    pub logical_id: String,
-    /// Its status, as shown.
-    #[serde(with = "text")]
-    pub status: ResourceStatus,
-    /// Why.
-    pub reason: Option<String>,
-    /// When its status last changed.
-    pub since: Time,
-    /// The thing itself, once there is one.
-    pub thing: Option<Thing>,
-    /// What is being done to it.
-    pub work: Work,
-    /// The properties of an update that was broken off, which may have been half made.
-    pub attempted: Option<Value>,
-    /// What it was before the operation under way (or failed) changed it.
-    pub before: Option<Thing>,
-    /// Whether another thing took its place: then `before` is to be deleted, or taken up again.
-    pub replaced: bool,
-    /// Things it was and is no more, to be deleted.
-    pub old: Vec<Thing>,
-    /// Whether it is to be deleted whole.
-    pub doomed: bool,
-    /// Whether the operation under way made it.
-    pub fresh: bool,
-    /// Its type.
-    pub type_name: String,
-    /// `Metadata`, as JSON text.
-    pub metadata: Option<String>,
-    /// Its `CreationPolicy` and `UpdatePolicy`.
-    #[serde(default)]
-    pub policies: Policies,
-    /// Its signals.
-    #[serde(default)]
-    pub signals: Signals,
-    /// The rolling update under way.
-    #[serde(default)]
-    pub roll: Option<Roll>,
-}
-
-/// Something that a service made for a stack, with all that it takes to change or delete it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Thing {
-    /// Its physical id.
-    pub id: String,
-    /// Its type.
-    pub type_name: String,
-    /// The properties it has.
-    pub properties: Value,
-    /// The logical ids that it needs.
-    pub needs: BTreeSet<String>,
-    /// The stack's tags that it has.
-    #[serde(default)]
-    pub stack_tags: BTreeMap<String, String>,
-    /// Whether it is kept when no longer wanted.
-    pub retain: Retain,
-    /// When its deletion began.
-    pub deleting: Option<Time>,
-}
-
-/// `DeletionPolicy` and `UpdateReplacePolicy` of a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Retain {
-    /// Kept when it leaves the stack or the stack is deleted.
-    pub on_delete: bool,
-    /// As that, but not by the rollback of the operation that made it.
-    pub except_on_create: bool,
-    /// Kept when another takes its place.
-    pub on_replace: bool,
-}
-
-/// What is being done to a resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Work {
-    /// Nothing.
-    Idle,
-    /// It was created and is not ready yet.
-    Creating,
-    /// It is being brought to these properties, with these needs and tags of the stack's.
-    Updating {
-        /// The properties.
-        to: Value,
-        /// The stack's tags.
-        tags: BTreeMap<String, String>,
-        /// The needs.
-        needs: BTreeSet<String>,
-    },
-}
-
-impl StackResource {
-    /// A resource that has nothing yet.
-    pub fn new(stack: &str, logical_id: &str, type_name: &str, now: Time) -> Self {
-        StackResource {
-            key: Self::key_of(stack, logical_id),
-            stack: stack.to_owned(),
-            logical_id: logical_id.to_owned(),
-            status: ResourceStatus::CreateInProgress,
-            reason: None,
-            since: now,
-            thing: None,
-            work: Work::Idle,
-            attempted: None,
-            before: None,
-            replaced: false,
-            old: Vec::new(),
-            doomed: false,
-            fresh: true,
-            type_name: type_name.to_owned(),
-            metadata: None,
-            policies: Policies::default(),
-            signals: Signals::default(),
-            roll: None,
-        }
-    }
-
-    /// Its key.
-    pub fn key_of(stack: &str, logical_id: &str) -> String {
-        format!("{stack}/{logical_id}")
-    }
-
-    /// Its physical id, or none.
-    pub fn physical_id(&self) -> Option<&str> {
-        self.thing.as_ref().map(|thing| thing.id.as_str())
-    }
-}
-
 /// An event of a stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StackEvent {
@@ -354,6 +241,11 @@ pub struct StackEvent {
 }
 
 impl StackEvent {
+    /// What the keys of a stack's events begin with.
+    pub fn prefix_of(stack: &str) -> String {
+        format!("{stack}/")
+    }
+
     /// The key of the event numbered `number`: later ones sort later.
     pub fn key_of(stack: &str, number: u64) -> String {
         format!("{stack}/{number:012}")
@@ -402,30 +294,56 @@ pub struct Export {
     pub stack: String,
 }
 
-macro_rules! records {
-    ($($type:ty, $table:literal, $key:ident;)*) => {$(
-        impl Record for $type {
-            const TABLE: &'static str = $table;
+impl Record for Stack {
+    const TABLE: &'static str = "cloudformation.stack";
 
-            fn key(&self) -> &str {
-                &self.$key
-            }
-        }
-    )*};
+    fn key(&self) -> &str {
+        &self.id
+    }
 }
 
-records! {
-    Stack, "cloudformation.stack", id;
-    TemplateText, "cloudformation.template", key;
-    Operation, "cloudformation.operation", stack;
-    StackResource, "cloudformation.resource", key;
-    StackEvent, "cloudformation.event", key;
-    ChangeSet, "cloudformation.change_set", id;
-    Export, "cloudformation.export", name;
+impl Record for TemplateText {
+    const TABLE: &'static str = "cloudformation.template";
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Record for Operation {
+    const TABLE: &'static str = "cloudformation.operation";
+
+    fn key(&self) -> &str {
+        &self.stack
+    }
+}
+
+impl Record for StackEvent {
+    const TABLE: &'static str = "cloudformation.event";
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Record for ChangeSet {
+    const TABLE: &'static str = "cloudformation.change_set";
+
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Record for Export {
+    const TABLE: &'static str = "cloudformation.export";
+
+    fn key(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Statuses by their AWS names.
-mod text {
+pub(crate) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
 

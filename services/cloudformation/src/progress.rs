@@ -40,6 +40,9 @@ pub struct Roll {
     pub min: i64,
     /// Its desired size, which it gets back.
     pub desired: i64,
+    /// The processes that it suspended.
+    #[serde(default)]
+    pub suspended: Vec<String>,
     /// What is waited for.
     pub stage: RollStage,
 }
@@ -59,4 +62,6 @@ pub enum RollStage {
         /// Until when.
         until: Time,
     },
+    /// Nothing any more: it broke off, and the group is to get back its sizes and processes.
+    Ending,
 }

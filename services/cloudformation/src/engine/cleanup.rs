@@ -185,6 +185,10 @@ impl Run<'_, '_> {
         if end == StackStatus::DeleteComplete && !failures {
             self.unpublish();
         }
+        if self.operation.kind == OperationKind::Update {
+            // Nothing is left that has another's values.
+            self.stack.hide_no_more();
+        }
         self.status(if failures { failed } else { end }, reason.as_deref());
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use zonal_wire::Time;
 
 use super::Run;
 use super::run::PATIENCE;
 use super::signals::Heard;
-use crate::model::{OperationKind, Phase, ResourceStatus, Retain, Signals, StackResource, StackStatus, Thing, Work};
+use crate::model::{
+    OperationKind, Phase, ResourceStatus, Retain, RollStage, Signals, StackResource, StackStatus, Thing, Work,
+};
 use crate::stack_policy::{self, Act};
 use crate::template::{Policy, Resource, Template, TemplateError, graph};
 use crate::types::{self, Progress, schema};
@@ -90,12 +91,17 @@ impl Run<'_, '_> {
                         Heard::Waiting => {}
                         Heard::Failed(words) => self.fail_with(logical_id, &words),
                     },
-                    Ok(Progress::Waiting | Progress::Held(_)) => self.wait(logical_id, resource.since),
+                    Ok(Progress::Waiting | Progress::Held(_)) => self.wait(logical_id),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
             }
             Work::Updating { to, needs, tags } => {
                 let updated = match &resource.roll {
+                    // What an earlier update broke off must be over before another begins.
+                    Some(roll) if roll.stage == RollStage::Ending => match self.end_roll(logical_id) {
+                        Ok(()) => self.bring(logical_id, &resource, &thing, (&to, &tags)),
+                        Err(failure) => Err(failure),
+                    },
                     // Its properties are what they should be; its instances are on their way.
                     Some(_) => Ok((Progress::Done, thing.id.clone())),
                     None => self.bring(logical_id, &resource, &thing, (&to, &tags)),
@@ -106,7 +112,9 @@ impl Run<'_, '_> {
                 };
                 match result {
                     Ok((Progress::Done, id)) => self.complete(logical_id, (id, to), needs, tags),
-                    Ok((Progress::Waiting | Progress::Held(_), _)) => self.wait(logical_id, resource.since),
+                    // Signals and pauses end by themselves, when the policy says.
+                    Ok((Progress::Waiting, _)) if self.is_pausing(logical_id) => {}
+                    Ok((Progress::Waiting | Progress::Held(_), _)) => self.wait(logical_id),
                     Err(failure) => self.fail(logical_id, &failure),
                 }
             }
@@ -134,9 +142,10 @@ impl Run<'_, '_> {
         })
     }
 
-    /// Waits on, unless it has taken too long.
-    fn wait(&mut self, logical_id: &str, since: Time) {
-        if self.tx.now >= since + PATIENCE {
+    /// Waits on, unless it has taken too long since it last got on.
+    fn wait(&mut self, logical_id: &str) {
+        let since = self.resources.get(logical_id).map(|resource| resource.since);
+        if since.is_some_and(|since| self.tx.now >= since + PATIENCE) {
             self.fail(logical_id, &types::Failure::overdue());
         }
     }
@@ -176,13 +185,15 @@ impl Run<'_, '_> {
 
     /// Ends a resource's work where it is.
     pub(super) fn stop(&mut self, logical_id: &str, words: &str) {
-        let rolled = self.resources.get(logical_id).is_some_and(|resource| resource.roll.is_some());
-        // Sizes that can't be given back now are so by the restoration, if there is one.
-        let _ = self.end_roll(logical_id);
+        let rolled = self.break_off_roll(logical_id);
         let Some(resource) = self.resources.get_mut(logical_id) else { return };
-        let stepwise = resource.thing.as_ref().and_then(|thing| types::named(&thing.type_name));
-        if let Work::Updating { to, .. } = std::mem::replace(&mut resource.work, Work::Idle) {
-            resource.attempted = stepwise.filter(|known| rolled || known.handler.is_stepwise()).map(|_| to);
+        let known = resource.thing.as_ref().and_then(|thing| types::named(&thing.type_name));
+        let is_begun = rolled || known.is_some_and(|known| known.handler.is_stepwise());
+        // What fails whole leaves the thing as it was: as an earlier update left it, if that broke off.
+        if let Work::Updating { to, .. } = std::mem::replace(&mut resource.work, Work::Idle)
+            && is_begun
+        {
+            resource.attempted = Some(to);
         }
         let status = match resource.status {
             ResourceStatus::CreateInProgress => ResourceStatus::CreateFailed,
@@ -209,6 +220,9 @@ impl Run<'_, '_> {
     }
 
     fn start(&mut self, target: &Target, id: &str) {
+        if !self.is_discarded(id) {
+            return;
+        }
         let declared = &target.template.resources[id];
         let evaluated =
             self.evaluate(&target.deployment, |scope| scope.properties(&target.template, &target.conditions, id));
@@ -251,6 +265,7 @@ impl Run<'_, '_> {
             }
         };
         if let Some(resource) = self.resources.get_mut(id) {
+            resource.remember();
             resource.metadata = metadata;
             resource.policies = policies;
             resource.signals = Signals::default();
@@ -267,6 +282,10 @@ impl Run<'_, '_> {
                 self.mark(id, ResourceStatus::UpdateInProgress, None);
                 self.fail_with(id, &words);
             }
+            Action::Replace if self.operation.keep_on_failure => {
+                self.mark(id, ResourceStatus::UpdateInProgress, None);
+                self.fail_with(id, "Replacement type updates not supported on stack with disable-rollback.");
+            }
             Action::Replace if let Some(name) = self.own_name(id, &properties) => {
                 self.mark(id, ResourceStatus::UpdateInProgress, None);
                 self.fail_with(
@@ -278,7 +297,7 @@ impl Run<'_, '_> {
             }
             Action::Update => {
                 if let Some(resource) = self.resources.get_mut(id) {
-                    resource.before = resource.thing.clone();
+                    resource.before = resource.before.take().or_else(|| resource.thing.clone());
                     if let Some(thing) = &mut resource.thing {
                         thing.retain = retain(declared);
                     }
@@ -335,10 +354,12 @@ impl Run<'_, '_> {
     }
 
     fn action(&self, id: &str, declared: &Resource, properties: &Value, tags: &BTreeMap<String, String>) -> Action {
-        let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
-        match thing {
-            None => Action::Create,
-            Some(thing) => change_of(&declared.type_name, thing, properties, tags),
+        let Some(resource) = self.resources.get(id) else { return Action::Create };
+        let Some(thing) = &resource.thing else { return Action::Create };
+        match change_of(&declared.type_name, thing, properties, tags) {
+            // What an earlier update broke off is brought to an end, whatever is wanted now.
+            Action::Keep if resource.attempted.is_some() || resource.roll.is_some() => Action::Update,
+            action => action,
         }
     }
 
@@ -384,11 +405,14 @@ impl Run<'_, '_> {
         self.stack.imports = std::mem::take(&mut self.operation.imports);
         let replaced = self.stack.current.replace(target.deployment.clone()).map(|deployment| deployment.text);
         self.forget_text(replaced.filter(|text| *text != target.deployment.text));
+        let stable = self.stack.stable.take().map(|deployment| deployment.text);
+        self.forget_text(stable);
         for resource in self.resources.values_mut() {
             let before = resource.before.take();
             resource.old.extend(before.filter(|_| resource.replaced));
             resource.replaced = false;
             resource.fresh = false;
+            resource.found = None;
             resource.doomed = !target.needs.contains_key(&resource.logical_id);
         }
         match self.operation.kind {

@@ -11,6 +11,7 @@ use crate::model::{
     Deployment, Output, PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement, Stack, StackResource,
     TemplateText, Thing,
 };
+use crate::secrets::Secrets;
 use crate::template::eval::KNOWN_AFTER_APPLY;
 use crate::template::expr::ExprKind;
 use crate::template::{Resource, Template, TemplateError, graph, parse};
@@ -41,6 +42,7 @@ pub fn plan(
         resources.into_iter().filter(|(_, resource)| resource.thing.is_some()).collect();
     retyped(template, &resources)?;
     let mut unknown = BTreeSet::new();
+    let secrets = Secrets::of(stack, Some(target));
     let none = BTreeSet::new();
     let conditions = StackScope::new(tx, (stack, target), &resources, &none, interrupt).conditions(template)?;
     let dependencies = graph::dependencies(template, Some(&conditions))?;
@@ -55,7 +57,7 @@ pub fn plan(
         let action = match thing {
             None => Some(PlannedAction::Add),
             Some(thing) => {
-                let mut action = modification(thing, &properties, &target.tags);
+                let mut action = modification(thing, &properties, &target.tags, &secrets);
                 if let Some(PlannedAction::Modify { properties, .. }) = &mut action {
                     let differs = |name: &str| differs(stack, target, name);
                     properties
@@ -123,7 +125,13 @@ fn retyped(template: &Template, resources: &BTreeMap<String, StackResource>) -> 
     }
 }
 
-fn modification(thing: &Thing, properties: &Value, tags: &BTreeMap<String, String>) -> Option<PlannedAction> {
+/// What a thing's change does. Values are kept as they may be shown.
+fn modification(
+    thing: &Thing,
+    properties: &Value,
+    tags: &BTreeMap<String, String>,
+    secrets: &Secrets<'_>,
+) -> Option<PlannedAction> {
     let known = types::named(&thing.type_name)?;
     let was = known.with_stack_tags(&thing.properties, &thing.stack_tags);
     let properties = &known.with_stack_tags(properties, tags);
@@ -131,13 +139,14 @@ fn modification(thing: &Thing, properties: &Value, tags: &BTreeMap<String, Strin
     if changed.is_empty() {
         return None;
     }
-    let text =
-        |value: Option<&Value>| value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown = |value: Option<&Value>| value.map(|value| text(&secrets.masked(value.clone())));
     let planned: Vec<PlannedProperty> = changed
         .iter()
         .map(|property| {
-            let (before, after) = (text(was.get(property.name)), text(properties.get(property.name)));
-            let is_known = after.as_ref().is_none_or(|after| !after.contains(KNOWN_AFTER_APPLY));
+            let (before, after) = (was.get(property.name), properties.get(property.name));
+            let is_known = after.is_none_or(|after| !text(after).contains(KNOWN_AFTER_APPLY));
+            let (before, after) = (shown(before), shown(after));
             let replacement = match (property.update, is_known) {
                 (schema::Update::InPlace, _) => PlannedReplacement::Never,
                 (schema::Update::Replace, true) => PlannedReplacement::Always,

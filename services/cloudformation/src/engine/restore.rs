@@ -31,13 +31,26 @@ impl Run<'_, '_> {
                 self.status(StackStatus::RollbackInProgress, Some(&format!("{reason}Rollback requested by user.")));
                 self.doom_all(StackStatus::RollbackComplete, StackStatus::RollbackFailed);
             }
-            (false, true, _) => self.status(StackStatus::UpdateFailed, Some(&reason)),
+            (false, true, _) => {
+                self.stand_half_way();
+                self.status(StackStatus::UpdateFailed, Some(&reason));
+            }
             (false, false, _) => {
                 self.status(StackStatus::UpdateRollbackInProgress, Some(&reason));
                 self.operation.phase = Phase::Restore;
                 self.operation.done.clear();
                 self.operation.failed.clear();
             }
+        }
+    }
+
+    /// The stack stays between what it was and the target, which is its template from now on.
+    fn stand_half_way(&mut self) {
+        let Some(target) = self.operation.target.clone() else { return };
+        let Some(current) = self.stack.current.replace(target) else { return };
+        match &self.stack.stable {
+            None => self.stack.stable = Some(current),
+            Some(_) => self.forget_text(Some(current.text)),
         }
     }
 
@@ -89,6 +102,14 @@ impl Run<'_, '_> {
             self.operation.done.insert(id.to_owned());
             return;
         }
+        if let Some(found) = resource.found.take() {
+            resource.metadata = found.metadata;
+            resource.policies = found.policies;
+            if let Some(thing) = resource.thing.as_mut().filter(|_| resource.before.is_none()) {
+                thing.retain = found.retain;
+                thing.needs = found.needs;
+            }
+        }
         let Some(before) = resource.before.clone().filter(|_| !self.operation.skip.contains(id)) else {
             resource.before = None;
             let failed = resource.status == ResourceStatus::UpdateFailed;
@@ -123,6 +144,7 @@ impl Run<'_, '_> {
     fn restored(&mut self) {
         for resource in self.resources.values_mut() {
             resource.before = None;
+            resource.found = None;
         }
         let text = self.operation.target.as_ref().map(|target| target.text);
         let kept = self.stack.current.as_ref().map(|deployment| deployment.text);

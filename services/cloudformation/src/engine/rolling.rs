@@ -33,6 +33,7 @@ impl Run<'_, '_> {
             RollStage::Hearing => self.hear_batch(logical_id, &rolling, &group, roll),
             RollStage::Resting { until } if self.tx.now < until => Ok(Progress::Waiting),
             RollStage::Resting { .. } => self.next_batch(logical_id, &rolling, &group, roll),
+            RollStage::Ending => self.end_roll(logical_id).map(|()| Progress::Done),
         }
     }
 
@@ -76,6 +77,7 @@ impl Run<'_, '_> {
             batch: BTreeSet::new(),
             min: group.sizes.min,
             desired: group.sizes.desired,
+            suspended: rolling.suspended.clone(),
             stage: RollStage::Resting { until: self.tx.now },
         };
         if grown == group.sizes.desired {
@@ -176,16 +178,43 @@ impl Run<'_, '_> {
         Ok(Progress::Waiting)
     }
 
-    /// Gives the group its sizes and processes back, at the end of a rolling update or where it breaks off.
+    /// Gives the group its sizes and processes back, at the end of a rolling update or after it broke off. The roll is
+    /// remembered until the group has both.
     pub(super) fn end_roll(&mut self, id: &str) -> Result<(), Failure> {
-        let Some(resource) = self.resources.get_mut(id) else { return Ok(()) };
-        let Some(roll) = resource.roll.take() else { return Ok(()) };
-        resource.signals = Signals::default();
-        let processes = resource.policies.rolling.as_ref().map(|rolling| rolling.suspended.clone()).unwrap_or_default();
-        self.of_group(id, |cx, group| {
-            steps::resize(cx, group, roll.min, roll.desired)?;
-            if processes.is_empty() { Ok(()) } else { steps::resume(cx, group, &processes) }
-        })
+        let Some(roll) = resource_roll(self, id) else { return Ok(()) };
+        self.clear_signals(id);
+        // Each for itself: processes must not stay suspended because the sizes can't be.
+        let resumed = match roll.suspended.as_slice() {
+            [] => Ok(()),
+            processes => self.of_group(id, |cx, group| steps::resume(cx, group, processes)),
+        };
+        let resized = self.of_group(id, |cx, group| steps::resize(cx, group, roll.min, roll.desired));
+        resumed.and(resized)?;
+        if let Some(resource) = self.resources.get_mut(id) {
+            resource.roll = None;
+        }
+        Ok(())
+    }
+
+    /// Breaks a rolling update off. What the group does not take back now, it gets when the stack is next rolled back or
+    /// updated.
+    ///
+    /// # Returns
+    /// Whether one was going on.
+    pub(super) fn break_off_roll(&mut self, id: &str) -> bool {
+        let Some(roll) = resource_roll(self, id) else { return false };
+        self.keep_roll(id, Roll { stage: RollStage::Ending, ..roll.clone() });
+        if let Err(failure) = self.end_roll(id) {
+            let words = self.words(&failure);
+            self.say(id, &words);
+        }
+        roll.stage != RollStage::Ending
+    }
+
+    /// Whether a rolling update waits for signals or rests, which ends by itself.
+    pub(super) fn is_pausing(&self, id: &str) -> bool {
+        let roll = self.resources.get(id).and_then(|resource| resource.roll.as_ref());
+        roll.is_some_and(|roll| matches!(roll.stage, RollStage::Hearing | RollStage::Resting { .. }))
     }
 
     /// When a rolling update goes on by itself.

@@ -13,6 +13,7 @@ use crate::model::{
     Deployment, Operation, OperationKind, Phase, ResourceStatus, Stack, StackResource, StackStatus, TemplateText,
     Thing, Work,
 };
+use crate::secrets::Secrets;
 use crate::template::{Template, TemplateError};
 use crate::types::{self, Context, Failure};
 
@@ -174,12 +175,7 @@ impl<'a, 't> Run<'a, 't> {
 
     /// Properties as events show them: without the values of parameters that are not to be shown.
     fn masked(&self, properties: Value) -> Value {
-        let Some(deployment) = self.operation.target.as_ref().or(self.stack.current.as_ref()) else {
-            return properties;
-        };
-        let secrets = deployment.secret.iter().filter_map(|name| deployment.given.get(name));
-        let secrets: Vec<&str> = secrets.map(String::as_str).filter(|secret| !secret.is_empty()).collect();
-        if secrets.is_empty() { properties } else { mask(properties, &secrets) }
+        Secrets::of(&self.stack, self.operation.target.as_ref()).masked(properties)
     }
 
     /// Records an event of a thing that a resource was and is no more.
@@ -222,19 +218,10 @@ impl<'a, 't> Run<'a, 't> {
     }
 }
 
-fn mask(value: Value, secrets: &[&str]) -> Value {
-    match value {
-        Value::String(text) if secrets.iter().any(|secret| text.contains(secret)) => Value::from("****"),
-        Value::Array(items) => items.into_iter().map(|item| mask(item, secrets)).collect(),
-        Value::Object(members) => members.into_iter().map(|(name, value)| (name, mask(value, secrets))).collect(),
-        other => other,
-    }
-}
-
 /// A stack's resources by logical id.
 pub fn resources_of(tx: &Tx<'_>, stack: &str) -> BTreeMap<String, StackResource> {
-    tx.list::<StackResource>()
-        .filter(|resource| resource.stack == stack)
+    tx.view()
+        .starting::<StackResource>(StackResource::key_of(stack, ""))
         .map(|resource| (resource.logical_id.clone(), resource.clone()))
         .collect()
 }

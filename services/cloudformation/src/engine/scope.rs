@@ -90,7 +90,11 @@ impl<'a, 't> StackScope<'a, 't> {
     fn stored(&self, name: &str, version: Option<&str>) -> Result<String, String> {
         let wanted = version.map_or_else(|| name.to_owned(), |version| format!("{name}:{version}"));
         let found = self.tx.borrow_mut().call_json("ssm", "GetParameter", &json!({"Name": wanted}));
-        let value = found.ok().and_then(|found| found["Parameter"]["Value"].as_str().map(str::to_owned));
+        let found = found.ok().map(|mut found| found["Parameter"].take());
+        if found.as_ref().is_some_and(|parameter| parameter["Type"] == "SecureString") {
+            return Err(format!("Non-secure ssm prefix was used for secure parameter {name}"));
+        }
+        let value = found.and_then(|parameter| parameter["Value"].as_str().map(str::to_owned));
         value.ok_or_else(|| {
             format!("Parameter [{wanted}] referenced by a dynamic reference was not found in Parameter Store")
         })

@@ -5,7 +5,7 @@ use zonal_wire::AwsError;
 
 use super::deployments::{Request, keep_text, prepare};
 use super::lifecycle::{never, new_stack};
-use super::{begin, must_be_updatable, operation, parameters, tag_list};
+use super::{begin, must_be_updatable, must_keep_on_failure, operation, parameters, tag_list};
 use crate::engine::{plan, record_event};
 use crate::errors::Error;
 use crate::model::{
@@ -26,7 +26,13 @@ pub fn find<'v>(view: &View<'v>, name: &str, stack: Option<&str>) -> Result<&'v 
     let stack = stack
         .ok_or_else(|| Error::validation("StackName must be specified if ChangeSetName is not specified as an ARN."))?;
     let stack = super::find(view, stack)?;
-    view.list::<ChangeSet>().find(|set| set.stack == stack.id && set.name == name).ok_or_else(missing)
+    named(view, &stack.id, name).ok_or_else(missing)
+}
+
+/// A stack's change set of that name, which is part of its id.
+fn named<'v>(view: &View<'v>, stack: &str, name: &str) -> Option<&'v ChangeSet> {
+    let prefix = view.scope.arn("cloudformation", &format!("changeSet/{name}/"));
+    view.starting::<ChangeSet>(prefix).find(|set| set.stack == stack)
 }
 
 /// CreateChangeSet. The plan is made at once: what AWS shows as pending first is complete here.
@@ -56,7 +62,7 @@ pub fn create(
             (stack, false)
         }
     };
-    let same = tx.list::<ChangeSet>().find(|set| set.stack == stack.id && set.name == input.change_set_name).cloned();
+    let same = named(&tx.view(), &stack.id, &input.change_set_name).cloned();
     if let Some(same) = same {
         // One that has brought the stack where it is has done its work. `aws cloudformation deploy` names its change sets by
         // the second, and a stack can be deployed twice in one here.
@@ -84,7 +90,8 @@ pub fn create(
     }
     keep_text(tx, &mut stack, &mut prepared);
     let (status, reason, execution, changes) = match plan {
-        Ok(plan) if plan.changes_anything => {
+        // What failed half-way is tried again, though nothing else changes.
+        Ok(plan) if plan.changes_anything || stack.is_half_way() => {
             (ChangeSetStatus::CreateComplete, None, ExecutionStatus::Available, plan.changes)
         }
         Ok(_) => (ChangeSetStatus::Failed, Some(NO_CHANGES.to_owned()), ExecutionStatus::Unavailable, Vec::new()),
@@ -253,6 +260,7 @@ pub fn execute(
     let mut operation = operation(tx, &stack, kind, Some(set.target.clone()), input.client_request_token.as_deref());
     operation.keep_on_failure = input.disable_rollback.unwrap_or(false) || set.on_failure == Some(OnFailure::DoNothing);
     operation.retain_except_on_create = input.retain_except_on_create.unwrap_or(false);
+    must_keep_on_failure(&stack, &operation)?;
     // The others were planned from what the stack is about to be no more.
     let others: Vec<ChangeSet> =
         tx.list::<ChangeSet>().filter(|other| other.stack == set.stack && other.id != set.id).cloned().collect();

@@ -159,13 +159,22 @@ fn look_up(
             .map(|(_, value)| value)
             .collect()
     };
+    let read = names(|kind| matches!(kind, ParameterType::Ssm(_)));
     let stored = fetch(tx, &names(|kind| matches!(kind, ParameterType::Ssm(_) | ParameterType::SsmName)))?;
+    let sealed: Vec<&str> =
+        read.iter().filter(|name| stored.get(**name).is_some_and(Option::is_none)).map(|name| name.as_str()).collect();
+    if !sealed.is_empty() {
+        return Err(Error::validation(format!(
+            "Parameters [{}] referenced by template have types not supported by CloudFormation.",
+            sealed.join(",")
+        )));
+    }
     let mut resolved = BTreeMap::new();
     for (name, value) in given {
         let kind = template.parameters.get(name).map_or(&ParameterType::String, |parameter| &parameter.kind);
         let (kind, value) = match kind {
             // `fetch` has answered for every name or failed.
-            ParameterType::Ssm(inner) => (&**inner, stored.get(value).cloned().unwrap_or_default()),
+            ParameterType::Ssm(inner) => (&**inner, stored.get(value).cloned().flatten().unwrap_or_default()),
             other => (other, value.clone()),
         };
         let items = if kind.is_list() { split_list(&value) } else { vec![value.clone()] };
@@ -177,7 +186,8 @@ fn look_up(
     Ok(resolved)
 }
 
-fn fetch(tx: &mut Tx<'_>, names: &[&String]) -> Result<BTreeMap<String, String>, Error> {
+/// The values of parameters in Parameter Store; none of a secure one.
+fn fetch(tx: &mut Tx<'_>, names: &[&String]) -> Result<BTreeMap<String, Option<String>>, Error> {
     let mut found = BTreeMap::new();
     let missing = |names: &[&str]| {
         Error::validation(format!(
@@ -190,7 +200,8 @@ fn fetch(tx: &mut Tx<'_>, names: &[&String]) -> Result<BTreeMap<String, String>,
         let answer = tx.call_json("ssm", "GetParameters", &json!({"Names": all})).map_err(|_| missing(&all))?;
         for parameter in answer["Parameters"].as_array().into_iter().flatten() {
             if let (Some(name), Some(value)) = (parameter["Name"].as_str(), parameter["Value"].as_str()) {
-                found.insert(name.to_owned(), value.to_owned());
+                let open = parameter["Type"] != "SecureString";
+                found.insert(name.to_owned(), open.then(|| value.to_owned()));
             }
         }
     }

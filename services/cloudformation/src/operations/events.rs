@@ -18,7 +18,7 @@ pub fn describe(
 ) -> Result<shapes::DescribeStackEventsOutput, AwsError> {
     let stack = find(view, &input.stack_name)
         .map_err(|_| Error::validation(format!("Stack [{}] does not exist", input.stack_name)))?;
-    let events: Vec<&StackEvent> = view.list::<StackEvent>().filter(|event| event.stack == stack.id).collect();
+    let events: Vec<&StackEvent> = view.starting::<StackEvent>(StackEvent::prefix_of(&stack.id)).collect();
     let numbered =
         events.into_iter().enumerate().map(|(number, event)| (format!("{:012}", usize::MAX / 2 - number), event));
     let mut newest: Vec<_> = numbered.collect();

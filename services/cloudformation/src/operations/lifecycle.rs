@@ -4,7 +4,7 @@ use zonal_cloud::{Tx, ids};
 use zonal_wire::AwsError;
 
 use super::deployments::{Request, keep_text, prepare};
-use super::{begin, find, must_be_updatable, operation};
+use super::{begin, find, must_be_updatable, must_keep_on_failure, operation};
 use crate::engine::{outputs_in_use, plan, record_event};
 use crate::errors::Error;
 use crate::model::{OnFailure, Operation, OperationKind, Stack, StackResource, StackStatus, Work};
@@ -80,6 +80,8 @@ pub fn new_stack(tx: &mut Tx<'_>, name: &str, on_failure: OnFailure) -> Result<S
         termination_protection: false,
         on_failure,
         policy: None,
+        stable: None,
+        hidden: Default::default(),
         timeout_minutes: None,
         texts: 0,
         events: 0,
@@ -112,7 +114,7 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
     let mut prepared = prepare(tx, Some(&stack), &request)?;
     let plan = plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never)
         .map_err(Error::from)?;
-    if !plan.changes_anything {
+    if !plan.changes_anything && !stack.is_half_way() {
         return Err(Error::validation("No updates are to be performed.").into());
     }
     keep_text(tx, &mut stack, &mut prepared);
@@ -123,6 +125,7 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
     operation.policy = input.stack_policy_during_update_body.clone();
     operation.keep_on_failure = input.disable_rollback.unwrap_or(false);
     operation.retain_except_on_create = input.retain_except_on_create.unwrap_or(false);
+    must_keep_on_failure(&stack, &operation)?;
     let id = stack.id.clone();
     begin(tx, stack, operation, StackStatus::UpdateInProgress);
     Ok(shapes::UpdateStackOutput { stack_id: Some(id), operation_id: None })
@@ -162,6 +165,16 @@ pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteStackInput) -> Result<shape
         )
         .into());
     }
+    let gone = |id: &&String| {
+        let resource = tx.get::<StackResource>(&StackResource::key_of(&stack.id, id));
+        resource.is_none_or(|resource| resource.status == shapes::ResourceStatus::DeleteComplete)
+    };
+    if input.retain_resources.iter().any(|id| gone(&id)) {
+        return Err(Error::validation(
+            "The specified resources to retain must be in a valid state. Do not specify resources that are in the DELETE_COMPLETE state.",
+        )
+        .into());
+    }
     remove(tx, stack, input, forced);
     Ok(shapes::DeleteStackOutput::default())
 }
@@ -169,7 +182,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &shapes::DeleteStackInput) -> Result<shape
 fn remove(tx: &mut Tx<'_>, mut stack: Stack, input: &shapes::DeleteStackInput, forced: bool) {
     let token = input.client_request_token.as_deref();
     let resources: Vec<StackResource> =
-        tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
+        tx.view().starting::<StackResource>(StackResource::key_of(&stack.id, "")).cloned().collect();
     super::change_sets::forget_all(tx, &stack.id);
     stack.deleted = Some(tx.now);
     if let Some((export, users)) = outputs_in_use(tx, &stack.id) {

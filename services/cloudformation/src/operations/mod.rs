@@ -25,7 +25,9 @@ pub fn find<'v>(view: &View<'v>, name: &str) -> Result<&'v Stack, Error> {
     if name.starts_with("arn:") {
         return view.get::<Stack>(name).ok_or_else(|| Error::no_stack(name));
     }
-    let living = view.list::<Stack>().find(|stack| stack.name == name && stack.status != StackStatus::DeleteComplete);
+    // A stack's name is part of its id, which is its key.
+    let mut named = view.starting::<Stack>(view.scope.arn("cloudformation", &format!("stack/{name}/")));
+    let living = named.find(|stack| stack.status != StackStatus::DeleteComplete);
     living.ok_or_else(|| Error::no_stack(name))
 }
 
@@ -72,12 +74,26 @@ pub fn capabilities(deployment: &Deployment) -> Vec<shapes::Capability> {
 }
 
 /// Refuses what may not run on a stack in its status.
+///
+/// Reference: "Choose how to handle failures when provisioning resources": a stack that failed with rollback disabled goes on
+/// from where it is.
 pub fn must_be_updatable(stack: &Stack) -> Result<(), Error> {
     use StackStatus::{CreateComplete, UpdateComplete, UpdateRollbackComplete};
-    if matches!(stack.status, CreateComplete | UpdateComplete | UpdateRollbackComplete) {
+    if stack.is_half_way() || matches!(stack.status, CreateComplete | UpdateComplete | UpdateRollbackComplete) {
         return Ok(());
     }
     Err(Error::validation(format!("Stack:{} is in {} state and can not be updated.", stack.id, stack.status)))
+}
+
+/// Refuses an update that would roll back to what is not there.
+pub fn must_keep_on_failure(stack: &Stack, operation: &Operation) -> Result<(), Error> {
+    if !stack.is_half_way() || operation.keep_on_failure {
+        return Ok(());
+    }
+    let status = stack.status;
+    Err(Error::validation(format!(
+        "This stack is currently in a non-terminal [{status}] state. To update the stack from this state, please use the disable-rollback parameter with update-stack API. To rollback to the last known good state, use the rollback-stack API"
+    )))
 }
 
 /// An operation at its beginning.
@@ -111,6 +127,9 @@ pub fn operation(
 
 /// Begins an operation: the stack's status, its event, and the record that the engine works on.
 pub fn begin(tx: &mut Tx<'_>, mut stack: Stack, operation: Operation, status: StackStatus) {
+    for deployment in stack.current.clone().iter().chain(&operation.target) {
+        stack.hide(deployment);
+    }
     record_event(tx, &mut stack, operation.token.as_deref(), status, Some("User Initiated"));
     tx.put(stack);
     tx.put(operation);

@@ -5,7 +5,7 @@ use zonal_wire::AwsError;
 
 use super::{begin, find, operation};
 use crate::errors::Error;
-use crate::model::{Operation, OperationKind, Phase, StackResource, StackStatus};
+use crate::model::{Operation, OperationKind, Phase, ResourceStatus, StackResource, StackStatus};
 use crate::shapes;
 
 /// CancelUpdateStack.
@@ -38,6 +38,17 @@ pub fn continue_rollback(
         ))
         .into());
     }
+    let failed = |id: &&String| {
+        let resource = tx.get::<StackResource>(&StackResource::key_of(&stack.id, id));
+        resource.is_some_and(|resource| resource.status == ResourceStatus::UpdateFailed)
+    };
+    if let Some(wrong) = input.resources_to_skip.iter().find(|id| !failed(id)) {
+        return Err(Error::validation(format!(
+            "Resource {wrong} can not be skipped: it is not in the UPDATE_FAILED state in stack {}",
+            stack.id
+        ))
+        .into());
+    }
     let mut operation = operation(tx, &stack, OperationKind::Update, None, input.client_request_token.as_deref());
     operation.phase = Phase::Restore;
     operation.skip = input.resources_to_skip.iter().cloned().collect();
@@ -47,7 +58,7 @@ pub fn continue_rollback(
 
 /// RollbackStack.
 pub fn rollback(tx: &mut Tx<'_>, input: &shapes::RollbackStackInput) -> Result<shapes::RollbackStackOutput, AwsError> {
-    let stack = find(&tx.view(), &input.stack_name)?.clone();
+    let mut stack = find(&tx.view(), &input.stack_name)?.clone();
     let (kind, phase, status) = match stack.status {
         StackStatus::CreateFailed => {
             let phase = Phase::Cleanup { end: StackStatus::RollbackComplete, failed: StackStatus::RollbackFailed };
@@ -64,13 +75,18 @@ pub fn rollback(tx: &mut Tx<'_>, input: &shapes::RollbackStackInput) -> Result<s
     };
     if kind == OperationKind::Create {
         let resources: Vec<StackResource> =
-            tx.list::<StackResource>().filter(|resource| resource.stack == stack.id).cloned().collect();
+            tx.view().starting::<StackResource>(StackResource::key_of(&stack.id, "")).cloned().collect();
         for mut resource in resources {
             resource.doomed = true;
             tx.put(resource);
         }
     }
-    let mut operation = operation(tx, &stack, kind, None, input.client_request_token.as_deref());
+    // What it stands half-way to is what it comes from now.
+    let left = match stack.stable.take() {
+        Some(stable) => stack.current.replace(stable),
+        None => None,
+    };
+    let mut operation = operation(tx, &stack, kind, left, input.client_request_token.as_deref());
     operation.phase = phase;
     operation.retain_except_on_create = input.retain_except_on_create.unwrap_or(false);
     let id = stack.id.clone();

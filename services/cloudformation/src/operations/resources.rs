@@ -7,14 +7,14 @@ use super::find;
 use crate::engine::{Subject, is_in_progress, record_resource_event};
 use crate::errors::Error;
 use crate::model::{Operation, Stack, StackResource};
+use crate::secrets::Secrets;
 use crate::shapes;
 
 /// How many resources a page has.
 const PAGE: usize = 100;
 
 fn of<'v>(view: &View<'v>, stack: &Stack) -> Vec<&'v StackResource> {
-    let id = stack.id.clone();
-    view.list::<StackResource>().filter(|resource| resource.stack == id).collect()
+    view.starting::<StackResource>(StackResource::key_of(&stack.id, "")).collect()
 }
 
 /// DescribeStackResource.
@@ -131,14 +131,16 @@ pub fn signal(tx: &mut Tx<'_>, input: &shapes::SignalResourceInput) -> Result<sh
     if resource.signals.received.contains_key(&input.unique_id) {
         return Ok(shapes::SignalResourceOutput::default());
     }
-    let (token, thing) =
-        (tx.get::<Operation>(&stack.id).and_then(|under_way| under_way.token.clone()), &resource.thing);
+    let under_way = tx.get::<Operation>(&stack.id);
+    let token = under_way.and_then(|under_way| under_way.token.clone());
+    let secrets = Secrets::of(&stack, under_way.and_then(|under_way| under_way.target.as_ref()));
+    let properties = resource.thing.as_ref().map(|thing| secrets.masked(thing.properties.clone()));
     let words = format!("Received {} signal with UniqueId {}", input.status, input.unique_id);
     let subject = Subject {
         logical_id: &resource.logical_id,
         physical_id: resource.physical_id(),
         type_name: &resource.type_name,
-        properties: thing.as_ref().map(|thing| &thing.properties),
+        properties: properties.as_ref(),
     };
     record_resource_event(tx, &mut stack, token.as_deref(), &subject, resource.status, Some(&words));
     tx.update::<StackResource, _>(&key, |resource| {

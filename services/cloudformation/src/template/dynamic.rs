@@ -1,11 +1,18 @@
 //! Dynamic references: `{{resolve:ssm:NAME:VERSION}}` inside a property's text, looked up when the property is evaluated.
 //!
-//! Reference: "Get values stored in other services using dynamic references". There is no Secrets Manager, and there are
-//! no encrypted parameters: what refers to those is refused by name.
+//! Reference: "Get values stored in other services using dynamic references". There is no Secrets Manager: what refers to it
+//! is refused by name. So is `{{resolve:ssm-secure:…}}`: AWS takes it in a few properties ("Resources that support dynamic
+//! parameter patterns for secure strings"), and none of them is of a type that there is here.
 
 use serde_json::Value;
 
 const OPEN: &str = "{{resolve:";
+const SECURE: &str = "{{resolve:ssm-secure:";
+
+/// Whether a text refers to a secure string.
+pub fn is_secure(text: &str) -> bool {
+    text.contains(SECURE)
+}
 
 /// What gives a parameter's value, of a version if one is named.
 pub type Stored<'s> = dyn FnMut(&str, Option<&str>) -> Result<String, String> + 's;

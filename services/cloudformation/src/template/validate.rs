@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::dynamic;
 use super::error::TemplateError;
 use super::expr::{Expr, ExprKind};
 use super::graph;
@@ -49,6 +50,7 @@ pub fn validate(template: &Template, catalog: &dyn Catalog) -> Result<(), Templa
                 return Err(unresolved(name, *at, "Resources"));
             }
         }
+        check_secure(resource)?;
         let mut result = Ok(());
         resource.walk(&mut |value| {
             if result.is_ok() {
@@ -74,6 +76,23 @@ pub fn validate(template: &Template, catalog: &dyn Catalog) -> Result<(), Templa
         graph::dependencies(template, None)?.order()?;
     }
     Ok(())
+}
+
+/// Refuses references to secure strings, by the properties that have them.
+fn check_secure(resource: &Resource) -> Result<(), TemplateError> {
+    let mut found = Vec::new();
+    for (name, _, value) in &resource.properties {
+        value.walk(&mut |value| {
+            if matches!(&value.kind, ExprKind::Literal(serde_json::Value::String(text)) if dynamic::is_secure(text)) {
+                found.push(format!("{}/Properties/{name}", resource.type_name));
+            }
+        });
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!("SSM Secure reference is not supported in: [{}]", found.join(","));
+    Err(TemplateError::at(resource.at, message))
 }
 
 fn check_types(template: &Template, catalog: &dyn Catalog) -> Result<(), TemplateError> {
@@ -190,7 +209,7 @@ fn check_value(template: &Template, catalog: &dyn Catalog, value: &Expr, block: 
             }
             _ => Ok(()),
         },
-        ExprKind::Literal(serde_json::Value::String(text)) => match super::dynamic::refused(text) {
+        ExprKind::Literal(serde_json::Value::String(text)) => match dynamic::refused(text) {
             Some(what) if block == "Resources" => Err(TemplateError::at(value.at, what)),
             _ => Ok(()),
         },

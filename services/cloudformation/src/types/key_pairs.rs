@@ -22,13 +22,37 @@ pub const KEY_PAIR: ResourceType = ResourceType {
 
 struct KeyPair;
 
+/// Where the private keys are.
+const PARAMETERS: &str = "/ec2/keypair";
+
 impl KeyPair {
     fn find(cx: &mut Context<'_, '_>, name: &str) -> Result<Option<Value>, Failure> {
         cx.find("ec2", "DescribeKeyPairs", json!({"KeyNames": [name]}), "KeyPairs")
     }
 
     fn parameter(key_pair: &Value) -> String {
-        format!("/ec2/keypair/{}", text(key_pair, "KeyPairId"))
+        format!("{PARAMETERS}/{}", text(key_pair, "KeyPairId"))
+    }
+
+    /// The parameters of key pairs that this resource made and that are gone. The key pair's id is nowhere else then.
+    fn left_behind(cx: &mut Context<'_, '_>) -> Result<Vec<String>, Failure> {
+        let tagged =
+            |key: &str, value: &str| json!({"Key": format!("tag:aws:cloudformation:{key}"), "Values": [value]});
+        let own = [
+            json!({"Key": "Path", "Values": [PARAMETERS]}),
+            tagged("stack-id", cx.stack_id),
+            tagged("logical-id", cx.logical_id),
+        ];
+        let found = cx.call("ssm", "DescribeParameters", json!({"ParameterFilters": own}))?;
+        let names = found["Parameters"].as_array().into_iter().flatten().map(|parameter| text(parameter, "Name"));
+        let mut left = Vec::new();
+        for name in names {
+            let id = name.trim_start_matches(PARAMETERS).trim_start_matches('/');
+            if cx.find("ec2", "DescribeKeyPairs", json!({"KeyPairIds": [id]}), "KeyPairs")?.is_none() {
+                left.push(name.to_owned());
+            }
+        }
+        Ok(left)
     }
 }
 
@@ -46,7 +70,9 @@ impl Handler for KeyPair {
             let mut input = pick(properties, &["KeyName", "KeyType", "KeyFormat"]);
             input.insert("TagSpecifications".to_owned(), tags);
             let made = cx.ec2("CreateKeyPair", input.into())?;
-            let secret = json!({"Name": Self::parameter(&made), "Value": made["KeyMaterial"], "Type": "SecureString"});
+            let tags = cx.tag_list(properties);
+            let name = Self::parameter(&made);
+            let secret = json!({"Name": name, "Value": made["KeyMaterial"], "Type": "SecureString", "Tags": tags});
             cx.call("ssm", "PutParameter", secret)?;
         }
         Ok(text(properties, "KeyName").to_owned())
@@ -57,9 +83,15 @@ impl Handler for KeyPair {
     }
 
     fn delete(&self, cx: &mut Context<'_, '_>, id: &str, properties: &Value) -> Result<Progress, Failure> {
-        let Some(found) = Self::find(cx, id)? else { return Ok(Progress::Done) };
+        let found = Self::find(cx, id)?;
         if properties.get("PublicKeyMaterial").is_none() {
-            deleted(cx.call("ssm", "DeleteParameter", json!({"Name": Self::parameter(&found)})))?;
+            let secrets = match &found {
+                Some(found) => vec![Self::parameter(found)],
+                None => Self::left_behind(cx)?,
+            };
+            for name in secrets {
+                deleted(cx.call("ssm", "DeleteParameter", json!({"Name": name})))?;
+            }
         }
         deleted(cx.ec2("DeleteKeyPair", json!({"KeyName": id})))
     }

@@ -27,6 +27,16 @@ pub const PARAMETER: ResourceType = ResourceType {
 struct Parameter;
 
 impl Parameter {
+    /// Secure strings are no template's to make ("AWS::SSM::Parameter", `Type`).
+    fn is_open(properties: &Value) -> Result<(), Failure> {
+        match text(properties, "Type") {
+            "SecureString" => Err(Failure::Unfit(
+                "SSM Parameters of type SecureString cannot be created using CloudFormation".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn input(name: &str, properties: &Value) -> Map<String, Value> {
         let mut input = pick(properties, &["Type", "Value", "Description", "AllowedPattern", "DataType", "Tier"]);
         input.insert("Name".to_owned(), json!(name));
@@ -36,6 +46,7 @@ impl Parameter {
 
 impl Handler for Parameter {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
+        Self::is_open(properties)?;
         let name = match text(properties, "Name") {
             "" => format!("CFN-{}", cx.name(255)),
             name => name.to_owned(),
@@ -47,6 +58,7 @@ impl Handler for Parameter {
     }
 
     fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        Self::is_open(new)?;
         let mut input = Self::input(id, new);
         if Self::input(id, old) != input {
             input.insert("Overwrite".to_owned(), json!(true));

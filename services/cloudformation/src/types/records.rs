@@ -15,36 +15,42 @@ const GEO_PROXIMITY: &[Property] =
     &[member("AWSRegion"), member("LocalZoneGroup"), number("Bias"), InPlace.object("Coordinates", COORDINATES)];
 const CIDR: &[Property] = &[member("CollectionId").required(), member("LocationName").required()];
 
-/// A record set's members; a name that changes is another record set.
-macro_rules! record_set {
-    ($($own:expr),*) => {
-        &[
-            $($own,)*
-            Replace.text("Name").required(),
-            InPlace.text("Type").required(),
-            InPlace.text("TTL"),
-            InPlace.texts("ResourceRecords"),
-            InPlace.object("AliasTarget", ALIAS),
-            InPlace.text("SetIdentifier"),
-            InPlace.of("Weight", Kind::Number),
-            InPlace.text("Region"),
-            InPlace.text("Failover"),
-            InPlace.boolean("MultiValueAnswer"),
-            InPlace.text("HealthCheckId"),
-            InPlace.object("GeoLocation", GEO_LOCATION),
-            InPlace.object("GeoProximityLocation", GEO_PROXIMITY),
-            InPlace.object("CidrRoutingConfig", CIDR)
-        ]
-    };
+/// What every record set takes; a name that changes is another record set.
+const RECORD: [Property; 14] = [
+    Replace.text("Name").required(),
+    InPlace.text("Type").required(),
+    InPlace.text("TTL"),
+    InPlace.texts("ResourceRecords"),
+    InPlace.object("AliasTarget", ALIAS),
+    InPlace.text("SetIdentifier"),
+    InPlace.of("Weight", Kind::Number),
+    InPlace.text("Region"),
+    InPlace.text("Failover"),
+    InPlace.boolean("MultiValueAnswer"),
+    InPlace.text("HealthCheckId"),
+    InPlace.object("GeoLocation", GEO_LOCATION),
+    InPlace.object("GeoProximityLocation", GEO_PROXIMITY),
+    InPlace.object("CidrRoutingConfig", CIDR),
+];
+
+/// What a record set of its own takes.
+const ALONE: [Property; RECORD.len() + 3] =
+    taking([Replace.text("HostedZoneId"), Replace.text("HostedZoneName"), InPlace.text("Comment")]);
+
+/// `own` before what every record set takes.
+const fn taking<const OWN: usize, const ALL: usize>(own: [Property; OWN]) -> [Property; ALL] {
+    let mut all = [RECORD[0]; ALL];
+    let mut index = 0;
+    while index < ALL {
+        all[index] = if index < OWN { own[index] } else { RECORD[index - OWN] };
+        index += 1;
+    }
+    all
 }
 
 /// A record set. Its physical id is its name.
-pub const RECORD_SET: ResourceType = ResourceType {
-    name: "AWS::Route53::RecordSet",
-    properties: record_set!(Replace.text("HostedZoneId"), Replace.text("HostedZoneName"), InPlace.text("Comment")),
-    attributes: &[],
-    handler: &RecordSet,
-};
+pub const RECORD_SET: ResourceType =
+    ResourceType { name: "AWS::Route53::RecordSet", properties: &ALONE, attributes: &[], handler: &RecordSet };
 
 /// Several record sets of one zone.
 pub const RECORD_SET_GROUP: ResourceType = ResourceType {
@@ -53,14 +59,14 @@ pub const RECORD_SET_GROUP: ResourceType = ResourceType {
         Replace.text("HostedZoneId"),
         Replace.text("HostedZoneName"),
         InPlace.text("Comment"),
-        InPlace.of("RecordSets", Kind::List(&Kind::Object(GROUPED))),
+        InPlace.of("RecordSets", Kind::List(&Kind::Object(&GROUPED))),
     ],
     attributes: &["Id"],
     handler: &RecordSetGroup,
 };
 
 /// A member may name the zone itself, where the group does not.
-const GROUPED: &[Property] = record_set!(member("HostedZoneId"), member("HostedZoneName"));
+const GROUPED: [Property; RECORD.len() + 2] = taking([member("HostedZoneId"), member("HostedZoneName")]);
 
 /// A record set as Route 53 takes it.
 fn record(properties: &Value) -> Value {

@@ -2,8 +2,10 @@
 
 mod change_sets;
 mod failures;
+mod hidden;
 mod lifecycle;
 mod phases;
+mod recovery;
 mod refusals;
 mod rules;
 mod signals;

@@ -247,6 +247,51 @@ fn a_rolling_update_without_its_signals_goes_back_and_rolls_the_old_template_in_
 }
 
 #[test]
+fn a_pause_and_a_wait_for_signals_last_as_long_as_the_policy_says() {
+    let yard = Yard::new();
+    let policies = SIGNALLED.replace("PT3M", "PT45M");
+    create(&yard, &policies);
+    yard.until("s", "CREATE_COMPLETE");
+    update(&yard, &policies);
+    until_said(&yard, "Waiting on 2 resource signal(s) with a timeout of PT45M.");
+    pass(&yard, 40 * 60);
+    assert_eq!(yard.status("s"), "UPDATE_IN_PROGRESS", "{:#?}", yard.events("s"));
+    instances(&yard).iter().for_each(|id| signal(&yard, "Group", id, "SUCCESS"));
+    yard.until("s", "UPDATE_COMPLETE");
+
+    let yard = Yard::new();
+    let policies = ROLLING.replace("SuspendProcesses", "PauseTime: PT45M, SuspendProcesses");
+    create(&yard, &policies);
+    yard.until("s", "CREATE_COMPLETE");
+    update(&yard, &policies);
+    until_said(&yard, "(Progress 50%).");
+    pass(&yard, 40 * 60);
+    assert_eq!(yard.status("s"), "UPDATE_IN_PROGRESS", "{:#?}", yard.events("s"));
+    pass(&yard, 5 * 60);
+    yard.until("s", "UPDATE_COMPLETE");
+}
+
+#[test]
+fn a_rolling_update_that_breaks_off_gives_the_group_its_processes_back_and_remembers_its_sizes() {
+    let yard = Yard::new();
+    create(&yard, ROLLING);
+    yard.until("s", "CREATE_COMPLETE");
+    update(&yard, ROLLING);
+    until_said(&yard, "Terminating instance(s) [");
+    assert_eq!(group(&yard)["SuspendedProcesses"].as_array().map_or(0, Vec::len), 1);
+    yard.faults.fail_named(Some("UpdateAutoScalingGroup"));
+    yard.until("s", "UPDATE_ROLLBACK_FAILED");
+    assert_eq!(group(&yard)["SuspendedProcesses"].as_array().map_or(0, Vec::len), 0, "{:#?}", yard.events("s"));
+    yard.faults.fail_named(None);
+    yard.stacks("ContinueUpdateRollback", json!({"StackName": "s"}));
+    yard.until("s", "UPDATE_ROLLBACK_COMPLETE");
+    let group = group(&yard);
+    assert_eq!((&group["MinSize"], &group["DesiredCapacity"]), (&json!(2), &json!(2)), "{:#?}", yard.events("s"));
+    assert_eq!(group["SuspendedProcesses"].as_array().map_or(0, Vec::len), 0);
+    assert_eq!(group["LaunchTemplate"]["Version"], "1");
+}
+
+#[test]
 fn a_replacing_update_makes_another_group_and_deletes_the_old_one() {
     let yard = Yard::new();
     let policies = "UpdatePolicy: {AutoScalingReplacingUpdate: {WillReplace: true}}";

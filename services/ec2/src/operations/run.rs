@@ -63,7 +63,10 @@ const PARAMETER: &str = "resolve:ssm:";
 
 fn parameter_image(tx: &mut Tx<'_>, parameter: &str) -> Answer<String> {
     let found = tx.call_json("ssm", "GetParameter", &serde_json::json!({ "Name": parameter }));
-    let value = found.ok().and_then(|found| found["Parameter"]["Value"].as_str().map(ToOwned::to_owned));
+    let found = found.ok().map(|mut found| found["Parameter"].take());
+    // An image id is no secret, and the value of a secure string as it is stored is no image id.
+    let found = found.filter(|parameter| parameter["Type"] != "SecureString");
+    let value = found.and_then(|parameter| parameter["Value"].as_str().map(ToOwned::to_owned));
     value.ok_or_else(|| {
         let text = format!("The parameter {parameter} does not exist, or holds no image id.");
         Error::InvalidParameterValue(text).into()
