@@ -112,11 +112,13 @@ def test_errors_have_awss_codes(account, stage, refused):
     with refused("TargetGroupNotFound"):
         elb.describe_target_groups(TargetGroupArns=[missing.format(account.id, "targetgroup", "x")])
     balancer, group = stage.balancer()["LoadBalancerArn"], stage.target_group()
-    listen = lambda: elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80,
-                                         DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])
-    listen()
+    listen = lambda **action: elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80,
+                                                  DefaultActions=[action])["Listeners"][0]["ListenerArn"]
+    # The same settings again are the same listener; others on its port are a second one.
+    first = listen(Type="forward", TargetGroupArn=group)
+    assert listen(Type="forward", TargetGroupArn=group) == first
     with refused("DuplicateListener"):
-        listen()
+        listen(Type="fixed-response", FixedResponseConfig={"StatusCode": "503"})
     with refused("ResourceInUse"):
         elb.delete_target_group(TargetGroupArn=group)
     with refused("DuplicateTargetGroupName"):
