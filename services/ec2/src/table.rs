@@ -19,10 +19,27 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ),
     (
         "RunInstances",
-        "EbsOptimized, CpuOptions, HibernationOptions, EnclaveOptions, MaintenanceOptions",
+        "EbsOptimized, CpuOptions, HibernationOptions, EnclaveOptions, MaintenanceOptions, NetworkPerformanceOptions, \
+         LicenseSpecifications, Operator, AdditionalInfo, ElasticGpuSpecification, ElasticInferenceAccelerators, \
+         MetadataOptions.HttpProtocolIpv6",
         "nothing here to set",
     ),
-    ("RunInstances", "Placement.Tenancy, Placement.GroupName", "every instance shares the machine"),
+    (
+        "RunInstances",
+        "Placement.Tenancy, Placement.GroupName, Placement.GroupId, Placement.PartitionNumber, Placement.Affinity, \
+         Placement.SpreadDomain",
+        "every instance shares the machine",
+    ),
+    ("RunInstances", "CapacityReservationSpecification.CapacityReservationPreference", "there are no reservations"),
+    ("RunInstances", "PrivateDnsNameOptions", "names are by address"),
+    (
+        "RunInstances",
+        "NetworkInterfaces.InterfaceType, NetworkInterfaces.EnaSrdSpecification, \
+         NetworkInterfaces.ConnectionTrackingSpecification, NetworkInterfaces.EnaQueueCount",
+        "every interface is of one kind; tracking is the kernel's",
+    ),
+    ("CreateNetworkInterface", "InterfaceType, ConnectionTrackingSpecification, Operator", "as in RunInstances"),
+    ("ModifyInstanceAttribute", "EnaSupport, SriovNetSupport", "shown as they are on AWS's current types, always"),
     ("RunInstances", "IamInstanceProfile", "kept and shown; credentials are not given out"),
     ("AssociateIamInstanceProfile", "IamInstanceProfile", "as RunInstances has it"),
     ("ModifyVpcAttribute", "EnableNetworkAddressUsageMetrics", "kept and shown; there are no such metrics"),

@@ -160,7 +160,7 @@ pub fn assign(tx: &mut Tx<'_>, input: &AssignPrivateIpAddressesRequest) -> Answe
             return Err(Error::InvalidParameterCombination(text.to_owned()).into());
         }
     };
-    let added = add(tx, &interface, &wanted, input.allow_reassignment == Some(true))?;
+    let added = add(tx, &interface, &wanted, input.allow_reassignment == Some(true), None)?;
     let shape = |address: Ipv4Addr| AssignedPrivateIpAddress {
         private_ip_address: Some(address.to_string()),
         ..Default::default()
@@ -172,14 +172,16 @@ pub fn assign(tx: &mut Tx<'_>, input: &AssignPrivateIpAddressesRequest) -> Answe
     })
 }
 
-/// Gives an interface more private addresses: those asked for, or free ones.
+/// Gives an interface more private addresses: those asked for, or free ones. It has at most as many as `most` says, or what it is
+/// attached to.
 pub(crate) fn add(
     tx: &mut Tx<'_>,
     interface: &Interface,
     wanted: &[Option<&str>],
     reassign: bool,
+    most: Option<usize>,
 ) -> Answer<Vec<Ipv4Addr>> {
-    let most = most_addresses(&tx.view(), interface);
+    let most = most.unwrap_or_else(|| most_addresses(&tx.view(), interface));
     if interface.private.len() + wanted.len() > most {
         let text = format!("Number of private addresses will exceed limit. Limit: {most}");
         return Err(Error::Coded("PrivateIpAddressLimitExceeded", text).into());

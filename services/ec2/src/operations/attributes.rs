@@ -4,9 +4,10 @@ use super::filters::{self, Filters};
 use super::{Answer, cut, text};
 use crate::errors::Error;
 use crate::instance_types::InstanceType;
-use crate::model::{Instance, InstanceState, Interface};
+use crate::model::{Instance, InstanceState, Interface, Volume};
 use crate::operations::{instances, interfaces, run};
 use crate::shapes::*;
+use base64::Engine;
 use zonal_cloud::{Tx, View};
 
 pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> Answer<InstanceAttribute> {
@@ -52,8 +53,25 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> An
 pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer<ModifyInstanceAttributeOutput> {
     let mut instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
     must_not_end(&instance)?;
+    super::beyond::refuse("ModifyInstanceAttribute", input)?;
     one_attribute(input)?;
+    change_mappings(tx, &instance, &input.block_device_mappings)?;
     let named = |attribute| input.attribute == Some(attribute);
+    let by_value = [
+        InstanceAttributeName::InstanceType,
+        InstanceAttributeName::UserData,
+        InstanceAttributeName::DisableApiTermination,
+        InstanceAttributeName::DisableApiStop,
+        InstanceAttributeName::EbsOptimized,
+        InstanceAttributeName::InstanceInitiatedShutdownBehavior,
+        InstanceAttributeName::SourceDestCheck,
+    ];
+    if let (Some(attribute), Some(_)) = (input.attribute, &input.value)
+        && !by_value.contains(&attribute)
+    {
+        let text = format!("The attribute {attribute} cannot be changed by its value.");
+        return Err(Error::InvalidParameterCombination(text).into());
+    }
     let single = |attribute, own: &Option<AttributeValue>| {
         let own = own.as_ref().and_then(|value| value.value.clone());
         own.or_else(|| input.value.clone().filter(|_| named(attribute)))
@@ -71,12 +89,11 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
         }
         instance.instance_type = kind;
     }
+    // The wire's blob is decoded already; it is kept as it came.
     let blob = input.user_data.as_ref().and_then(|data| data.value.as_ref());
-    if let Some(data) = blob {
+    let encoded = blob.map(|data| base64::engine::general_purpose::STANDARD.encode(&data.0));
+    if let Some(encoded) = encoded.or_else(|| input.value.clone().filter(|_| named(InstanceAttributeName::UserData))) {
         must_be_stopped(&instance)?;
-        use base64::Engine;
-        // The wire's blob is decoded already; it is kept as it came.
-        let encoded = base64::engine::general_purpose::STANDARD.encode(&data.0);
         instance.user_data = run::user_data(Some(&encoded))?;
     }
     if let Some(on) = flag(InstanceAttributeName::DisableApiTermination, &input.disable_api_termination) {
@@ -111,6 +128,25 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyInstanceAttributeRequest) -> Answer
     });
     tx.put(instance);
     Ok(ModifyInstanceAttributeOutput::default())
+}
+
+/// Says of the root volume whether it goes with its instance. It is the one device that an instance has.
+fn change_mappings(
+    tx: &mut Tx<'_>,
+    instance: &Instance,
+    mappings: &[InstanceBlockDeviceMappingSpecification],
+) -> Answer<()> {
+    for mapping in mappings {
+        let device = mapping.device_name.as_deref().unwrap_or_default();
+        if device != instances::ROOT_DEVICE {
+            let text = format!("No device is currently mapped at {device}");
+            return Err(Error::Coded("InvalidInstanceAttributeValue", text).into());
+        }
+        if let Some(goes) = mapping.ebs.as_ref().and_then(|ebs| ebs.delete_on_termination) {
+            tx.update::<Volume, _>(&instance.volume, |volume| volume.delete_on_termination = goes);
+        }
+    }
+    Ok(())
 }
 
 /// Checks how far a metadata token's answer may travel.

@@ -142,24 +142,41 @@ pub(crate) fn give_public(tx: &mut Tx<'_>, id: &str) -> Answer<()> {
     Ok(())
 }
 
+/// The private addresses that a request asks for: the primary one, if it is said, and those beside it, given or any.
+pub(crate) struct Addresses<'a> {
+    pub primary: Option<String>,
+    pub more: Vec<Option<&'a str>>,
+}
+
+impl<'a> Addresses<'a> {
+    pub fn of(single: Option<&String>, listed: &'a [PrivateIpAddressSpecification], count: Option<i32>) -> Self {
+        let is_primary = |address: &&PrivateIpAddressSpecification| address.primary == Some(true);
+        let primary = listed.iter().find(is_primary).and_then(|address| address.private_ip_address.clone());
+        let others = listed.iter().filter(|address| !is_primary(address));
+        let mut more: Vec<Option<&str>> = others.map(|address| address.private_ip_address.as_deref()).collect();
+        let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+        more.extend(std::iter::repeat_n(None, count.min(256)));
+        Self { primary: single.cloned().or(primary), more }
+    }
+}
+
 pub fn create(tx: &mut Tx<'_>, input: &CreateNetworkInterfaceRequest) -> Answer<CreateNetworkInterfaceResult> {
     let tags = specified(tx, &input.tag_specifications, "network-interface", &["network-interface"])?;
-    let primary = input.private_ip_addresses.iter().find(|address| address.primary == Some(true));
-    let private_ip =
-        input.private_ip_address.clone().or_else(|| primary.and_then(|address| address.private_ip_address.clone()));
-    let listed = input.private_ip_addresses.iter().filter(|address| address.primary != Some(true));
-    let mut more: Vec<Option<&str>> = listed.map(|address| address.private_ip_address.as_deref()).collect();
-    let count = input.secondary_private_ip_address_count.and_then(|count| usize::try_from(count).ok());
-    more.extend(std::iter::repeat_n(None, count.unwrap_or_default().min(256)));
+    super::beyond::refuse("CreateNetworkInterface", input)?;
+    let asked = Addresses::of(
+        input.private_ip_address.as_ref(),
+        &input.private_ip_addresses,
+        input.secondary_private_ip_address_count,
+    );
     let new = New {
         subnet: input.subnet_id.clone(),
         description: input.description.clone().unwrap_or_default(),
-        private_ip,
+        private_ip: asked.primary,
         groups: input.groups.clone(),
         tags,
     };
     let mut interface = make(tx, new)?;
-    interface.private.extend(super::attachments::add(tx, &interface, &more, false)?);
+    interface.private.extend(super::attachments::add(tx, &interface, &asked.more, false, None)?);
     Ok(CreateNetworkInterfaceResult {
         network_interface: Some(shape(&tx.view(), &interface)),
         client_token: input.client_token.clone(),

@@ -6,6 +6,7 @@ pub mod acls;
 pub mod addresses;
 pub mod attachments;
 pub mod attributes;
+pub(crate) mod beyond;
 mod filters;
 pub mod gateways;
 pub mod groups;

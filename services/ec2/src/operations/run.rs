@@ -170,6 +170,7 @@ struct Plan {
 
 impl Plan {
     fn of(view: &View<'_>, input: &RunInstancesRequest) -> Answer<Self> {
+        super::beyond::refuse("RunInstances", input)?;
         let (min, max) = (input.min_count, input.max_count);
         if min < 1 || max < min || max > MAX_COUNT {
             let text = format!(
@@ -204,7 +205,10 @@ impl Plan {
             super::attributes::check_credits(&credits.cpu_credits, instance_type)?;
         }
         let subnet = subnet(view, input, interface.as_ref())?;
-        if max > 1 && input.private_ip_address.is_some() {
+        let addresses = |own: &InstanceNetworkInterfaceSpecification| {
+            own.private_ip_address.is_some() || !own.private_ip_addresses.is_empty()
+        };
+        if max > 1 && (input.private_ip_address.is_some() || interface.iter().chain(&more).any(addresses)) {
             let text = "Private IP addresses may not be specified for more than one instance.";
             return Err(Error::InvalidParameterCombination(text.to_owned()).into());
         }
@@ -355,17 +359,14 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
             own.id.clone()
         }
         None => {
-            let new = interfaces::New {
-                subnet: plan.subnet.id.clone(),
-                description: given.and_then(|i| i.description.clone()).unwrap_or_default(),
-                private_ip: input
-                    .private_ip_address
-                    .clone()
-                    .or_else(|| given.and_then(|i| i.private_ip_address.clone())),
+            let given = given.cloned().unwrap_or_default();
+            let given = InstanceNetworkInterfaceSpecification {
+                subnet_id: Some(plan.subnet.id.clone()),
+                private_ip_address: input.private_ip_address.clone().or(given.private_ip_address),
                 groups: plan.groups.clone(),
-                tags: specified(tx, &input.tag_specifications, "network-interface", TAGGABLE)?,
+                ..given
             };
-            let interface = interfaces::make(tx, new)?;
+            let interface = make_interface(tx, input, plan, &given)?;
             if plan.public_ip {
                 interfaces::give_public(tx, &interface.id)?;
             }
@@ -431,6 +432,31 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
     Ok(id)
 }
 
+/// Makes an interface that a launch describes, with as many addresses as the instance's type has room for.
+fn make_interface(
+    tx: &mut Tx<'_>,
+    input: &RunInstancesRequest,
+    plan: &Plan,
+    given: &InstanceNetworkInterfaceSpecification,
+) -> Answer<Interface> {
+    let asked = interfaces::Addresses::of(
+        given.private_ip_address.as_ref(),
+        &given.private_ip_addresses,
+        given.secondary_private_ip_address_count,
+    );
+    let new = interfaces::New {
+        subnet: given.subnet_id.clone().unwrap_or_else(|| plan.subnet.id.clone()),
+        description: given.description.clone().unwrap_or_default(),
+        private_ip: asked.primary,
+        groups: given.groups.clone(),
+        tags: specified(tx, &input.tag_specifications, "network-interface", TAGGABLE)?,
+    };
+    let interface = interfaces::make(tx, new)?;
+    let most = usize::try_from(plan.instance_type.interfaces.1).unwrap_or(1);
+    super::attachments::add(tx, &interface, &asked.more, false, Some(most))?;
+    Ok(interface)
+}
+
 /// Makes, or takes, one more interface that a launch describes, and attaches it.
 fn attach_more(
     tx: &mut Tx<'_>,
@@ -441,16 +467,7 @@ fn attach_more(
 ) -> Answer<()> {
     let interface = match &given.network_interface_id {
         Some(existing) => interfaces::interface(&tx.view(), existing)?.clone(),
-        None => {
-            let new = interfaces::New {
-                subnet: given.subnet_id.clone().unwrap_or_else(|| plan.subnet.id.clone()),
-                description: given.description.clone().unwrap_or_default(),
-                private_ip: given.private_ip_address.clone(),
-                groups: given.groups.clone(),
-                tags: specified(tx, &input.tag_specifications, "network-interface", TAGGABLE)?,
-            };
-            interfaces::make(tx, new)?
-        }
+        None => make_interface(tx, input, plan, given)?,
     };
     let goes = given.delete_on_termination.unwrap_or(given.network_interface_id.is_none());
     super::attachments::attach_at(tx, &interface, instance, given.device_index.unwrap_or_default(), goes).map(drop)

@@ -17,6 +17,7 @@ pub(crate) fn subnet<'a>(view: &View<'a>, id: &str) -> Result<&'a Subnet, Error>
 }
 
 pub fn create(tx: &mut Tx<'_>, input: &CreateSubnetRequest) -> Answer<CreateSubnetResult> {
+    super::beyond::refuse("CreateSubnet", input)?;
     let vpc = super::vpcs::vpc(&tx.view(), &input.vpc_id)?.clone();
     let Some(range) = &input.cidr_block else { return Err(Error::MissingParameter("CidrBlock".to_owned()).into()) };
     let range = cidr(range, "cidrBlock")?;

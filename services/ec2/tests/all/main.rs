@@ -6,6 +6,7 @@ mod instances;
 mod managed;
 mod narrow;
 mod networks;
+mod parameters;
 mod refusals;
 mod state;
 mod yard;
