@@ -110,15 +110,15 @@ impl Run<'_, '_> {
                 thing.needs = found.needs;
             }
         }
-        let Some(before) = resource.before.clone().filter(|_| !self.operation.skip.contains(id)) else {
-            resource.before = None;
-            let failed = resource.status == ResourceStatus::UpdateFailed;
-            self.operation.done.insert(id.to_owned());
-            if failed {
-                self.mark(id, ResourceStatus::UpdateComplete, None);
+        let Some(before) = resource.before.clone() else { return self.is_back(id) };
+        if self.operation.skip.contains(id) && !resource.replaced {
+            // It stays as it is, but for what becomes of it in the end: that is the old template's to say.
+            if let Some(thing) = &mut resource.thing {
+                thing.retain = before.retain;
             }
-            return;
-        };
+            resource.before = None;
+            return self.is_back(id);
+        }
         if resource.replaced {
             resource.replaced = false;
             resource.old.extend(resource.thing.replace(before));
@@ -139,6 +139,14 @@ impl Run<'_, '_> {
         }
         self.mark(id, ResourceStatus::UpdateInProgress, None);
         self.advance(id);
+    }
+
+    /// Nothing is to be done for a resource: what failed is as it was.
+    fn is_back(&mut self, id: &str) {
+        self.operation.done.insert(id.to_owned());
+        if self.resources.get(id).is_some_and(|resource| resource.status == ResourceStatus::UpdateFailed) {
+            self.mark(id, ResourceStatus::UpdateComplete, None);
+        }
     }
 
     fn restored(&mut self) {

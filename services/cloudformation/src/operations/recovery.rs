@@ -59,8 +59,12 @@ pub fn continue_rollback(
 /// RollbackStack.
 pub fn rollback(tx: &mut Tx<'_>, input: &shapes::RollbackStackInput) -> Result<shapes::RollbackStackOutput, AwsError> {
     let mut stack = find(&tx.view(), &input.stack_name)?.clone();
+    let resources: Vec<StackResource> =
+        tx.view().starting::<StackResource>(StackResource::key_of(&stack.id, "")).cloned().collect();
+    // A creation that failed, and whose updates failed after it, goes back to nothing.
+    let never_was = stack.status == StackStatus::CreateFailed || resources.iter().all(|resource| resource.fresh);
     let (kind, phase, status) = match stack.status {
-        StackStatus::CreateFailed => {
+        StackStatus::CreateFailed | StackStatus::UpdateFailed if never_was => {
             let phase = Phase::Cleanup { end: StackStatus::RollbackComplete, failed: StackStatus::RollbackFailed };
             (OperationKind::Create, phase, StackStatus::RollbackInProgress)
         }
@@ -74,8 +78,6 @@ pub fn rollback(tx: &mut Tx<'_>, input: &shapes::RollbackStackInput) -> Result<s
         }
     };
     if kind == OperationKind::Create {
-        let resources: Vec<StackResource> =
-            tx.view().starting::<StackResource>(StackResource::key_of(&stack.id, "")).cloned().collect();
         for mut resource in resources {
             resource.doomed = true;
             tx.put(resource);

@@ -70,6 +70,23 @@ fn a_creation_that_failed_without_rollback_goes_on_with_the_next_update() {
 }
 
 #[test]
+fn a_stack_that_never_was_goes_back_to_nothing() {
+    let yard = Yard::new();
+    yard.call("ec2", "DescribeVpcs", json!({}));
+    let nothing = yard.belongings();
+    yard.faults.fail_named(Some("CreateRouteTable"));
+    let open = TWO.replace("    DeletionPolicy: Retain\n", "");
+    yard.stacks("CreateStack", json!({"StackName": "s", "TemplateBody": open, "DisableRollback": true}));
+    yard.until("s", "CREATE_FAILED");
+    let again = json!({"StackName": "s", "UsePreviousTemplate": true, "DisableRollback": true});
+    yard.stacks("UpdateStack", again);
+    yard.until("s", "UPDATE_FAILED");
+    yard.stacks("RollbackStack", json!({"StackName": "s"}));
+    yard.until("s", "ROLLBACK_COMPLETE");
+    assert_eq!(yard.belongings(), nothing);
+}
+
+#[test]
 fn what_was_made_but_never_came_to_be_is_deleted_before_it_is_tried_again() {
     let yard = Yard::new();
     let template = "
@@ -148,7 +165,9 @@ fn an_update_without_rollback_replaces_nothing() {
 fn only_what_failed_is_skipped_and_only_what_is_there_retained() {
     let yard = Yard::new();
     create(&yard, TWO);
-    let next = with_another(&TWO.replace("EnableDnsHostnames: false", "EnableDnsHostnames: true"));
+    let vpc = yard.physical("s", "Vpc");
+    let next = TWO.replace("EnableDnsHostnames: false", "EnableDnsHostnames: true");
+    let next = with_another(&next.replace("    DeletionPolicy: Retain\n", ""));
     yard.faults.fail_named(Some("CreateRouteTable"));
     yard.stacks("UpdateStack", json!({"StackName": "s", "TemplateBody": next, "DisableRollback": true}));
     yard.until("s", "UPDATE_FAILED");
@@ -169,6 +188,8 @@ fn only_what_failed_is_skipped_and_only_what_is_there_retained() {
     assert!(yard.refused("DeleteStack", retain("Nothing")).contains("must be in a valid state"));
     yard.stacks("DeleteStack", retain("Table"));
     yard.until("s", "");
+    let kept = yard.call("ec2", "DescribeVpcs", json!({"VpcIds": [vpc]}));
+    assert_eq!(kept["Vpcs"].as_array().map_or(0, Vec::len), 1, "what was skipped is retained as its template says");
 }
 
 #[test]
