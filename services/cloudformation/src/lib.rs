@@ -100,7 +100,7 @@ impl Service for CloudFormation {
     }
 
     fn controllers(&self) -> Vec<Box<dyn Controller>> {
-        vec![Box::new(Engine { interrupt: self.interrupt.clone() }), Box::new(Retention)]
+        vec![Box::new(Engine::new(self.interrupt.clone())), Box::new(Retention)]
     }
 
     fn records(&self, registrar: &mut Registrar) {

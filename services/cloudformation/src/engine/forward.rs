@@ -1,6 +1,7 @@
 //! Forward: each resource is created, changed or replaced once all that it needs is as the target wants it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::types::{self, Progress, schema};
 
 /// The target, evaluated as far as it can be before its resources are.
 struct Target {
-    template: Template,
+    template: Arc<Template>,
     deployment: crate::model::Deployment,
     conditions: BTreeMap<String, bool>,
     needs: BTreeMap<String, BTreeSet<String>>,

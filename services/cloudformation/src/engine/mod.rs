@@ -10,6 +10,7 @@ mod discard;
 mod events;
 mod forward;
 mod outputs;
+mod parsed;
 pub mod plan;
 mod restore;
 mod retention;
@@ -26,6 +27,7 @@ use zonal_wire::AwsError;
 use crate::model::Operation;
 pub use events::{Subject, of_resource as record_resource_event, record as record_event};
 pub use outputs::{export_in_use as outputs_in_use, importers};
+pub use parsed::Parsed;
 pub use retention::Retention;
 pub use run::{Run, is_in_progress};
 pub use scope::StackScope;
@@ -35,8 +37,15 @@ pub type Interrupt = dyn Fn(&str) -> Option<AwsError> + Send + Sync;
 
 /// Drives the operations under way.
 pub struct Engine {
-    /// See [`Interrupt`].
-    pub interrupt: Arc<Interrupt>,
+    interrupt: Arc<Interrupt>,
+    parsed: Parsed,
+}
+
+impl Engine {
+    /// An engine of which calls fail when told to: see [`Interrupt`].
+    pub fn new(interrupt: Arc<Interrupt>) -> Self {
+        Engine { interrupt, parsed: Parsed::default() }
+    }
 }
 
 impl Controller for Engine {
@@ -63,7 +72,7 @@ impl Controller for Engine {
     }
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
-        match Run::load(tx, key, &*self.interrupt)? {
+        match Run::load(tx, key, &*self.interrupt, &self.parsed)? {
             Some(mut run) => {
                 run.step();
                 Ok(run.save())

@@ -1,6 +1,7 @@
 //! One pass over one operation: loaded, stepped, saved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use zonal_cloud::{Tx, Wake, ids};
 use zonal_wire::{AwsError, Time};
 
 use super::events::{self, Subject};
-use super::{Interrupt, StackScope};
+use super::{Interrupt, Parsed, StackScope};
 use crate::model::{
     Deployment, Operation, OperationKind, Phase, ResourceStatus, Stack, StackResource, StackStatus, TemplateText,
     Thing, Work,
@@ -29,6 +30,7 @@ pub struct Run<'a, 't> {
     pub(super) operation: Operation,
     pub(super) resources: BTreeMap<String, StackResource>,
     pub(super) interrupt: &'a Interrupt,
+    parsed: &'a Parsed,
     loaded: (Stack, Operation, BTreeMap<String, StackResource>),
 }
 
@@ -37,13 +39,18 @@ impl<'a, 't> Run<'a, 't> {
     ///
     /// # Errors
     /// An operation without its stack, which never is.
-    pub fn load(tx: &'a mut Tx<'t>, key: &str, interrupt: &'a Interrupt) -> Result<Option<Self>, AwsError> {
+    pub fn load(
+        tx: &'a mut Tx<'t>,
+        key: &str,
+        interrupt: &'a Interrupt,
+        parsed: &'a Parsed,
+    ) -> Result<Option<Self>, AwsError> {
         let Some(operation) = tx.get::<Operation>(key).cloned() else { return Ok(None) };
         let stack = tx.get::<Stack>(key).cloned();
         let stack = stack.ok_or_else(|| AwsError::internal(format!("an operation is under way on no stack: {key}")))?;
         let resources = resources_of(tx, key);
         let loaded = (stack.clone(), operation.clone(), resources.clone());
-        Ok(Some(Run { tx, stack, operation, resources, interrupt, loaded }))
+        Ok(Some(Run { tx, stack, operation, resources, interrupt, parsed, loaded }))
     }
 
     /// Takes every step that can be taken now.
@@ -75,6 +82,7 @@ impl<'a, 't> Run<'a, 't> {
         self.tx.put(self.stack);
         if finished {
             self.tx.remove::<Operation>(&operation.stack);
+            self.parsed.forget(&stack.id);
             return Wake::OnChange;
         }
         self.tx.put(self.operation);
@@ -109,11 +117,11 @@ impl<'a, 't> Run<'a, 't> {
     }
 
     /// The template that the stack is being brought to.
-    pub(super) fn template(&self) -> Result<(Template, Deployment), TemplateError> {
+    pub(super) fn template(&self) -> Result<(Arc<Template>, Deployment), TemplateError> {
         let target = self.operation.target.clone().ok_or_else(|| TemplateError::new("the operation has no target"))?;
         let text = self.tx.get::<TemplateText>(&TemplateText::key_of(&self.stack.id, target.text));
         let text = text.ok_or_else(|| TemplateError::new("the stack's template is gone"))?;
-        Ok((Template::parse(&text.text)?, target))
+        Ok((self.parsed.read(&self.stack.id, &text.text)?, target))
     }
 
     /// Evaluates something in the scope of the resources as they are, and remembers what it imports.

@@ -1,0 +1,54 @@
+//! Templates of operations under way, read once: an operation looks at its template at every step.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::template::{Template, TemplateError};
+
+/// A text and what it reads as.
+type Read = (String, Arc<Template>);
+
+/// The templates, by the stack. What is kept is only what reading the text would give: a step is the same without it.
+#[derive(Default)]
+pub struct Parsed(Mutex<BTreeMap<String, Read>>);
+
+impl Parsed {
+    /// A stack's template of that text.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn read(&self, stack: &str, text: &str) -> Result<Arc<Template>, TemplateError> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, template)) = kept.get(stack).filter(|(same, _)| same == text) {
+            return Ok(template.clone());
+        }
+        let template = Arc::new(Template::parse(text)?);
+        kept.insert(stack.to_owned(), (text.to_owned(), template.clone()));
+        Ok(template)
+    }
+
+    /// A stack's operation has ended.
+    pub fn forget(&self, stack: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(stack);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_read_once_until_it_is_another_or_the_operation_ends() {
+        let parsed = Parsed::default();
+        let text =
+            |cidr: &str| format!("Resources: {{V: {{Type: 'AWS::EC2::VPC', Properties: {{CidrBlock: {cidr}}}}}}}");
+        let read = |text: &str| parsed.read("s", text).unwrap();
+        let first = read(&text("10.0.0.0/16"));
+        assert!(Arc::ptr_eq(&first, &read(&text("10.0.0.0/16"))));
+        let other = read(&text("10.1.0.0/16"));
+        assert!(!Arc::ptr_eq(&first, &other) && Arc::ptr_eq(&other, &read(&text("10.1.0.0/16"))));
+        parsed.forget("s");
+        assert!(!Arc::ptr_eq(&other, &read(&text("10.1.0.0/16"))));
+        assert!(parsed.read("s", "Resources: [").is_err());
+    }
+}
