@@ -145,6 +145,32 @@ def test_nothing_is_left_of_a_purged_world():
     assert running == ""
 
 
+def up_again(world, number):
+    done = subprocess.run([program(), "up", "--detach", "--home", world.home, "--world", "linux", "--range", number, "--port",
+                           str(world.port), "--dns-port", str(world.dns_port)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_ran_when_the_world_went_down_boots_again_as_it_was():
+    with a_world("--range", "19", "--detach") as world:
+        account = Account(world)
+        vpc, _ = account.default_subnets()
+        instances = account.launch(3, UserData=SERVER, SecurityGroupIds=[open_group(account, vpc)])
+        keep = ("PublicIpAddress", "PrivateIpAddress", "InstanceId")
+        before = [{name: account.instance(each)[name] for name in keep} for each in instances]
+        for each in before:
+            answers(f"http://{each['PublicIpAddress']}/")
+        for _ in range(2):
+            world.run("down")
+            up_again(world, "19")
+            running = lambda: [account.instance(each)["State"]["Name"] for each in instances] == ["running"] * 3
+            wait_for("all run again", running, 60)
+            assert [{name: account.instance(each)[name] for name in keep} for each in instances] == before
+            # User data has had its turn; what a shell sees is alive.
+            for each in before:
+                world.run_with(["ssh"], each["InstanceId"], "--", "true")
+
+
 def test_traffic_goes_on_while_the_control_plane_is_dead():
     with a_world("--range", "19", "--detach") as world:
         account = Account(world)
@@ -158,9 +184,7 @@ def test_traffic_goes_on_while_the_control_plane_is_dead():
             os.kill(running[role], signal.SIGKILL)
         wait_for("no API", lambda: curl(world.endpoint + "/_zonal/health", seconds=1)[0] == 0)
         assert {curl(url)[0] for _ in range(50)} == {200}
-        done = subprocess.run([program(), "up", "--detach", "--home", world.home, "--world", "linux", "--range", "19", "--port",
-                               str(world.port), "--dns-port", str(world.dns_port)], capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
+        up_again(world, "19")
         adopted = account.instance(instance)
         assert adopted["State"]["Name"] == "running" and adopted["LaunchTime"] == shown["LaunchTime"]
         answers(url)

@@ -20,14 +20,14 @@ use crate::warden::request::{Event, Reply, Request};
 use crate::world::Config;
 use doors::Doors;
 use plane::PlaneLink;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zonal_dns::config::{RecordSet, Zone};
-use zonal_substrate::{Ask, Inventory, Report, SandboxState, StopCause, World};
+use zonal_substrate::{Ask, Inventory, Report, Sandbox, SandboxState, StopCause, World};
 
 /// How long a call waits for a warden that restarts.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -158,6 +158,11 @@ struct Performer {
     workers: Vec<Sender<Request>>,
     /// What stands, in the order of kinds that it must be asked in again.
     standing: BTreeMap<(u8, String), Ask>,
+    /// Interfaces that the warden has.
+    plugged: BTreeSet<String>,
+    /// Sandboxes that are to start once their interface is there. A control plane that comes up again knows that it was, and asks for
+    /// both in any order.
+    early: BTreeMap<String, Box<Sandbox>>,
     doors: Doors,
 }
 
@@ -181,6 +186,8 @@ impl Performer {
             plane,
             workers,
             standing: BTreeMap::new(),
+            plugged: BTreeSet::new(),
+            early: BTreeMap::new(),
             doors,
         }
     }
@@ -188,6 +195,7 @@ impl Performer {
     fn run(mut self, asks: &Receiver<Vec<Ask>>) {
         while let Ok(asks) = asks.recv() {
             if asks.is_empty() {
+                self.plugged.clear();
                 for ask in self.standing.values().cloned().collect::<Vec<_>>() {
                     self.perform(ask);
                 }
@@ -241,15 +249,23 @@ impl Performer {
                 let done = self.ask(&id, Request::PutInterface(interface.clone()));
                 if done {
                     self.doors.put_interface(interface);
+                    self.plug(&id);
                 }
                 done.then_some(Report::InterfaceReady { id, generation })
             }
             Ask::RemoveInterface(id) => {
+                self.plugged.remove(&id);
                 self.doors.remove_interface(&id);
                 self.plane.set(format!("metadata:{id}"), None);
                 self.ask(&id, Request::RemoveInterface(id.clone())).then_some(Report::InterfaceRemoved(id))
             }
-            Ask::StartSandbox(sandbox) => return self.hand_on(Request::StartSandbox(sandbox)),
+            Ask::StartSandbox(sandbox) if self.plugged.contains(&sandbox.interface) => {
+                return self.hand_on(Request::StartSandbox(sandbox));
+            }
+            Ask::StartSandbox(sandbox) => {
+                self.early.insert(sandbox.id.clone(), sandbox);
+                return;
+            }
             Ask::StopSandbox { id, generation, force } => {
                 return self.hand_on(Request::StopSandbox { id, generation, force });
             }
@@ -289,6 +305,17 @@ impl Performer {
         }
         if let Some(report) = done {
             (self.tell)(report);
+        }
+    }
+
+    /// An interface is there: what waited for it starts.
+    fn plug(&mut self, interface: &str) {
+        self.plugged.insert(interface.to_owned());
+        let waiting = self.early.values().filter(|sandbox| sandbox.interface == interface);
+        for id in waiting.map(|sandbox| sandbox.id.clone()).collect::<Vec<_>>() {
+            if let Some(sandbox) = self.early.remove(&id) {
+                self.hand_on(Request::StartSandbox(sandbox));
+            }
         }
     }
 
@@ -335,6 +362,9 @@ impl Performer {
             _ => None,
         };
         if let Some((kind, id)) = gone {
+            if kind == 5 {
+                self.early.remove(id);
+            }
             self.standing.remove(&(kind, id.clone()));
         }
     }
