@@ -174,3 +174,34 @@ def test_a_machine_is_as_large_as_its_type(there):
     inside = lambda command: there.world.run_with(["ssh"], instance, "--", command).stdout
     assert inside("nproc; grep -c ^processor /proc/cpuinfo").split() == ["1", "1"]
     assert inside("free -m").splitlines()[1].split()[1] == "2048"
+
+
+SIGNALLED = """
+Parameters:
+  Image: {{Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64}}
+Resources:
+  Server:
+    Type: AWS::EC2::Instance
+    CreationPolicy: {{ResourceSignal: {{Timeout: PT10M}}}}
+    Properties:
+      ImageId: !Ref Image
+      InstanceType: t3.micro
+      UserData:
+        Fn::Base64: !Sub |
+          #!/bin/bash
+          {command}
+          /opt/aws/bin/cfn-signal -e $? --stack ${{AWS::StackName}} --resource Server --region ${{AWS::Region}}
+"""
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", "CREATE_COMPLETE"), ("false", "ROLLBACK_COMPLETE")])
+def test_a_stack_waits_for_what_cfn_signal_says_from_inside(there, command, status):
+    name = f"signalled-{command}"
+    there.cloudformation.create_stack(StackName=name, TemplateBody=SIGNALLED.format(command=command))
+    shown = lambda: there.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+    assert wait_for("the stack's end", lambda: not (found := shown()).endswith("IN_PROGRESS") and found, 120) == status
+    reasons = " ".join(event.get("ResourceStatusReason", "") for event in
+                       there.cloudformation.describe_stack_events(StackName=name)["StackEvents"])
+    (word,) = {"SUCCESS", "FAILURE"} & set(reasons.split())
+    assert (word == "SUCCESS") == (command == "true")
+    there.cloudformation.delete_stack(StackName=name)

@@ -19,6 +19,8 @@ use zonal_linux::Internet;
 const LIMIT: Duration = Duration::from_secs(90);
 /// How long a connection may take to be made.
 const CONNECTING: Duration = Duration::from_secs(10);
+/// The same where there is another address to try, as browsers do.
+const CONNECTING_BEFORE_OTHERS: Duration = Duration::from_millis(500);
 /// Where pages are.
 const PORT: u16 = 80;
 
@@ -56,13 +58,17 @@ impl Names {
             Answer::Addresses { addresses, .. } => addresses,
             Answer::Failed => Vec::new(),
         };
-        let Some(address) = found.first() else {
-            return plain(
-                StatusCode::BAD_GATEWAY,
-                &format!("No address for {name}: the world's DNS knows no such name.\n"),
-            );
+        let (address, stream) = match self.reach(&found).await {
+            Ok(reached) => reached,
+            Err(Some(error)) => return plain(StatusCode::BAD_GATEWAY, &format!("{name}: {error}\n")),
+            Err(None) => {
+                return plain(
+                    StatusCode::BAD_GATEWAY,
+                    &format!("No address for {name}: the world's DNS knows no such name.\n"),
+                );
+            }
         };
-        match tokio::time::timeout(LIMIT, self.fetch(name, *address, request)).await {
+        match tokio::time::timeout(LIMIT, fetch(name, stream, request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 plain(StatusCode::BAD_GATEWAY, &format!("{name} at {address} does not answer: {error}\n"))
@@ -73,34 +79,45 @@ impl Names {
         }
     }
 
-    async fn fetch(&self, name: &str, address: Ipv4Addr, request: Request<Bytes>) -> Result<Response<Body>, String> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let path = path.to_owned();
-        let (parts, body) = request.into_parts();
-        let mut passed = Request::builder().method(parts.method).uri(path);
-        for (header, value) in &parts.headers {
-            if !matches!(header.as_str(), "host" | "connection" | "content-length" | "transfer-encoding" | "upgrade") {
-                passed = passed.header(header, value);
+    /// A connection to the first of these addresses that takes one; the last failure where none does.
+    async fn reach(&self, addresses: &[Ipv4Addr]) -> Result<(Ipv4Addr, TcpStream), Option<String>> {
+        let mut failure = None;
+        for (at, address) in addresses.iter().enumerate() {
+            let limit = if at + 1 < addresses.len() { CONNECTING_BEFORE_OTHERS } else { CONNECTING };
+            match tokio::time::timeout(limit, self.connect(*address)).await {
+                Ok(Ok(stream)) => return Ok((*address, stream)),
+                Ok(Err(error)) => failure = Some(format!("{address} does not answer: {error}")),
+                Err(_) => failure = Some(format!("{address} does not accept a connection")),
             }
         }
-        let passed = passed.header("host", name).body(Full::new(body)).map_err(|error| error.to_string())?;
-        let stream = tokio::time::timeout(CONNECTING, self.connect(address)).await;
-        let stream =
-            stream.map_err(|_| "it does not accept a connection".to_owned())?.map_err(|error| error.to_string())?;
-        // Nothing is kept open: a load balancer's addresses change under a name.
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        tokio::spawn(async move {
-            // How it ended shows in the answer.
-            let _ = connection.await;
-        });
-        let response: Response<Incoming> = sender.send_request(passed).await.map_err(|error| error.to_string())?;
-        let (mut parts, body) = response.into_parts();
-        parts.headers.remove("transfer-encoding");
-        parts.headers.remove("connection");
-        // It is passed on as it comes, however long it is.
-        Ok(Response::from_parts(parts, Either::Right(body)))
+        Err(failure)
     }
+}
+
+/// Asks for a page over a connection.
+async fn fetch(name: &str, stream: TcpStream, request: Request<Bytes>) -> Result<Response<Body>, String> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = path.to_owned();
+    let (parts, body) = request.into_parts();
+    let mut passed = Request::builder().method(parts.method).uri(path);
+    for (header, value) in &parts.headers {
+        if !matches!(header.as_str(), "host" | "connection" | "content-length" | "transfer-encoding" | "upgrade") {
+            passed = passed.header(header, value);
+        }
+    }
+    let passed = passed.header("host", name).body(Full::new(body)).map_err(|error| error.to_string())?;
+    // Nothing is kept open: a load balancer's addresses change under a name.
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        // How it ended shows in the answer.
+        let _ = connection.await;
+    });
+    let response: Response<Incoming> = sender.send_request(passed).await.map_err(|error| error.to_string())?;
+    let (mut parts, body) = response.into_parts();
+    parts.headers.remove("transfer-encoding");
+    parts.headers.remove("connection");
+    // It is passed on as it comes, however long it is.
+    Ok(Response::from_parts(parts, Either::Right(body)))
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Body> {
