@@ -33,16 +33,19 @@ pub fn run(arguments: &DownArguments) -> Result<(), CommandError> {
         }
         Err(error) => return Err(CommandError::file(directory.join("zonal.json"), error)),
     };
+    let ran = !ours(&settings.directory).is_empty();
     end(&settings, arguments.purge)?;
-    println!(
-        "{}",
-        if arguments.purge {
-            "Zonal is down; nothing is left."
-        } else {
-            "Zonal is down; its state and disks are kept."
-        }
-    );
+    if ran || arguments.purge {
+        println!("{}", told(arguments.purge));
+    } else {
+        println!("Zonal was down already; its state and disks are kept.");
+    }
     Ok(())
+}
+
+/// What has come of ending a world, for whoever ended it.
+pub fn told(purged: bool) -> &'static str {
+    if purged { "Zonal is down; nothing is left." } else { "Zonal is down; its state and disks are kept." }
 }
 
 /// Ends a world, whatever of it still runs.

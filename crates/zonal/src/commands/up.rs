@@ -161,7 +161,12 @@ fn foreground(settings: &Settings) -> Result<(), CommandError> {
     greet(settings);
     println!("Ctrl-C ends it.");
     match run_daemon::until_interrupted(&mut child)? {
-        Over::Interrupted => super::down::end(settings, settings.ephemeral),
+        Over::Interrupted => {
+            println!("Ending: instances shut down first.");
+            super::down::end(settings, settings.ephemeral)?;
+            println!("{}", super::down::told(settings.ephemeral));
+            Ok(())
+        }
         Over::Ended => {
             // Who ended it sees to the rest; a signal to the world's own process is the rare other way.
             println!("Zonal is down: `zonal down` (or a signal to its process) ended it.");
