@@ -56,7 +56,7 @@ fn query_wraps_the_result_and_writes_absent_lists_as_empty_ones() {
          <ResponseMetadata><RequestId>the-id</RequestId></ResponseMetadata></GetCallerIdentityResponse>",
     );
     let empty = answer("elbv2", "DescribeLoadBalancers", Protocol::Query, &json!({}));
-    assert!(String::from_utf8_lossy(&empty.body).contains("<LoadBalancers></LoadBalancers>"));
+    assert!(String::from_utf8_lossy(&empty.body).contains("<LoadBalancers/>"));
 }
 
 #[test]
