@@ -50,7 +50,13 @@ pub const ALARM: ResourceType = ResourceType {
         TAGS,
     ],
     attributes: &["Arn"],
-    handler: &Alarm,
+    handler: &Alarms {
+        name: "AWS::CloudWatch::Alarm",
+        kind: "MetricAlarm",
+        list: "MetricAlarms",
+        put: "PutMetricAlarm",
+        same: &SAME,
+    },
 };
 
 const SAME: [&str; 19] = [
@@ -75,19 +81,39 @@ const SAME: [&str; 19] = [
     "Metrics",
 ];
 
-struct Alarm;
+/// Alarms of one of their two kinds.
+pub(super) struct Alarms {
+    /// The resource's type.
+    pub name: &'static str,
+    /// Their kind, as `DescribeAlarms` takes it.
+    pub kind: &'static str,
+    /// Where its answer has them.
+    pub list: &'static str,
+    /// The operation that makes and changes them.
+    pub put: &'static str,
+    /// The properties that it takes as they are.
+    pub same: &'static [&'static str],
+}
 
-fn put(cx: &mut Context<'_, '_>, name: &str, properties: &Value, tags: Option<Value>) -> Result<(), Failure> {
-    let mut input: Map<String, Value> = pick(properties, &SAME);
-    input.insert("AlarmName".to_owned(), json!(name));
-    if let Some(tags) = tags {
-        input.insert("Tags".to_owned(), tags);
+impl Alarms {
+    fn put(
+        &self,
+        cx: &mut Context<'_, '_>,
+        name: &str,
+        properties: &Value,
+        tags: Option<Value>,
+    ) -> Result<(), Failure> {
+        let mut input: Map<String, Value> = pick(properties, self.same);
+        input.insert("AlarmName".to_owned(), json!(name));
+        if let Some(tags) = tags {
+            input.insert("Tags".to_owned(), tags);
+        }
+        cx.call("cloudwatch", self.put, input.into()).map(drop)
     }
-    cx.call("cloudwatch", "PutMetricAlarm", input.into()).map(drop)
 }
 
 /// Brings an alarm's tags from old properties to new ones.
-pub(super) fn retag(cx: &mut Context<'_, '_>, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
+fn retag(cx: &mut Context<'_, '_>, name: &str, old: &Value, new: &Value) -> Result<(), Failure> {
     let (set, removed) = tag_changes(old, new);
     let arn = arn(cx, name);
     if !set.is_empty() {
@@ -100,29 +126,31 @@ pub(super) fn retag(cx: &mut Context<'_, '_>, name: &str, old: &Value, new: &Val
 }
 
 /// An alarm's ARN.
-pub(super) fn arn(cx: &Context<'_, '_>, name: &str) -> String {
+fn arn(cx: &Context<'_, '_>, name: &str) -> String {
     cx.tx.scope.arn("cloudwatch", &format!("alarm:{name}"))
 }
 
-impl Handler for Alarm {
+impl Handler for Alarms {
     fn create(&self, cx: &mut Context<'_, '_>, properties: &Value) -> Result<String, Failure> {
         let name = match text(properties, "AlarmName") {
             "" => cx.name(255),
             name => name.to_owned(),
         };
-        // PutMetricAlarm would change an alarm that someone else has made.
-        if cx.find("cloudwatch", "DescribeAlarms", json!({"AlarmNames": [name]}), "MetricAlarms")?.is_some() {
+        // The operation would change an alarm that someone else has made.
+        let input = json!({"AlarmNames": [name], "AlarmTypes": [self.kind]});
+        if cx.find("cloudwatch", "DescribeAlarms", input, self.list)?.is_some() {
             return Err(Failure::Unfit(format!(
-                "Resource of type 'AWS::CloudWatch::Alarm' with identifier '{name}' already exists."
+                "Resource of type '{}' with identifier '{name}' already exists.",
+                self.name
             )));
         }
         let tags = cx.tag_list(properties);
-        put(cx, &name, properties, Some(tags))?;
+        self.put(cx, &name, properties, Some(tags))?;
         Ok(name)
     }
 
     fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
-        put(cx, id, new, None)?;
+        self.put(cx, id, new, None)?;
         retag(cx, id, old, new)?;
         Ok(Progress::Done)
     }

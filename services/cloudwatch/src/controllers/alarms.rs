@@ -130,10 +130,9 @@ pub fn transition(
     data: Option<String>,
     value: Option<f64>,
 ) {
-    let old = said(alarm.state, &alarm.reason, alarm.reason_data.as_deref());
-    let new = said(state, &reason, data.as_deref());
+    let was = (alarm.state, alarm.reason.as_str(), alarm.reason_data.as_deref());
+    let told = turned(was, (state, &reason, data.as_deref()));
     let changed = alarm.state != state;
-    let summary = format!("Alarm updated from {} to {}", alarm.state.as_str(), state.as_str());
     alarm.updated = tx.now;
     if changed {
         alarm.transitioned = tx.now;
@@ -143,7 +142,7 @@ pub fn transition(
     alarm.repeated = (run_now && alarm.actions().iter().any(|action| repeats(action))).then_some(tx.now);
     tx.put(alarm.clone());
     if changed {
-        let data = json!({ "version": "1.0", "oldState": old, "newState": new }).to_string();
+        let (summary, data) = told;
         record(tx, &alarm.name, HistoryKind::State, summary, data);
     }
     if !run_now {
@@ -155,8 +154,18 @@ pub fn transition(
     }
 }
 
+/// A state, why, and why as JSON.
+type Said<'a> = (AlarmState, &'a str, Option<&'a str>);
+
+/// What the history says of a change of state: its summary and its data.
+pub fn turned(from: Said<'_>, to: Said<'_>) -> (String, String) {
+    let summary = format!("Alarm updated from {} to {}", from.0.as_str(), to.0.as_str());
+    let data = json!({ "version": "1.0", "oldState": said(from), "newState": said(to) });
+    (summary, data.to_string())
+}
+
 /// A state as history items have it.
-pub fn said(state: AlarmState, reason: &str, data: Option<&str>) -> Value {
+fn said((state, reason, data): Said<'_>) -> Value {
     let mut out = json!({ "stateValue": state.as_str(), "stateReason": reason });
     if let Some(data) = data.and_then(|data| serde_json::from_str::<Value>(data).ok()) {
         out["stateReasonData"] = data;

@@ -1,6 +1,6 @@
 //! Evaluates composite alarms when an alarm that their rule names changes its state.
 
-use crate::controllers::alarms::{actions_told, said};
+use crate::controllers::alarms::{actions_told, turned};
 use crate::model::{Alarm, AlarmState, Composite, HistoryKind};
 use crate::operations::alarm_history::record_of;
 use crate::operations::alarms::arn;
@@ -99,10 +99,9 @@ fn child(tx: &Tx<'_>, name: &str) -> Option<(AlarmState, Time)> {
 
 /// Changes a composite alarm's state, says so in its history, and tells of the new state's actions.
 pub fn transition(tx: &mut Tx<'_>, mut alarm: Composite, state: AlarmState, reason: String, data: Option<String>) {
-    let old = said(alarm.state, &alarm.reason, alarm.reason_data.as_deref());
-    let new = said(state, &reason, data.as_deref());
+    let was = (alarm.state, alarm.reason.as_str(), alarm.reason_data.as_deref());
+    let (summary, told) = turned(was, (state, &reason, data.as_deref()));
     let changed = alarm.state != state;
-    let summary = format!("Alarm updated from {} to {}", alarm.state.as_str(), state.as_str());
     alarm.updated = tx.now;
     if changed {
         alarm.transitioned = tx.now;
@@ -112,8 +111,7 @@ pub fn transition(tx: &mut Tx<'_>, mut alarm: Composite, state: AlarmState, reas
     if !changed {
         return;
     }
-    let data = json!({ "version": "1.0", "oldState": old, "newState": new }).to_string();
-    record_of(tx, (&alarm.name, true), HistoryKind::State, summary, data);
+    record_of(tx, (&alarm.name, true), HistoryKind::State, summary, told);
     if alarm.actions_enabled {
         for action in alarm.actions() {
             // Topics, functions and incidents are all that a composite alarm may act on; there are none here.

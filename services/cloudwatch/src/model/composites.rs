@@ -45,11 +45,7 @@ pub struct Composite {
 impl Composite {
     /// The actions of its present state.
     pub fn actions(&self) -> &[String] {
-        match self.state {
-            AlarmState::Ok => &self.ok_actions,
-            AlarmState::Alarm => &self.alarm_actions,
-            AlarmState::InsufficientData => &self.insufficient_data_actions,
-        }
+        self.state.among(&self.ok_actions, &self.alarm_actions, &self.insufficient_data_actions)
     }
 }
 

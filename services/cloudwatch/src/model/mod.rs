@@ -208,6 +208,15 @@ impl AlarmState {
             Self::InsufficientData => "INSUFFICIENT_DATA",
         }
     }
+
+    /// What belongs to it, of what belongs to each.
+    pub fn among<T>(self, ok: T, alarm: T, insufficient_data: T) -> T {
+        match self {
+            Self::Ok => ok,
+            Self::Alarm => alarm,
+            Self::InsufficientData => insufficient_data,
+        }
+    }
 }
 
 /// How a value is compared with the threshold.
@@ -369,11 +378,7 @@ impl Alarm {
 
     /// The actions of its present state.
     pub fn actions(&self) -> &[String] {
-        match self.state {
-            AlarmState::Ok => &self.ok_actions,
-            AlarmState::Alarm => &self.alarm_actions,
-            AlarmState::InsufficientData => &self.insufficient_data_actions,
-        }
+        self.state.among(&self.ok_actions, &self.alarm_actions, &self.insufficient_data_actions)
     }
 }
 
