@@ -260,7 +260,11 @@ fn what_is_neither_tls_nor_http_on_an_https_port_is_a_failed_handshake() {
     let mut client = world.client();
     client.send(&[0x16, 0x03, 0x01, 0xff, 0xff, 0, 0, 0]);
     assert!(client.try_answer(false).is_err());
-    assert_eq!(world.metrics().nodes[ZONE].client_tls_errors, 1);
+    // It is counted once the connection is let go of, which the client may see first.
+    wait_for("its failed handshake is counted", || match world.metrics().nodes[ZONE].client_tls_errors {
+        1 => Ok(()),
+        other => Err(other.to_string()),
+    });
 }
 
 #[test]

@@ -69,9 +69,14 @@ impl Fixture {
 
     /// The layer that a sandbox writes to, where the holder has its disk.
     pub fn upper(&self, id: &str) -> PathBuf {
+        self.within_holder(&format!("run/disks/{id}/upper"))
+    }
+
+    /// What the holder has at this path of its world.
+    pub fn within_holder(&self, path: &str) -> PathBuf {
         let text = std::fs::read_to_string(self.config.directory.join("holder.pid")).unwrap();
         let holder = text.split(' ').next().unwrap();
-        PathBuf::from(format!("/proc/{holder}/root{}/run/disks/{id}/upper", self.config.directory.display()))
+        PathBuf::from(format!("/proc/{holder}/root{}/{path}", self.config.directory.display()))
     }
 
     /// The public address with this last byte.

@@ -68,14 +68,18 @@ fn a_start_that_fails_keeps() {
     world.instance(&a);
     world.ask(vec![Ask::StopSandbox { id: "i-a".into(), generation: 1, force: true }]);
     world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(_)));
-    // Without its interface it can't.
-    world.ask(vec![Ask::RemoveInterface("eni-a".into())]);
-    world.hear("its interface's end", |report| *report == Report::InterfaceRemoved("eni-a".into()));
+    // Where its facts would be written there is no directory.
+    let facts = world.within_holder("run/machines");
+    let away = facts.with_extension("away");
+    std::fs::rename(&facts, &away).unwrap();
+    std::fs::write(&facts, "").unwrap();
     world.ask(vec![again(&a, 2)]);
     world.await_state("i-a", |state| matches!(state, SandboxState::Stopped(StopCause::NotStarted { .. })));
     assert!(world.console("i-a").contains("said-before"));
     assert_eq!(world.world().inventory().sandboxes["i-a"], (1, SandboxState::Stopped(StopCause::Asked)));
-    world.ask(vec![Ask::PutInterface(a.interface()), again(&a, 2)]);
+    std::fs::remove_file(&facts).unwrap();
+    std::fs::rename(&away, &facts).unwrap();
+    world.ask(vec![again(&a, 2)]);
     world.hear("the second start", |report| {
         matches!(report, Report::Sandbox { generation: 2, state: SandboxState::Running, .. })
     });
