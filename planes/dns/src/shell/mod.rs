@@ -158,7 +158,7 @@ impl DnsServer {
         for socket in sockets.udp {
             socket.set_nonblocking(true)?;
             let socket = tokio::net::UdpSocket::from_std(socket)?;
-            server.tasks.spawn(udp::serve(Arc::new(socket), responder()));
+            server.tasks.spawn(udp::serve(socket, responder()));
         }
         for listener in sockets.tcp {
             listener.set_nonblocking(true)?;

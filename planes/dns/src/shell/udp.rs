@@ -24,22 +24,41 @@ const MAX_QUERY: usize = 1280;
 /// The pause after an error of the socket, so that a network that went away does not cost a core.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
+/// The answer to a query that needed upstream, and who asked; nothing where there is none to give.
+type Fetched = Option<(Vec<u8>, SocketAddr)>;
+
 /// Answers for ever.
-pub(super) async fn serve(socket: Arc<UdpSocket>, mut responder: Responder) {
+pub(super) async fn serve(socket: UdpSocket, mut responder: Responder) {
     let mut batch = Batch::new();
-    // What waits for upstream ends with the server: it holds the socket.
+    // What waits for upstream hands its answer back to here: the socket is this task's alone, and closed once the task has ended.
     let mut fetches = JoinSet::new();
     loop {
-        if let Err(error) = socket.readable().await.and_then(|()| batch.receive(&socket)) {
-            if error.kind() != io::ErrorKind::WouldBlock {
-                tokio::time::sleep(ERROR_PAUSE).await;
-            }
-            continue;
+        tokio::select! {
+            biased;
+            ready = socket.readable() => match ready.and_then(|()| batch.receive(&socket)) {
+                Ok(()) => {
+                    let unsent = batch.answer(&socket, &mut responder, &mut fetches);
+                    responder.counters.dropped(unsent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
+            },
+            Some(fetched) = fetches.join_next() => send_fetched(&socket, fetched.ok().flatten(), &responder),
         }
-        let unsent = batch.answer(&socket, &mut responder, &mut fetches);
-        while fetches.try_join_next().is_some() {}
-        responder.counters.dropped(unsent);
+        // Under load there is always another query; those that waited are not to wait for a pause of the others.
+        while let Some(fetched) = fetches.try_join_next() {
+            send_fetched(&socket, fetched.ok().flatten(), &responder);
+        }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Sends what had to be fetched, if there is room in the socket as for any other answer.
+fn send_fetched(socket: &UdpSocket, fetched: Fetched, responder: &Responder) {
+    if let Some((answer, client)) = fetched
+        && socket.try_send_to(&answer, client).is_err()
+    {
+        responder.counters.dropped(1);
     }
 }
 
@@ -85,7 +104,7 @@ impl Batch {
 
     /// Answers from one snapshot; returns how many answers found no room in the socket, as any datagram may: the client asks
     /// again.
-    fn answer(&mut self, socket: &Arc<UdpSocket>, responder: &mut Responder, fetches: &mut JoinSet<()>) -> usize {
+    fn answer(&mut self, socket: &UdpSocket, responder: &mut Responder, fetches: &mut JoinSet<Fetched>) -> usize {
         let store = Arc::clone(&responder.store);
         let snapshot = store.current.load();
         self.clients.clear();
@@ -97,7 +116,7 @@ impl Batch {
             match responder.answer(&snapshot, query, (Transport::Udp, address), answer) {
                 Step::Send => self.clients.push(Some(*client)),
                 Step::Nothing => {}
-                Step::Fetch(pending) => match fetch_later(socket, responder, pending, query, client) {
+                Step::Fetch(pending) => match fetch_later(responder, pending, query, client) {
                     Some(fetch) => drop(fetches.spawn(fetch)),
                     None => responder.counters.dropped(1),
                 },
@@ -129,22 +148,19 @@ impl Batch {
 
 /// What leaves the socket's task free while upstream is asked; nothing where too much waits already.
 fn fetch_later(
-    socket: &Arc<UdpSocket>,
     responder: &Responder,
     pending: Pending,
     message: &[u8],
     client: &SockaddrStorage,
-) -> Option<impl Future<Output = ()> + use<>> {
+) -> Option<impl Future<Output = Fetched> + use<>> {
     let slot = responder.forwarder.as_ref()?.slot()?;
     let client = socket_address(client)?;
-    let (socket, responder, message) = (Arc::clone(socket), responder.clone(), message.to_vec());
+    let (responder, message) = (responder.clone(), message.to_vec());
     Some(async move {
         let mut answer = Vec::new();
         let step = responder.fetch_and_answer(pending, &message, Transport::Udp, &mut answer).await;
-        if matches!(step, Step::Send) && socket.send_to(&answer, client).await.is_err() {
-            responder.counters.dropped(1);
-        }
         drop(slot);
+        matches!(step, Step::Send).then_some((answer, client))
     })
 }
 
