@@ -70,6 +70,16 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeVpcEndpoints>(|input| input.dry_run),
         read::<ops::DescribePrefixLists>(absent::prefix_lists)
             .dry_run::<ops::DescribePrefixLists>(|input| input.dry_run),
+        read::<ops::DescribeVpcPeeringConnections>(absent::peerings)
+            .dry_run::<ops::DescribeVpcPeeringConnections>(|input| input.dry_run),
+        read::<ops::DescribeEgressOnlyInternetGateways>(absent::egress_only_gateways)
+            .dry_run::<ops::DescribeEgressOnlyInternetGateways>(|input| input.dry_run),
+        read::<ops::DescribeVpnGateways>(absent::vpn_gateways)
+            .dry_run::<ops::DescribeVpnGateways>(|input| input.dry_run),
+        read::<ops::DescribeFlowLogs>(absent::flow_logs).dry_run::<ops::DescribeFlowLogs>(|input| input.dry_run),
+        read::<ops::DescribeVpcClassicLink>(absent::classic_link)
+            .dry_run::<ops::DescribeVpcClassicLink>(|input| input.dry_run),
+        read::<ops::DescribeVpcClassicLinkDnsSupport>(absent::classic_link_dns),
         write::<ops::CreateNetworkAcl>(acls::create)
             .idempotent::<ops::CreateNetworkAcl>(|input| input.client_token.as_deref(), MISMATCH)
             .dry_run::<ops::CreateNetworkAcl>(|input| input.dry_run),
@@ -95,6 +105,8 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeInstanceAttribute>(|input| input.dry_run),
         write::<ops::ModifyInstanceAttribute>(attributes::modify)
             .dry_run::<ops::ModifyInstanceAttribute>(|input| input.dry_run),
+        write::<ops::ResetInstanceAttribute>(attributes::reset)
+            .dry_run::<ops::ResetInstanceAttribute>(|input| input.dry_run),
         write::<ops::ModifyInstanceMetadataOptions>(attributes::modify_metadata)
             .dry_run::<ops::ModifyInstanceMetadataOptions>(|input| input.dry_run),
         read::<ops::DescribeInstanceCreditSpecifications>(attributes::describe_credits)
@@ -174,6 +186,12 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DescribeNetworkInterfaceAttribute>(|input| input.dry_run),
         write::<ops::ModifyNetworkInterfaceAttribute>(interfaces::modify_attribute)
             .dry_run::<ops::ModifyNetworkInterfaceAttribute>(|input| input.dry_run),
+        write::<ops::ResetNetworkInterfaceAttribute>(interfaces::reset_attribute)
+            .dry_run::<ops::ResetNetworkInterfaceAttribute>(|input| input.dry_run),
+        read::<ops::DescribeSnapshots>(snapshots::describe).dry_run::<ops::DescribeSnapshots>(|input| input.dry_run),
+        write::<ops::DeleteSnapshot>(snapshots::delete).dry_run::<ops::DeleteSnapshot>(|input| input.dry_run),
+        write::<ops::ModifyImageAttribute>(images::modify_attribute)
+            .dry_run::<ops::ModifyImageAttribute>(|input| input.dry_run),
         write::<ops::CreateKeyPair>(keys::create).dry_run::<ops::CreateKeyPair>(|input| input.dry_run),
         write::<ops::ImportKeyPair>(keys::import).dry_run::<ops::ImportKeyPair>(|input| input.dry_run),
         read::<ops::DescribeKeyPairs>(keys::describe).dry_run::<ops::DescribeKeyPairs>(|input| input.dry_run),

@@ -17,6 +17,9 @@ pub struct Instance {
     pub launch_index: i32,
     /// The image.
     pub image: String,
+    /// What the image calls its root device.
+    #[serde(default = "crate::model::xvda")]
+    pub root_device: String,
     /// Such as `t2.micro`.
     pub instance_type: String,
     /// The key pair's name.

@@ -19,8 +19,14 @@ pub struct Image {
     pub instance: String,
     /// Its root volume's size, GiB.
     pub size: i32,
+    /// Its root device's name.
+    #[serde(default = "crate::model::xvda")]
+    pub root_device: String,
     /// Its snapshot.
     pub snapshot: String,
+    /// The snapshot's tags.
+    #[serde(default)]
+    pub snapshot_tags: Tags,
     /// When it was made.
     pub created: Time,
     /// How far it is.

@@ -14,3 +14,8 @@ pub use network::{
     Acl, AclAssociation, AclRule, GroupRule, InternetGateway, Peer, Route, RouteTable, RouteTableAssociation, RouteVia,
     SecurityGroup, Subnet, Vpc,
 };
+
+/// The root device of what was stored before images differed in it.
+fn xvda() -> String {
+    "/dev/xvda".to_owned()
+}

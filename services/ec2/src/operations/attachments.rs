@@ -81,10 +81,17 @@ pub(crate) fn described(
         return Ok((None, all));
     }
     let refuse = |text: &str| Err(Error::InvalidParameterCombination(text.to_owned()));
-    if input.subnet_id.is_some() || !input.security_group_ids.is_empty() || !input.security_groups.is_empty() {
-        return refuse(
-            "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request",
-        );
+    let beside = if input.subnet_id.is_some() {
+        Some("subnet ID")
+    } else if !input.security_group_ids.is_empty() || !input.security_groups.is_empty() {
+        Some("security groups")
+    } else {
+        None
+    };
+    if let Some(beside) = beside {
+        return refuse(&format!(
+            "Network interfaces and an instance-level {beside} may not be specified on the same request"
+        ));
     }
     if all.len() > 1 && all.iter().any(|own| own.associate_public_ip_address == Some(true)) {
         return refuse(

@@ -29,7 +29,7 @@ pub fn describe(view: &View<'_>, input: &DescribeInstanceAttributeRequest) -> An
             let behavior = if instance.terminate_on_shutdown { "terminate" } else { "stop" };
             output.instance_initiated_shutdown_behavior = value(behavior);
         }
-        InstanceAttributeName::RootDeviceName => output.root_device_name = value(instances::ROOT_DEVICE),
+        InstanceAttributeName::RootDeviceName => output.root_device_name = value(&instance.root_device),
         InstanceAttributeName::SourceDestCheck => {
             output.source_dest_check = flag(interface.is_none_or(|interface| interface.source_dest_check));
         }
@@ -138,7 +138,7 @@ fn change_mappings(
 ) -> Answer<()> {
     for mapping in mappings {
         let device = mapping.device_name.as_deref().unwrap_or_default();
-        if device != instances::ROOT_DEVICE {
+        if device != instance.root_device {
             let text = format!("No device is currently mapped at {device}");
             return Err(Error::Coded("InvalidInstanceAttributeValue", text).into());
         }
@@ -147,6 +147,17 @@ fn change_mappings(
         }
     }
     Ok(())
+}
+
+/// ResetInstanceAttribute: of what can be reset, only whether source and destination are checked is here to set.
+pub fn reset(tx: &mut Tx<'_>, input: &ResetInstanceAttributeRequest) -> Answer<ResetInstanceAttributeOutput> {
+    let instance = instances::instance(&tx.view(), &input.instance_id)?.clone();
+    if input.attribute != InstanceAttributeName::SourceDestCheck {
+        let text = format!("Value ({}) for parameter attribute is invalid.", input.attribute);
+        return Err(Error::InvalidParameterValue(text).into());
+    }
+    tx.update::<Interface, _>(&instance.interface, |interface| interface.source_dest_check = true);
+    Ok(ResetInstanceAttributeOutput::default())
 }
 
 /// Checks how far a metadata token's answer may travel.
@@ -231,7 +242,11 @@ pub fn modify_metadata(
         input.http_tokens.map_or(options.token_required, |tokens| tokens == HttpTokensState::Required);
     options.enabled = input.http_endpoint.map_or(options.enabled, |on| on == InstanceMetadataEndpointState::Enabled);
     options.tags = input.instance_metadata_tags.map_or(options.tags, |on| on == InstanceMetadataTagsState::Enabled);
-    let shape = instances::metadata_shape(&instance);
+    // As on AWS the change is answered as it begins.
+    let shape = InstanceMetadataOptionsResponse {
+        state: Some(InstanceMetadataOptionsState::Pending),
+        ..instances::metadata_shape(&instance)
+    };
     let instance_id = text(&instance.id);
     tx.put(instance);
     Ok(ModifyInstanceMetadataOptionsResult {

@@ -51,6 +51,12 @@ pub(crate) const REFUSED: &[(&str, &[&str], &str)] = &[
     ("CreateSubnet", &["Ipv4IpamPoolId", "Ipv4NetmaskLength", "Ipv6IpamPoolId", "Ipv6NetmaskLength"], POOLS),
     ("CreateSubnet", &["OutpostArn"], "there are no Outposts"),
     ("ModifyInstanceAttribute", &["Kernel", "Ramdisk"], "images bring their own"),
+    (
+        "ModifyImageAttribute",
+        &["LaunchPermission", "ProductCodes", "UserGroups", "UserIds", "OrganizationArns", "OrganizationalUnitArns"],
+        "an image is its account's alone",
+    ),
+    ("ModifyImageAttribute", &["ImdsSupport"], "how metadata is asked for is each instance's own"),
 ];
 
 /// Refuses a request that gives any of its operation's parameters of that kind.

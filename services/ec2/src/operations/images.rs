@@ -20,30 +20,57 @@ struct Public {
     owner_alias: Option<&'static str>,
     created: i64,
     size: i32,
+    root_device: &'static str,
     imds_v2: bool,
     kind: &'static str,
 }
+
+const AMAZON: Public = Public {
+    name: "",
+    description: "",
+    owner: "137112412989",
+    owner_alias: Some("amazon"),
+    created: 1_727_740_800,
+    size: 8,
+    root_device: "/dev/xvda",
+    imds_v2: false,
+    kind: "amzn2",
+};
+const UBUNTU: Public =
+    Public { owner: "099720109477", owner_alias: None, root_device: "/dev/sda1", kind: "ubuntu", ..AMAZON };
 
 const PUBLIC: &[Public] = &[
     Public {
         name: "al2023-ami-2023.6.20241010.0-kernel-6.1-x86_64",
         description: "Amazon Linux 2023 AMI 2023.6.20241010.0 x86_64 HVM kernel-6.1",
-        owner: "137112412989",
-        owner_alias: Some("amazon"),
         created: 1_728_518_400,
-        size: 8,
         imds_v2: true,
         kind: "al2023",
+        ..AMAZON
+    },
+    Public {
+        name: "al2023-ami-minimal-2023.6.20241010.0-kernel-6.1-x86_64",
+        description: "Amazon Linux 2023 AMI 2023.6.20241010.0 x86_64 Minimal HVM kernel-6.1",
+        created: 1_728_518_400,
+        size: 2,
+        imds_v2: true,
+        kind: "al2023",
+        ..AMAZON
     },
     Public {
         name: "amzn2-ami-kernel-5.10-hvm-2.0.20241001.0-x86_64-gp2",
         description: "Amazon Linux 2 Kernel 5.10 AMI 2.0.20241001.0 x86_64 HVM gp2",
-        owner: "137112412989",
-        owner_alias: Some("amazon"),
-        created: 1_727_740_800,
-        size: 8,
-        imds_v2: false,
-        kind: "amzn2",
+        ..AMAZON
+    },
+    Public {
+        name: "amzn2-ami-hvm-2.0.20241001.0-x86_64-gp2",
+        description: "Amazon Linux 2 AMI 2.0.20241001.0 x86_64 HVM gp2",
+        ..AMAZON
+    },
+    Public {
+        name: "amzn2-ami-hvm-2.0.20241001.0-x86_64-ebs",
+        description: "Amazon Linux 2 AMI 2.0.20241001.0 x86_64 HVM ebs",
+        ..AMAZON
     },
     Public {
         name: "debian-12-amd64-20241004-1890",
@@ -51,19 +78,38 @@ const PUBLIC: &[Public] = &[
         owner: "136693071363",
         owner_alias: None,
         created: 1_728_000_000,
-        size: 8,
-        imds_v2: false,
         kind: "debian-12",
+        ..AMAZON
+    },
+    Public {
+        name: "debian-11-amd64-20240813-1838",
+        description: "Debian 11 (20240813-1838)",
+        owner: "136693071363",
+        owner_alias: None,
+        created: 1_723_507_200,
+        kind: "debian-11",
+        ..AMAZON
+    },
+    Public {
+        name: "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20241004",
+        description: "Canonical, Ubuntu, 24.04, amd64 noble image",
+        created: 1_728_000_000,
+        kind: "ubuntu-24.04",
+        ..UBUNTU
     },
     Public {
         name: "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20241002",
         description: "Canonical, Ubuntu, 22.04 LTS, amd64 jammy image build on 2024-10-02",
-        owner: "099720109477",
-        owner_alias: None,
         created: 1_727_827_200,
-        size: 8,
-        imds_v2: false,
         kind: "ubuntu-22.04",
+        ..UBUNTU
+    },
+    Public {
+        name: "ubuntu/images/hvm-ssd/ubuntu-focal-20.04-amd64-server-20241007",
+        description: "Canonical, Ubuntu, 20.04 LTS, amd64 focal image build on 2024-10-07",
+        created: 1_728_259_200,
+        kind: "ubuntu-20.04",
+        ..UBUNTU
     },
 ];
 
@@ -81,6 +127,7 @@ pub(crate) struct Found {
     pub id: String,
     pub architecture: &'static str,
     pub size: i32,
+    pub root_device: String,
     pub imds_v2: bool,
 }
 
@@ -91,12 +138,22 @@ fn check_id(id: &str) -> Result<(), Error> {
 /// The image of an id.
 pub(crate) fn find(view: &View<'_>, id: &str) -> Result<Found, Error> {
     if let Some(image) = PUBLIC.iter().find(|image| public_id(view, image) == id) {
-        return Ok(Found { id: id.to_owned(), architecture: "x86_64", size: image.size, imds_v2: image.imds_v2 });
+        return Ok(Found {
+            id: id.to_owned(),
+            architecture: "x86_64",
+            size: image.size,
+            root_device: image.root_device.to_owned(),
+            imds_v2: image.imds_v2,
+        });
     }
     match view.get::<Image>(id) {
-        Some(image) if image.state == ImageState::Available => {
-            Ok(Found { id: id.to_owned(), architecture: "x86_64", size: image.size, imds_v2: false })
-        }
+        Some(image) if image.state == ImageState::Available => Ok(Found {
+            id: id.to_owned(),
+            architecture: "x86_64",
+            size: image.size,
+            root_device: image.root_device.clone(),
+            imds_v2: false,
+        }),
         Some(_) => Err(Error::Coded("InvalidAMIID.Unavailable", format!("The image ID '{id}' is not available"))),
         None => Err(check_id(id).err().unwrap_or_else(|| Error::not_found(UNKNOWN.0, UNKNOWN.1, id))),
     }
@@ -155,7 +212,7 @@ pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<Descri
                 "is-public" => one(image.public == Some(true)),
                 "image-type" => one("machine"),
                 "root-device-type" => one("ebs"),
-                "root-device-name" => one(super::instances::ROOT_DEVICE),
+                "root-device-name" => optional(&image.root_device_name),
                 "virtualization-type" => one("hvm"),
                 "hypervisor" => one("xen"),
                 "ena-support" => one(true),
@@ -175,7 +232,7 @@ pub fn describe(view: &View<'_>, input: &DescribeImagesRequest) -> Answer<Descri
     })
 }
 
-fn common(snapshot: &str, size: i32) -> shapes::Image {
+fn common(snapshot: &str, size: i32, root_device: &str) -> shapes::Image {
     shapes::Image {
         architecture: Some(ArchitectureValues::X8664),
         platform_details: text("Linux/UNIX"),
@@ -184,12 +241,12 @@ fn common(snapshot: &str, size: i32) -> shapes::Image {
         image_type: Some(ImageTypeValues::Machine),
         ena_support: Some(true),
         hypervisor: Some(HypervisorType::Xen),
-        root_device_name: text(super::instances::ROOT_DEVICE),
+        root_device_name: text(root_device),
         root_device_type: Some(DeviceType::Ebs),
         sriov_net_support: text("simple"),
         virtualization_type: Some(VirtualizationType::Hvm),
         block_device_mappings: vec![BlockDeviceMapping {
-            device_name: text(super::instances::ROOT_DEVICE),
+            device_name: text(root_device),
             ebs: Some(EbsBlockDevice {
                 delete_on_termination: Some(true),
                 encrypted: Some(false),
@@ -219,8 +276,27 @@ fn public_shape(view: &View<'_>, image: &Public) -> shapes::Image {
         boot_mode: (image.kind == "al2023").then_some(BootModeValues::UefiPreferred),
         imds_support: image.imds_v2.then_some(ImdsSupportValues::V20),
         image_id: text(&id),
-        ..common(&format!("snap-0{}", stable_hex(&id)), image.size)
+        ..common(&format!("snap-0{}", stable_hex(&id)), image.size, image.root_device)
     }
+}
+
+/// The snapshots that public images are made of.
+pub(crate) fn public_snapshots(view: &View<'_>) -> Vec<Snapshot> {
+    let of = |image: &Public| Snapshot {
+        snapshot_id: text(format!("snap-0{}", stable_hex(&public_id(view, image)))),
+        owner_id: text(image.owner),
+        owner_alias: image.owner_alias.map(ToOwned::to_owned),
+        description: text(""),
+        volume_id: text("vol-ffffffff"),
+        state: Some(SnapshotState::Completed),
+        progress: text("100%"),
+        start_time: Some(Time::from_secs(image.created)),
+        volume_size: Some(image.size),
+        encrypted: Some(false),
+        storage_tier: Some(StorageTier::Standard),
+        ..Default::default()
+    };
+    PUBLIC.iter().map(of).collect()
 }
 
 fn own_shape(view: &View<'_>, image: &Image) -> shapes::Image {
@@ -238,7 +314,7 @@ fn own_shape(view: &View<'_>, image: &Image) -> shapes::Image {
         creation_date: text(image.created.iso8601_millis()),
         source_instance_id: text(&image.instance),
         tags: tag_list(&image.tags),
-        ..common(&image.snapshot, image.size)
+        ..common(&image.snapshot, image.size, &image.root_device)
     }
 }
 
@@ -265,7 +341,9 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateImageRequest) -> Answer<CreateImage
         description: input.description.clone(),
         instance: instance.id.clone(),
         size,
+        root_device: instance.root_device.clone(),
         snapshot: tx.id("snap-"),
+        snapshot_tags: specified(tx, &input.tag_specifications, "snapshot", &["image", "snapshot"])?,
         created: tx.now,
         state: ImageState::Pending,
         tags,
@@ -290,9 +368,25 @@ pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterImageRequest) -> Answer<Der
     Ok(DeregisterImageResult { return_: Some(true), ..Default::default() })
 }
 
+/// ModifyImageAttribute. What an image is called can be changed; it is its account's alone.
+pub fn modify_attribute(tx: &mut Tx<'_>, input: &ModifyImageAttributeRequest) -> Answer<ModifyImageAttributeOutput> {
+    super::beyond::refuse("ModifyImageAttribute", input)?;
+    let id = &input.image_id;
+    if tx.get::<Image>(id).is_none() {
+        find(&tx.view(), id)?;
+        return Err(Error::Coded("AuthFailure", format!("Not authorized for image:{id}")).into());
+    }
+    let by_name = input.value.clone().filter(|_| input.attribute.as_deref() == Some("description"));
+    let Some(description) = input.description.as_ref().and_then(|own| own.value.clone()).or(by_name) else {
+        return Err(Error::InvalidParameterCombination("No attributes specified.".to_owned()).into());
+    };
+    tx.update::<Image, _>(id, |image| image.description = Some(description));
+    Ok(ModifyImageAttributeOutput::default())
+}
+
 pub fn describe_attribute(view: &View<'_>, input: &DescribeImageAttributeRequest) -> Answer<ImageAttribute> {
-    find(view, &input.image_id)?;
     let Some(own) = view.get::<Image>(&input.image_id) else {
+        find(view, &input.image_id)?;
         // Attributes are for owners.
         return Err(Error::Coded("AuthFailure", format!("Not authorized for image:{}", input.image_id)).into());
     };

@@ -54,7 +54,7 @@ fn filter_values(view: &View<'_>, instance: &Instance, name: &str) -> Option<Vec
         "client-token" => one(&instance.client_token),
         "owner-id" => one(&view.scope.account),
         "architecture" => optional(run::type_of(instance).map(|t| t.architecture.to_owned())),
-        "root-device-name" => one(ROOT_DEVICE),
+        "root-device-name" => one(&instance.root_device),
         "root-device-type" => one("ebs"),
         "virtualization-type" => one("hvm"),
         "hypervisor" => one("xen"),
@@ -83,9 +83,6 @@ fn filter_values(view: &View<'_>, instance: &Instance, name: &str) -> Option<Vec
         _ => None,
     }
 }
-
-/// The root device's name on all images here.
-pub(crate) const ROOT_DEVICE: &str = "/dev/xvda";
 
 pub fn describe(view: &View<'_>, input: &DescribeInstancesRequest) -> Answer<DescribeInstancesResult> {
     input.instance_ids.iter().try_for_each(|id| check_id(id))?;
@@ -187,9 +184,9 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         security_groups: own.map(|own| own.groups.clone()).unwrap_or_default(),
         source_dest_check: own.and_then(|own| own.source_dest_check),
         network_interfaces: network.into_iter().chain(more.map(|interface| interface_shape(view, interface))).collect(),
-        root_device_name: text(ROOT_DEVICE),
+        root_device_name: text(&instance.root_device),
         root_device_type: Some(DeviceType::Ebs),
-        block_device_mappings: volume.iter().map(|volume| volume_shape(volume)).collect(),
+        block_device_mappings: volume.iter().map(|volume| volume_shape(instance, volume)).collect(),
         virtualization_type: Some(VirtualizationType::Hvm),
         hypervisor: Some(HypervisorType::Xen),
         ena_support: Some(true),
@@ -224,6 +221,28 @@ pub(crate) fn shape(view: &View<'_>, instance: &Instance) -> shapes::Instance {
         tags: tag_list(&instance.tags),
         ..Default::default()
     }
+}
+
+/// An instance as the call that starts it shows it: settings are about to be applied, the interface to be attached, and no public
+/// address is there yet. Source: the example of run-instances in the AWS CLI reference.
+pub(crate) fn started(view: &View<'_>, instance: &Instance) -> shapes::Instance {
+    let mut shape = shape(view, instance);
+    shape.public_ip_address = None;
+    shape.public_dns_name = text("");
+    shape.block_device_mappings.clear();
+    if let Some(options) = &mut shape.metadata_options {
+        options.state = Some(InstanceMetadataOptionsState::Pending);
+    }
+    for interface in &mut shape.network_interfaces {
+        interface.association = None;
+        for address in &mut interface.private_ip_addresses {
+            address.association = None;
+        }
+        if let Some(attachment) = &mut interface.attachment {
+            attachment.status = Some(AttachmentStatus::Attaching);
+        }
+    }
+    shape
 }
 
 /// Why an instance is in its state; one that starts gives that as its reason.
@@ -265,9 +284,9 @@ pub(crate) fn metadata_shape(instance: &Instance) -> InstanceMetadataOptionsResp
     }
 }
 
-fn volume_shape(volume: &Volume) -> InstanceBlockDeviceMapping {
+fn volume_shape(instance: &Instance, volume: &Volume) -> InstanceBlockDeviceMapping {
     InstanceBlockDeviceMapping {
-        device_name: text(ROOT_DEVICE),
+        device_name: text(&instance.root_device),
         ebs: Some(EbsInstanceBlockDevice {
             volume_id: text(&volume.id),
             status: Some(AttachmentStatus::Attached),

@@ -424,6 +424,20 @@ pub fn modify_attribute(
     Ok(ModifyNetworkInterfaceAttributeOutput::default())
 }
 
+/// ResetNetworkInterfaceAttribute: checks source and destination again.
+pub fn reset_attribute(
+    tx: &mut Tx<'_>,
+    input: &ResetNetworkInterfaceAttributeRequest,
+) -> Answer<ResetNetworkInterfaceAttributeOutput> {
+    let own = interface(&tx.view(), &input.network_interface_id)?.clone();
+    refuse_requester_managed(tx, &own)?;
+    if input.source_dest_check.is_none() {
+        return Err(Error::InvalidParameterCombination("No attributes specified.".to_owned()).into());
+    }
+    tx.update::<Interface, _>(&own.id, |interface| interface.source_dest_check = true);
+    Ok(ResetNetworkInterfaceAttributeOutput::default())
+}
+
 pub fn describe_attribute(
     view: &View<'_>,
     input: &DescribeNetworkInterfaceAttributeRequest,

@@ -4,7 +4,7 @@
 //! the EC2 User Guide.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use num_bigint::BigUint;
 use rand::RngCore;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -29,9 +29,9 @@ pub(super) struct Material {
     pub fingerprint: String,
 }
 
-/// OpenSSH's SHA-256 fingerprint: AWS's for Ed25519 keys.
+/// AWS's fingerprint of an Ed25519 key: OpenSSH's, padded and without `SHA256:` in front.
 pub(super) fn sha256(blob: &[u8]) -> String {
-    STANDARD_NO_PAD.encode(Sha256::digest(blob))
+    STANDARD.encode(Sha256::digest(blob))
 }
 
 /// AWS's fingerprint of an RSA key that was imported: MD5 of its public half as DER (SubjectPublicKeyInfo). `None` if the blob is none of an

@@ -13,6 +13,10 @@ fn refuse_duplicate(tx: &Tx<'_>, name: &str) -> Result<(), Error> {
     if tx.get::<KeyPair>(name).is_some() {
         return Err(Error::Coded("InvalidKeyPair.Duplicate", format!("The keypair already exists: {name}")));
     }
+    if !name.is_ascii() || name.len() > 255 {
+        let text = format!("Value ({name}) for parameter KeyName is invalid. It is up to 255 ASCII characters.");
+        return Err(Error::InvalidParameterValue(text));
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub mod routes;
 pub mod rule_changes;
 pub mod rules;
 pub mod run;
+pub mod snapshots;
 pub mod status;
 pub mod subnets;
 pub mod tags;

@@ -49,7 +49,7 @@ pub fn run(tx: &mut Tx<'_>, input: &RunInstancesRequest) -> Answer<Reservation> 
     }
     let view = tx.view();
     let instances =
-        made.iter().filter_map(|id| view.get::<Instance>(id)).map(|instance| instances::shape(&view, instance));
+        made.iter().filter_map(|id| view.get::<Instance>(id)).map(|instance| instances::started(&view, instance));
     Ok(Reservation {
         reservation_id: text(&reservation),
         owner_id: text(&*tx.scope.account),
@@ -219,11 +219,11 @@ impl Plan {
             groups.push(super::groups::by_name(view, name, Some(&subnet.vpc))?.id.clone());
         }
         let public_ip = interface.as_ref().and_then(|i| i.associate_public_ip_address).unwrap_or(subnet.map_public_ip);
-        let disk =
-            input.block_device_mappings.iter().find(|mapping| mapping.device_name.as_deref() == Some("/dev/xvda"));
+        let root = |mapping: &&BlockDeviceMapping| mapping.device_name.as_deref() == Some(image.root_device.as_str());
+        let disk = input.block_device_mappings.iter().find(root);
         let disk = disk.and_then(|mapping| mapping.ebs.clone()).unwrap_or_default();
         let volume_kind = disk.volume_type.map_or("gp3", |kind| kind.as_str());
-        let volume_size = volume_size(disk.volume_size, volume_kind, image.size)?;
+        let volume_size = super::volumes::root_size(disk.volume_size, volume_kind, image.size)?;
         // As many as there are addresses for, if that is enough.
         let free = super::subnets::available(view, &subnet);
         let count = if (min..max).contains(&free) { free } else { max };
@@ -245,27 +245,6 @@ impl Plan {
             own_tags: Tags::new(),
         })
     }
-}
-
-/// The root volume's size, GiB: no smaller than the image's snapshot, no larger than its type can be. Source: "Amazon EBS volume types"
-/// in the EBS User Guide.
-fn volume_size(given: Option<i32>, kind: &str, snapshot: i32) -> Result<i32, Error> {
-    let size = given.unwrap_or(snapshot);
-    if size < snapshot {
-        let text =
-            format!("Volume of size {size}GB is smaller than snapshot of the image, expect size >= {snapshot}GB");
-        return Err(Error::Coded("InvalidBlockDeviceMapping", text));
-    }
-    let most = match kind {
-        "gp3" | "io2" => 65_536,
-        "standard" => 1024,
-        _ => 16_384,
-    };
-    if size > most {
-        let text = format!("Volume of {size}GiB is too large for volume type {kind}; maximum is {most}GiB.");
-        return Err(Error::InvalidParameterValue(text));
-    }
-    Ok(size)
 }
 
 /// Refuses a launch or a start in a zone that is cut off.
@@ -395,6 +374,7 @@ fn start(tx: &mut Tx<'_>, input: &RunInstancesRequest, plan: &Plan, reservation:
         reservation: reservation.to_owned(),
         launch_index: index,
         image: plan.image.id.clone(),
+        root_device: plan.image.root_device.clone(),
         instance_type: plan.instance_type.name.to_owned(),
         key_name: input.key_name.clone(),
         public_key: plan.public_key.clone(),

@@ -117,8 +117,9 @@ pub fn describe(view: &View<'_>, input: &DescribeLaunchTemplatesRequest) -> Answ
     for id in &input.launch_template_ids {
         named(view, Some(id), None)?;
     }
-    for name in &input.launch_template_names {
-        named(view, None, Some(name))?;
+    if input.launch_template_names.iter().any(|name| named(view, None, Some(name)).is_err()) {
+        let text = "At least one of the launch templates specified in the request does not exist.";
+        return Err(Error::Coded("InvalidLaunchTemplateName.NotFoundException", text.to_owned()).into());
     }
     let wanted = |template: &LaunchTemplate| {
         input.launch_template_names.is_empty() || input.launch_template_names.contains(&template.name)

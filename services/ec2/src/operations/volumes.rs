@@ -27,7 +27,7 @@ pub fn describe(view: &View<'_>, input: &DescribeVolumesRequest) -> Answer<Descr
             "volume-id" => one(&volume.id),
             "attachment.instance-id" => one(&volume.instance),
             "attachment.delete-on-termination" => one(volume.delete_on_termination),
-            "attachment.device" => one(super::instances::ROOT_DEVICE),
+            "attachment.device" => Some(device(view, volume).into_iter().collect()),
             "availability-zone" => one(&volume.zone),
             "size" => one(volume.size),
             "status" => one(state(view, volume).as_str()),
@@ -46,6 +46,11 @@ fn state(view: &View<'_>, volume: &Volume) -> VolumeState {
     if used { VolumeState::InUse } else { VolumeState::Available }
 }
 
+/// What its instance calls it.
+fn device(view: &View<'_>, volume: &Volume) -> Option<String> {
+    view.get::<Instance>(&volume.instance).map(|instance| instance.root_device.clone())
+}
+
 /// What a type gives by itself. Source: "Amazon EBS volume types" in the EBS User Guide.
 fn iops(volume: &Volume) -> Option<i32> {
     match volume.kind.as_str() {
@@ -55,12 +60,33 @@ fn iops(volume: &Volume) -> Option<i32> {
     }
 }
 
+/// The root volume's size, GiB: no smaller than the image's snapshot, no larger than its type can be. Source: "Amazon EBS volume types"
+/// in the EBS User Guide.
+pub(crate) fn root_size(given: Option<i32>, kind: &str, snapshot: i32) -> Result<i32, Error> {
+    let size = given.unwrap_or(snapshot);
+    if size < snapshot {
+        let text =
+            format!("Volume of size {size}GB is smaller than snapshot of the image, expect size >= {snapshot}GB");
+        return Err(Error::Coded("InvalidBlockDeviceMapping", text));
+    }
+    let most = match kind {
+        "gp3" | "io2" => 65_536,
+        "standard" => 1024,
+        _ => 16_384,
+    };
+    if size > most {
+        let text = format!("Volume of {size}GiB is too large for volume type {kind}; maximum is {most}GiB.");
+        return Err(Error::InvalidParameterValue(text));
+    }
+    Ok(size)
+}
+
 fn shape(view: &View<'_>, volume: &Volume) -> shapes::Volume {
     let state = state(view, volume);
     let attachment = VolumeAttachment {
         volume_id: text(&volume.id),
         instance_id: text(&volume.instance),
-        device: text(super::instances::ROOT_DEVICE),
+        device: device(view, volume),
         state: Some(VolumeAttachmentState::Attached),
         attach_time: Some(volume.created),
         delete_on_termination: Some(volume.delete_on_termination),

@@ -2,6 +2,7 @@
 
 mod attachments;
 mod filters;
+mod images;
 mod instances;
 mod managed;
 mod narrow;

@@ -366,3 +366,19 @@ pub(in crate::operations) const VOLUME_STATUS: Names = &[
     ("volume-status.details-status", "VolumeStatus.Details.Status"),
     ("volume-status.status", "VolumeStatus.Status"),
 ];
+
+pub(in crate::operations) const SNAPSHOTS: Names = &[
+    ("description", "Description"),
+    ("encrypted", "Encrypted"),
+    ("owner-alias", "OwnerAlias"),
+    ("owner-id", "OwnerId"),
+    ("progress", "Progress"),
+    ("snapshot-id", "SnapshotId"),
+    ("start-time", "StartTime@"),
+    ("status", "State"),
+    ("storage-tier", "StorageTier"),
+    ("tag-key", "Tags.Key"),
+    ("transfer-type", "TransferType"),
+    ("volume-id", "VolumeId"),
+    ("volume-size", "VolumeSize"),
+];

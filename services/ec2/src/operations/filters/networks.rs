@@ -256,3 +256,43 @@ pub(in crate::operations) const VPC_ENDPOINTS: Names = &[
 ];
 
 pub(in crate::operations) const PREFIX_LISTS: Names = &[("prefix-list-id", ""), ("prefix-list-name", "")];
+
+pub(in crate::operations) const PEERINGS: Names = &[
+    ("accepter-vpc-info.cidr-block", ""),
+    ("accepter-vpc-info.owner-id", ""),
+    ("accepter-vpc-info.vpc-id", ""),
+    ("expiration-time", ""),
+    ("requester-vpc-info.cidr-block", ""),
+    ("requester-vpc-info.owner-id", ""),
+    ("requester-vpc-info.vpc-id", ""),
+    ("status-code", ""),
+    ("status-message", ""),
+    ("tag-key", ""),
+    ("vpc-peering-connection-id", ""),
+];
+
+pub(in crate::operations) const EGRESS_ONLY_GATEWAYS: Names = &[("tag-key", "")];
+
+pub(in crate::operations) const VPN_GATEWAYS: Names = &[
+    ("amazon-side-asn", ""),
+    ("attachment.state", ""),
+    ("attachment.vpc-id", ""),
+    ("availability-zone", ""),
+    ("state", ""),
+    ("tag-key", ""),
+    ("type", ""),
+    ("vpn-gateway-id", ""),
+];
+
+pub(in crate::operations) const FLOW_LOGS: Names = &[
+    ("deliver-log-status", ""),
+    ("flow-log-id", ""),
+    ("log-destination-type", ""),
+    ("log-group-name", ""),
+    ("resource-id", ""),
+    ("tag-key", ""),
+    ("traffic-type", ""),
+];
+
+pub(in crate::operations) const CLASSIC_LINKS: Names =
+    &[("is-classic-link-enabled", "ClassicLinkEnabled"), ("tag-key", "Tags.Key")];
