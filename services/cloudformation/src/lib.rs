@@ -8,6 +8,7 @@
 mod attributes;
 pub mod engine;
 mod errors;
+pub mod handles;
 mod model;
 mod operations;
 mod planned;
@@ -111,6 +112,7 @@ impl Service for CloudFormation {
         registrar.record::<model::StackEvent>();
         registrar.record::<model::ChangeSet>();
         registrar.record::<model::Export>();
+        registrar.record::<handles::WaitHandle>();
     }
 
     fn coverage(&self) -> Coverage {

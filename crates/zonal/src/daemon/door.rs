@@ -1,13 +1,13 @@
 //! The API's door: an HTTP request to an operation's answer.
 //!
 //! 1. refuse what a browser sent from elsewhere;
-//! 2. identify service, protocol and operation;
+//! 2. pass on what was put to a wait condition handle's URL, else identify service, protocol and operation;
 //! 3. admit it: implemented, in a region that there is, truly signed where its key is ours; decode the input;
 //! 4. settle: wait while what it names is in transition;
 //! 5. run it;
 //! 6. encode the answer.
 
-use crate::daemon::{Daemon, clock};
+use crate::daemon::{Daemon, clock, signals};
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_cloud::regions::{self, Region};
@@ -22,6 +22,9 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// Answers a request to the API.
 pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Response {
     let request_id = request_id();
+    if let Some(answer) = signals::answer(daemon, &head, body, &request_id) {
+        return answer;
+    }
     let apis: Vec<(&'static str, &'static Api)> = daemon.cloud.apis().collect();
     let facts: Vec<&'static Api> = apis.iter().map(|(_, api)| *api).collect();
     let identified = match door::identify(&head, body, &facts) {

@@ -9,6 +9,7 @@ pub mod names;
 pub mod pace;
 pub mod pump;
 mod serve;
+mod signals;
 mod status;
 
 use crate::daemon::clock::ScaledClock;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Run;
-use super::run::PATIENCE;
+use super::run::patience;
 use super::signals::Heard;
 use crate::model::{
     OperationKind, Phase, ResourceStatus, Retain, RollStage, Signals, StackResource, StackStatus, Thing, Work,
@@ -145,10 +145,17 @@ impl Run<'_, '_> {
 
     /// Waits on, unless it has taken too long since it last got on.
     fn wait(&mut self, logical_id: &str) {
-        let since = self.resources.get(logical_id).map(|resource| resource.since);
-        if since.is_some_and(|since| self.tx.now >= since + PATIENCE) {
-            self.fail(logical_id, &types::Failure::overdue());
+        let Some(resource) = self.resources.get(logical_id) else { return };
+        if self.tx.now < resource.since + patience(resource) {
+            return;
         }
+        let failure = match resource.thing.clone().filter(|_| resource.work == Work::Creating) {
+            Some(thing) => self
+                .with_type(logical_id, &thing.type_name, |known, cx| Ok(known.handler.overdue(cx, &thing.properties)))
+                .unwrap_or_else(|failure| failure),
+            None => types::Failure::overdue(),
+        };
+        self.fail(logical_id, &failure);
     }
 
     fn complete(

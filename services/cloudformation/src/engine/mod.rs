@@ -86,7 +86,8 @@ impl Controller for Engine {
 /// health and histories, which change all the time, are not among them.
 fn is_waited_for(table: &str) -> bool {
     const SERVICES: [&str; 2] = ["ec2.", "autoscaling."];
-    const TABLES: [&str; 6] = [
+    const TABLES: [&str; 7] = [
+        "cloudformation.wait_handle",
         "elbv2.load_balancer",
         "elbv2.listener",
         "elbv2.rule",

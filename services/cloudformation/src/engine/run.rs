@@ -96,7 +96,7 @@ impl<'a, 't> Run<'a, 't> {
     /// When patience ends with something that is waited for, if nothing changes before.
     fn deadline_of(&self) -> Option<Time> {
         let working = self.resources.values().filter(|resource| resource.work != Work::Idle);
-        let working = working.map(|resource| resource.since + PATIENCE);
+        let working = working.map(|resource| resource.since + patience(resource));
         let things = self.resources.values().flat_map(|resource| {
             resource.thing.iter().chain(&resource.before).chain(&resource.old).filter_map(|thing| thing.deleting)
         });
@@ -224,6 +224,13 @@ impl<'a, 't> Run<'a, 't> {
         })
         .collect()
     }
+}
+
+/// How long what is being done to a resource may take.
+pub(super) fn patience(resource: &StackResource) -> Duration {
+    let thing = resource.thing.as_ref().filter(|_| resource.work == Work::Creating);
+    let own = thing.and_then(|thing| types::named(&thing.type_name)?.handler.patience(&thing.properties));
+    own.unwrap_or(PATIENCE)
 }
 
 /// A stack's resources by logical id.

@@ -32,11 +32,13 @@ mod security_groups;
 mod subnets;
 mod target_groups;
 mod vpcs;
+mod wait_conditions;
 mod zones;
 
 pub use context::{Context, Failure};
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -83,6 +85,16 @@ pub trait Handler: Sync {
     /// It never will.
     fn settle(&self, _cx: &mut Context<'_, '_>, _id: &str, _properties: &Value) -> Result<Progress, Failure> {
         Ok(Progress::Done)
+    }
+
+    /// How long a new one may take until it can be used; `None` as long as anything may.
+    fn patience(&self, _properties: &Value) -> Option<Duration> {
+        None
+    }
+
+    /// Why one failed that took longer.
+    fn overdue(&self, _cx: &Context<'_, '_>, _properties: &Value) -> Failure {
+        Failure::overdue()
     }
 
     /// Changes one from some properties to others, of which none needs a replacement. May give it another physical id.
@@ -162,7 +174,7 @@ impl ResourceType {
 }
 
 /// The types, by file.
-const TABLES: [&[ResourceType]; 21] = [
+const TABLES: [&[ResourceType]; 22] = [
     &[vpcs::VPC, vpcs::INTERNET_GATEWAY, vpcs::ATTACHMENT],
     &[subnets::SUBNET],
     &[routes::ROUTE_TABLE, routes::ROUTE, routes::ASSOCIATION],
@@ -184,6 +196,7 @@ const TABLES: [&[ResourceType]; 21] = [
     &[alarms::ALARM, composite_alarms::COMPOSITE, composite_alarms::DASHBOARD],
     &[parameters::PARAMETER],
     &[cdk_metadata::CDK_METADATA],
+    &[wait_conditions::HANDLE, wait_conditions::CONDITION],
 ];
 
 /// The type of that name.
@@ -230,6 +243,7 @@ impl Catalog for Types {
         match named(&resource.type_name) {
             Some(known) => {
                 schema::check(known.properties, resource)?;
+                wait_conditions::check(resource)?;
                 crate::attributes::check(resource)
             }
             None => Ok(()),

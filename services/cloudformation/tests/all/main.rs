@@ -10,4 +10,5 @@ mod refusals;
 mod rules;
 mod signals;
 mod types;
+mod waits;
 mod yard;

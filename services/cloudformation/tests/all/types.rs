@@ -9,6 +9,8 @@ const ALL: &str = r#"
 Parameters:
   Image: {Type: 'AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>', Default: /aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64}
 Resources:
+  Handle: {Type: 'AWS::CloudFormation::WaitConditionHandle'}
+  Told: {Type: 'AWS::CloudFormation::WaitCondition', CreationPolicy: {ResourceSignal: {Count: 0}}}
   Note: {Type: 'AWS::CDK::Metadata', Properties: {Analytics: 'v2:deflate64:<H4s|H5s>'}}
   Vpc: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.5.0.0/16, EnableDnsHostnames: <true|false>, Tags: [{Key: k, Value: <a|b>}, {Key: <old|new>, Value: x}]}}
   Gateway: {Type: 'AWS::EC2::InternetGateway', Properties: {Tags: [{Key: k, Value: <a|b>}]}}
