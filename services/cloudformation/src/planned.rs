@@ -31,6 +31,9 @@ pub enum PlannedAction {
         replacement: PlannedReplacement,
         /// The properties that change.
         properties: Vec<PlannedProperty>,
+        /// Whether its `Metadata` changes.
+        #[serde(default)]
+        metadata: bool,
     },
 }
 

@@ -272,6 +272,7 @@ impl Run<'_, '_> {
                 return self.fail_with(id, &error.to_string());
             }
         };
+        let tells = self.resources.get(id).is_some_and(|resource| !resource.fresh && resource.metadata != metadata);
         if let Some(resource) = self.resources.get_mut(id) {
             resource.remember();
             resource.metadata = metadata;
@@ -285,6 +286,10 @@ impl Run<'_, '_> {
                     thing.needs = needs;
                 }
                 self.operation.done.insert(id.to_owned());
+                if tells {
+                    self.mark(id, ResourceStatus::UpdateInProgress, None);
+                    self.mark(id, ResourceStatus::UpdateComplete, None);
+                }
             }
             Action::Update | Action::Replace if let Some(words) = self.denied(id, declared, action) => {
                 self.mark(id, ResourceStatus::UpdateInProgress, None);

@@ -17,6 +17,10 @@ use crate::template::expr::ExprKind;
 use crate::template::{Resource, Template, TemplateError, graph, parse};
 use crate::types::{self, schema};
 
+/// A resource of which nothing changes but what it tells.
+const MODIFIED_METADATA: PlannedAction =
+    PlannedAction::Modify { replacement: PlannedReplacement::Never, properties: Vec::new(), metadata: true };
+
 /// What bringing a stack to a deployment does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -52,12 +56,19 @@ pub fn plan(
         let known = unknown.clone();
         let scope = StackScope::new(tx, (stack, target), &resources, &known, interrupt);
         let properties = scope.properties(template, &conditions, &id)?;
+        let metadata = scope.metadata(template, &conditions, &id)?;
         let declared = &template.resources[&id];
         let thing = resources.get(&id).and_then(|resource| resource.thing.as_ref());
         let action = match thing {
             None => Some(PlannedAction::Add),
             Some(thing) => {
+                let told = resources.get(&id).is_some_and(|resource| resource.metadata != metadata);
                 let mut action = modification(thing, &properties, &target.tags, &secrets);
+                match &mut action {
+                    Some(PlannedAction::Modify { metadata, .. }) => *metadata = told,
+                    _ if told => action = Some(MODIFIED_METADATA),
+                    _ => {}
+                }
                 if let Some(PlannedAction::Modify { properties, .. }) = &mut action {
                     let differs = |name: &str| differs(stack, target, name);
                     properties
@@ -159,7 +170,7 @@ fn modification(
     if known.handler.replaces(&thing.properties, properties) {
         replacement = PlannedReplacement::Always;
     }
-    Some(PlannedAction::Modify { replacement, properties: planned })
+    Some(PlannedAction::Modify { replacement, properties: planned, metadata: false })
 }
 
 /// Whether a parameter has another value than before.

@@ -162,16 +162,16 @@ fn execution(set: &ChangeSet, stack: Option<&Stack>) -> ExecutionStatus {
 
 fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
     use shapes::{ChangeAction, PolicyAction, Replacement, ResourceAttribute};
-    let (action, replacement, properties) = match &change.action {
-        PlannedAction::Add => (ChangeAction::Add, None, &[][..]),
-        PlannedAction::Remove { .. } => (ChangeAction::Remove, None, &[][..]),
-        PlannedAction::Modify { replacement, properties } => {
+    let (action, replacement, properties, metadata) = match &change.action {
+        PlannedAction::Add => (ChangeAction::Add, None, &[][..], false),
+        PlannedAction::Remove { .. } => (ChangeAction::Remove, None, &[][..], false),
+        PlannedAction::Modify { replacement, properties, metadata } => {
             let replacement = match replacement {
                 PlannedReplacement::Never => Replacement::False,
                 PlannedReplacement::Conditionally => Replacement::Conditional,
                 PlannedReplacement::Always => Replacement::True,
             };
-            (ChangeAction::Modify, Some(replacement), &properties[..])
+            (ChangeAction::Modify, Some(replacement), &properties[..], *metadata)
         }
     };
     let policy_action = match &change.action {
@@ -188,6 +188,9 @@ fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
     if properties.iter().any(|property| tags(&property)) {
         scope.push(ResourceAttribute::Tags);
     }
+    if metadata {
+        scope.push(ResourceAttribute::Metadata);
+    }
     let resource_change = shapes::ResourceChange {
         policy_action,
         action: Some(action),
@@ -196,13 +199,31 @@ fn shape(change: &PlannedChange, values: bool) -> shapes::Change {
         resource_type: Some(change.type_name.clone()),
         replacement,
         scope,
-        details: properties.iter().map(|property| detail(property, values)).collect(),
+        details: properties
+            .iter()
+            .map(|property| detail(property, values))
+            .chain(metadata.then(metadata_detail))
+            .collect(),
         ..Default::default()
     };
     shapes::Change {
         type_: Some(shapes::ChangeType::Resource),
         hook_invocation_count: None,
         resource_change: Some(resource_change),
+    }
+}
+
+/// What of a change is in `Metadata`.
+fn metadata_detail() -> shapes::ResourceChangeDetail {
+    shapes::ResourceChangeDetail {
+        target: Some(shapes::ResourceTargetDefinition {
+            attribute: Some(shapes::ResourceAttribute::Metadata),
+            requires_recreation: Some(shapes::RequiresRecreation::Never),
+            ..Default::default()
+        }),
+        evaluation: Some(shapes::EvaluationType::Static),
+        change_source: Some(shapes::ChangeSource::DirectModification),
+        causing_entity: None,
     }
 }
 

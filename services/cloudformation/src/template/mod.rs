@@ -16,6 +16,7 @@ pub mod parse;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod validate;
 
 pub use error::TemplateError;

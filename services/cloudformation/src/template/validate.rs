@@ -98,13 +98,7 @@ fn check_secure(resource: &Resource) -> Result<(), TemplateError> {
 fn check_types(template: &Template, catalog: &dyn Catalog) -> Result<(), TemplateError> {
     let unknown: Vec<&Resource> =
         template.resources.values().filter(|resource| !catalog.knows(&resource.type_name)).collect();
-    let Some(first) = unknown.first() else { return Ok(()) };
-    let names: BTreeSet<&str> = unknown.iter().map(|resource| resource.type_name.as_str()).collect();
-    let names: Vec<&str> = names.into_iter().collect();
-    Err(TemplateError::at(
-        first.type_at,
-        format!("Template format error: Unrecognized resource types: [{}]", names.join(", ")),
-    ))
+    super::unknown::refusal(&unknown).map_or(Ok(()), Err)
 }
 
 fn check_conditions(template: &Template) -> Result<(), TemplateError> {

@@ -11,11 +11,13 @@ fn a_template_or_request_that_can_not_be_is_refused_at_once() {
     let vpc = |properties: &str| format!("Resources:\n  Vpc:\n    Type: AWS::EC2::VPC\n    Properties: {properties}\n");
     assert_eq!(
         refused("Resources:\n  A: {Type: 'AWS::S3::Bucket'}"),
-        "Template format error: Unrecognized resource types: [AWS::S3::Bucket] (at line 2, column 13)"
+        "Template format error: Unrecognized resource types: [AWS::S3::Bucket] (at line 2, column 13). Zonal does not have these of AWS's: AWS::S3::Bucket"
     );
     assert_eq!(
-        refused("Resources:\n  A: {Type: 'AWS::CloudFormation::WaitConditionHandle'}"),
-        "Template format error: Unrecognized resource types: [AWS::CloudFormation::WaitConditionHandle] (at line 2, column 13)"
+        refused(
+            "Resources:\n  A: {Type: 'My::Own::Thing'}\n  B: {Type: 'AWS::IAM::Role'}\n  C: {Type: 'AWS::Nothing::Such'}"
+        ),
+        "Template format error: Unrecognized resource types: [AWS::IAM::Role, AWS::Nothing::Such, My::Own::Thing] (at line 2, column 13; line 3, column 13; line 4, column 13). Zonal does not have these of AWS's: AWS::IAM::Role"
     );
     assert_eq!(
         refused(&vpc("{CidrBlock: 10.0.0.0/16, Bogus: 1}")),

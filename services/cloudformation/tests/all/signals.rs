@@ -360,3 +360,30 @@ Resources:
     let metadata: Value = serde_json::from_str(found["StackResourceDetail"]["Metadata"].as_str().unwrap()).unwrap();
     assert_eq!(metadata, json!({"Vpc": yard.physical("s", "Vpc"), "Name": "s-x"}));
 }
+
+#[test]
+fn metadata_that_a_parameter_changes_is_an_update_of_its_resource() {
+    let yard = Yard::new();
+    let template = "
+Parameters: {Word: {Type: String}}
+Resources:
+  A: {Type: 'AWS::EC2::InternetGateway', Metadata: {Word: !Ref Word}}
+  B: {Type: 'AWS::EC2::InternetGateway', Metadata: {Word: same}}
+";
+    let with = |word: &str| json!({"StackName": "s", "TemplateBody": template, "Parameters": [{"ParameterKey": "Word", "ParameterValue": word}]});
+    yard.stacks("CreateStack", with("one"));
+    yard.until("s", "CREATE_COMPLETE");
+    assert_eq!(yard.refused("UpdateStack", with("one")), "No updates are to be performed.");
+    let mut set = with("two");
+    set["ChangeSetName"] = json!("c");
+    yard.stacks("CreateChangeSet", set);
+    let set = yard.stacks("DescribeChangeSet", json!({"StackName": "s", "ChangeSetName": "c"}));
+    assert_eq!(set["Changes"].as_array().map_or(0, Vec::len), 1, "{set:#}");
+    assert_eq!(set["Changes"][0]["ResourceChange"]["Scope"], json!(["Metadata"]));
+    yard.stacks("ExecuteChangeSet", json!({"StackName": "s", "ChangeSetName": "c"}));
+    yard.until("s", "UPDATE_COMPLETE");
+    let found = yard.stacks("DescribeStackResource", json!({"StackName": "s", "LogicalResourceId": "A"}));
+    assert_eq!(found["StackResourceDetail"]["Metadata"], r#"{"Word":"two"}"#);
+    let said: Vec<String> = yard.events("s").into_iter().filter(|event| event.starts_with("A UPDATE")).collect();
+    assert_eq!(said, ["A UPDATE_IN_PROGRESS", "A UPDATE_COMPLETE"]);
+}

@@ -41,6 +41,8 @@ translate() {
     openssh-clients) echo openssh-client ;;
     gcc-c++) echo g++ ;;
     cronie) echo cron ;;
+    # Its scripts are there from the start.
+    aws-cfn-bootstrap) ;;
     *) echo "$1" ;;
     esac
 }

@@ -2,6 +2,7 @@
 //! machine. Made once, in about a second.
 
 mod database;
+mod helpers;
 mod layer;
 mod leftovers;
 mod owners;
@@ -76,8 +77,6 @@ const WANTED: &[&str] = &[
 const UNWANTED: &[&str] = &["systemd", "systemd-sysv", "libpam-systemd", "udev", "dbus", "init", "python3-dev"];
 /// The front to apt that user data written for Amazon Linux calls.
 const DNF: &str = include_str!("dnf.sh");
-/// What user data of templates that wait for signals calls.
-const CFN_SIGNAL: &str = include_str!("cfn-signal.py");
 /// Documentation stays outside.
 const SKIPPED: &[&str] = &[
     "/usr/share/doc",
@@ -98,7 +97,7 @@ const SKIPPED: &[&str] = &[
 /// dpkg's own.
 const DATABASE: &str = "/var/lib/dpkg";
 /// What kind of base this program makes; one of another kind is made anew, where nothing stands on it.
-const KIND: &str = "4";
+const KIND: &str = "5";
 
 /// Whether there is a base image to stand on; `alone` says that nothing does yet, so that an old one is none.
 pub(crate) fn is_made(image: &Path, alone: bool) -> bool {
@@ -422,7 +421,7 @@ impl Tree<'_> {
         for name in ["dnf", "yum", "amazon-linux-extras"] {
             symlink("/usr/lib/zonal/dnf", self.at("/usr/bin").join(name)).act("link", name)?;
         }
-        self.write("/opt/aws/bin/cfn-signal", CFN_SIGNAL, 0o755)?;
+        self.helpers()?;
         let status = Command::new("ldconfig").env("PATH", PROGRAMS).arg("-r").arg(&self.root).status();
         match status.act("run", "ldconfig")? {
             status if status.success() => Ok(()),
