@@ -5,13 +5,14 @@ use crate::controller::{Job, Queue, Wake};
 use crate::core::{Core, Used};
 use crate::gone::{self, Gone};
 use crate::opening::{Clock, CloudConfig, OpenError};
+use crate::panics::surviving;
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
 use crate::service::{Handler, Prepared, Registrar, Service};
 use crate::state::{Change, Index, State, View};
 use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
-use crate::transaction::Tx;
+use crate::transaction::{Tx, Woken};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -145,7 +146,10 @@ impl Cloud {
         self.view(&Scope::new("", ""), |view| {
             let mut queue = lock(&self.queue);
             for (index, controller) in self.core.controllers.iter().enumerate() {
-                controller.all(view, &mut |scope, key| queue.add((index, scope.clone(), key.to_owned()), now));
+                let _ = surviving(controller.name(), || {
+                    controller.all(view, &mut |scope, key| queue.add((index, scope.clone(), key.to_owned()), now));
+                    Ok(())
+                });
             }
         });
         (self.committed)(0);
@@ -177,7 +181,9 @@ impl Cloud {
         if let Handler::Read(handler) = &entry.handler {
             let state = self.read_soon();
             if state.get::<Used>(&request.scope, request.service).is_some() {
-                let answer = handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)?;
+                let answer = surviving(request.operation, || {
+                    handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)
+                })?;
                 return entry.unless_dry(&*request.input).map(|()| answer);
             }
         }
@@ -191,7 +197,9 @@ impl Cloud {
     pub fn unsettled(&self, request: &Prepared) -> Option<Duration> {
         let (limit, unsettled) = self.core.entry(request.service, request.operation).ok()?.settle.as_ref()?;
         let state = self.read();
-        unsettled(&self.view_of(&state, &request.scope, &request.caller), &*request.input).then_some(*limit)
+        let view = self.view_of(&state, &request.scope, &request.caller);
+        let waits = surviving(request.operation, || Ok(unsettled(&view, &*request.input)));
+        waits.is_ok_and(|waits| waits).then_some(*limit)
     }
 
     /// Calls an operation with an input keyed by member names, and answers likewise: for what drives a cloud from inside its process.
@@ -211,7 +219,7 @@ impl Cloud {
             let state = self.read_soon();
             if state.get::<Used>(scope, service).is_some() {
                 let typed = entry.input(input)?;
-                let answer = handler(&self.view_of(&state, scope, &caller), &*typed)?;
+                let answer = surviving(operation, || handler(&self.view_of(&state, scope, &caller), &*typed))?;
                 return entry.unless_dry(&*typed).map(|()| zonal_wire::value::to_json(&*answer));
             }
         }
@@ -352,38 +360,21 @@ impl Cloud {
         };
         let chance = self.core.chance(label, state.revision);
         let mut tx = Tx::new(&self.core, &mut state, scope.clone(), caller, now, chance);
-        // A panic in a handler ends its request: what it wrote is undone, and the daemon goes on.
-        let result = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(&mut tx))) {
-            Ok(Ok(result)) => result,
-            Ok(Err(error)) => {
-                tx.abandon();
-                return Err(error);
-            }
-            Err(_) => {
-                tx.abandon();
-                return Err(AwsError::internal(format!("{label} failed inside")));
-            }
-        };
-        let mut changes = tx.changes();
-        let removed: Vec<_> = changes
-            .iter()
-            .filter(|change| !tx.state.has(change) && self.is_watched(change, tx.state))
-            .cloned()
-            .collect();
-        if !removed.is_empty() {
-            removed.iter().for_each(|change| gone::remember(&mut tx, change));
-            changes = tx.changes();
-        }
+        // A panic ends its request: what it wrote is undone, and the daemon goes on.
+        let result = surviving(label, || {
+            let result = act(&mut tx)?;
+            self.remember_removed(&mut tx);
+            Ok(result)
+        })?;
+        let changes = tx.changes();
         if !changes.is_empty() {
             let revision = tx.state.revision + 1;
             if let Err(error) = self.store(&tx, &changes, revision) {
                 tracing::error!("{error}");
-                tx.abandon();
                 return Err(AwsError::internal("the state could not be stored"));
             }
         }
-        let (asks, wakes) = (std::mem::take(&mut tx.asks), std::mem::take(&mut tx.wakes));
-        drop(tx);
+        let (asks, wakes) = tx.stand();
         state.revision += u64::from(!changes.is_empty());
         let revision = state.revision;
         self.queue_woken(&state, &changes, wakes, now);
@@ -393,6 +384,15 @@ impl Cloud {
             (self.committed)(revision);
         }
         Ok(result)
+    }
+
+    /// Notes what was removed that controllers watch: its removal may not have reached the world when the process ends.
+    fn remember_removed(&self, tx: &mut Tx<'_>) {
+        let changes = tx.changes();
+        let watched = changes.iter().filter(|change| !tx.state.has(change) && self.is_watched(change, tx.state));
+        for change in watched.cloned().collect::<Vec<_>>() {
+            gone::remember(tx, &change);
+        }
     }
 
     fn store(
@@ -418,20 +418,18 @@ impl Cloud {
         storage.write(&written, revision)
     }
 
-    fn queue_woken(
-        &self,
-        state: &State,
-        changes: &std::collections::BTreeSet<Change>,
-        wakes: Vec<(&'static str, Scope, String, Time)>,
-        now: Time,
-    ) {
+    fn queue_woken(&self, state: &State, changes: &std::collections::BTreeSet<Change>, wakes: Vec<Woken>, now: Time) {
         let mut queue = lock(&self.queue);
         let caller = Caller::Service("cloud");
         for change in changes {
             let view = self.view_of(state, &change.scope, &caller);
             for (index, controller) in self.core.controllers.iter().enumerate() {
-                controller.wakes_on(change, &view, &mut |scope, key| {
-                    queue.add((index, scope.clone(), key.to_owned()), now);
+                // The change stands: one controller that fails at it costs the others nothing, and the full pass comes.
+                let _ = surviving(controller.name(), || {
+                    controller.wakes_on(change, &view, &mut |scope, key| {
+                        queue.add((index, scope.clone(), key.to_owned()), now);
+                    });
+                    Ok(())
                 });
             }
         }

@@ -14,6 +14,7 @@ mod gone;
 pub mod ids;
 mod opening;
 pub mod pages;
+mod panics;
 mod pass;
 pub mod regions;
 mod scope;

@@ -3,6 +3,7 @@
 use crate::controller::Wake;
 use crate::core::Core;
 use crate::ids;
+use crate::panics::surviving;
 use crate::scope::{Caller, Scope};
 use crate::service::Handler;
 use crate::state::{Change, Record, Row, State, View};
@@ -28,10 +29,13 @@ pub struct Tx<'a> {
     pub now: Time,
     pub(crate) undo: Vec<Undo>,
     pub(crate) asks: Vec<Ask>,
-    pub(crate) wakes: Vec<(&'static str, Scope, String, Time)>,
+    pub(crate) wakes: Vec<Woken>,
     chance: StdRng,
     depth: u8,
 }
+
+/// A controller's key that is to be looked at: its name, scope and key, and when.
+pub(crate) type Woken = (&'static str, Scope, String, Time);
 
 /// What stood where a transaction wrote.
 pub(crate) struct Undo {
@@ -189,8 +193,11 @@ impl<'a> Tx<'a> {
     pub(crate) fn survive(&mut self, what: &str, act: impl FnOnce(&mut Self)) {
         let savepoint = Savepoint { undo: self.undo.len(), asks: self.asks.len(), wakes: self.wakes.len() };
         let (scope, caller, depth) = (self.scope.clone(), self.caller.clone(), self.depth);
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self))).is_err() {
-            tracing::error!("{what} failed inside");
+        let done = surviving(what, || {
+            act(self);
+            Ok(())
+        });
+        if done.is_err() {
             self.undo_to(&savepoint);
             (self.scope, self.caller, self.depth) = (scope, caller, depth);
         }
@@ -261,9 +268,13 @@ impl<'a> Tx<'a> {
         self.wakes.truncate(savepoint.wakes);
     }
 
-    /// Undoes everything.
-    pub(crate) fn abandon(mut self) {
-        self.undo_to(&Savepoint { undo: 0, asks: 0, wakes: 0 });
+    /// What it wrote stands.
+    ///
+    /// # Returns
+    /// What it asks of the world, and which controllers it wakes when.
+    pub(crate) fn stand(mut self) -> (Vec<Ask>, Vec<Woken>) {
+        self.undo.clear();
+        (std::mem::take(&mut self.asks), std::mem::take(&mut self.wakes))
     }
 
     /// What it changed, each once.
@@ -272,5 +283,12 @@ impl<'a> Tx<'a> {
             .iter()
             .map(|undo| Change { table: undo.table, scope: undo.scope.clone(), key: undo.key.clone() })
             .collect()
+    }
+}
+
+/// What did not come to stand is undone, whichever way it was left.
+impl Drop for Tx<'_> {
+    fn drop(&mut self) {
+        self.undo_to(&Savepoint { undo: 0, asks: 0, wakes: 0 });
     }
 }

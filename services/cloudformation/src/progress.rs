@@ -25,6 +25,14 @@ pub struct Awaited {
     pub until: Time,
 }
 
+impl Awaited {
+    /// The least number of successes that is as many of a hundred as wanted.
+    pub fn least(&self) -> u32 {
+        let least = (u64::from(self.count) * u64::from(self.percent)).div_ceil(100);
+        u32::try_from(least).unwrap_or(u32::MAX)
+    }
+}
+
 /// A rolling update under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Roll {
@@ -64,4 +72,15 @@ pub enum RollStage {
     },
     /// Nothing any more: it broke off, and the group is to get back its sizes and processes.
     Ending,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successes_are_counted_up_and_of_any_number() {
+        let least = |count, percent| Awaited { count, percent, until: Time::from_secs(0) }.least();
+        assert_eq!((least(3, 50), least(3, 0), least(1, 100), least(u32::MAX, 100)), (2, 0, 1, u32::MAX));
+    }
 }

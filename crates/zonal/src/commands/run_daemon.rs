@@ -128,9 +128,14 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
     let daemon = Arc::new(Daemon::open(config, world, timed, clock, nudge)?);
     daemon.cloud.start();
     let pumped = daemon.clone();
+    // Dropped with the thread, however that ends.
+    let (pumping, pump_over) = tokio::sync::oneshot::channel::<()>();
     let pump = std::thread::Builder::new()
         .name("pump".to_owned())
-        .spawn(move || pump::run(&pumped, &pumped.timed, &beats))
+        .spawn(move || {
+            let _pumping = pumping;
+            pump::run(&pumped, &pumped.timed, &beats);
+        })
         .map_err(|error| CommandError::file("a thread", error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -140,11 +145,17 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
     let served = runtime.block_on(async {
         // In the real world the plane answers.
         let _names = zones.and_then(|zones| answer_names(settings, &zones));
-        serve(daemon, Names::new(settings.dns(), internet), asked_to_end()).await
+        // An API that answers while nothing drives what it stores would be worse than none: who keeps us running starts us again.
+        let end = async {
+            tokio::select! {
+                () = asked_to_end() => {}
+                _ = pump_over => {}
+            }
+        };
+        serve(daemon, Names::new(settings.dns(), internet), end).await
     });
     let _ = beat.send(Beat::End);
-    // The pump's own panic has been printed; there is nothing to add to it here.
-    let _ = pump.join();
+    pump.join().map_err(|_| CommandError::said("what drives the control plane has failed; its log says where"))?;
     Ok(served?)
 }
 

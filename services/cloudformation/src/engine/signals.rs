@@ -42,8 +42,7 @@ impl Run<'_, '_> {
         let Some(resource) = self.resources.get(logical_id) else { return Heard::Enough };
         let Some(awaited) = &resource.signals.awaited else { return Heard::Enough };
         let (good, bad) = (resource.signals.count(true), resource.signals.count(false));
-        // The least number of successes that is as many of a hundred as wanted.
-        let least = (awaited.count * awaited.percent).div_ceil(100);
+        let least = awaited.least();
         if bad > awaited.count - least.min(awaited.count) {
             return Heard::Failed(match resource.type_name.as_str() {
                 "AWS::AutoScaling::AutoScalingGroup" => unsatisfied(bad, awaited.count, awaited.percent),

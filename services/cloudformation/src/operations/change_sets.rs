@@ -301,7 +301,7 @@ pub fn delete(
         Err(Error::ChangeSetNotFound(_)) => return Ok(shapes::DeleteChangeSetOutput::default()),
         Err(error) => return Err(error.into()),
     };
-    if set.execution == ExecutionStatus::ExecuteInProgress {
+    if execution(&set, tx.get::<Stack>(&set.stack)) == ExecutionStatus::ExecuteInProgress {
         let message = format!("ChangeSet [{}] cannot be deleted in its current status of [{}]", set.id, set.status);
         return Err(Error::ChangeSetStatus(message).into());
     }

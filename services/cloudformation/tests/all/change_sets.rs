@@ -99,6 +99,23 @@ Resources:
 }
 
 #[test]
+fn a_change_set_can_be_deleted_unless_it_is_being_executed() {
+    let yard = Yard::new();
+    let set = json!({"StackName": "s", "ChangeSetName": "one"});
+    let mut input = set.clone();
+    input["ChangeSetType"] = "CREATE".into();
+    input["TemplateBody"] = phase(1).into();
+    yard.stacks("CreateChangeSet", input);
+    yard.stacks("ExecuteChangeSet", set.clone());
+    assert!(yard.refused("DeleteChangeSet", set.clone()).contains("cannot be deleted in its current status"));
+    yard.until("s", "CREATE_COMPLETE");
+    assert_eq!(yard.stacks("DescribeChangeSet", set.clone())["ExecutionStatus"], "EXECUTE_COMPLETE");
+    yard.stacks("DeleteChangeSet", set.clone());
+    assert_eq!(yard.refused("DescribeChangeSet", set), "ChangeSet [one] does not exist");
+    assert_eq!(yard.status("s"), "CREATE_COMPLETE");
+}
+
+#[test]
 fn a_stack_under_review_has_nothing_and_can_be_deleted() {
     let yard = Yard::new();
     let input = json!({"StackName": "s", "ChangeSetName": "one", "ChangeSetType": "CREATE", "TemplateBody": phase(1)});

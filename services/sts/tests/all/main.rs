@@ -1,5 +1,7 @@
 //! Who callers are, as they see it.
 
+mod faults;
+
 use std::time::Duration;
 use zonal_cloud::{Caller, Scope};
 use zonal_sts::Sts;
