@@ -88,7 +88,7 @@ pub fn in_front_of(view: &View<'_>, balancer: &str) -> Vec<String> {
 #[must_use]
 pub fn nodes(view: &View<'_>, target: &Target, state: config::TargetState) -> Vec<config::Target> {
     let Some(balancer) = view.get::<LoadBalancer>(&target.id) else { return Vec::new() };
-    let nodes = balancer.serving().filter_map(|node| {
+    let nodes = balancer.ready().filter_map(|node| {
         Some(config::Target {
             id: format!("{}{AT}{}", target.id, node.zone),
             address: node.interface.as_ref()?.address,

@@ -114,11 +114,14 @@ impl LoadBalancer {
         self.nodes.iter().filter(|node| node.stage != NodeStage::Leaving)
     }
 
+    /// Those of them that take traffic: their interfaces pass packets.
+    pub fn ready(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.stage == NodeStage::Ready)
+    }
+
     /// A node more, or one less, makes it ready again only when all interfaces pass packets.
     pub fn settle(&mut self) {
-        if self.state == BalancerState::Provisioning
-            && self.serving().all(|node| matches!(node.stage, NodeStage::Ready))
-        {
+        if self.state == BalancerState::Provisioning && self.serving().all(|node| node.stage == NodeStage::Ready) {
             self.state = BalancerState::Active;
         }
     }

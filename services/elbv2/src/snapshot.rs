@@ -26,7 +26,7 @@ pub fn of(view: &View<'_>, balancer: &LoadBalancer, revision: u64) -> config::Ba
             named.extend(rule.action.groups());
         }
     }
-    let nodes = balancer.serving().filter_map(|node| {
+    let nodes = balancer.ready().filter_map(|node| {
         let interface = node.interface.as_ref()?;
         Some(config::Node { interface: interface.id.clone(), zone: node.zone.clone(), address: interface.address })
     });

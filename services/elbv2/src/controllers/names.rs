@@ -130,7 +130,7 @@ fn outages(tx: &mut Tx<'_>, scope: &Scope, region: &str) -> Outages {
 /// A load balancer's name, and the same with `dualstack.` in front, as alias records use it.
 fn records(balancer: &LoadBalancer, healthy: bool, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<RecordSet> {
     let addressed = || {
-        balancer.serving().filter_map(|node| {
+        balancer.ready().filter_map(|node| {
             let interface = node.interface.as_ref()?;
             let address = match balancer.scheme {
                 Scheme::InternetFacing => interface.public.as_ref()?.address,

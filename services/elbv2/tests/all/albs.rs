@@ -1,7 +1,7 @@
 //! Application load balancers behind network load balancers.
 
 use crate::fake::Bench;
-use crate::load_balancers::internet_facing;
+use crate::load_balancers::{internet_facing, ready};
 use crate::targets::{found, group, health_by_id, listener};
 use zonal_balancer::config::{CheckProtocol, HealthReason, HealthState};
 use zonal_elbv2::shapes::*;
@@ -58,6 +58,7 @@ fn chained() -> (Bench, String, String, String) {
     register(&bench, &between, &alb).unwrap();
     let network = network(&bench);
     listen(&bench, &network, ProtocolEnum::Tcp, &between).unwrap();
+    ready(&bench);
     (bench, alb, between, network)
 }
 

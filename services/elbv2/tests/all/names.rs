@@ -1,10 +1,11 @@
 //! Names of load balancers.
 
 use crate::fake::Bench;
-use crate::load_balancers::{create, internet_facing};
+use crate::load_balancers::{create, internet_facing, ready};
+use crate::targets::{group, listener};
 use std::time::Duration;
 use zonal_ec2::shapes::{CreateTagsRequest, ops as ec2};
-use zonal_elbv2::shapes::{DeleteLoadBalancerInput, LoadBalancerSchemeEnum, ops};
+use zonal_elbv2::shapes::{DeleteLoadBalancerInput, LoadBalancerSchemeEnum, SetSubnetsInput, ops};
 use zonal_substrate::Ask;
 
 #[test]
@@ -13,10 +14,26 @@ fn a_name_leads_to_public_addresses_or_of_an_internal_one_to_private_ones() {
     let facing = internet_facing(&bench, "web").dns_name.unwrap();
     let internal = create(&bench, "inner", &["subnet-a", "subnet-b"], LoadBalancerSchemeEnum::Internal).unwrap();
     let internal = internal.dns_name.unwrap();
+    ready(&bench);
     assert!(internal.starts_with("internal-inner-"), "{internal}");
     assert_eq!(bench.addresses(&facing), ["127.100.0.1", "127.100.0.2"]);
     assert_eq!(bench.addresses(&format!("dualstack.{facing}")), ["127.100.0.1", "127.100.0.2"]);
     assert!(bench.addresses(&internal).iter().all(|address| address.starts_with("10.0.9.")));
+}
+
+#[test]
+fn a_node_that_joins_is_told_to_nobody_before_its_interface_passes_packets() {
+    let bench = Bench::new();
+    let made = internet_facing(&bench, "web");
+    let (name, load_balancer_arn) = (made.dns_name.unwrap(), made.load_balancer_arn.unwrap());
+    listener(&bench, &load_balancer_arn, 80, &group(&bench, "tg")).unwrap();
+    ready(&bench);
+    let subnets = ["subnet-a", "subnet-b", "subnet-c"].map(Into::into).to_vec();
+    let input = SetSubnetsInput { load_balancer_arn: load_balancer_arn.clone(), subnets, ..Default::default() };
+    bench.call::<ops::SetSubnets>(input).unwrap();
+    assert_eq!((bench.addresses(&name).len(), bench.told(&load_balancer_arn).nodes.len()), (2, 2));
+    ready(&bench);
+    assert_eq!((bench.addresses(&name).len(), bench.told(&load_balancer_arn).nodes.len()), (3, 3));
 }
 
 #[test]
@@ -32,6 +49,7 @@ fn the_zone_goes_with_its_last_load_balancer() {
 fn an_address_in_a_zone_that_is_cut_off_is_withdrawn_after_thirty_seconds() {
     let bench = Bench::new();
     let name = internet_facing(&bench, "web").dns_name.unwrap();
+    ready(&bench);
     let cut = |zone: &str| CreateTagsRequest { resources: vec![zone.into()], ..Default::default() };
     bench.ec2::<ec2::CreateTags>(cut("us-east-1a"));
     bench.pass(Duration::from_secs(29));
