@@ -440,11 +440,11 @@ impl Cloud {
         }
     }
 
-    /// Passes asks on, but for those that were the last thing asked of their object already. Called under the state's lock, so
+    /// Passes on what is news of asks: what was the last thing asked of its object already is none. Called under the state's lock, so
     /// that asks reach the world in the order of their commits.
     fn send(&self, asks: Vec<Ask>) {
         let mut asked = lock(&self.asked);
-        let new: Vec<Ask> = asks.into_iter().filter(|ask| asked.note(ask)).collect();
+        let new: Vec<Ask> = asks.into_iter().filter_map(|ask| asked.note(ask)).collect();
         if !new.is_empty() {
             self.core.world.ask(new);
         }

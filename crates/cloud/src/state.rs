@@ -225,6 +225,13 @@ impl<'a> View<'a> {
         self.state.owned_by(self.scope, owner)
     }
 
+    /// How many records belong to `owner`: to ask costs nothing of them.
+    #[must_use]
+    pub fn count_owned_by<T: Record>(&self, owner: &str) -> usize {
+        let keys = self.state.indexes.get(T::TABLE).and_then(|index| index.keys.get(self.scope)?.get(owner));
+        keys.map_or(0, BTreeSet::len)
+    }
+
     /// The records with these keys, each once, those that there are; all where none is named. In the order of their keys.
     pub fn among<T: Record>(&self, keys: &[String]) -> Box<dyn Iterator<Item = &'a T> + 'a> {
         if keys.is_empty() {

@@ -16,12 +16,14 @@ pub use network::{
     SERVICES, Subnet,
 };
 pub use sandbox::{DiskSource, Image, Lack, Sandbox, SandboxFigures, SandboxState, StopCause};
+pub use zonal_dns::config as dns;
+pub use zonal_dns::table::{NameSets, ZoneTable};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// What the control plane asks of a world. Each is the whole desired state of one thing.
+/// What the control plane asks of a world. Each is the whole desired state of one thing; in a zone, which may be large, of a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Ask {
     /// A VPC exists with these facts.
@@ -80,6 +82,20 @@ pub enum Ask {
         view: String,
         /// The zone, whole.
         zone: Box<zonal_dns::config::Zone>,
+        /// What is to be said in a [`Report::ZoneServed`] once it is answered by, if anybody waits for that.
+        confirm: Option<u64>,
+    },
+    /// Some names of a zone have these record sets, and no others. Means nothing where the zone is not there: then it is yet to be put
+    /// whole, as it is by then.
+    PutNames {
+        /// The view.
+        view: String,
+        /// The zone's name, as given.
+        zone: String,
+        /// The names.
+        names: NameSets,
+        /// As in [`Ask::PutZone`].
+        confirm: Option<u64>,
     },
     /// The zone is gone from the view.
     RemoveZone {
@@ -87,6 +103,8 @@ pub enum Ask {
         view: String,
         /// The zone's name, as given.
         name: String,
+        /// As in [`Ask::PutZone`].
+        confirm: Option<u64>,
     },
     /// A health check from outside runs.
     PutProbe(Box<zonal_dns::config::Probe>),
@@ -140,6 +158,15 @@ pub enum Report {
     ImageReady(String),
     /// A balancer's targets changed their health.
     TargetHealth(zonal_balancer::config::HealthReport),
+    /// All that was asked of a zone, up to the ask that this confirms, is what a view's queries are answered by.
+    ZoneServed {
+        /// The view.
+        view: String,
+        /// The zone's name, as given.
+        zone: String,
+        /// What that ask was to be confirmed by.
+        revision: u64,
+    },
     /// A health check from outside knows something else than before.
     Probed {
         /// The health check.
@@ -207,8 +234,10 @@ impl Ask {
             Self::PutImage { id, .. } | Self::RemoveImage(id) => ("image", id.clone()),
             Self::PutBalancer(config) => ("balancer", config.id.clone()),
             Self::RemoveBalancer(id) => ("balancer", id.clone()),
-            Self::PutZone { view, zone } => ("zone", format!("{view}:{}", zone.name)),
-            Self::RemoveZone { view, name } => ("zone", format!("{view}:{name}")),
+            Self::PutZone { view, zone, .. } => ("zone", format!("{view}:{}", zone.name)),
+            Self::PutNames { view, zone: name, .. } | Self::RemoveZone { view, name, .. } => {
+                ("zone", format!("{view}:{name}"))
+            }
             Self::PutProbe(probe) => ("probe", probe.id.clone()),
             Self::RemoveProbe(id) => ("probe", id.clone()),
             Self::PutMetadata { interface, .. } => ("metadata", interface.clone()),
@@ -243,7 +272,9 @@ impl Ask {
             Self::StopSandbox { id, .. } => Self::RemoveSandbox(id.clone()),
             Self::PutImage { id, .. } => Self::RemoveImage(id.clone()),
             Self::PutBalancer(config) => Self::RemoveBalancer(config.id.clone()),
-            Self::PutZone { view, zone } => Self::RemoveZone { view: view.clone(), name: zone.name.clone() },
+            Self::PutZone { view, zone, .. } => {
+                Self::RemoveZone { view: view.clone(), name: zone.name.clone(), confirm: None }
+            }
             Self::PutProbe(probe) => Self::RemoveProbe(probe.id.clone()),
             Self::SetZone { zone, cut: true } => Self::SetZone { zone: zone.clone(), cut: false },
             _ => return None,

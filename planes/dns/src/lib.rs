@@ -3,7 +3,8 @@
 //! It knows names, record sets and views; it knows no AWS API. The control plane hands it a [`config::DnsConfig`] (or
 //! [`config::Change`]s of it), it answers queries from one immutable snapshot behind one pointer:
 //!
-//! 1. [`config`]: what the control plane says, as plain structs (the only part the control plane compiles); `steps`: what changed;
+//! 1. [`config`]: what the control plane says, as plain structs, and [`table`]: a zone by its names, and what
+//!    of it changed (the only parts that the control plane compiles);
 //! 2. `name`, `rdata`, `svcb`, `records`: Route 53's presentation text to wire form, once, when the configuration arrives;
 //! 3. `snapshot`, `names`: zones and their names, in views (`public`, and one per VPC);
 //! 4. `lookup`: a name and a type to record sets: wildcards, CNAME chains, aliases (`reserved`: what stays here);
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod table;
 
 #[cfg(feature = "core")]
 pub mod answer;
@@ -50,8 +52,6 @@ mod reserved;
 #[cfg(feature = "core")]
 mod snapshot;
 #[cfg(feature = "core")]
-mod steps;
-#[cfg(feature = "core")]
 mod svcb;
 
 #[cfg(feature = "shell")]
@@ -61,8 +61,6 @@ pub mod shell;
 pub use error::Error;
 #[cfg(feature = "core")]
 pub use snapshot::Snapshot;
-#[cfg(feature = "core")]
-pub use steps::steps;
 
 /// Reads a value of a type as it would be served; an error says what is wrong with it, in a few words.
 #[cfg(feature = "core")]

@@ -1,7 +1,7 @@
 //! Route 53: hosted zones and their record sets, public ones and those of VPCs.
 //!
-//! Operations write what is wanted; [`controllers::zones`] hands each zone, whole, to the DNS plane, and calls the changes in it
-//! INSYNC; [`controllers::checks`] has the world probe endpoints, whose health goes into the zones. Everything lives in the account's
+//! Operations write what is wanted; [`controllers::zones`] has the DNS plane answer by it, and calls changes INSYNC when the plane says that it
+//! does; [`controllers::checks`] has the world probe endpoints, whose health goes into the zones. Everything lives in the account's
 //! global scope. Traffic policies, and health checks by TLS or of alarms are not there, and refused by name.
 #![forbid(unsafe_code)]
 
@@ -99,6 +99,7 @@ impl Service for Route53 {
 
     fn report(&self, tx: &mut Tx<'_>, report: &Report) {
         controllers::checks::heard(tx, report);
+        controllers::zones::heard(tx, report);
     }
 
     fn coverage(&self) -> Coverage {

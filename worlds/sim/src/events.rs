@@ -22,6 +22,8 @@ pub struct Costs {
     pub shutdown: Duration,
     /// An interface or a sandbox is removed.
     pub removal: Duration,
+    /// Queries are answered by a change of names.
+    pub names: Duration,
     /// A request is answered by an application.
     pub answer: Duration,
     /// A CPU's time for that.
@@ -38,6 +40,7 @@ impl Default for Costs {
             application: Duration::from_millis(600),
             shutdown: Duration::from_millis(150),
             removal: Duration::from_millis(30),
+            names: Duration::from_millis(1),
             answer: Duration::from_millis(3),
             answer_cpu: Duration::from_micros(1500),
             vcpu_share: 0.1,
@@ -64,6 +67,8 @@ pub(crate) enum Event {
     SandboxGone(String),
     /// An image is made.
     ImageMade(String),
+    /// A view's queries are answered by what was asked of a zone.
+    ZoneServed { view: String, zone: String, revision: u64 },
     /// A health check ends.
     Probed { balancer: String, key: TargetKey, round: u64, outcome: Outcome },
     /// A health check from outside is due.

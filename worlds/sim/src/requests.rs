@@ -71,8 +71,8 @@ impl Inner {
         let holds = |zone: &str| {
             wanted.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || zone.is_empty())
         };
-        let records = self.zones.values().filter(|zone| holds(&bare(&zone.name))).flat_map(|zone| &zone.records);
-        let own = records.filter(|set| set.type_ == "A" && set.alias.is_none()).find(|set| bare(&set.name) == wanted);
+        let mut records = self.zones.values().filter(|zone| holds(&bare(&zone.name))).flat_map(|zone| zone.get(name));
+        let own = records.find(|set| set.type_ == "A" && set.alias.is_none());
         own.map_or(NAME_TTL, |set| Duration::from_secs(set.ttl.into()))
     }
 

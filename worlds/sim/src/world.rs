@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use zonal_dns::Snapshot;
-use zonal_dns::config::{Change, PUBLIC, Zone};
-use zonal_substrate::{Ask, Interface, Inventory, Report, Sandbox, SandboxFigures, SandboxState, StopCause, World};
+use zonal_dns::config::{Change, PUBLIC};
+use zonal_dns::table::changes;
+use zonal_substrate::{
+    Ask, Interface, Inventory, Report, Sandbox, SandboxFigures, SandboxState, StopCause, World, ZoneTable,
+};
 
 /// How often figures are reported, virtual time.
 const FIGURES: Duration = Duration::from_secs(60);
@@ -49,7 +52,7 @@ pub(crate) struct Inner {
     pub images: BTreeSet<String>,
     pub names: Snapshot,
     /// The public zones, for their TTLs.
-    pub zones: BTreeMap<String, Zone>,
+    pub zones: BTreeMap<String, ZoneTable>,
     pub balancers: Balancers,
     pub probes: Probes,
     pub reports: Vec<Report>,
@@ -215,17 +218,25 @@ impl Inner {
             }
             Ask::PutBalancer(config) => self.put_balancer(*config),
             Ask::RemoveBalancer(id) => self.balancers.remove(&id),
-            Ask::PutZone { view, zone } => {
+            Ask::PutZone { view, zone, confirm } => {
                 if view == PUBLIC {
-                    self.zones.insert(zone.name.clone(), (*zone).clone());
+                    self.zones.insert(zone.name.clone(), ZoneTable::new((*zone).clone()));
                 }
-                self.name(format!("{view}:{}", zone.name), Change::PutZone { view, zone: *zone });
+                let name = zone.name.clone();
+                self.name(view.clone(), name, &[Change::PutZone { view, zone: *zone }], confirm);
             }
-            Ask::RemoveZone { view, name } => {
+            Ask::PutNames { view, zone, names, confirm } => {
+                if let Some(known) = self.zones.get_mut(&zone).filter(|_| view == PUBLIC) {
+                    known.put(names.clone());
+                }
+                let changes: Vec<Change> = changes(&view, &zone, names).collect();
+                self.name(view, zone, &changes, confirm);
+            }
+            Ask::RemoveZone { view, name, confirm } => {
                 if view == PUBLIC {
                     self.zones.remove(&name);
                 }
-                self.name(format!("{view}:{name}"), Change::RemoveZone { view, zone: name });
+                self.name(view.clone(), name.clone(), &[Change::RemoveZone { view, zone: name }], confirm);
             }
             Ask::PutProbe(probe) => self.put_probe(*probe),
             Ask::RemoveProbe(id) => self.probes.remove(&id),
@@ -236,10 +247,15 @@ impl Inner {
         }
     }
 
-    fn name(&mut self, id: String, change: Change) {
-        match self.names.changed_by(self.names.revision() + 1, &[change]) {
-            Ok(names) => self.names = names,
-            Err(error) => self.reports.push(Report::Failed { id, reason: error.to_string() }),
+    fn name(&mut self, view: String, zone: String, changes: &[Change], confirm: Option<u64>) {
+        match self.names.changed_by(self.names.revision() + 1, changes) {
+            Ok(names) => {
+                self.names = names;
+                if let Some(revision) = confirm {
+                    self.plan(self.costs.names, Event::ZoneServed { view, zone, revision });
+                }
+            }
+            Err(error) => self.reports.push(Report::Failed { id: format!("{view}:{zone}"), reason: error.to_string() }),
         }
     }
 
@@ -309,6 +325,9 @@ impl Inner {
             Event::NetworkGone(id) => self.reports.push(Report::NetworkRemoved(id)),
             Event::SandboxGone(id) => self.reports.push(Report::SandboxRemoved(id)),
             Event::ImageMade(id) => self.reports.push(Report::ImageReady(id)),
+            Event::ZoneServed { view, zone, revision } => {
+                self.reports.push(Report::ZoneServed { view, zone, revision });
+            }
             Event::Booted { id, generation } => {
                 if self.turn(&id, generation, Phase::Booting, Phase::Up) {
                     self.plan(self.costs.application, Event::Serving { id: id.clone(), generation });

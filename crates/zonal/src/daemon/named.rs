@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use zonal_dns::config::{Change, PUBLIC, Zone};
 use zonal_dns::shell::ZoneStore;
+use zonal_dns::table::{NameSets, ZoneTable, changes};
 use zonal_substrate::{Ask, Inventory, World};
 
 /// A world whose public zones are also put into a store that a DNS server answers from.
@@ -13,7 +14,7 @@ pub struct Named {
     /// The zones.
     pub zones: Arc<ZoneStore>,
     /// The zones as they were told last.
-    told: Mutex<BTreeMap<String, Zone>>,
+    told: Mutex<BTreeMap<String, ZoneTable>>,
     revision: AtomicU64,
 }
 
@@ -26,12 +27,25 @@ impl Named {
     /// What is served already is changed name by name.
     fn put(&self, view: &str, zone: &Zone) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let whole = || vec![Change::PutZone { view: view.to_owned(), zone: zone.clone() }];
-        let steps = told.get(&zone.name).and_then(|old| zonal_dns::steps(view, old, zone).ok());
-        if self.change(&steps.unwrap_or_else(whole)) {
-            told.insert(zone.name.clone(), zone.clone());
+        if let Some(known) = told.get_mut(&zone.name)
+            && let Some(names) = known.replace(zone.clone())
+            && self.change(&changes(view, &zone.name, names).collect::<Vec<_>>())
+        {
+            return;
+        }
+        if self.change(&[Change::PutZone { view: view.to_owned(), zone: zone.clone() }]) {
+            told.insert(zone.name.clone(), ZoneTable::new(zone.clone()));
         } else {
             told.remove(&zone.name);
+        }
+    }
+
+    fn put_names(&self, view: &str, zone: &str, names: &NameSets) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = told.get_mut(zone) else { return };
+        let news: Vec<Change> = changes(view, zone, known.put(names.clone())).collect();
+        if !self.change(&news) {
+            told.remove(zone);
         }
     }
 
@@ -46,8 +60,9 @@ impl World for Named {
     fn ask(&self, asks: Vec<Ask>) {
         for ask in &asks {
             match ask {
-                Ask::PutZone { view, zone } if view == PUBLIC => self.put(view, zone),
-                Ask::RemoveZone { view, name } if view == PUBLIC => {
+                Ask::PutZone { view, zone, .. } if view == PUBLIC => self.put(view, zone),
+                Ask::PutNames { view, zone, names, .. } if view == PUBLIC => self.put_names(view, zone, names),
+                Ask::RemoveZone { view, name, .. } if view == PUBLIC => {
                     self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
                     self.change(&[Change::RemoveZone { view: view.clone(), zone: name.clone() }]);
                 }

@@ -87,7 +87,7 @@ impl Controller for Names {
         } else {
             let services = SERVICE_DOMAINS.map(Cow::Borrowed);
             for name in [region.internal_domain(), region.public_domain()].into_iter().chain(services) {
-                asks.push(Ask::RemoveZone { view: key.to_owned(), name: name.into_owned() });
+                asks.push(Ask::RemoveZone { view: key.to_owned(), name: name.into_owned(), confirm: None });
             }
         }
         asks.into_iter().for_each(|ask| tx.ask(ask));
@@ -130,5 +130,6 @@ fn services(domain: &str) -> Vec<RecordSet> {
 
 /// A zone that hides nothing beside it: names that it lacks are looked for elsewhere.
 fn put(view: &str, name: impl Into<String>, records: Vec<RecordSet>) -> Ask {
-    Ask::PutZone { view: view.to_owned(), zone: Box::new(Zone { name: name.into(), overlay: view != PUBLIC, records }) }
+    let zone = Box::new(Zone { name: name.into(), overlay: view != PUBLIC, records });
+    Ask::PutZone { view: view.to_owned(), zone, confirm: None }
 }

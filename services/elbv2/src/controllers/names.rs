@@ -73,7 +73,7 @@ impl Controller for Names {
             tx.remove::<Outages>(region);
             for kind in KINDS {
                 let name = name_of_zone(kind, region);
-                tx.ask(Ask::RemoveZone { view: zonal_dns::config::PUBLIC.into(), name });
+                tx.ask(Ask::RemoveZone { view: zonal_dns::config::PUBLIC.into(), name, confirm: None });
             }
             return Ok(Wake::OnChange);
         };
@@ -96,9 +96,9 @@ impl Controller for Names {
             let view = zonal_dns::config::PUBLIC.to_owned();
             // A zone without a load balancer in it answers for no name.
             asks.push(if living.iter().any(|(_, balancer)| balancer.kind == kind) {
-                Ask::PutZone { view, zone: Box::new(Zone { name, overlay: false, records }) }
+                Ask::PutZone { view, zone: Box::new(Zone { name, overlay: false, records }), confirm: None }
             } else {
-                Ask::RemoveZone { view, name }
+                Ask::RemoveZone { view, name, confirm: None }
             });
         }
         let next = outages.since.values().map(|since| *since + WITHDRAWN_AFTER).filter(|at| *at > now).min();

@@ -2,6 +2,7 @@
 //! a world that only takes notes, and a clock that stands still.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_balancer::config::BalancerConfig;
@@ -9,7 +10,7 @@ use zonal_cloud::{CloudConfig, Entry, Record, Registrar, Service, Tx, View, read
 use zonal_ec2::shapes::{self as ec2, ops};
 use zonal_elbv2::Elbv2;
 use zonal_elbv2::model::Told;
-use zonal_substrate::{Ask, Report};
+use zonal_substrate::{Ask, Report, ZoneTable};
 use zonal_testbed::{Notes, START, TestClock, Testbed, in_memory};
 use zonal_wire::{Api, AwsError, Blob, Operation};
 
@@ -402,12 +403,16 @@ impl Bench {
 
     /// The addresses that a name was last asked to lead to.
     pub fn addresses(&self, name: &str) -> Vec<String> {
-        let zone = |ask: Ask| match ask {
-            Ask::PutZone { zone, .. } => Some(*zone),
-            _ => None,
-        };
-        let zone = self.asks().into_iter().rev().find_map(zone).expect("a zone was asked for");
-        zone.records.into_iter().find(|set| set.name == name).map(|set| set.values).unwrap_or_default()
+        let mut zones: BTreeMap<String, ZoneTable> = BTreeMap::new();
+        for ask in self.asks() {
+            match ask {
+                Ask::PutZone { zone, .. } => drop(zones.insert(zone.name.clone(), ZoneTable::new(*zone))),
+                Ask::PutNames { zone, names, .. } => drop(zones.get_mut(&zone).expect("put whole first").put(names)),
+                Ask::RemoveZone { name, .. } => drop(zones.remove(&name)),
+                _ => {}
+            }
+        }
+        zones.values().flat_map(|zone| zone.get(name)).flat_map(|set| set.values.clone()).collect()
     }
 
     /// EC2's records here.

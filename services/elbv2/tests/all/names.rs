@@ -41,7 +41,7 @@ fn the_zone_goes_with_its_last_load_balancer() {
     let bench = Bench::new();
     let load_balancer_arn = internet_facing(&bench, "web").load_balancer_arn.unwrap();
     bench.call::<ops::DeleteLoadBalancer>(DeleteLoadBalancerInput { load_balancer_arn }).unwrap();
-    let gone = Ask::RemoveZone { view: "public".into(), name: "us-east-1.elb.amazonaws.com".into() };
+    let gone = Ask::RemoveZone { view: "public".into(), name: "us-east-1.elb.amazonaws.com".into(), confirm: None };
     assert!(bench.asks().contains(&gone));
 }
 

@@ -1,19 +1,23 @@
-//! Zones: each view of the DNS plane has the zones that it is to have, whole.
+//! Zones: each view of the DNS plane has the zones that it is to have, and says when it answers by them.
 //!
 //! Two public zones may have one name; only one can be the one that the domain is delegated to, and here that is the older one, as
-//! where a domain's registration made its zone. The key is a view and a name, as that is what the plane has one zone for.
+//! where a domain's registration made its zone. A key is a view and a name, as that is what the plane has one zone for; then the whole
+//! zone is asked for. Behind them may be what of the zone is to be looked at: a name, or `*` for those of the changes that are pending. So
+//! a change costs the names that it is about, however many the zone has.
 
-use crate::model::{
-    Change, ChangeStatus, CidrCollection, Content, HealthCheck, HostedZone, Policy, RecordSet, Verdicts, ZoneState,
-};
+use crate::model::{Change, ChangeStatus, CidrCollection, Content, HealthCheck, HostedZone, Policy, RecordSet};
+use crate::model::{Verdicts, ZoneState};
 use crate::operations::cidrs::DEFAULT;
 use std::collections::BTreeSet;
 use zonal_cloud::{self as cloud, Controller, Scope, Tx, View, Wake};
 use zonal_dns::config;
-use zonal_substrate::Ask;
+use zonal_substrate::{Ask, NameSets, Report};
 use zonal_wire::AwsError;
 
-/// Drives what the DNS plane serves. The key is `VIEW NAME`; the scope has no account, as names are everybody's.
+/// The names of changes that are pending, in a key. No name in normal form is like it.
+const PENDING: &str = "*";
+
+/// Drives what the DNS plane serves. The key is `VIEW NAME`, or `VIEW NAME PART`; the scope has no account, as names are everybody's.
 pub struct Zones;
 
 fn everybody() -> Scope {
@@ -26,31 +30,39 @@ fn wake_all(zone: &HostedZone, wake: &mut dyn FnMut(&Scope, &str)) {
     }
 }
 
+fn wake_part(zone: &HostedZone, part: &str, wake: &mut dyn FnMut(&Scope, &str)) {
+    for view in zone.views() {
+        wake(&everybody(), &format!("{view} {} {part}", zone.name));
+    }
+}
+
 impl Controller for Zones {
     fn name(&self) -> &'static str {
         "route53.zones"
     }
 
     fn wakes_on(&self, change: &cloud::Change, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
-        let zone = if change.is::<HostedZone>() {
-            Some(change.key.as_str())
-        } else if change.is::<RecordSet>() {
-            change.key.split(' ').next()
-        } else {
-            None
-        };
-        if change.is::<CidrCollection>() || change.is::<HealthCheck>() {
+        if change.is::<HostedZone>() {
+            if let Some(zone) = view.get::<HostedZone>(&change.key) {
+                wake_all(zone, wake);
+            }
+        } else if change.is::<Change>() {
+            // Record sets change with one of these only.
+            let pending = view.get::<Change>(&change.key).filter(|change| change.status == ChangeStatus::Pending);
+            if let Some(zone) = pending.and_then(|change| view.get::<HostedZone>(&change.zone)) {
+                wake_part(zone, PENDING, wake);
+            }
+        } else if change.is::<CidrCollection>() || change.is::<HealthCheck>() {
             // A health check may count for others that are calculated from it.
             let checks = view.list::<HealthCheck>().filter(|_| change.is::<HealthCheck>());
             let above = checks.filter(|check| check.subject.hangs_on(&change.key, view)).map(|check| check.id.as_str());
             let sets = above.chain([change.key.as_str()]).flat_map(|id| view.owned_by::<RecordSet>(id));
-            let zones: BTreeSet<&str> = sets.map(|set| set.zone.as_str()).collect();
-            for zone in zones.into_iter().filter_map(|zone| view.get::<HostedZone>(zone)) {
-                wake_all(zone, wake);
+            let names: BTreeSet<(&str, &str)> = sets.map(|set| (set.zone.as_str(), set.name.as_str())).collect();
+            for (zone, name) in names {
+                if let Some(zone) = view.get::<HostedZone>(zone) {
+                    wake_part(zone, name, wake);
+                }
             }
-        }
-        if let Some(zone) = zone.and_then(|zone| view.get::<HostedZone>(zone)) {
-            wake_all(zone, wake);
         }
     }
 
@@ -61,48 +73,80 @@ impl Controller for Zones {
     }
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
-        let Some((view, name)) = key.split_once(' ') else { return Ok(Wake::OnChange) };
-        let named = |(_, zone): &(&Scope, &HostedZone)| zone.name == name && zone.views().contains(view);
-        let mut zones: Vec<(Scope, HostedZone)> = tx
-            .view()
-            .everywhere::<HostedZone>()
-            .filter(named)
-            .map(|(scope, zone)| (scope.clone(), zone.clone()))
-            .collect();
-        zones.sort_by(|a, b| (a.1.created, &a.1.id).cmp(&(b.1.created, &b.1.id)));
-
-        match zones.iter().find(|(_, zone)| zone.is_seen_in(view)) {
-            Some((scope, zone)) => {
+        let mut words = key.splitn(3, ' ');
+        let (Some(view), Some(name), part) = (words.next(), words.next(), words.next()) else {
+            return Ok(Wake::OnChange);
+        };
+        let zones = named(&tx.view(), name, view);
+        let first = zones.iter().find(|(_, zone)| zone.is_seen_in(view));
+        let confirm = confirmation(&tx.view(), &zones, view);
+        let (view, name) = (view.to_owned(), name.to_owned());
+        match (part, first) {
+            (None, Some((scope, zone))) => {
                 let zone = Box::new(served(&tx.view(), scope, zone));
-                tx.ask(Ask::PutZone { view: view.to_owned(), zone });
+                tx.ask(Ask::PutZone { view: view.clone(), zone, confirm });
+                told(tx, &zones, &view);
             }
-            None => tx.ask(Ask::RemoveZone { view: view.to_owned(), name: name.to_owned() }),
-        }
-        for (scope, zone) in zones {
-            tx.within(&scope, |tx| settle(tx, zone, view));
+            (None, None) => tx.ask(Ask::RemoveZone { view, name, confirm }),
+            (Some(part), Some((scope, zone))) => {
+                let names = sets_of(&tx.view(), scope, zone, &view, part);
+                tx.ask(Ask::PutNames { view, zone: name, names, confirm });
+            }
+            // The zone is asked for whole, or its end, because it changed.
+            (Some(_), None) => {}
         }
         Ok(Wake::OnChange)
     }
 }
 
-/// The view is being told: what was pending for its zone is in sync once this is committed, and the world does what it is asked in
-/// the order in which it is asked. A zone that no view has any more is forgotten.
-fn settle(tx: &mut Tx<'_>, mut zone: HostedZone, view: &str) {
-    let id = zone.id.clone();
-    // Those that are pending: they are its own as long.
-    let own: Vec<Change> = tx.owned_by::<Change>(&id).cloned().collect();
-    for change in own {
-        tx.put(Change { status: ChangeStatus::InSync, ..change });
-    }
-    if zone.is_seen_in(view) {
+/// The zones of that name that a view has, had or is to have; the one that is to be served first.
+fn named(view: &View<'_>, name: &str, of: &str) -> Vec<(Scope, HostedZone)> {
+    let named = |(_, zone): &(&Scope, &HostedZone)| zone.name == name && zone.views().contains(of);
+    let zones = view.everywhere::<HostedZone>().filter(named);
+    let mut zones: Vec<_> = zones.map(|(scope, zone)| (scope.clone(), zone.clone())).collect();
+    zones.sort_by(|a, b| (a.1.created, &a.1.id).cmp(&(b.1.created, &b.1.id)));
+    zones
+}
+
+/// By what a view is to confirm what it is asked, if anybody waits: all that is committed is in it.
+fn confirmation(view: &View<'_>, zones: &[(Scope, HostedZone)], of: &str) -> Option<u64> {
+    let waits = |(scope, zone): &(Scope, HostedZone)| {
+        !zone.is_seen_in(of) || view.at(scope).owned_by::<Change>(&zone.id).next().is_some()
+    };
+    zones.iter().any(waits).then(|| view.revision())
+}
+
+/// The view is being told of the zones that it is to have.
+fn told(tx: &mut Tx<'_>, zones: &[(Scope, HostedZone)], view: &str) {
+    for (scope, zone) in zones.iter().filter(|(_, zone)| zone.is_seen_in(view) && !zone.served.contains(view)) {
+        let mut zone = zone.clone();
         zone.served.insert(view.to_owned());
-    } else {
-        zone.served.remove(view);
+        tx.within(scope, |tx| tx.put(zone));
     }
-    if zone.state == ZoneState::Deleting && zone.served.is_empty() {
-        tx.remove::<HostedZone>(&id);
-    } else {
-        tx.put(zone);
+}
+
+/// A view answers by what was asked of a zone: changes are in sync with it, and a zone that no view has any more is forgotten.
+pub fn heard(tx: &mut Tx<'_>, report: &Report) {
+    let Report::ZoneServed { view, zone: name, revision } = report else { return };
+    for (scope, mut zone) in named(&tx.view(), name, view) {
+        tx.within(&scope, |tx| {
+            let pending: Vec<Change> = tx.owned_by::<Change>(&zone.id).cloned().collect();
+            let mut waits = false;
+            for mut change in pending {
+                change.served(view, *revision);
+                waits |= change.awaited.contains(view);
+                tx.put(change);
+            }
+            if waits || zone.is_seen_in(view) {
+                return;
+            }
+            zone.served.remove(view);
+            if zone.state == ZoneState::Deleting && zone.served.is_empty() {
+                tx.remove::<HostedZone>(&zone.id);
+            } else {
+                tx.put(zone);
+            }
+        });
     }
 }
 
@@ -110,43 +154,63 @@ fn settle(tx: &mut Tx<'_>, mut zone: HostedZone, view: &str) {
 fn served(view: &View<'_>, scope: &Scope, zone: &HostedZone) -> config::Zone {
     let view = view.at(scope);
     let mut verdicts = Verdicts::new(view);
-    let records = view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id)).map(|set| {
-        let (ttl, values, alias) = match &set.content {
-            Content::Records { ttl, values } => (*ttl, values.clone(), None),
-            Content::Alias { name, evaluate, .. } => {
-                (0, Vec::new(), Some(config::Alias { target_name: name.clone(), evaluate_target_health: *evaluate }))
-            }
-        };
-        config::RecordSet {
-            name: set.name.clone(),
-            type_: set.kind.clone(),
-            ttl,
-            values,
-            alias,
-            policy: match &set.policy {
-                Policy::Simple => config::Policy::Simple,
-                Policy::Weighted(weight) => config::Policy::Weighted { weight: *weight },
-                Policy::FailoverPrimary => config::Policy::FailoverPrimary,
-                Policy::FailoverSecondary => config::Policy::FailoverSecondary,
-                Policy::Multivalue => config::Policy::Multivalue,
-                Policy::Latency(region) => config::Policy::Latency { region: region.clone() },
-                Policy::Geolocation(location) => config::Policy::Geolocation { location: location.clone() },
-                Policy::Cidr { collection, location } => config::Policy::Cidr {
-                    // A location that has lost its blocks is for nobody.
-                    blocks: (location != DEFAULT).then(|| blocks(&view, collection, location)),
-                },
-                Policy::Geoproximity(origin, bias) => {
-                    config::Policy::Geoproximity { origin: origin.clone(), bias: *bias }
-                }
-            },
-            set_identifier: set.identifier.clone(),
-            health: match &set.health_check {
-                Some(id) if !verdicts.is_healthy(id) => config::Health::Unhealthy,
-                _ => config::Health::Healthy,
-            },
+    let sets = view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id));
+    let records = sets.map(|set| shown(&view, &mut verdicts, set)).collect();
+    config::Zone { name: zone.name.clone(), overlay: false, records }
+}
+
+/// The names of a part of a zone (see [`Zones`]), as the plane has them.
+fn sets_of(view: &View<'_>, scope: &Scope, zone: &HostedZone, of: &str, part: &str) -> NameSets {
+    let view = view.at(scope);
+    let names: BTreeSet<&str> = match part {
+        PENDING => {
+            let pending = view.owned_by::<Change>(&zone.id).filter(|change| change.awaited.contains(of));
+            pending.flat_map(|change| &change.names).map(String::as_str).collect()
         }
-    });
-    config::Zone { name: zone.name.clone(), overlay: false, records: records.collect() }
+        name => BTreeSet::from([name]),
+    };
+    let mut verdicts = Verdicts::new(view);
+    let mut sets = |name: &str| -> Vec<config::RecordSet> {
+        let sets = view.starting::<RecordSet>(RecordSet::keys_of_name(&zone.id, name));
+        sets.map(|set| shown(&view, &mut verdicts, set)).collect()
+    };
+    names.into_iter().map(|name| (name.to_owned(), sets(name))).collect()
+}
+
+/// A record set as the plane has it.
+fn shown(view: &View<'_>, verdicts: &mut Verdicts<'_>, set: &RecordSet) -> config::RecordSet {
+    let (ttl, values, alias) = match &set.content {
+        Content::Records { ttl, values } => (*ttl, values.clone(), None),
+        Content::Alias { name, evaluate, .. } => {
+            (0, Vec::new(), Some(config::Alias { target_name: name.clone(), evaluate_target_health: *evaluate }))
+        }
+    };
+    config::RecordSet {
+        name: set.name.clone(),
+        type_: set.kind.clone(),
+        ttl,
+        values,
+        alias,
+        policy: match &set.policy {
+            Policy::Simple => config::Policy::Simple,
+            Policy::Weighted(weight) => config::Policy::Weighted { weight: *weight },
+            Policy::FailoverPrimary => config::Policy::FailoverPrimary,
+            Policy::FailoverSecondary => config::Policy::FailoverSecondary,
+            Policy::Multivalue => config::Policy::Multivalue,
+            Policy::Latency(region) => config::Policy::Latency { region: region.clone() },
+            Policy::Geolocation(location) => config::Policy::Geolocation { location: location.clone() },
+            Policy::Cidr { collection, location } => config::Policy::Cidr {
+                // A location that has lost its blocks is for nobody.
+                blocks: (location != DEFAULT).then(|| blocks(view, collection, location)),
+            },
+            Policy::Geoproximity(origin, bias) => config::Policy::Geoproximity { origin: origin.clone(), bias: *bias },
+        },
+        set_identifier: set.identifier.clone(),
+        health: match &set.health_check {
+            Some(id) if !verdicts.is_healthy(id) => config::Health::Unhealthy,
+            _ => config::Health::Healthy,
+        },
+    }
 }
 
 /// The blocks of a location.

@@ -38,7 +38,7 @@ pub struct HostedZone {
     pub delegation_set: Option<String>,
     /// Whether its user still has it.
     pub state: ZoneState,
-    /// The views that were told of it, and must be told when it goes.
+    /// The views that are told of it, until they confirm that it is gone.
     pub served: BTreeSet<String>,
     /// Tags.
     pub tags: Tags,
@@ -217,6 +217,28 @@ pub struct Change {
     pub submitted: Time,
     /// The batch's comment.
     pub comment: Option<String>,
+    /// The number of the commit that it is of.
+    #[serde(default)]
+    pub revision: u64,
+    /// The names whose record sets it changed, as long as it is pending.
+    #[serde(default)]
+    pub names: BTreeSet<String>,
+    /// The views that do not answer by it yet.
+    #[serde(default)]
+    pub awaited: BTreeSet<String>,
+}
+
+impl Change {
+    /// A view answers by all that was committed up to a revision.
+    pub fn served(&mut self, view: &str, revision: u64) {
+        if self.revision <= revision {
+            self.awaited.remove(view);
+            if self.awaited.is_empty() {
+                self.status = ChangeStatus::InSync;
+                self.names.clear();
+            }
+        }
+    }
 }
 
 /// Whether name servers answer by a change.
@@ -237,13 +259,13 @@ impl Record for HostedZone {
 
 impl Record for RecordSet {
     const TABLE: &'static str = "route53.record_set";
-    /// The health check that it names, and the CIDR collection.
+    /// Its zone, the health check that it names, and the CIDR collection.
     const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|set| {
         let collection = match &set.policy {
             Policy::Cidr { collection, .. } => Some(collection.as_str()),
             _ => None,
         };
-        set.health_check.as_deref().into_iter().chain(collection).collect()
+        [set.zone.as_str()].into_iter().chain(set.health_check.as_deref()).chain(collection).collect()
     });
 
     fn key(&self) -> &str {

@@ -36,9 +36,7 @@ pub fn of_zone(view: &View<'_>, input: &GetHostedZoneLimitRequest) -> Result<Get
     seen_globally(view, |view| {
         let found = zone(view, &input.hosted_zone_id)?;
         let (value, used) = match input.type_ {
-            HostedZoneLimitType::MaxRrsetsByZone => {
-                (10_000, view.starting::<RecordSet>(RecordSet::keys_of_zone(&found.id)).count())
-            }
+            HostedZoneLimitType::MaxRrsetsByZone => (10_000, view.count_owned_by::<RecordSet>(&found.id)),
             HostedZoneLimitType::MaxVpcsAssociatedByZone if !found.is_private() => {
                 return Err(Error::HostedZoneNotPrivate(found.id.clone()).into());
             }

@@ -15,6 +15,7 @@ pub mod zones;
 use crate::errors::{Error, invalid};
 use crate::model::{Change, ChangeStatus, HostedZone, Vpc};
 use crate::shapes::{ChangeInfo, ChangeStatus as WireStatus, VPC};
+use std::collections::BTreeSet;
 use zonal_cloud::{Scope, Tx, View, ids};
 use zonal_ec2::shapes::{DescribeVpcsRequest, ops as ec2};
 
@@ -41,10 +42,23 @@ pub(crate) fn zone<'a>(view: &View<'a>, id: &str) -> Result<&'a HostedZone, Erro
     view.get::<HostedZone>(id).filter(|zone| zone.lives()).ok_or_else(|| Error::NoSuchHostedZone(id.to_owned()))
 }
 
-/// Notes a change of a zone.
-pub(crate) fn new_change(tx: &mut Tx<'_>, zone: &str, comment: Option<String>) -> ChangeInfo {
-    let id = format!("C{}", ids::alphanumeric(20, tx.chance()));
-    let change = Change { id, zone: zone.to_owned(), status: ChangeStatus::Pending, submitted: tx.now, comment };
+/// Notes a change of a zone, and of these names in it. It is pending until all views that have the zone, or are to have it, answer by it.
+pub(crate) fn new_change(
+    tx: &mut Tx<'_>,
+    zone: &HostedZone,
+    comment: Option<String>,
+    names: BTreeSet<String>,
+) -> ChangeInfo {
+    let change = Change {
+        id: format!("C{}", ids::alphanumeric(20, tx.chance())),
+        zone: zone.id.clone(),
+        status: ChangeStatus::Pending,
+        submitted: tx.now,
+        comment,
+        revision: tx.view().revision() + 1,
+        names,
+        awaited: zone.views().into_iter().map(ToOwned::to_owned).collect(),
+    };
     let info = shown_change(&change);
     tx.put(change);
     info

@@ -87,7 +87,8 @@ pub fn change(
             return Err(Error::InvalidChangeBatch(problems).into());
         }
         let comment = batch.comment.clone();
-        Ok(ChangeResourceRecordSetsResponse { change_info: new_change(tx, &zone.id, comment) })
+        let names = wanted.iter().map(|set| set.name.clone()).collect();
+        Ok(ChangeResourceRecordSetsResponse { change_info: new_change(tx, &zone, comment, names) })
     })
 }
 
@@ -253,7 +254,7 @@ fn missing(view: &View<'_>, zone: &HostedZone) -> Vec<String> {
     if !has("NS") {
         problems.push("A HostedZone must contain at least one NS record for the zone itself.".to_owned());
     }
-    if view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id)).count() > QUOTA {
+    if view.count_owned_by::<RecordSet>(&zone.id) > QUOTA {
         problems.push(format!("Number of records limit of {QUOTA} exceeded for the hosted zone."));
     }
     problems

@@ -8,6 +8,7 @@ use crate::shapes::{
     AssociateVPCWithHostedZoneRequest, AssociateVPCWithHostedZoneResponse, DisassociateVPCFromHostedZoneRequest,
     DisassociateVPCFromHostedZoneResponse,
 };
+use std::collections::BTreeSet;
 use zonal_cloud::Tx;
 use zonal_wire::AwsError;
 
@@ -22,9 +23,10 @@ pub fn associate(
         let Audience::Private(vpcs) = &mut found.audience else { return Err(Error::PublicZone.into()) };
         if !vpcs.contains(&vpc) {
             refuse_conflict(&tx.view(), &found.name, &vpc)?;
+            found.served.insert(vpc.id.clone());
             vpcs.push(vpc);
         }
-        let change_info = new_change(tx, &found.id, input.comment.clone());
+        let change_info = new_change(tx, &found, input.comment.clone(), BTreeSet::new());
         tx.put(found);
         Ok(AssociateVPCWithHostedZoneResponse { change_info })
     })
@@ -47,7 +49,7 @@ pub fn disassociate(
             return Err(Error::LastAssociation { vpc: id, zone }.into());
         }
         vpcs.retain(|vpc| vpc.id != id);
-        let change_info = new_change(tx, &zone, input.comment.clone());
+        let change_info = new_change(tx, &found, input.comment.clone(), BTreeSet::new());
         tx.put(found);
         Ok(DisassociateVPCFromHostedZoneResponse { change_info })
     })

@@ -45,7 +45,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateHostedZoneRequest) -> Result<Create
             return Err(invalid("A private hosted zone can't be associated with a reusable delegation set.").into());
         }
         let audience = vpc.map_or(Audience::Public, |vpc| Audience::Private(vec![vpc]));
-        let record = HostedZone {
+        let mut record = HostedZone {
             id: format!("Z0{}", ids::alphanumeric(19, tx.chance())),
             name_servers: match &set {
                 Some(set) => set.name_servers.clone(),
@@ -61,8 +61,9 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateHostedZoneRequest) -> Result<Create
             served: BTreeSet::new(),
             tags: Tags::new(),
         };
+        record.served = record.views().into_iter().map(ToOwned::to_owned).collect();
         make_records(tx, &record);
-        let change_info = new_change(tx, &record.id, None);
+        let change_info = new_change(tx, &record, None, BTreeSet::new());
         let location = format!("https://route53.amazonaws.com/2013-04-01/hostedzone/{}", record.id);
         tx.put(record.clone());
         Ok(CreateHostedZoneResponse {
@@ -117,7 +118,7 @@ fn make_records(tx: &mut Tx<'_>, zone: &HostedZone) {
 
 /// A zone as the wire shows it.
 pub(super) fn shown(view: &View<'_>, zone: &HostedZone) -> WireZone {
-    let count = view.starting::<RecordSet>(RecordSet::keys_of_zone(&zone.id)).count();
+    let count = view.count_owned_by::<RecordSet>(&zone.id);
     WireZone {
         id: format!("/hostedzone/{}", zone.id),
         name: zone.name.clone(),
@@ -162,7 +163,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteHostedZoneRequest) -> Result<Delete
         for set in own {
             tx.remove::<RecordSet>(&set.key);
         }
-        let change_info = new_change(tx, &found.id, None);
+        let change_info = new_change(tx, &found, None, BTreeSet::new());
         tx.put(HostedZone { state: ZoneState::Deleting, ..found });
         Ok(DeleteHostedZoneResponse { change_info })
     })

@@ -1,14 +1,15 @@
 //! What stands around the service in these tests: an EC2 that knows two VPCs, and a world that keeps the zones it is asked for.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use zonal_cloud::{Entry, Registrar, Service, View, read};
+use zonal_cloud::{CloudConfig, Entry, Registrar, Service, View, read};
 use zonal_dns::config::{Probe, Zone};
 use zonal_ec2::shapes as ec2;
 use zonal_route53::Route53;
-use zonal_substrate::{Ask, Inventory, Report, World};
-use zonal_testbed::{START, TestClock, Testbed, in_memory};
+use zonal_substrate::{Ask, Inventory, Report, World, ZoneTable};
+use zonal_testbed::{START, TestClock, Testbed, in_memory, stored};
 use zonal_wire::{Api, AwsError, Operation};
 
 struct FakeEc2;
@@ -40,8 +41,19 @@ fn vpcs(view: &View<'_>, input: &ec2::DescribeVpcsRequest) -> Result<ec2::Descri
 /// The zones by view and name, and the probes by id.
 #[derive(Default)]
 struct Names {
-    zones: Mutex<BTreeMap<(String, String), Zone>>,
+    zones: Mutex<BTreeMap<(String, String), ZoneTable>>,
     probes: Mutex<BTreeMap<String, Probe>>,
+    /// The names of each ask that was not of a whole zone.
+    told: Mutex<Vec<Vec<String>>>,
+    /// What it has done and not yet said.
+    unsaid: Mutex<Vec<Report>>,
+}
+
+impl Names {
+    fn note(&self, view: String, zone: String, confirm: Option<u64>) {
+        let report = confirm.map(|revision| Report::ZoneServed { view, zone, revision });
+        self.unsaid.lock().unwrap().extend(report);
+    }
 }
 
 impl World for Names {
@@ -50,8 +62,22 @@ impl World for Names {
         let mut probes = self.probes.lock().unwrap();
         for ask in asks {
             match ask {
-                Ask::PutZone { view, zone } => drop(zones.insert((view, zone.name.clone()), *zone)),
-                Ask::RemoveZone { view, name } => drop(zones.remove(&(view, name))),
+                Ask::PutZone { view, zone, confirm } => {
+                    let name = zone.name.clone();
+                    zones.insert((view.clone(), name.clone()), ZoneTable::new(*zone));
+                    self.note(view, name, confirm);
+                }
+                Ask::PutNames { view, zone, names, confirm } => {
+                    if !names.is_empty() {
+                        self.told.lock().unwrap().push(names.keys().cloned().collect());
+                    }
+                    zones.get_mut(&(view.clone(), zone.clone())).expect("it was put whole first").put(names);
+                    self.note(view, zone, confirm);
+                }
+                Ask::RemoveZone { view, name, confirm } => {
+                    zones.remove(&(view.clone(), name.clone()));
+                    self.note(view, name, confirm);
+                }
                 Ask::PutProbe(probe) => drop(probes.insert(probe.id.clone(), *probe)),
                 Ask::RemoveProbe(id) => drop(probes.remove(&id)),
                 other => panic!("no other ask is this service's: {other:?}"),
@@ -80,9 +106,18 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::over(in_memory())
+    }
+
+    /// One whose state is in a file, which may be there already: the daemon of a world that has begun anew.
+    pub fn stored(path: &Path) -> Self {
+        Self::over(stored(path))
+    }
+
+    fn over(config: CloudConfig) -> Self {
         let names = Arc::new(Names::default());
         let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Route53)];
-        let bed = Testbed::over(in_memory(), services, names.clone(), None, TestClock::at(START));
+        let bed = Testbed::over(config, services, names.clone(), None, TestClock::at(START));
         Self { bed, names }
     }
 
@@ -99,9 +134,34 @@ impl Bench {
         self.settle();
     }
 
-    /// Lets the controllers run.
+    /// Lets the controllers run, and the world say what it did.
     pub fn settle(&self) {
         self.bed.cloud.run_due();
+        while self.say() {
+            self.bed.cloud.run_due();
+        }
+    }
+
+    /// Lets the controllers run; the world does what it is asked, and says nothing of it.
+    pub fn settle_unheard(&self) {
+        self.bed.cloud.run_due();
+    }
+
+    /// Lets the world say what it did, with the controllers yet to run.
+    pub fn hear(&self) {
+        self.say();
+    }
+
+    /// Lets the world say what it did; whether that was anything.
+    fn say(&self) -> bool {
+        let reports = std::mem::take(&mut *self.names.unsaid.lock().unwrap());
+        self.bed.cloud.take_in(&reports);
+        !reports.is_empty()
+    }
+
+    /// The names that were asked for since this was last called, by ask; asks of whole zones are not among them.
+    pub fn told(&self) -> Vec<Vec<String>> {
+        std::mem::take(&mut *self.names.told.lock().unwrap())
     }
 
     /// Calls an operation, and lets the controllers run.
@@ -131,6 +191,6 @@ impl Bench {
 
     /// The zone that the world has in a view.
     pub fn served(&self, view: &str, name: &str) -> Option<Zone> {
-        self.names.zones.lock().unwrap().get(&(view.to_owned(), name.to_owned())).cloned()
+        self.names.zones.lock().unwrap().get(&(view.to_owned(), name.to_owned())).map(ZoneTable::zone)
     }
 }

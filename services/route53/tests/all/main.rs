@@ -6,4 +6,5 @@ mod cidrs;
 mod delegations;
 mod properties;
 mod records;
+mod served;
 mod zones;

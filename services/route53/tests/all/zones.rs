@@ -49,20 +49,6 @@ fn a_caller_reference_makes_one_zone() {
 }
 
 #[test]
-fn a_change_is_pending_until_the_name_servers_were_told() {
-    let bench = Bench::new();
-    let input = CreateHostedZoneRequest { name: "a.org".into(), caller_reference: "1".into(), ..Default::default() };
-    let made = bench.only::<ops::CreateHostedZone>(input).unwrap();
-    assert_eq!(made.change_info.status, ChangeStatus::Pending);
-    let get = GetChangeRequest { id: made.change_info.id };
-    assert_eq!(bench.only::<ops::GetChange>(get.clone()).unwrap().change_info.status, ChangeStatus::Pending);
-    bench.settle();
-    assert_eq!(bench.only::<ops::GetChange>(get).unwrap().change_info.status, ChangeStatus::Insync);
-    let error = bench.only::<ops::GetChange>(GetChangeRequest { id: "C1".into() }).unwrap_err();
-    assert_eq!((&*error.code, error.status), ("NoSuchChange", 404));
-}
-
-#[test]
 fn a_zone_with_records_of_the_users_cannot_be_deleted() {
     let bench = Bench::new();
     let id = public(&bench);

@@ -14,7 +14,7 @@ pub use internet::Internet;
 use crate::error::{Act, Result};
 use crate::frame;
 use crate::network::{OWN_DOMAIN, PACKAGES};
-use crate::plane::protocol::Duty;
+use crate::plane::protocol::{Duty, Tell};
 use crate::warden::link::Link;
 use crate::warden::request::{Event, Reply, Request};
 use crate::world::Config;
@@ -283,10 +283,17 @@ impl Performer {
                 self.plane.set(format!("balancer:{id}"), None);
                 None
             }
-            Ask::PutZone { view, zone } => {
-                return self.plane.set(format!("zone:{view}:{}", zone.name), Some(Duty::Zone { view, zone }));
+            Ask::PutZone { view, zone, confirm } => {
+                let (seen, name) = (view.clone(), zone.name.clone());
+                let tell = |key| Tell::Put(key, Box::new(Duty::Zone { view, zone }));
+                return self.plane.tell_zone(&seen, &name, tell, confirm);
             }
-            Ask::RemoveZone { view, name } => return self.plane.set(format!("zone:{view}:{name}"), None),
+            Ask::PutNames { view, zone, names, confirm } => {
+                return self.plane.tell_zone(&view, &zone, |key| Tell::Names(key, names), confirm);
+            }
+            Ask::RemoveZone { view, name, confirm } => {
+                return self.plane.tell_zone(&view, &name, Tell::Drop, confirm);
+            }
             Ask::PutProbe(probe) => {
                 return self.plane.set(format!("probe:{}", probe.id), Some(Duty::Probe(probe)));
             }

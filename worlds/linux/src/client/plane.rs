@@ -1,14 +1,14 @@
 //! The daemon's side of the plane's socket: duties told, told again after a restart of either, and reports heard.
 
 use super::Listener;
-use crate::plane::protocol::{Duty, Hear, LONGEST, Tell};
+use crate::plane::protocol::{Duty, Hear, Held, LONGEST, Tell};
 use crate::world::Config;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zonal_substrate::Report;
 
@@ -17,7 +17,10 @@ use zonal_substrate::Report;
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A way to tell the plane what to do.
-pub(super) struct PlaneLink(Sender<(String, Option<Duty>)>);
+pub(super) struct PlaneLink(Sender<Tell>);
+
+/// What the plane has yet to confirm, by key: said again to a plane that came anew.
+type Unconfirmed = Arc<Mutex<BTreeMap<String, u64>>>;
 
 impl PlaneLink {
     pub(super) fn start(config: &Config, tell: Arc<Listener>) -> Self {
@@ -32,42 +35,54 @@ impl PlaneLink {
 
     /// Has the plane take up a duty, or (with none) end it.
     pub(super) fn set(&self, key: String, duty: Option<Duty>) {
-        let _ = self.0.send((key, duty));
+        self.tell(match duty {
+            Some(duty) => Tell::Put(key, Box::new(duty)),
+            None => Tell::Drop(key),
+        });
+    }
+
+    /// Tells the plane of a zone, and has it confirmed if that is wanted.
+    pub(super) fn tell_zone(&self, view: &str, name: &str, tell: impl FnOnce(String) -> Tell, confirm: Option<u64>) {
+        let key = format!("zone:{view}:{name}");
+        self.tell(tell(key.clone()));
+        if let Some(revision) = confirm {
+            self.tell(Tell::Confirm(key, revision));
+        }
+    }
+
+    fn tell(&self, tell: Tell) {
+        let _ = self.0.send(tell);
     }
 }
 
-fn run(socket: &Path, changes: &Receiver<(String, Option<Duty>)>, tell: &Arc<Listener>) {
-    let mut duties: BTreeMap<String, Duty> = BTreeMap::new();
+fn run(socket: &Path, tells: &Receiver<Tell>, tell: &Arc<Listener>) {
+    let mut duties: BTreeMap<String, Held> = BTreeMap::new();
+    let unconfirmed = Unconfirmed::default();
     let mut stream: Option<UnixStream> = None;
     // When everything is to be said at once, so that the plane drops the rest.
     let mut whole = Some(Instant::now() + GRACE);
     loop {
-        let change = match changes.recv_timeout(Duration::from_millis(if stream.is_some() { 200 } else { 50 })) {
-            Ok(change) => Some(change),
+        let message = match tells.recv_timeout(Duration::from_millis(if stream.is_some() { 200 } else { 50 })) {
+            Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let message = change.map(|(key, duty)| match duty {
-            Some(duty) => {
-                duties.insert(key.clone(), duty.clone());
-                Tell::Put(key, Box::new(duty))
-            }
-            None => {
-                duties.remove(&key);
-                Tell::Drop(key)
-            }
-        });
+        if let Some(message) = &message {
+            note(&mut duties, &unconfirmed, message);
+        }
         if stream.is_none() {
-            stream = connect(socket, tell);
+            stream = connect(socket, tell, &unconfirmed);
             // Each by itself: however many there are, no message is longer for it.
             let heard = stream.as_ref().is_some_and(|stream| {
-                duties.iter().all(|(key, duty)| say(stream, tell, &Tell::Put(key.clone(), Box::new(duty.clone()))))
+                duties.iter().all(|(key, held)| say(stream, tell, &Tell::Put(key.clone(), Box::new(held.duty()))))
             });
-            if heard {
-                // A plane that restarted knows all but what ended meanwhile.
-                whole.get_or_insert(Instant::now());
-            } else {
-                stream = None;
+            match stream.as_ref().filter(|_| heard) {
+                Some(open) => {
+                    // A plane that restarted knows all but what ended meanwhile.
+                    whole.get_or_insert(Instant::now());
+                    confirm(open, tell, &unconfirmed, |key| duties.contains_key(key));
+                }
+                None => stream = None,
             }
         } else if let (Some(open), Some(message)) = (&stream, message)
             && !say(open, tell, &message)
@@ -79,12 +94,44 @@ fn run(socket: &Path, changes: &Receiver<(String, Option<Duty>)>, tell: &Arc<Lis
             && say(open, tell, &Tell::Only(duties.keys().cloned().collect()))
         {
             whole = None;
+            // By now it has heard of what is no more, too.
+            confirm(open, tell, &unconfirmed, |_| true);
         }
         // A plane that has hung up is noticed by the next word to it, or by the reader's end.
         if stream.as_ref().is_some_and(has_ended) {
             stream = None;
         }
     }
+}
+
+/// Keeps what the plane is told, to say it again to a plane that came anew.
+fn note(duties: &mut BTreeMap<String, Held>, unconfirmed: &Unconfirmed, message: &Tell) {
+    match message {
+        Tell::Put(key, duty) => drop(duties.insert(key.clone(), Held::new((**duty).clone()))),
+        Tell::Names(key, names) => {
+            if let Some(Held::Zone { table, .. }) = duties.get_mut(key) {
+                table.put(names.clone());
+            }
+        }
+        Tell::Drop(key) => drop(duties.remove(key)),
+        Tell::Confirm(key, revision) => drop(lock(unconfirmed).insert(key.clone(), *revision)),
+        Tell::Only(_) => {}
+    }
+}
+
+/// Has what is not confirmed yet confirmed by a plane that came anew.
+fn confirm(stream: &UnixStream, tell: &Arc<Listener>, unconfirmed: &Unconfirmed, which: impl Fn(&str) -> bool) {
+    let waiting = lock(unconfirmed).clone();
+    // One that hangs up meanwhile is asked again when it is back.
+    waiting
+        .into_iter()
+        .filter(|(key, _)| which(key))
+        .all(|(key, revision)| say(stream, tell, &Tell::Confirm(key, revision)));
+}
+
+/// A poisoned lock is taken all the same: each holder leaves whole what it guards.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn has_ended(stream: &UnixStream) -> bool {
@@ -105,7 +152,7 @@ fn say_within(most: usize, mut stream: &UnixStream, tell: &Arc<Listener>, messag
         Ok(whole) => stream.write_all(&whole).is_ok(),
         Err(reason) => {
             let key = match message {
-                Tell::Put(key, _) | Tell::Drop(key) => key,
+                Tell::Put(key, _) | Tell::Names(key, _) | Tell::Drop(key) | Tell::Confirm(key, _) => key,
                 Tell::Only(_) => "plane",
             };
             tracing::error!(key, reason, "the plane can't be told this");
@@ -129,12 +176,19 @@ fn failure(key: &str, reason: String) -> Report {
     Report::Failed { id: key.split_once(':').map_or(key, |(_, id)| id).to_owned(), reason }
 }
 
-fn connect(socket: &Path, tell: &Arc<Listener>) -> Option<UnixStream> {
+fn connect(socket: &Path, tell: &Arc<Listener>, unconfirmed: &Unconfirmed) -> Option<UnixStream> {
     let stream = UnixStream::connect(socket).ok()?;
-    let (mut reading, tell) = (stream.try_clone().ok()?, Arc::clone(tell));
+    let (mut reading, tell, unconfirmed) = (stream.try_clone().ok()?, Arc::clone(tell), Arc::clone(unconfirmed));
     super::spawn("zonal-plane-reports", move || {
         while let Some(heard) = hear(&mut reading) {
             tell(match heard {
+                Hear::Served { key, revision } => {
+                    lock(&unconfirmed).retain(|own, waiting| *own != key || *waiting > revision);
+                    match served(&key, revision) {
+                        Some(report) => report,
+                        None => continue,
+                    }
+                }
                 Hear::Health(health) => Report::TargetHealth(health),
                 Hear::Metrics(metrics) => Report::BalancerMetrics(metrics),
                 Hear::Probed { id, healthy, address, outcome } => Report::Probed { id, healthy, address, outcome },
@@ -144,6 +198,12 @@ fn connect(socket: &Path, tell: &Arc<Listener>) -> Option<UnixStream> {
     })
     .ok()?;
     Some(stream)
+}
+
+/// A zone's key says its view and its name.
+fn served(key: &str, revision: u64) -> Option<Report> {
+    let (view, zone) = key.strip_prefix("zone:")?.split_once(':')?;
+    Some(Report::ZoneServed { view: view.to_owned(), zone: zone.to_owned(), revision })
 }
 
 fn hear(stream: &mut UnixStream) -> Option<Hear> {

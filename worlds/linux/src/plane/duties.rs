@@ -4,7 +4,7 @@
 use super::checker::Checker;
 use super::cores;
 use super::posts::{Means, Post};
-use super::protocol::{Duty, Hear};
+use super::protocol::{Duty, Hear, Held};
 use super::reports::Reports;
 use super::stock::{Stocks, Ware};
 use crate::error::{Error, Result};
@@ -20,13 +20,13 @@ use tokio::sync::watch;
 use zonal_balancer::config::{BalancerConfig, Node, Report};
 use zonal_balancer::core::flow::Transport;
 use zonal_balancer::{Balancer, Sockets};
-use zonal_dns::config::{Change, PUBLIC};
+use zonal_dns::config::{Change, PUBLIC, Zone};
 use zonal_dns::shell::{DnsServer, Options, Probed, Prober, ZoneStore};
-use zonal_dns::steps;
+use zonal_dns::table::{NameSets, ZoneTable, changes};
 
 /// Everything that runs.
 pub(super) struct Duties {
-    told: BTreeMap<String, Duty>,
+    told: BTreeMap<String, Held>,
     /// The zones of which not what was told last is served: it was refused.
     refused: BTreeSet<String>,
     posts: BTreeMap<String, Post>,
@@ -113,34 +113,90 @@ impl Duties {
 
     /// Takes up a duty, or changes it; whether that is news.
     pub(super) fn put(&mut self, key: &str, duty: &Duty) -> bool {
-        let is_news = self.told.get(key) != Some(duty);
+        if let Duty::Zone { view, zone } = duty {
+            return self.put_zone(key, view, zone);
+        }
+        let held = Held::Other(duty.clone());
+        let is_news = self.told.get(key) != Some(&held);
         // What listens on the host is looked at again whenever it is told.
         if is_news || matches!(duty, Duty::Door(_)) {
             self.take_up(key, duty);
-            self.told.insert(key.to_owned(), duty.clone());
+            self.told.insert(key.to_owned(), held);
         }
         is_news
+    }
+
+    /// A duty as it was told last, whole.
+    pub(super) fn duty(&self, key: &str) -> Option<Duty> {
+        self.told.get(key).map(Held::duty)
+    }
+
+    fn put_zone(&mut self, key: &str, view: &str, zone: &Zone) -> bool {
+        // What is served already is changed name by name, so that a change costs what it changes.
+        if let Some(Held::Zone { table, .. }) = self.told.get_mut(key)
+            && let Some(names) = table.replace(zone.clone())
+        {
+            let is_news = !names.is_empty();
+            if is_news || self.refused.contains(key) {
+                self.serve(key, names);
+            }
+            return is_news;
+        }
+        let table = Box::new(ZoneTable::new(zone.clone()));
+        self.told.insert(key.to_owned(), Held::Zone { view: view.to_owned(), table });
+        self.serve_whole(key);
+        true
+    }
+
+    /// Changes some names of a zone, and gives those of which that was news.
+    pub(super) fn put_names(&mut self, key: &str, names: NameSets) -> NameSets {
+        let Some(Held::Zone { table, .. }) = self.told.get_mut(key) else { return NameSets::new() };
+        let news = table.put(names);
+        if !news.is_empty() {
+            self.serve(key, news.clone());
+        }
+        news
+    }
+
+    /// Says that a zone is answered by as it was told, or is gone as it was told; not of one that was refused.
+    pub(super) fn confirm(&self, key: String, revision: u64) {
+        if !self.refused.contains(&key) {
+            self.means.reports.send(Hear::Served { key, revision });
+        }
+    }
+
+    /// Answers by names that changed; by the whole zone, where not what was told before is answered by.
+    fn serve(&mut self, key: &str, names: NameSets) {
+        match self.told.get(key) {
+            Some(Held::Zone { view, table }) if !self.refused.contains(key) => {
+                let steps: Vec<Change> = changes(view, &table.name, names).collect();
+                self.change_zone(key, &steps);
+            }
+            _ => self.serve_whole(key),
+        }
+    }
+
+    fn serve_whole(&mut self, key: &str) {
+        if let Some(Duty::Zone { view, zone }) = self.duty(key) {
+            self.change_zone(key, &[Change::PutZone { view, zone: *zone }]);
+        }
+    }
+
+    fn change_zone(&mut self, key: &str, steps: &[Change]) {
+        match self.change_zones(steps) {
+            Ok(()) => drop(self.refused.remove(key)),
+            Err(reason) => {
+                tracing::warn!(key, reason, "a zone is refused");
+                self.refused.insert(key.to_owned());
+                self.means.reports.send(Hear::Failed { key: key.to_owned(), reason });
+            }
+        }
     }
 
     fn take_up(&mut self, key: &str, duty: &Duty) {
         match duty {
             Duty::Balancer(config) => self.balance(config),
-            Duty::Zone { view, zone } => {
-                // What is served already is changed name by name, so that a change costs what it changes.
-                let steps = match self.told.get(key) {
-                    Some(Duty::Zone { zone: old, .. }) if !self.refused.contains(key) => steps(view, old, zone),
-                    _ => Ok(vec![Change::PutZone { view: view.clone(), zone: (**zone).clone() }]),
-                };
-                let changed = steps.map_err(|e| e.to_string()).and_then(|steps| self.change_zones(&steps));
-                match changed {
-                    Ok(()) => drop(self.refused.remove(key)),
-                    Err(reason) => {
-                        tracing::warn!(key, reason, "a zone is refused");
-                        self.refused.insert(key.to_owned());
-                        self.means.reports.send(Hear::Failed { key: key.to_owned(), reason });
-                    }
-                }
-            }
+            Duty::Zone { view, zone } => drop(self.put_zone(key, view, zone)),
             Duty::Resolver { .. } | Duty::Metadata { .. } | Duty::Door(_) => match self.posts.get(key) {
                 Some(post) => post.put(duty.clone()),
                 None => {
@@ -184,22 +240,22 @@ impl Duties {
         self.refused.remove(key);
         self.posts.remove(key);
         match self.told.remove(key) {
-            Some(Duty::Balancer(config)) => {
+            Some(Held::Zone { view, table }) => {
+                // A zone that is not there any more is what was wanted.
+                let _ = self.change_zones(&[Change::RemoveZone { view, zone: table.name }]);
+            }
+            Some(Held::Other(Duty::Balancer(config))) => {
                 self.balancer.remove(&config.id);
                 for node in &config.nodes {
                     self.means.stocks.forget(&Place::Interface(node.interface.clone()));
                 }
             }
-            Some(Duty::Zone { view, zone }) => {
-                // A zone that is not there any more is what was wanted.
-                let _ = self.change_zones(&[Change::RemoveZone { view, zone: zone.name }]);
-            }
-            Some(Duty::Probe(_)) => drop(self.probers.remove(key)),
-            Some(Duty::Speed(_)) => {
+            Some(Held::Other(Duty::Probe(_))) => drop(self.probers.remove(key)),
+            Some(Held::Other(Duty::Speed(_))) => {
                 self.speed.send_replace(1);
                 self.balancer.set_speed(1.0);
             }
-            Some(Duty::Resolver { .. } | Duty::Metadata { .. } | Duty::Door(_)) | None => {}
+            Some(Held::Other(_)) | None => {}
         }
     }
 }

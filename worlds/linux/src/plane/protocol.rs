@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
+use zonal_dns::table::{NameSets, ZoneTable};
 
 /// The longest message: longer ones are not said, and not heard.
 pub(crate) const LONGEST: usize = 64 << 20;
@@ -52,8 +53,12 @@ pub(crate) enum Tell {
     Only(BTreeSet<String>),
     /// One duty is this from now on.
     Put(String, Box<Duty>),
+    /// Of the zone that is one duty, these names have these record sets from now on.
+    Names(String, NameSets),
     /// One duty is over.
     Drop(String),
+    /// Once the duty of this key is as it was told: [`Hear::Served`], with this number.
+    Confirm(String, u64),
 }
 
 /// A message from the plane.
@@ -67,9 +72,38 @@ pub(crate) enum Hear {
         address: Option<IpAddr>,
         outcome: String,
     },
+    /// A zone is answered by as it was told, or ended as it was told.
+    Served {
+        key: String,
+        revision: u64,
+    },
     /// A duty could not be taken up.
     Failed {
         key: String,
         reason: String,
     },
+}
+
+/// What somebody keeps of a duty that was told: of a zone, its names, so that a change costs what it changes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Held {
+    Zone { view: String, table: Box<ZoneTable> },
+    Other(Duty),
+}
+
+impl Held {
+    pub(crate) fn new(duty: Duty) -> Self {
+        match duty {
+            Duty::Zone { view, zone } => Self::Zone { view, table: Box::new(ZoneTable::new(*zone)) },
+            other => Self::Other(other),
+        }
+    }
+
+    /// The duty, whole.
+    pub(crate) fn duty(&self) -> Duty {
+        match self {
+            Self::Zone { view, table } => Duty::Zone { view: view.clone(), zone: Box::new(table.zone()) },
+            Self::Other(duty) => duty.clone(),
+        }
+    }
 }

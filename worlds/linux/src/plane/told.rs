@@ -57,9 +57,17 @@ impl Told {
                     Ok(())
                 }
             }
+            Tell::Names(key, names) => match duties.put_names(&key, names) {
+                news if news.is_empty() => Ok(()),
+                news => kept.put_names(&key, &news, || duties.duty(&key)),
+            },
             Tell::Drop(key) => {
                 duties.drop_one(&key);
                 kept.remove(&key)
+            }
+            Tell::Confirm(key, revision) => {
+                duties.confirm(key, revision);
+                Ok(())
             }
             Tell::Only(keys) => {
                 let over: Vec<String> = duties.keys().filter(|key| !keys.contains(*key)).cloned().collect();
@@ -144,7 +152,8 @@ mod tests {
     use std::time::Duration;
     use tokio::time::timeout;
     use zonal_balancer::config::*;
-    use zonal_dns::config::{Check, Probe};
+    use zonal_dns::config::{Check, Probe, RecordSet, Zone};
+    use zonal_dns::table::NameSets;
 
     /// What a plane has been told; its directory must outlive it.
     fn told(directory: &Directory, link: Arc<Link>) -> (Arc<Told>, Reports) {
@@ -241,7 +250,7 @@ mod tests {
                 match next(&mut its).await {
                     Hear::Health(health) => target |= health.target == "i-1",
                     Hear::Probed { id, healthy, .. } => check |= id == "check" && healthy == Some(false),
-                    Hear::Metrics(_) | Hear::Failed { .. } => {}
+                    Hear::Metrics(_) | Hear::Failed { .. } | Hear::Served { .. } => {}
                 }
             }
             drop(its);
@@ -301,5 +310,53 @@ mod tests {
         told.hear(Tell::Only(BTreeSet::from(["probe:check".to_owned()])));
         assert_eq!(kept(), BTreeSet::from(["probe:check".to_owned()]));
         assert_eq!(told.what().duties.keys().collect::<Vec<_>>(), ["probe:check"]);
+    }
+
+    /// A zone with one name, which has an address.
+    fn zone(value: &str) -> Tell {
+        let record = RecordSet {
+            name: "a.test.".to_owned(),
+            type_: "A".to_owned(),
+            values: vec![value.to_owned()],
+            ..RecordSet::default()
+        };
+        let zone = Zone { name: "test.".to_owned(), overlay: false, records: vec![record] };
+        Tell::Put(
+            "zone:public:test.".to_owned(),
+            Box::new(Duty::Zone { view: "public".to_owned(), zone: Box::new(zone) }),
+        )
+    }
+
+    /// The record sets of names, from such a zone.
+    fn names(zone: &Tell) -> Tell {
+        let Tell::Put(key, duty) = zone else { panic!("a zone") };
+        let Duty::Zone { zone, .. } = &**duty else { panic!("a zone") };
+        Tell::Names(key.clone(), NameSets::from([("a.test.".to_owned(), zone.records.clone())]))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_zone_is_confirmed_once_it_is_answered_by_or_gone_and_not_while_it_is_refused() {
+        let directory = Directory::new("confirmed");
+        let (told, reports) = told(&directory, directory.no_warden());
+        let mut heard = reports.subscribe();
+        let confirm = |revision| Tell::Confirm("zone:public:test.".to_owned(), revision);
+        let mut served = async || match &*timeout(DEADLINE, heard.recv()).await.expect("in time").unwrap() {
+            Hear::Served { revision, .. } => Some(*revision),
+            Hear::Failed { .. } => None,
+            other => panic!("{other:?}"),
+        };
+        [zone("192.0.2.1"), confirm(1)].into_iter().for_each(|tell| told.hear(tell));
+        assert_eq!(served().await, Some(1));
+        [names(&zone("192.0.2")), confirm(2)].into_iter().for_each(|tell| told.hear(tell));
+        assert_eq!(served().await, None, "what is no address is refused");
+        [names(&zone("192.0.2.3")), confirm(3)].into_iter().for_each(|tell| told.hear(tell));
+        assert_eq!(served().await, Some(3), "and is not confirmed, but what comes after it is");
+        // The next plane has the names that this one was told.
+        let directory = Config::new(directory.0.clone(), (0, 0)).plane_directory().join("duties");
+        let (_, kept) = Kept::open(&directory).unwrap();
+        let Tell::Put(key, duty) = zone("192.0.2.3") else { panic!("a zone") };
+        assert_eq!(kept, [(key.clone(), *duty)]);
+        [Tell::Drop(key), confirm(4)].into_iter().for_each(|tell| told.hear(tell));
+        assert_eq!(served().await, Some(4));
     }
 }

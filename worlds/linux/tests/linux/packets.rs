@@ -221,8 +221,8 @@ fn names_are_answered_inside_the_vpc() {
         |value: &str| Box::new(Zone { name: "corp.example".into(), overlay: false, records: vec![record(value)] });
     world.ask(simple());
     world.ask(vec![
-        Ask::PutZone { view: "vpc-1".into(), zone: zone("10.0.1.99") },
-        Ask::PutZone { view: "public".into(), zone: zone("127.102.0.99") },
+        Ask::PutZone { view: "vpc-1".into(), zone: zone("10.0.1.99"), confirm: None },
+        Ask::PutZone { view: "public".into(), zone: zone("127.102.0.99"), confirm: None },
     ]);
     world.instance(&Instance::new("a", "10.0.1.10"));
     let inside = || world.run("a", "getent ahostsv4 db.corp.example | cut -d' ' -f1 | head -1");
