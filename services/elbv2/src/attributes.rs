@@ -22,7 +22,9 @@ enum Takes {
 
 use Takes::{Bool, Number, NumberOr, OneOf, Text};
 
-type Table = &'static [(&'static str, &'static str, Takes)];
+/// A key, its default, and what it takes.
+type Attribute = (&'static str, &'static str, Takes);
+type Table = &'static [Attribute];
 
 const BALANCER: Table = &[
     ("access_logs.s3.enabled", "false", Bool),
@@ -149,7 +151,19 @@ fn shown(table: Table, set: &Attributes) -> impl Iterator<Item = (String, String
 /// # Errors
 /// A key that it has not, or a value that the key does not take.
 pub fn set_balancer(balancer: &mut LoadBalancer, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
-    change(table_of_balancer(balancer.kind), "Load balancer", &mut balancer.attributes, new)
+    let table = table_of_balancer(balancer.kind);
+    let mut changed = balancer.attributes.clone();
+    change(table, "Load balancer", &mut changed, new)?;
+    for logs in ["access_logs", "connection_logs", "health_check_logs"] {
+        let [enabled, bucket] =
+            ["enabled", "bucket"].map(|part| text(table, &changed, &format!("{logs}.s3.{part}")).to_owned());
+        if enabled == "true" && bucket.is_empty() {
+            let text = format!("The value of '{logs}.s3.bucket' cannot be empty where '{logs}.s3.enabled' is 'true'");
+            return Err(Error::InvalidConfiguration(text));
+        }
+    }
+    balancer.attributes = changed;
+    Ok(())
 }
 
 /// Sets attributes of a target group, all or none.
@@ -158,6 +172,19 @@ pub fn set_balancer(balancer: &mut LoadBalancer, new: impl IntoIterator<Item = G
 /// As [`set_balancer`].
 pub fn set_group(group: &mut TargetGroup, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
     let mut changed = group.attributes.clone();
+    let new: Vec<Given> = new.into_iter().collect();
+    let other = match group.protocol.kind() {
+        Kind::Application => "source_ip",
+        Kind::Network => "lb_cookie",
+    };
+    if let Some((_, Some(kind))) = new.iter().find(|(key, _)| key.as_deref() == Some(STICKY_TYPE))
+        && (kind == other || group.protocol.kind() == Kind::Network && kind == "app_cookie")
+    {
+        return Err(Error::InvalidConfiguration(format!(
+            "Stickiness type '{kind}' is not supported for target groups with the {} protocol",
+            group.protocol.wire()
+        )));
+    }
     change(table_of_group(group.protocol), "Target group", &mut changed, new)?;
     match group.protocol.kind() {
         Kind::Application => check_group(&changed)?,
@@ -177,21 +204,16 @@ fn check_group(set: &Attributes) -> Result<(), Error> {
     if is(ANOMALY, "on") && !is(ALGORITHM, "weighted_random") {
         return forbid("Anomaly mitigation is only supported with the weighted random routing algorithm");
     }
-    if !is(STICKY, "true") {
-        return Ok(());
+    let name = text(GROUP, set, APP_COOKIE);
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !name.bytes().all(token) || RESERVED_COOKIES.iter().any(|reserved| name.starts_with(reserved)) {
+        return Err(invalid(format!("The application cookie name '{name}' is not valid")));
     }
-    if is(CROSS_ZONE, "false") {
+    if is(STICKY, "true") && is(CROSS_ZONE, "false") {
         return forbid("Stickiness is not supported when cross-zone load balancing is off");
     }
-    let name = text(GROUP, set, APP_COOKIE);
-    if is(STICKY_TYPE, "app_cookie") {
-        if name.is_empty() {
-            return forbid("A cookie name must be specified for stickiness of type 'app_cookie'");
-        }
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if !name.bytes().all(token) || RESERVED_COOKIES.iter().any(|reserved| name.starts_with(reserved)) {
-            return Err(invalid(format!("The application cookie name '{name}' is not valid")));
-        }
+    if is(STICKY, "true") && is(STICKY_TYPE, "app_cookie") && name.is_empty() {
+        return forbid("A cookie name must be specified for stickiness of type 'app_cookie'");
     }
     Ok(())
 }
@@ -211,9 +233,7 @@ fn change(table: Table, what: &str, set: &mut Attributes, new: impl IntoIterator
     let mut changed = set.clone();
     for (key, value) in new {
         let (key, value) = (key.unwrap_or_default(), value.unwrap_or_default());
-        let Some((_, _, takes)) = table.iter().find(|(known, ..)| *known == key) else {
-            return Err(invalid(format!("{what} attribute key '{key}' is not recognized")));
-        };
+        let Some((_, _, takes)) = find(table, &key) else { return Err(unknown(what, &key)) };
         let fits = match takes {
             Bool => value == "true" || value == "false",
             Number(least, most) => value.parse::<u64>().is_ok_and(|number| (*least..=*most).contains(&number)),
@@ -239,6 +259,29 @@ fn change(table: Table, what: &str, set: &mut Attributes, new: impl IntoIterator
     }
     *set = changed;
     Ok(())
+}
+
+fn find<'a>(table: &'a [Attribute], key: &str) -> Option<&'a Attribute> {
+    table.iter().find(|(known, ..)| *known == key)
+}
+
+/// What is wrong with a key that a table has not: it is another kind's, or nobody's.
+fn unknown(what: &str, key: &str) -> Error {
+    let is_of = |table: Table| find(table, key).is_some();
+    let elsewhere = match what {
+        "Load balancer" if is_of(BALANCER) => Some("network"),
+        "Load balancer" if is_of(network::BALANCER) => Some("application"),
+        "Target group" if is_of(GROUP) || is_of(network::GROUP) => {
+            return Error::InvalidConfiguration("The provided target group attribute is not supported".into());
+        }
+        _ => None,
+    };
+    match elsewhere {
+        Some(kind) => Error::InvalidConfiguration(format!(
+            "{what} attribute key '{key}' is not supported on load balancers with type '{kind}'"
+        )),
+        None => invalid(format!("{what} attribute key '{key}' is not recognized")),
+    }
 }
 
 /// How long an idle connection is kept.

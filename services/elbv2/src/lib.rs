@@ -7,6 +7,7 @@
 
 mod albs;
 mod attributes;
+mod conditions;
 pub mod controllers;
 mod ec2;
 mod errors;

@@ -1,17 +1,11 @@
-//! Actions and conditions of listeners and rules: as stored, from and to the wire.
-//!
-//! Source: Elastic Load Balancing API reference, `Action`, `RuleCondition`; User Guide for Application Load Balancers, "Condition
-//! types for listener rules".
+//! Actions of listeners and rules: as stored, from and to the wire. Source: Elastic Load Balancing API reference, `Action`.
 
 use crate::errors::{Error, invalid};
 use crate::shapes::{
-    Action as WireAction, ActionTypeEnum, FixedResponseActionConfig, ForwardActionConfig, HostHeaderConditionConfig,
-    HttpHeaderConditionConfig, HttpRequestMethodConditionConfig, PathPatternConditionConfig,
-    QueryStringConditionConfig, QueryStringKeyValuePair, RedirectActionConfig, RedirectActionStatusCodeEnum,
-    RuleCondition, SourceIpConditionConfig, TargetGroupStickinessConfig, TargetGroupTuple,
+    Action as WireAction, ActionTypeEnum, FixedResponseActionConfig, ForwardActionConfig, RedirectActionConfig,
+    RedirectActionStatusCodeEnum, TargetGroupStickinessConfig, TargetGroupTuple,
 };
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
 
 /// What is done with a request, and its place among its fellows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,28 +54,6 @@ pub struct Redirect {
     pub query: String,
     /// 301 rather than 302.
     pub permanent: bool,
-}
-
-/// What a rule looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Condition {
-    /// `host-header`.
-    HostHeader(Vec<String>),
-    /// `path-pattern`.
-    PathPattern(Vec<String>),
-    /// `http-request-method`.
-    Method(Vec<String>),
-    /// `http-header`.
-    Header {
-        /// The header.
-        name: String,
-        /// Patterns.
-        values: Vec<String>,
-    },
-    /// `query-string`: keys (or any) with values.
-    Query(Vec<(Option<String>, String)>),
-    /// `source-ip`: network and prefix length.
-    SourceIp(Vec<(Ipv4Addr, u8)>),
 }
 
 const CONTENT_TYPES: [&str; 5] = ["text/plain", "text/css", "text/html", "application/javascript", "application/json"];
@@ -274,164 +246,6 @@ impl Action {
     }
 }
 
-/// Reads a rule's conditions.
-///
-/// # Errors
-/// A condition that the reference forbids, or too many values.
-pub fn conditions_of(wire: &[RuleCondition]) -> Result<Vec<Condition>, Error> {
-    if wire.is_empty() {
-        return Err(invalid("A condition must be specified"));
-    }
-    let conditions = wire.iter().map(condition_of).collect::<Result<Vec<_>, _>>()?;
-    let once = |is: fn(&Condition) -> bool| conditions.iter().filter(|c| is(c)).count() > 1;
-    for (field, is) in [
-        ("host-header", (|c: &Condition| matches!(c, Condition::HostHeader(_))) as fn(&Condition) -> bool),
-        ("path-pattern", |c| matches!(c, Condition::PathPattern(_))),
-        ("http-request-method", |c| matches!(c, Condition::Method(_))),
-        ("source-ip", |c| matches!(c, Condition::SourceIp(_))),
-    ] {
-        if once(is) {
-            return Err(Error::InvalidConfiguration(format!("A rule can have only one '{field}' condition")));
-        }
-    }
-    if conditions.iter().map(Condition::size).sum::<usize>() > 5 {
-        return Err(Error::InvalidConfiguration("A rule can have at most '5' condition values".into()));
-    }
-    Ok(conditions)
-}
-
-fn condition_of(wire: &RuleCondition) -> Result<Condition, Error> {
-    let field = wire.field.as_deref().unwrap_or_default();
-    let regex = !wire.regex_values.is_empty()
-        || wire.host_header_config.as_ref().is_some_and(|c| !c.regex_values.is_empty())
-        || wire.path_pattern_config.as_ref().is_some_and(|c| !c.regex_values.is_empty())
-        || wire.http_header_config.as_ref().is_some_and(|c| !c.regex_values.is_empty());
-    if regex {
-        return Err(Error::Unsupported("regular expressions in rule conditions".into()));
-    }
-    let values = |configured: Option<&Vec<String>>| -> Result<Vec<String>, Error> {
-        let values = configured.filter(|values| !values.is_empty()).unwrap_or(&wire.values).clone();
-        if values.is_empty() {
-            return Err(invalid(format!("A condition value must be specified for the field '{field}'")));
-        }
-        if let Some(long) = values.iter().find(|value| value.len() > 128) {
-            return Err(invalid(format!("Condition value '{long}' cannot be longer than '128' characters")));
-        }
-        Ok(values)
-    };
-    Ok(match field {
-        "host-header" => Condition::HostHeader(values(wire.host_header_config.as_ref().map(|c| &c.values))?),
-        "path-pattern" => {
-            let values = values(wire.path_pattern_config.as_ref().map(|c| &c.values))?;
-            if let Some(bad) = values.iter().find(|value| !value.starts_with(['/', '*'])) {
-                return Err(invalid(format!("Path pattern '{bad}' must begin with '/'")));
-            }
-            Condition::PathPattern(values)
-        }
-        "http-request-method" => {
-            Condition::Method(values(wire.http_request_method_config.as_ref().map(|c| &c.values))?)
-        }
-        "http-header" => {
-            let config = wire.http_header_config.as_ref();
-            let name = config.and_then(|c| c.http_header_name.clone()).filter(|name| !name.is_empty());
-            Condition::Header {
-                name: name.ok_or_else(|| invalid("A header name must be specified for the field 'http-header'"))?,
-                values: values(config.map(|c| &c.values))?,
-            }
-        }
-        "query-string" => {
-            let pairs = wire.query_string_config.as_ref().map(|c| c.values.as_slice()).unwrap_or_default();
-            let pairs: Vec<_> = pairs.iter().map(|p| (p.key.clone(), p.value.clone().unwrap_or_default())).collect();
-            if pairs.is_empty() {
-                return Err(invalid("A condition value must be specified for the field 'query-string'"));
-            }
-            Condition::Query(pairs)
-        }
-        "source-ip" => {
-            let values = values(wire.source_ip_config.as_ref().map(|c| &c.values))?;
-            Condition::SourceIp(values.iter().map(|value| network(value)).collect::<Result<_, _>>()?)
-        }
-        other => {
-            return Err(invalid(format!(
-                "Condition field '{other}' must be one of '[path-pattern, http-header, http-request-method, host-header, \
-                 query-string, source-ip]'"
-            )));
-        }
-    })
-}
-
-fn network(text: &str) -> Result<(Ipv4Addr, u8), Error> {
-    let parsed = text.split_once('/').and_then(|(address, length)| {
-        let length = length.parse().ok().filter(|length| *length <= 32)?;
-        Some((address.parse().ok()?, length))
-    });
-    parsed.ok_or_else(|| invalid(format!("The value '{text}' is not a valid IPv4 CIDR block")))
-}
-
-impl Condition {
-    fn size(&self) -> usize {
-        match self {
-            Self::HostHeader(values)
-            | Self::PathPattern(values)
-            | Self::Method(values)
-            | Self::Header { values, .. } => values.len(),
-            Self::Query(pairs) => pairs.len(),
-            Self::SourceIp(networks) => networks.len(),
-        }
-    }
-
-    /// As the wire shows it: the two oldest kinds also in the old member `Values`.
-    #[must_use]
-    pub fn wire(&self) -> RuleCondition {
-        let base = RuleCondition::default();
-        match self {
-            Self::HostHeader(values) => RuleCondition {
-                field: Some("host-header".into()),
-                values: values.clone(),
-                host_header_config: Some(HostHeaderConditionConfig { values: values.clone(), ..Default::default() }),
-                ..base
-            },
-            Self::PathPattern(values) => RuleCondition {
-                field: Some("path-pattern".into()),
-                values: values.clone(),
-                path_pattern_config: Some(PathPatternConditionConfig { values: values.clone(), ..Default::default() }),
-                ..base
-            },
-            Self::Method(values) => RuleCondition {
-                field: Some("http-request-method".into()),
-                http_request_method_config: Some(HttpRequestMethodConditionConfig { values: values.clone() }),
-                ..base
-            },
-            Self::Header { name, values } => RuleCondition {
-                field: Some("http-header".into()),
-                http_header_config: Some(HttpHeaderConditionConfig {
-                    http_header_name: Some(name.clone()),
-                    values: values.clone(),
-                    ..Default::default()
-                }),
-                ..base
-            },
-            Self::Query(pairs) => RuleCondition {
-                field: Some("query-string".into()),
-                query_string_config: Some(QueryStringConditionConfig {
-                    values: pairs
-                        .iter()
-                        .map(|(key, value)| QueryStringKeyValuePair { key: key.clone(), value: Some(value.clone()) })
-                        .collect(),
-                }),
-                ..base
-            },
-            Self::SourceIp(networks) => RuleCondition {
-                field: Some("source-ip".into()),
-                source_ip_config: Some(SourceIpConditionConfig {
-                    values: networks.iter().map(|(address, length)| format!("{address}/{length}")).collect(),
-                }),
-                ..base
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,27 +277,5 @@ mod tests {
         let wire = WireAction { type_: ActionTypeEnum::AuthenticateOidc, ..Default::default() };
         let error = action_of(&[wire, forward("a")]).unwrap_err();
         assert!(error.to_string().contains("authenticate-oidc"), "{error}");
-    }
-
-    #[test]
-    fn conditions_survive_the_way_to_the_wire_and_back() {
-        for condition in [
-            Condition::HostHeader(vec!["*.example.com".into()]),
-            Condition::PathPattern(vec!["/img/*".into()]),
-            Condition::Method(vec!["GET".into()]),
-            Condition::Header { name: "X-A".into(), values: vec!["b".into()] },
-            Condition::Query(vec![(None, "v".into()), (Some("k".into()), "v".into())]),
-            Condition::SourceIp(vec![(Ipv4Addr::new(10, 0, 0, 0), 8)]),
-        ] {
-            assert_eq!(conditions_of(&[condition.wire()]), Ok(vec![condition]));
-        }
-    }
-
-    #[test]
-    fn a_rule_has_one_path_condition_and_five_values() {
-        let path = |n: usize| Condition::PathPattern(vec!["/a".to_owned(); n]).wire();
-        assert!(conditions_of(&[path(1), path(1)]).is_err());
-        assert!(conditions_of(&[path(5)]).is_ok());
-        assert!(conditions_of(&[path(6)]).is_err());
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::albs;
 use crate::attributes;
+use crate::conditions::Condition;
 use crate::model::{
     CheckPort, Listener, LoadBalancer, Protocol, Rule, Target, TargetGroup, TargetStage, TargetType, Version,
 };
 use crate::network;
 use crate::operations::certificates;
-use crate::rules::{Act, Action, Condition};
+use crate::rules::{Act, Action};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 use zonal_balancer::config;
 use zonal_cloud::View;
@@ -112,7 +114,16 @@ fn condition(condition: &Condition) -> config::Condition {
         Condition::Query(pairs) => config::Condition::QueryString(
             pairs.into_iter().map(|(key, value)| config::QueryPattern { key, value }).collect(),
         ),
-        Condition::SourceIp(networks) => config::Condition::SourceIp(networks),
+        // Clients have IPv4 addresses here: no other block is anybody's.
+        Condition::SourceIp(networks) => config::Condition::SourceIp(
+            networks
+                .into_iter()
+                .filter_map(|(network, length)| match network {
+                    IpAddr::V4(network) => Some((network, length)),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+        ),
     }
 }
 

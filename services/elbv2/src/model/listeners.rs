@@ -1,7 +1,8 @@
 //! Listeners and their rules.
 
 use super::{Attributes, Protocol};
-use crate::rules::{Action, Condition};
+use crate::conditions::Condition;
+use crate::rules::Action;
 use serde::{Deserialize, Serialize};
 use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;

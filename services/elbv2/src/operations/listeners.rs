@@ -6,7 +6,7 @@ use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, pa
 use crate::albs;
 use crate::attributes;
 use crate::errors::{Error, invalid};
-use crate::model::{Kind, Listener, LoadBalancer, Protocol};
+use crate::model::{Kind, Listener, LoadBalancer, Protocol, Version};
 use crate::rules::{Act, Action, action_of};
 use crate::shapes::{
     Certificate, CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
@@ -66,15 +66,16 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateListenerInput) -> Result<CreateList
 /// The protocol of a listener of such a load balancer.
 fn protocol_of(kind: Kind, wire: ProtocolEnum) -> Result<Protocol, Error> {
     Protocol::of(wire).filter(|protocol| protocol.kind() == kind).ok_or_else(|| {
-        Error::UnsupportedProtocol(format!(
-            "Listener protocol '{wire}' is not supported with a load balancer of type '{}'",
-            kind.wire()
-        ))
+        let own = match kind {
+            Kind::Application => "HTTPS, HTTP",
+            Kind::Network => "TLS, TCP, TCP_UDP, UDP",
+        };
+        invalid(format!("Listener protocol '{wire}' must be one of '{own}'"))
     })
 }
 
 /// Checks a listener's action: of flows there is only forwarding, and only to groups whose protocol goes with the listener's.
-fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, action: &Action) -> Result<(), Error> {
+pub(super) fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, action: &Action) -> Result<(), Error> {
     if protocol.kind() == Kind::Network && !matches!(action.act, Act::Forward { .. }) {
         return Err(Error::InvalidAction(format!(
             "Listeners of protocol '{}' can only have actions of type 'forward'",
@@ -91,6 +92,13 @@ fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, action: &Ac
                 "Listener protocol '{}' is not supported with a target group with the protocol '{}'",
                 protocol.wire(),
                 own.wire()
+            )));
+        }
+        // Source: the guide's "Protocol version": only HTTPS listeners speak HTTP/2 with clients.
+        if protocol == Protocol::Http && found.version != Version::Http1 {
+            return Err(Error::InvalidConfiguration(format!(
+                "Listener protocol 'HTTP' is not supported with a target group with the protocol-version '{}'",
+                found.version.wire()
             )));
         }
     }
@@ -120,7 +128,7 @@ fn check_port(view: &View<'_>, balancer: &str, port: u16, except: Option<&str>) 
 }
 
 /// Checks that an action's target groups exist and serve no other load balancer.
-pub(super) fn check_groups(view: &View<'_>, balancer_arn: &str, action: &Action) -> Result<(), Error> {
+fn check_groups(view: &View<'_>, balancer_arn: &str, action: &Action) -> Result<(), Error> {
     for arn in action.groups() {
         let found = group(view, arn)?;
         if balancer_of_group(view, arn).is_some_and(|other| other != balancer_arn) {

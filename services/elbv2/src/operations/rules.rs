@@ -1,10 +1,11 @@
 //! Rules of listeners. Source: Elastic Load Balancing API reference, `CreateRule` and the actions that name it.
 
-use super::listeners::check_groups;
+use super::listeners::check_action;
 use super::{listener, merge_tags, new_id, page, rule};
+use crate::conditions::{Condition, conditions_of};
 use crate::errors::{Error, invalid};
 use crate::model::{Kind, Listener, LoadBalancer, Rule};
-use crate::rules::{Condition, action_of, conditions_of};
+use crate::rules::action_of;
 use crate::shapes::{
     CreateRuleInput, CreateRuleOutput, DeleteRuleInput, DeleteRuleOutput, DescribeRulesInput, DescribeRulesOutput,
     ModifyRuleInput, ModifyRuleOutput, Rule as WireRule, SetRulePrioritiesInput, SetRulePrioritiesOutput,
@@ -33,7 +34,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateRuleInput) -> Result<CreateRuleOutp
     }
     let conditions = conditions_of(&input.conditions)?;
     let action = action_of(&input.actions)?;
-    check_groups(&tx.view(), &owner.balancer, &action)?;
+    check_action(&tx.view(), &owner.balancer, owner.protocol, &action)?;
     if tx.starting::<Rule>(LoadBalancer::keys_of_rules(&owner.balancer)).count() >= QUOTA {
         let text = format!("The maximum number of rules per load balancer is '{QUOTA}'");
         return Err(Error::TooMany { what: "TooManyRules", text }.into());
@@ -65,8 +66,8 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyRuleInput) -> Result<ModifyRuleOutp
     }
     if !input.actions.is_empty() {
         changed.action = action_of(&input.actions)?;
-        let balancer = listener(&tx.view(), &changed.listener)?.balancer.clone();
-        check_groups(&tx.view(), &balancer, &changed.action)?;
+        let owner = listener(&tx.view(), &changed.listener)?;
+        check_action(&tx.view(), &owner.balancer, owner.protocol, &changed.action)?;
     }
     let output = ModifyRuleOutput { rules: vec![shown(&changed)] };
     tx.put(changed);
