@@ -23,6 +23,11 @@ pub enum Error {
     /// `ActiveInstanceRefreshNotFound`
     #[error("No in progress or pending Instance Refresh found for the Auto Scaling group.")]
     NoActiveInstanceRefresh,
+    /// `UnsupportedOperation`
+    #[error(
+        "The Launch Configuration creation operation is not available in your account. Use launch templates to create configuration templates for your Auto Scaling groups."
+    )]
+    NoLaunchConfigurations,
     /// `InvalidNextToken`
     #[error("The token is not valid.")]
     NextToken,
@@ -52,6 +57,7 @@ impl Error {
             Self::ScalingActivityInProgress(_) => "ScalingActivityInProgress",
             Self::InstanceRefreshInProgress => "InstanceRefreshInProgress",
             Self::NoActiveInstanceRefresh => "ActiveInstanceRefreshNotFound",
+            Self::NoLaunchConfigurations => "UnsupportedOperation",
             Self::NextToken => "InvalidNextToken",
         }
     }

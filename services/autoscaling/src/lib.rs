@@ -9,6 +9,7 @@ mod activities;
 mod balance;
 mod controllers;
 mod errors;
+mod mixed;
 mod model;
 mod neighbours;
 mod operations;
@@ -16,6 +17,7 @@ mod policy;
 mod refresh;
 mod schedule;
 pub mod shapes;
+mod zone;
 
 pub use errors::Error;
 
@@ -90,6 +92,8 @@ impl Service for AutoScaling {
             write::<ops::BatchDeleteScheduledAction>(schedules::batch_delete),
             read::<ops::DescribeScheduledActions>(schedules::describe),
             read::<ops::DescribeLaunchConfigurations>(absent::launch_configurations),
+            write::<ops::CreateLaunchConfiguration>(absent::create_launch_configuration),
+            write::<ops::DeleteLaunchConfiguration>(absent::delete_launch_configuration),
             read::<ops::DescribeLoadBalancers>(absent::load_balancers),
             read::<ops::DescribeWarmPool>(absent::warm_pool),
             read::<ops::DescribeNotificationConfigurations>(absent::notifications),
@@ -130,6 +134,11 @@ impl Service for AutoScaling {
             without_effect: &[
                 ("CreateAutoScalingGroup", "MaxInstanceLifetime", "shown; instances are not replaced for their age"),
                 ("CreateAutoScalingGroup", "CapacityRebalance", "shown; there are no Spot Instances"),
+                (
+                    "CreateAutoScalingGroup",
+                    "MixedInstancesPolicy",
+                    "the first override is what is launched; OnDemandBaseCapacity and what is about Spot Instances is shown",
+                ),
                 ("CreateAutoScalingGroup", "Context", "shown"),
                 ("CreateAutoScalingGroup", "ServiceLinkedRoleARN", "shown"),
                 ("CreateAutoScalingGroup", "DesiredCapacityType", "no effect: capacity is counted in instances"),

@@ -1,6 +1,7 @@
 //! What Auto Scaling asks of EC2, Elastic Load Balancing and CloudWatch: their operations, called as their users call them.
 
 use crate::errors::Error;
+use crate::mixed::Override;
 use crate::model::Place;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -206,6 +207,8 @@ pub fn standing(tx: &mut Tx<'_>, id: &str) -> Result<Standing, AwsError> {
 pub struct Launch<'a> {
     /// The template's version.
     pub template: &'a TemplateVersion,
+    /// What is put in the template's place.
+    pub choice: Option<&'a Override>,
     /// Where.
     pub place: &'a Place,
     /// Its tags.
@@ -228,6 +231,12 @@ pub fn launch(tx: &mut Tx<'_>, launch: &Launch<'_>) -> Result<Instance, AwsError
         // EC2 joins these with the tags of the template.
         "TagSpecifications": [{ "ResourceType": "instance", "Tags": tags }],
     });
+    if let Some(kind) = launch.choice.and_then(|choice| choice.instance_type.as_ref()) {
+        input["InstanceType"] = kind.as_str().into();
+    }
+    if let Some(image) = launch.choice.and_then(|choice| choice.image.as_ref()) {
+        input["ImageId"] = image.as_str().into();
+    }
     match &launch.place.subnet {
         // Where the template lists interfaces, EC2 takes it as the first one's.
         Some(subnet) => input["SubnetId"] = subnet.as_str().into(),
@@ -236,6 +245,20 @@ pub fn launch(tx: &mut Tx<'_>, launch: &Launch<'_>) -> Result<Instance, AwsError
     let made = call(tx, "ec2", "RunInstances", &input)?;
     let id = text(&made["Instances"][0], "InstanceId");
     instance(tx, &id)?.ok_or_else(|| AwsError::internal(format!("EC2 does not know {id}, which it has just launched")))
+}
+
+/// Checks that there are such instance types.
+///
+/// # Errors
+/// There is none of one's name.
+pub fn check_types(tx: &mut Tx<'_>, types: &[&str]) -> Result<(), AwsError> {
+    if types.is_empty() {
+        return Ok(());
+    }
+    match call(tx, "ec2", "DescribeInstanceTypes", &json!({ "InstanceTypes": types })) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::Validation(error.message).into()),
+    }
 }
 
 /// Terminates an instance; one that is gone already is no error.

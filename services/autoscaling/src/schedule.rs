@@ -1,6 +1,7 @@
 //! Scheduled actions: what is stored of them, and when a recurrence comes next.
 
 use crate::model::pair;
+use crate::zone::Zone;
 use serde::{Deserialize, Serialize};
 use zonal_cloud::Record;
 use zonal_wire::Time;
@@ -19,8 +20,11 @@ pub struct Schedule {
     pub start: Option<Time>,
     /// Not after.
     pub end: Option<Time>,
-    /// When, as cron has it, in UTC.
+    /// When, as cron has it.
     pub recurrence: Option<String>,
+    /// The time zone that the recurrence is in; UTC where there is none.
+    #[serde(default)]
+    pub time_zone: Option<String>,
     /// The least instances from then on.
     pub min: Option<i32>,
     /// The most instances from then on.
@@ -42,11 +46,18 @@ impl Schedule {
             start: None,
             end: None,
             recurrence: None,
+            time_zone: None,
             min: None,
             max: None,
             desired: None,
             next,
         }
+    }
+
+    /// When its recurrence comes next.
+    pub fn after(&self, time: Time) -> Option<Time> {
+        let zone = self.time_zone.as_deref().map_or_else(|| Some(Zone::utc()), Zone::named)?;
+        Cron::parse(self.recurrence.as_deref()?)?.after(time, &zone)
     }
 }
 
@@ -86,8 +97,20 @@ impl Cron {
         ))
     }
 
-    /// The first minute after `time`; `None` where there is none.
-    pub fn after(&self, time: Time) -> Option<Time> {
+    /// The first minute after `time` that it means in a time zone; `None` where there is none.
+    pub fn after(&self, time: Time, zone: &Zone) -> Option<Time> {
+        let mut local = zone.local(time);
+        loop {
+            local = self.after_local(local)?;
+            // Of an hour that clocks show twice, the first counts: that may be over.
+            let at = zone.instant(local)?;
+            if at > time {
+                return Some(at);
+            }
+        }
+    }
+
+    fn after_local(&self, time: Time) -> Option<Time> {
         let first = time.secs().div_euclid(60) + 1;
         let start = first.div_euclid(1440);
         for day in start..start + HORIZON_DAYS {
@@ -165,8 +188,25 @@ mod tests {
             ("0 0 29 2 *", "2026-11-24T17:00:00Z", Some("2028-02-29T00:00:00Z")),
             ("0 0 30 2 *", "2026-11-24T17:00:00Z", None),
         ] {
-            let next = Cron::parse(text).unwrap().after(Time::parse(after).unwrap());
+            let next = Cron::parse(text).unwrap().after(Time::parse(after).unwrap(), &Zone::utc());
             assert_eq!(next.map(Time::iso8601).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recurrence_in_a_time_zone_follows_its_clocks_through_the_year() {
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        for (text, after, expected) in [
+            ("30 8 * * *", "2026-01-15T12:00:00Z", "2026-01-16T07:30:00Z"),
+            ("30 8 * * *", "2026-07-15T12:00:00Z", "2026-07-16T06:30:00Z"),
+            // Clocks go from 2 to 3 o'clock on 29 March 2026 and from 3 to 2 on 25 October.
+            ("30 2 * * *", "2026-03-28T12:00:00Z", "2026-03-29T01:30:00Z"),
+            ("30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T00:30:00Z"),
+            ("30 2 * * *", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
+            ("0 0 * * MON", "2026-11-24T17:00:00Z", "2026-11-29T23:00:00Z"),
+        ] {
+            let next = Cron::parse(text).unwrap().after(Time::parse(after).unwrap(), &zone);
+            assert_eq!(next.map(Time::iso8601).as_deref(), Some(expected), "{text} after {after}");
         }
     }
 

@@ -51,6 +51,19 @@ pub enum Error {
     /// An option that the filter does not take.
     #[error("The specified filter option isn't valid: {0}")]
     FilterOption(String),
+    /// More than ten labels on a version.
+    #[error("A parameter version can have a maximum of ten labels.")]
+    TooManyLabels,
+    /// The oldest version would go, and is labelled.
+    #[error(
+        "Parameter {name} has reached its maximum of 100 versions, and the oldest one, {oldest}, has a label: move the label to another version first."
+    )]
+    TooManyVersions {
+        /// The parameter.
+        name: String,
+        /// The number of the version that would go.
+        oldest: i64,
+    },
     /// The token is none of ours.
     #[error("The specified token isn't valid.")]
     NextToken,
@@ -80,6 +93,8 @@ impl From<Error> for AwsError {
             Error::BadPattern(_) => "InvalidAllowedPatternException",
             Error::FilterKey(_) => "InvalidFilterKey",
             Error::FilterOption(_) => "InvalidFilterOption",
+            Error::TooManyLabels => "ParameterVersionLabelLimitExceeded",
+            Error::TooManyVersions { .. } => "ParameterMaxVersionLimitExceeded",
             Error::NextToken => "InvalidNextToken",
             Error::ResourceId(_) => "InvalidResourceId",
             Error::ResourceType(_) => "InvalidResourceType",

@@ -14,7 +14,7 @@ mod vault;
 
 pub use errors::Error;
 
-use operations::{describe, get, put as putting, tags};
+use operations::{describe, get, labels, put as putting, tags};
 use shapes::ops;
 use std::sync::Arc;
 use vault::Vault;
@@ -54,6 +54,8 @@ impl Service for Ssm {
             write::<ops::DeleteParameter>(putting::delete),
             write::<ops::DeleteParameters>(putting::delete_several),
             read::<ops::DescribeParameters>(describe::describe),
+            write::<ops::LabelParameterVersion>(labels::label),
+            write::<ops::UnlabelParameterVersion>(labels::unlabel),
             write::<ops::AddTagsToResource>(tags::add),
             write::<ops::RemoveTagsFromResource>(tags::remove),
             read::<ops::ListTagsForResource>(tags::list),

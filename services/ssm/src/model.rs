@@ -2,6 +2,7 @@
 
 use crate::shapes::{ParameterTier, ParameterType};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
 use zonal_wire::Time;
@@ -67,6 +68,9 @@ pub struct Version {
     pub at: Time,
     /// The ARN of who put it.
     pub by: String,
+    /// Its labels; no other version has them.
+    #[serde(default)]
+    pub labels: BTreeSet<String>,
 }
 
 /// How large a value may be.
@@ -105,6 +109,22 @@ impl Parameter {
     pub fn latest(&self) -> &Version {
         // A parameter is made with a version, and only older ones are ever dropped.
         &self.versions[self.versions.len() - 1]
+    }
+
+    /// The version of that number or label.
+    #[must_use]
+    pub fn version(&self, selector: &str) -> Option<&Version> {
+        // A label begins with no digit.
+        let fits = |version: &&Version| version.number.to_string() == selector || version.labels.contains(selector);
+        self.versions.iter().find(fits)
+    }
+
+    /// The number of the version that one more would push out, if that is labelled: then it stays, and no other comes.
+    #[must_use]
+    pub fn labelled_oldest(&self) -> Option<i64> {
+        let oldest =
+            self.versions.first().filter(|oldest| self.versions.len() >= VERSIONS && !oldest.labels.is_empty());
+        oldest.map(|oldest| oldest.number)
     }
 
     /// Adds a version, and forgets the oldest beyond the number kept.

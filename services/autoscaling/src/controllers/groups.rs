@@ -127,7 +127,8 @@ fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsErr
         Reason::Capacity { replaced, rebalancing } => (group.desired + i32::from(*rebalancing), *replaced),
         Reason::Balance { .. } => (actual + 1, 0),
     };
-    let template = neighbours::template(tx, Some(&group.template.id), None, &group.template.version);
+    let own = group.launch_template();
+    let template = neighbours::template(tx, Some(&own.id), None, &own.version);
     let mut group = group.clone();
     let missing = usize::try_from(wanted - actual).unwrap_or(0);
     let mut launched = 0;
@@ -192,7 +193,8 @@ fn launch_one(
             .map(|(key, tag)| (key.clone(), tag.value.clone()))
             .collect();
         tags.insert("aws:autoscaling:groupName".to_owned(), group.name.clone());
-        let instance = neighbours::launch(tx, &Launch { template, place, tags, token: activity.id.clone() })?;
+        let token = activity.id.clone();
+        let instance = neighbours::launch(tx, &Launch { template, choice: group.choice(), place, tags, token })?;
         tx.update::<Activity, _>(activity.key(), |activity| {
             activity.description = format!("Launching a new EC2 instance: {}", instance.id);
             activity.status = ActivityStatus::PreInService;

@@ -59,7 +59,8 @@ fn end(tx: &mut Tx<'_>, mut refresh: Refresh, status: RefreshStatus, reason: Opt
 
 /// Finds out what is to be replaced.
 fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
-    let current = match neighbours::template(tx, Some(&group.template.id), None, &group.template.version) {
+    let own = group.launch_template();
+    let current = match neighbours::template(tx, Some(&own.id), None, &own.version) {
         Ok(current) => current,
         // Asking again would change nothing: the template or its version is gone.
         Err(error) => {
@@ -68,8 +69,10 @@ fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
         }
     };
     let number = current.number.to_string();
+    let kind = group.choice().and_then(|choice| choice.instance_type.as_ref());
     let replaced = |member: &&Member| {
-        let matches = member.template.as_ref().is_some_and(|own| own.id == current.id && own.version == number);
+        let same = member.template.as_ref().is_some_and(|own| own.id == current.id && own.version == number);
+        let matches = same && kind.is_none_or(|kind| *kind == member.instance_type);
         let exempt = (member.protected && refresh.protected == Exempt::Ignore)
             || (member.state == Lifecycle::Standby && refresh.standby == Exempt::Ignore);
         !(member.state.is_terminating() || exempt || (refresh.skip_matching && matches))

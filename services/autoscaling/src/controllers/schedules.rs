@@ -2,7 +2,7 @@
 
 use crate::model::{Group, GroupState, Process};
 use crate::operations::groups::{Sizes, resize};
-use crate::schedule::{Cron, Schedule};
+use crate::schedule::Schedule;
 use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
 use zonal_wire::AwsError;
 
@@ -41,12 +41,7 @@ impl Controller for Schedules {
                 tx.put(group);
             }
         }
-        let next = schedule
-            .recurrence
-            .as_deref()
-            .and_then(Cron::parse)
-            .and_then(|cron| cron.after(tx.now))
-            .filter(|next| schedule.end.is_none_or(|end| *next <= end));
+        let next = schedule.after(tx.now).filter(|next| schedule.end.is_none_or(|end| *next <= end));
         match next {
             Some(next) => {
                 tx.update::<Schedule, _>(key, |schedule| schedule.next = next);

@@ -1,13 +1,15 @@
 //! What cannot be made here, and so is never there: launch configurations, classic load balancers, warm pools, notifications. Describing
-//! them finds none, which is the truth; making them is answered as an unknown operation.
+//! them finds none, which is the truth; making them is answered as an unknown operation, or as AWS answers accounts that have none yet.
 
+use crate::errors::Error;
 use crate::operations::group;
 use crate::shapes::{
+    CreateLaunchConfigurationOutput, CreateLaunchConfigurationType, DeleteLaunchConfigurationOutput,
     DescribeLoadBalancersRequest, DescribeLoadBalancersResponse, DescribeNotificationConfigurationsAnswer,
-    DescribeNotificationConfigurationsType, DescribeWarmPoolAnswer, DescribeWarmPoolType, LaunchConfigurationNamesType,
-    LaunchConfigurationsType,
+    DescribeNotificationConfigurationsType, DescribeWarmPoolAnswer, DescribeWarmPoolType, LaunchConfigurationNameType,
+    LaunchConfigurationNamesType, LaunchConfigurationsType,
 };
-use zonal_cloud::View;
+use zonal_cloud::{Tx, View};
 use zonal_wire::AwsError;
 
 /// DescribeLaunchConfigurations.
@@ -16,6 +18,24 @@ pub fn launch_configurations(
     _input: &LaunchConfigurationNamesType,
 ) -> Result<LaunchConfigurationsType, AwsError> {
     Ok(LaunchConfigurationsType::default())
+}
+
+/// CreateLaunchConfiguration: as for all accounts that came after September 2024.
+pub fn create_launch_configuration(
+    _tx: &mut Tx<'_>,
+    _input: &CreateLaunchConfigurationType,
+) -> Result<CreateLaunchConfigurationOutput, AwsError> {
+    Err(Error::NoLaunchConfigurations.into())
+}
+
+/// DeleteLaunchConfiguration.
+pub fn delete_launch_configuration(
+    _tx: &mut Tx<'_>,
+    input: &LaunchConfigurationNameType,
+) -> Result<DeleteLaunchConfigurationOutput, AwsError> {
+    let name = &input.launch_configuration_name;
+    let text = format!("Launch configuration name not found - Launch configuration {name} not found");
+    Err(Error::Validation(text).into())
 }
 
 /// DescribeLoadBalancers: the classic ones.

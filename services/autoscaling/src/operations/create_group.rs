@@ -2,6 +2,7 @@
 
 use crate::balance::TERMINATION_POLICIES;
 use crate::errors::Error;
+use crate::mixed;
 use crate::model::{Group, GroupState, Place, Protection, Template};
 use crate::neighbours;
 use crate::operations::{hooks, tags};
@@ -27,7 +28,6 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
     }
     refuse(&[
         ("LaunchConfigurationName", input.launch_configuration_name.is_some()),
-        ("MixedInstancesPolicy", input.mixed_instances_policy.is_some()),
         ("InstanceId", input.instance_id.is_some()),
         ("LoadBalancerNames", !input.load_balancer_names.is_empty()),
         ("AvailabilityZoneIds", !input.availability_zone_ids.is_empty()),
@@ -36,13 +36,17 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
         ("CapacityReservationSpecification", input.capacity_reservation_specification.is_some()),
         ("InstanceLifecyclePolicy", input.instance_lifecycle_policy.is_some()),
     ])?;
-    let template = input.launch_template.as_ref().ok_or_else(|| {
-        Error::Validation(
-            "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter."
-                .to_owned(),
-        )
-    })?;
-    let template = template_of(tx, template)?;
+    let (template, mixed) = match (&input.launch_template, &input.mixed_instances_policy) {
+        (Some(template), None) => (template_of(tx, template)?, None),
+        (None, Some(policy)) => {
+            let (template, mixed) = mixed::of(tx, policy, None)?;
+            (template, Some(mixed))
+        }
+        _ => {
+            let text = "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.";
+            return Err(Error::Validation(text.to_owned()).into());
+        }
+    };
     let (places, by_subnet) = places(tx, input.vpc_zone_identifier.as_deref(), &input.availability_zones)?;
     let mut target_groups = input.target_group_arns.clone();
     for source in &input.traffic_sources {
@@ -69,6 +73,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
         name: name.to_owned(),
         uuid: ids::uuid(tx.chance()),
         template,
+        mixed,
         min,
         max,
         desired,

@@ -1,6 +1,7 @@
 //! Groups: update, delete, describe.
 
 use crate::errors::Error;
+use crate::mixed;
 use crate::model::{
     Activity, ActivityStatus, Group, GroupState, Health, Lifecycle, Member, Process, Protection, Template,
 };
@@ -61,7 +62,6 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<Upd
     let mut group = active_group(&tx.view(), &input.auto_scaling_group_name)?;
     refuse(&[
         ("LaunchConfigurationName", input.launch_configuration_name.is_some()),
-        ("MixedInstancesPolicy", input.mixed_instances_policy.is_some()),
         ("AvailabilityZoneIds", !input.availability_zone_ids.is_empty()),
         ("PlacementGroup", input.placement_group.as_ref().is_some_and(|name| !name.is_empty())),
         ("InstanceMaintenancePolicy", input.instance_maintenance_policy.is_some()),
@@ -70,6 +70,12 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<Upd
     ])?;
     if let Some(template) = &input.launch_template {
         group.template = template_of(tx, template)?;
+        group.mixed = None;
+    }
+    if let Some(policy) = &input.mixed_instances_policy {
+        let own = group.mixed.as_ref().map(|mixed| (&group.template, mixed));
+        let (template, mixed) = mixed::of(tx, policy, own)?;
+        (group.template, group.mixed) = (template, Some(mixed));
     }
     if input.vpc_zone_identifier.is_some() || !input.availability_zones.is_empty() {
         (group.places, group.by_subnet) = places(tx, input.vpc_zone_identifier.as_deref(), &input.availability_zones)?;
@@ -250,7 +256,8 @@ fn shape(scope: &Scope, group: &Group, members: &[&Member]) -> AutoScalingGroup 
     AutoScalingGroup {
         auto_scaling_group_name: group.name.clone(),
         auto_scaling_group_arn: Some(group.arn(scope)),
-        launch_template: Some(shown_template(&group.template)),
+        launch_template: group.mixed.is_none().then(|| shown_template(&group.template)),
+        mixed_instances_policy: mixed::shown(group),
         min_size: group.min,
         max_size: group.max,
         desired_capacity: group.desired,

@@ -1,6 +1,7 @@
 //! Instance refreshes: started, cancelled, described.
 
 use crate::errors::Error;
+use crate::mixed;
 use crate::operations::create_group::{refuse, template_of};
 use crate::operations::{active_group, group, paged};
 use crate::refresh::{Exempt, Refresh, RefreshStatus};
@@ -24,10 +25,7 @@ pub fn start(tx: &mut Tx<'_>, input: &StartInstanceRefreshType) -> Result<StartI
         return Err(Error::InstanceRefreshInProgress.into());
     }
     let configuration = input.desired_configuration.clone().unwrap_or_default();
-    refuse(&[
-        ("Strategy = ReplaceRootVolume", input.strategy == Some(RefreshStrategy::ReplaceRootVolume)),
-        ("DesiredConfiguration.MixedInstancesPolicy", configuration.mixed_instances_policy.is_some()),
-    ])?;
+    refuse(&[("Strategy = ReplaceRootVolume", input.strategy == Some(RefreshStrategy::ReplaceRootVolume))])?;
     let id = ids::uuid(tx.chance());
     let mut refresh = Refresh::new(id.clone(), &group.name, tx.now);
     if let Some(preferences) = &input.preferences {
@@ -35,6 +33,13 @@ pub fn start(tx: &mut Tx<'_>, input: &StartInstanceRefreshType) -> Result<StartI
     }
     if let Some(template) = &configuration.launch_template {
         group.template = template_of(tx, template)?;
+        group.mixed = None;
+        tx.put(group.clone());
+    }
+    if let Some(policy) = &configuration.mixed_instances_policy {
+        let own = group.mixed.as_ref().map(|mixed| (&group.template, mixed));
+        let (template, mixed) = mixed::of(tx, policy, own)?;
+        (group.template, group.mixed) = (template, Some(mixed));
         tx.put(group);
     }
     tx.put(refresh);

@@ -11,6 +11,7 @@ use crate::shapes::{
     DescribeScheduledActionsType, FailedScheduledUpdateGroupActionRequest, PutScheduledUpdateGroupActionOutput,
     PutScheduledUpdateGroupActionType, ScheduledActionsType, ScheduledUpdateGroupAction,
 };
+use crate::zone::Zone;
 use zonal_cloud::{Record, Scope, Tx, View, ids};
 use zonal_wire::AwsError;
 
@@ -26,9 +27,11 @@ pub fn put(
 
 fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result<(), Error> {
     let (group, name) = (&input.auto_scaling_group_name, &input.scheduled_action_name);
-    if input.time_zone.as_deref().is_some_and(|zone| !matches!(zone, "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT")) {
-        return Err(Error::unsupported("TimeZone"));
-    }
+    let unknown = |zone: &str| Error::Validation(format!("Given time zone:{zone} is invalid"));
+    let zone = match input.time_zone.as_deref() {
+        Some(given) => Zone::named(given).ok_or_else(|| unknown(given))?,
+        None => Zone::utc(),
+    };
     if input.min_size.is_none() && input.max_size.is_none() && input.desired_capacity.is_none() {
         return Err(Error::Validation(
             "At least one of MinSize, MaxSize and DesiredCapacity must be given.".to_owned(),
@@ -50,7 +53,8 @@ fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result
                 .ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} is invalid")))?;
             // A start that is itself one of its times counts.
             let from = start.map_or(tx.now, |start| start - std::time::Duration::from_secs(1));
-            cron.after(from).ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} never comes")))?
+            cron.after(from, &zone)
+                .ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} never comes")))?
         }
         None => start.ok_or_else(|| Error::Validation("Either StartTime or Recurrence must be given.".to_owned()))?,
     };
@@ -62,6 +66,7 @@ fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result
     schedule.start = start;
     schedule.end = input.end_time;
     schedule.recurrence = input.recurrence.clone();
+    schedule.time_zone = input.time_zone.clone();
     schedule.min = input.min_size;
     schedule.max = input.max_size;
     schedule.desired = input.desired_capacity;
@@ -174,6 +179,6 @@ fn shape(scope: &Scope, schedule: &Schedule) -> ScheduledUpdateGroupAction {
         min_size: schedule.min,
         max_size: schedule.max,
         desired_capacity: schedule.desired,
-        time_zone: None,
+        time_zone: schedule.time_zone.clone(),
     }
 }

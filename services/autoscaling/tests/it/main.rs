@@ -2,6 +2,7 @@
 
 mod big;
 mod groups;
+mod mixed;
 mod refreshes;
 mod scaling;
 mod storms;

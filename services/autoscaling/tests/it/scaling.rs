@@ -202,3 +202,23 @@ fn enabled_group_metrics_are_published_each_minute() {
     );
     assert_eq!(found["Metrics"].as_array().unwrap().len(), 8);
 }
+
+#[test]
+fn a_recurrence_in_a_time_zone_comes_by_its_clocks_and_is_shown_with_it() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (1, 1, 5), json!({}));
+    let put = |zone: &str| {
+        json!({ "AutoScalingGroupName": "asg", "ScheduledActionName": "rush", "Recurrence": "30 17 * * *", "TimeZone": zone,
+            "MinSize": 3 })
+    };
+    // It is 16:00 in London, 17:00 in Berlin.
+    yard.scaling("PutScheduledUpdateGroupAction", put("Europe/Berlin"));
+    let shown = yard.scaling("DescribeScheduledActions", json!({ "AutoScalingGroupName": "asg" }));
+    assert_eq!(shown["ScheduledUpdateGroupActions"][0]["TimeZone"], "Europe/Berlin");
+    yard.pass(MINUTE * 29);
+    assert_eq!(desired(&yard), 1);
+    yard.pass(MINUTE * 2);
+    assert_eq!(desired(&yard), 3);
+    let refused = yard.try_call("autoscaling", "PutScheduledUpdateGroupAction", put("Mars/Olympus_Mons")).unwrap_err();
+    assert_eq!(&*refused.code, "ValidationError");
+}

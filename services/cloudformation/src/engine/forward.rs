@@ -362,7 +362,7 @@ impl Run<'_, '_> {
         let thing = self.resources.get(id).and_then(|resource| resource.thing.as_ref());
         thing.is_some_and(|thing| {
             let differs = |name: &&str| thing.properties.get(*name) != properties.get(*name);
-            ["LaunchTemplate", "VPCZoneIdentifier"].iter().any(differs)
+            ["LaunchTemplate", "MixedInstancesPolicy", "VPCZoneIdentifier"].iter().any(differs)
         })
     }
 

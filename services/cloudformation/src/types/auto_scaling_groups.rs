@@ -8,6 +8,24 @@ use super::schema::{Kind, Property, Update::*, boolean, number, text as member};
 use super::{Handler, Progress, ResourceType};
 
 const TEMPLATE: &[Property] = &[member("LaunchTemplateId"), member("LaunchTemplateName"), member("Version").required()];
+const OVERRIDE: &[Property] =
+    &[member("InstanceType"), Replace.object("LaunchTemplateSpecification", TEMPLATE), member("ImageId")];
+const MIXED_TEMPLATE: &[Property] = &[
+    Replace.object("LaunchTemplateSpecification", TEMPLATE).required(),
+    Replace.of("Overrides", Kind::List(&Kind::Object(OVERRIDE))),
+];
+const DISTRIBUTION: &[Property] = &[
+    member("OnDemandAllocationStrategy"),
+    number("OnDemandBaseCapacity"),
+    number("OnDemandPercentageAboveBaseCapacity"),
+    member("SpotAllocationStrategy"),
+    number("SpotInstancePools"),
+    member("SpotMaxPrice"),
+];
+const MIXED: &[Property] = &[
+    Replace.object("LaunchTemplate", MIXED_TEMPLATE).required(),
+    Replace.object("InstancesDistribution", DISTRIBUTION),
+];
 const TAG: &[Property] =
     &[member("Key").required(), member("Value").required(), boolean("PropagateAtLaunch").required()];
 
@@ -33,6 +51,7 @@ pub const GROUP: ResourceType = ResourceType {
         InPlace.texts("VPCZoneIdentifier"),
         InPlace.texts("AvailabilityZones"),
         InPlace.object("LaunchTemplate", TEMPLATE),
+        InPlace.object("MixedInstancesPolicy", MIXED),
         InPlace.texts("TargetGroupARNs"),
         InPlace.text("HealthCheckType"),
         InPlace.number("HealthCheckGracePeriod"),
@@ -53,12 +72,13 @@ pub const GROUP: ResourceType = ResourceType {
     handler: &Group,
 };
 
-const SAME: [&str; 14] = [
+const SAME: [&str; 15] = [
     "MinSize",
     "MaxSize",
     "DesiredCapacity",
     "AvailabilityZones",
     "LaunchTemplate",
+    "MixedInstancesPolicy",
     "HealthCheckType",
     "HealthCheckGracePeriod",
     "DefaultInstanceWarmup",

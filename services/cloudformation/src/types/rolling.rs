@@ -24,6 +24,7 @@ pub struct Member {
     pub leaves: bool,
     version: String,
     template: String,
+    kind: String,
     zone: String,
 }
 
@@ -58,14 +59,16 @@ impl Group {
                 leaves: text(instance, "LifecycleState").starts_with("Terminat"),
                 version: text(&instance["LaunchTemplate"], "Version").to_owned(),
                 template: text(&instance["LaunchTemplate"], "LaunchTemplateId").to_owned(),
+                kind: text(instance, "InstanceType").to_owned(),
                 zone: text(instance, "AvailabilityZone").to_owned(),
             })
             .collect();
         let size = |name: &str| group[name].as_i64().unwrap_or(0);
         let sizes = Sizes { min: size("MinSize"), max: size("MaxSize"), desired: size("DesiredCapacity") };
-        let template = text(&group["LaunchTemplate"], "LaunchTemplateId").to_owned();
+        let (own, kind) = launched(&group);
+        let template = text(own, "LaunchTemplateId").to_owned();
         let mut versions = BTreeMap::new();
-        let wanted = number_of(cx, &template, text(&group["LaunchTemplate"], "Version"), &mut versions)?;
+        let wanted = number_of(cx, &template, text(own, "Version"), &mut versions)?;
         let subnets = Self::subnets(cx, &members)?;
         let places = text(&group, "VPCZoneIdentifier");
         let zones: Vec<&str> =
@@ -79,7 +82,8 @@ impl Group {
             } else {
                 subnet.is_some_and(|subnet| !places.split(',').any(|place| place == subnet))
             };
-            if member.template != template || version != wanted || misplaced {
+            let another = kind.is_some_and(|kind| kind != member.kind);
+            if member.template != template || version != wanted || another || misplaced {
                 obsolete.push(member.id.clone());
             }
         }
@@ -98,6 +102,19 @@ impl Group {
             .map(|instance| (text(instance, "InstanceId").to_owned(), text(instance, "SubnetId").to_owned()))
             .collect())
     }
+}
+
+/// The template that a group launches of, and the instance type that it puts in the template's place.
+fn launched(group: &Value) -> (&Value, Option<&str>) {
+    let policy = &group["MixedInstancesPolicy"]["LaunchTemplate"];
+    if policy.is_null() {
+        return (&group["LaunchTemplate"], None);
+    }
+    // The first choice is what is launched.
+    let first = &policy["Overrides"][0];
+    let own = first.get("LaunchTemplateSpecification").filter(|own| !own.is_null());
+    let kind = first.get("InstanceType").and_then(Value::as_str).filter(|kind| !kind.is_empty());
+    (own.unwrap_or(&policy["LaunchTemplateSpecification"]), kind)
 }
 
 /// A template's version by its number, where it is named `$Latest` or `$Default`.

@@ -8,7 +8,7 @@ use crate::public;
 use crate::shapes::{
     GetParameterHistoryRequest, GetParameterHistoryResult, GetParameterRequest, GetParameterResult,
     GetParametersByPathRequest, GetParametersByPathResult, GetParametersRequest, GetParametersResult,
-    Parameter as WireParameter, ParameterHistory,
+    Parameter as WireParameter, ParameterHistory, ParameterStringFilter,
 };
 use crate::vault::Vault;
 use zonal_cloud::{Scope, Tx, View, pages};
@@ -43,7 +43,7 @@ pub(crate) fn several(
     Ok(output)
 }
 
-/// Finds what a name with its selector (`:version`) means.
+/// Finds what a name with its selector (`:version`, `:label`) means.
 fn find(tx: &mut Tx<'_>, with: &Opening<'_>, given: &str) -> Result<WireParameter, AwsError> {
     let (head, given_name) = match given.rfind('/') {
         // The selector's colon comes after the last slash; an ARN has others before it.
@@ -66,11 +66,7 @@ fn find(tx: &mut Tx<'_>, with: &Opening<'_>, given: &str) -> Result<WireParamete
     let found = tx.get::<Parameter>(Parameter::key_of(name)).ok_or_else(|| Error::NotFound(given.to_owned()))?;
     let version = match selector {
         None => found.latest(),
-        Some(number) => found
-            .versions
-            .iter()
-            .find(|version| version.number.to_string() == number)
-            .ok_or_else(|| missing_version(name, number))?,
+        Some(selector) => found.version(selector).ok_or_else(|| missing_version(name, selector))?,
     };
     let selector = selector.map(|selector| format!(":{selector}"));
     Ok(WireParameter { selector, ..shown(&tx.scope, with, found, version)? })
@@ -139,8 +135,23 @@ pub(crate) fn by_path(
     let own = tx
         .list::<Parameter>()
         .filter(|parameter| parameter.name.strip_prefix(&path).is_some_and(|rest| recursive || !rest.contains('/')));
+    // With a filter by label it is the versions of that label that are looked for.
+    let label = input.parameter_filters.iter().find(|filter| filter.key == "Label");
     for parameter in own {
-        found.push(shown(&tx.scope, &with, parameter, parameter.latest())?);
+        let version = match label {
+            None => Some(parameter.latest()),
+            Some(filter) => parameter.versions.iter().find(|version| {
+                let fits = |label: &String| passes(filter, label);
+                version.labels.iter().any(fits)
+            }),
+        };
+        if let Some(version) = version {
+            found.push(shown(&tx.scope, &with, parameter, version)?);
+        }
+    }
+    if label.is_some() {
+        // Public ones have no labels.
+        found.retain(|parameter| !parameter.name.as_ref().is_some_and(|name| name.starts_with(public::PREFIX)));
     }
     let keys = |name: Option<&String>| {
         tx.get::<Parameter>(Parameter::key_of(name?)).and_then(|own| own.latest().key_id.clone())
@@ -151,13 +162,10 @@ pub(crate) fn by_path(
                 "Type" => parameter.type_.map(|kind| kind.to_string()),
                 "DataType" => parameter.data_type.clone(),
                 "KeyId" => keys(parameter.name.as_ref()),
-                // There are no labels.
-                _ => None,
+                // Labels are looked at above.
+                _ => return true,
             };
-            let begins = filter.option.as_deref() == Some("BeginsWith");
-            let fits =
-                |own: String| filter.values.iter().any(|value| own == *value || begins && own.starts_with(value));
-            own.is_some_and(fits)
+            own.is_some_and(|own| passes(filter, &own))
         })
     });
     let items = found.into_iter().map(|parameter| (parameter.name.clone().unwrap_or_default(), parameter));
@@ -165,6 +173,12 @@ pub(crate) fn by_path(
     let (parameters, next_token) =
         pages::page(items, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;
     Ok(GetParametersByPathResult { parameters, next_token })
+}
+
+/// Whether what a parameter has under a filter's key is one of its values.
+fn passes(filter: &ParameterStringFilter, own: &str) -> bool {
+    let begins = filter.option.as_deref() == Some("BeginsWith");
+    filter.values.iter().any(|value| own == value || begins && own.starts_with(value.as_str()))
 }
 
 /// `GetParameterHistory`
@@ -189,6 +203,7 @@ pub(crate) fn history(
             version: Some(version.number),
             tier: Some(version.tier.wire()),
             data_type: Some(version.data_type.clone()),
+            labels: version.labels.iter().cloned().collect(),
             ..ParameterHistory::default()
         };
         versions.push((format!("{:020}", version.number), shown));

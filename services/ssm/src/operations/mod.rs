@@ -2,6 +2,7 @@
 
 pub mod describe;
 pub mod get;
+pub mod labels;
 pub mod put;
 pub mod tags;
 

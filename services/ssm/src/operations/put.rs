@@ -10,6 +10,7 @@ use crate::shapes::{
 };
 use crate::vault::{KEY_ALIAS, Vault};
 use regex_lite::Regex;
+use std::collections::BTreeSet;
 use zonal_cloud::Tx;
 use zonal_cloud::tags::Tags;
 use zonal_ec2::shapes::{DescribeImagesRequest, ops};
@@ -34,6 +35,9 @@ pub(crate) fn put(tx: &mut Tx<'_>, vault: &Vault, input: &PutParameterRequest) -
     let old = tx.get::<Parameter>(Parameter::key_of(&name)).cloned();
     if old.is_some() && !overwrite {
         return Err(Error::AlreadyExists.into());
+    }
+    if let Some(oldest) = old.as_ref().and_then(Parameter::labelled_oldest) {
+        return Err(Error::TooManyVersions { name, oldest }.into());
     }
     let kind = kind(input.type_, old.as_ref())?;
     let mut version = version(tx, input, old.as_ref())?;
@@ -133,6 +137,7 @@ fn version(tx: &mut Tx<'_>, input: &PutParameterRequest, old: Option<&Parameter>
         data_type,
         tier,
         at: tx.now,
+        labels: BTreeSet::new(),
         by: format!("arn:aws:iam::{}:root", tx.scope.account),
     })
 }

@@ -275,3 +275,68 @@ fn a_name_of_one_level_is_the_same_with_its_slash_and_without() {
     bench.call::<ops::DeleteParameter>(DeleteParameterRequest { name: "a".into() }).unwrap();
     assert_eq!(bench.get("/a").unwrap_err().code, "ParameterNotFound");
 }
+
+#[test]
+fn a_label_names_a_version_and_goes_over_to_another() {
+    let bench = Bench::new();
+    bench.put("/app/url", "one", false).unwrap();
+    bench.put("/app/url", "two", true).unwrap();
+    let label = |version: Option<i64>, labels: &[&str]| {
+        bench.call::<ops::LabelParameterVersion>(LabelParameterVersionRequest {
+            name: "/app/url".into(),
+            parameter_version: version,
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+        })
+    };
+    let value = |name: &str| bench.get(name).map(|found| found.value.unwrap());
+    let answer = label(Some(1), &["prod", "1st"]).unwrap();
+    assert_eq!((answer.parameter_version, answer.invalid_labels), (Some(1), vec!["1st".to_owned()]));
+    assert_eq!(value("/app/url:prod").unwrap(), "one");
+    label(None, &["prod"]).unwrap();
+    let found = bench.get("/app/url:prod").unwrap();
+    assert_eq!((found.value.as_deref(), found.selector.as_deref()), (Some("two"), Some(":prod")));
+    let history = GetParameterHistoryRequest { name: "/app/url".into(), ..Default::default() };
+    let history = bench.call::<ops::GetParameterHistory>(history).unwrap().parameters;
+    let labels: Vec<Vec<String>> = history.into_iter().map(|version| version.labels).collect();
+    assert_eq!(labels, [vec![], vec!["prod".to_owned()]]);
+    let filter = ParameterStringFilter { key: "Label".into(), option: None, values: vec!["prod".into()] };
+    let path =
+        GetParametersByPathRequest { path: "/app".into(), parameter_filters: vec![filter], ..Default::default() };
+    assert_eq!(bench.call::<ops::GetParametersByPath>(path).unwrap().parameters[0].value.as_deref(), Some("two"));
+    let off = UnlabelParameterVersionRequest {
+        name: "/app/url".into(),
+        parameter_version: 2,
+        labels: vec!["prod".into(), "dev".into()],
+    };
+    let off = bench.call::<ops::UnlabelParameterVersion>(off).unwrap();
+    assert_eq!((off.removed_labels, off.invalid_labels), (vec!["prod".to_owned()], vec!["dev".to_owned()]));
+    assert_eq!(&*value("/app/url:prod").unwrap_err().code, "ParameterVersionNotFound");
+    assert_eq!(&*label(Some(9), &["x"]).unwrap_err().code, "ParameterVersionNotFound");
+    let eleven: Vec<String> = (0..11).map(|n| format!("l{n}")).collect();
+    for ten in eleven.chunks(10) {
+        let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
+        let answer = label(Some(1), &ten);
+        assert_eq!(answer.is_ok(), ten.len() == 10, "{answer:?}");
+    }
+}
+
+#[test]
+fn the_oldest_version_stays_while_it_is_labelled() {
+    let bench = Bench::new();
+    bench.put("p", "1", false).unwrap();
+    let label = |version: i64| {
+        let input = LabelParameterVersionRequest {
+            name: "p".into(),
+            parameter_version: Some(version),
+            labels: vec!["keep".into()],
+        };
+        bench.call::<ops::LabelParameterVersion>(input).unwrap();
+    };
+    label(1);
+    for n in 2..=100 {
+        bench.put("p", &n.to_string(), true).unwrap();
+    }
+    assert_eq!(&*bench.put("p", "101", true).unwrap_err().code, "ParameterMaxVersionLimitExceeded");
+    label(100);
+    bench.put("p", "101", true).unwrap();
+}

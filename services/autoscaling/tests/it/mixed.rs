@@ -1,0 +1,71 @@
+//! What a group launches: mixed instances policies, and launch configurations, which AWS makes no more.
+
+use crate::yard::Yard;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn mixed(overrides: &Value, distribution: &Value) -> Value {
+    let specification = json!({ "LaunchTemplateName": "web", "Version": "$Latest" });
+    json!({
+        "AutoScalingGroupName": "mixed", "MinSize": 1, "MaxSize": 3, "AvailabilityZones": ["us-east-1a"],
+        "MixedInstancesPolicy": {
+            "LaunchTemplate": { "LaunchTemplateSpecification": specification, "Overrides": overrides },
+            "InstancesDistribution": distribution,
+        },
+    })
+}
+
+#[test]
+fn a_mixed_policy_launches_its_first_instance_type_and_is_shown_in_the_templates_place() {
+    let yard = Yard::new();
+    let types = json!([{ "InstanceType": "t3.small" }, { "InstanceType": "t3a.small" }]);
+    yard.scaling("CreateAutoScalingGroup", mixed(&types, &json!({ "OnDemandBaseCapacity": 1 })));
+    yard.pass(Duration::from_secs(60));
+    let described = || yard.scaling("DescribeAutoScalingGroups", json!({}))["AutoScalingGroups"][0].clone();
+    let group = described();
+    assert_eq!(group["Instances"][0]["InstanceType"], "t3.small");
+    assert!(group["LaunchTemplate"].is_null(), "{group}");
+    let policy = &group["MixedInstancesPolicy"];
+    assert_eq!(policy["LaunchTemplate"]["LaunchTemplateSpecification"]["LaunchTemplateName"], "web");
+    assert_eq!(policy["LaunchTemplate"]["Overrides"], types);
+    let distribution = &policy["InstancesDistribution"];
+    assert_eq!(distribution["OnDemandPercentageAboveBaseCapacity"], 100);
+    assert_eq!(
+        (&distribution["OnDemandAllocationStrategy"], &distribution["OnDemandBaseCapacity"]),
+        (&json!("prioritized"), &json!(1))
+    );
+    // A template takes the policy's place again.
+    let template = json!({ "AutoScalingGroupName": "mixed", "LaunchTemplate": { "LaunchTemplateName": "web" } });
+    yard.scaling("UpdateAutoScalingGroup", template);
+    assert!(described()["MixedInstancesPolicy"].is_null());
+}
+
+#[test]
+fn of_a_mixed_policy_what_is_not_here_is_refused_by_its_name() {
+    let yard = Yard::new();
+    for (overrides, distribution, what) in [
+        (json!([]), json!({ "OnDemandPercentageAboveBaseCapacity": 50 }), "OnDemandPercentageAboveBaseCapacity = 50"),
+        (
+            json!([]),
+            json!({ "OnDemandAllocationStrategy": "lowest-price" }),
+            "OnDemandAllocationStrategy = lowest-price",
+        ),
+        (json!([{ "InstanceType": "t3.small", "WeightedCapacity": "2" }]), json!({}), "Overrides.WeightedCapacity"),
+        (json!([{ "InstanceType": "z9.huge" }]), json!({}), "z9.huge"),
+    ] {
+        let error =
+            yard.try_call("autoscaling", "CreateAutoScalingGroup", mixed(&overrides, &distribution)).unwrap_err();
+        assert_eq!(&*error.code, "ValidationError");
+        assert!(error.message.contains(what), "{}", error.message);
+    }
+}
+
+#[test]
+fn launch_configurations_are_refused_as_to_every_new_account() {
+    let yard = Yard::new();
+    let input =
+        json!({ "LaunchConfigurationName": "old", "ImageId": "ami-0123456789abcdef0", "InstanceType": "t3.micro" });
+    let error = yard.try_call("autoscaling", "CreateLaunchConfiguration", input).unwrap_err();
+    assert_eq!(&*error.code, "UnsupportedOperation");
+    assert!(error.message.contains("Use launch templates"), "{}", error.message);
+}
