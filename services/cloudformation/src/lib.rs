@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod drift;
 pub mod engine;
 mod errors;
 pub mod handles;
@@ -27,7 +28,9 @@ pub use errors::Error;
 pub use model::Stack;
 
 use engine::{Engine, Interrupt, Retention};
-use operations::{change_sets, describe, events, exports, lifecycle, policies, recovery, resources, templates};
+use operations::{
+    change_sets, describe, drift as drifts, events, exports, lifecycle, policies, recovery, resources, templates,
+};
 use shapes::ops;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, read, write};
 use zonal_wire::Api;
@@ -84,6 +87,10 @@ impl Service for CloudFormation {
             read::<ops::DescribeStackResources>(resources::describe),
             read::<ops::ListStackResources>(resources::list),
             write::<ops::SignalResource>(resources::signal),
+            write::<ops::DetectStackDrift>(drifts::detect),
+            write::<ops::DetectStackResourceDrift>(drifts::detect_one),
+            read::<ops::DescribeStackDriftDetectionStatus>(drifts::status),
+            read::<ops::DescribeStackResourceDrifts>(drifts::describe),
             read::<ops::DescribeAccountLimits>(describe::limits),
             write::<ops::CreateChangeSet>(change_sets::create)
                 .idempotent::<ops::CreateChangeSet>(|input| input.client_token.as_deref(), SPENT),
@@ -113,6 +120,7 @@ impl Service for CloudFormation {
         registrar.record::<model::ChangeSet>();
         registrar.record::<model::Export>();
         registrar.record::<handles::WaitHandle>();
+        registrar.record::<drift::Detection>();
     }
 
     fn coverage(&self) -> Coverage {

@@ -14,7 +14,7 @@ use zonal_wire::Time;
 pub use crate::planned::{PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement};
 pub use crate::progress::{Awaited, Roll, RollStage, Signals};
 pub use crate::resource::{Retain, StackResource, Thing, Work};
-pub use crate::shapes::{ChangeSetStatus, ExecutionStatus, ResourceStatus, StackStatus};
+pub use crate::shapes::{ChangeSetStatus, ExecutionStatus, ResourceStatus, StackDriftStatus, StackStatus};
 
 /// A stack. Deleted ones stay, as AWS keeps them, reached by their id only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct Stack {
     pub policy: Option<String>,
     /// How long its creation may take.
     pub timeout_minutes: Option<i32>,
+    /// What its last check for drift found, and when.
+    #[serde(default)]
+    pub drift: Option<DriftFound>,
     /// How many template texts it has had: the number of the next.
     pub texts: u32,
     /// How many events it has had: the number of the next.
@@ -68,6 +71,16 @@ impl Stack {
     pub fn is_half_way(&self) -> bool {
         matches!(self.status, StackStatus::CreateFailed | StackStatus::UpdateFailed)
     }
+}
+
+/// What a stack's last check for drift found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DriftFound {
+    /// How it is.
+    #[serde(with = "text")]
+    pub status: StackDriftStatus,
+    /// When that was.
+    pub at: Time,
 }
 
 /// What a failed creation (or an update, for the first and last) does.

@@ -8,6 +8,7 @@ use zonal_cloud::Record;
 use zonal_wire::Time;
 
 use crate::attributes::Policies;
+use crate::drift::Drift;
 use crate::model::text;
 use crate::progress::{Roll, Signals};
 use crate::shapes::ResourceStatus;
@@ -59,6 +60,9 @@ pub struct StackResource {
     /// The rolling update under way.
     #[serde(default)]
     pub roll: Option<Roll>,
+    /// What it was last seen to have drifted to.
+    #[serde(default)]
+    pub drift: Option<Drift>,
 }
 
 /// Something that a service made for a stack, with all that it takes to change or delete it.
@@ -147,6 +151,7 @@ impl StackResource {
             policies: Policies::default(),
             signals: Signals::default(),
             roll: None,
+            drift: None,
         }
     }
 

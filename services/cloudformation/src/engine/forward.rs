@@ -169,6 +169,7 @@ impl Run<'_, '_> {
         if let Some(resource) = self.resources.get_mut(logical_id) {
             resource.work = Work::Idle;
             resource.attempted = None;
+            resource.drift = None;
             if let Some(thing) = resource.thing.take() {
                 resource.thing = Some(Thing { id, properties, needs, stack_tags, ..thing });
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
 use zonal_wire::AwsError;
 
+use crate::drift::Detection;
 use crate::model::{Stack, StackEvent, StackResource, StackStatus, TemplateText};
 
 /// How long a deleted stack is kept.
@@ -39,6 +40,9 @@ impl Controller for Retention {
         }
         forget::<StackEvent>(tx, StackEvent::prefix_of(key));
         forget::<StackResource>(tx, StackResource::key_of(key, ""));
+        let detections: Vec<String> =
+            tx.list::<Detection>().filter(|found| found.stack == key).map(|found| found.id.clone()).collect();
+        detections.iter().for_each(|id| tx.remove::<Detection>(id));
         forget::<TemplateText>(tx, TemplateText::prefix_of(key));
         tx.remove::<Stack>(key);
         Ok(Wake::OnChange)

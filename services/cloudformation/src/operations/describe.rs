@@ -88,8 +88,8 @@ fn shape(view: &View<'_>, stack: &Stack) -> shapes::Stack {
         tags: deployment.map(|deployment| tag_list(&deployment.tags)).unwrap_or_default(),
         enable_termination_protection: Some(stack.termination_protection),
         drift_information: Some(shapes::StackDriftInformation {
-            stack_drift_status: shapes::StackDriftStatus::NotChecked,
-            last_check_timestamp: None,
+            stack_drift_status: stack.drift.map_or(shapes::StackDriftStatus::NotChecked, |drift| drift.status),
+            last_check_timestamp: stack.drift.map(|drift| drift.at),
         }),
         ..Default::default()
     }
@@ -115,8 +115,8 @@ fn summary(stack: &Stack) -> shapes::StackSummary {
         stack_status: stack.status,
         stack_status_reason: stack.reason.clone(),
         drift_information: Some(shapes::StackDriftInformationSummary {
-            stack_drift_status: shapes::StackDriftStatus::NotChecked,
-            last_check_timestamp: None,
+            stack_drift_status: stack.drift.map_or(shapes::StackDriftStatus::NotChecked, |drift| drift.status),
+            last_check_timestamp: stack.drift.map(|drift| drift.at),
         }),
         ..Default::default()
     }

@@ -83,6 +83,7 @@ pub fn new_stack(tx: &mut Tx<'_>, name: &str, on_failure: OnFailure) -> Result<S
         stable: None,
         hidden: Default::default(),
         timeout_minutes: None,
+        drift: None,
         texts: 0,
         events: 0,
     })

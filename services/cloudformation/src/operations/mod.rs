@@ -3,6 +3,7 @@
 pub mod change_sets;
 pub mod deployments;
 pub mod describe;
+pub mod drift;
 pub mod events;
 pub mod exports;
 pub mod lifecycle;
@@ -130,6 +131,8 @@ pub fn begin(tx: &mut Tx<'_>, mut stack: Stack, operation: Operation, status: St
     for deployment in stack.current.clone().iter().chain(&operation.target) {
         stack.hide(deployment);
     }
+    // What it drifted from is no more.
+    stack.drift = None;
     record_event(tx, &mut stack, operation.token.as_deref(), status, Some("User Initiated"));
     tx.put(stack);
     tx.put(operation);

@@ -3,7 +3,7 @@
 use zonal_cloud::{Tx, View, pages};
 use zonal_wire::AwsError;
 
-use super::find;
+use super::{drift, find};
 use crate::engine::{Subject, is_in_progress, record_resource_event};
 use crate::errors::Error;
 use crate::model::{Operation, Stack, StackResource};
@@ -38,7 +38,7 @@ pub fn describe_one(
         resource_status: resource.status,
         resource_status_reason: resource.reason.clone(),
         metadata: resource.metadata.clone(),
-        drift_information: Some(drift()),
+        drift_information: Some(drift::of_resource(resource)),
         ..Default::default()
     };
     Ok(shapes::DescribeStackResourceOutput { stack_resource_detail: Some(detail) })
@@ -77,7 +77,7 @@ pub fn describe(
             timestamp: resource.since,
             resource_status: resource.status,
             resource_status_reason: resource.reason.clone(),
-            drift_information: Some(drift()),
+            drift_information: Some(drift::of_resource(resource)),
             ..Default::default()
         })
         .collect();
@@ -102,10 +102,7 @@ pub fn list(
             last_updated_timestamp: resource.since,
             resource_status: resource.status,
             resource_status_reason: resource.reason.clone(),
-            drift_information: Some(shapes::StackResourceDriftInformationSummary {
-                stack_resource_drift_status: shapes::StackResourceDriftStatus::NotChecked,
-                last_check_timestamp: None,
-            }),
+            drift_information: Some(drift::summary_of(resource)),
             ..Default::default()
         })
         .collect();
@@ -149,11 +146,4 @@ pub fn signal(tx: &mut Tx<'_>, input: &shapes::SignalResourceInput) -> Result<sh
     tx.update::<Operation, _>(&stack.id, |operation| operation.signals += 1);
     tx.put(stack);
     Ok(shapes::SignalResourceOutput::default())
-}
-
-fn drift() -> shapes::StackResourceDriftInformation {
-    shapes::StackResourceDriftInformation {
-        stack_resource_drift_status: shapes::StackResourceDriftStatus::NotChecked,
-        last_check_timestamp: None,
-    }
 }

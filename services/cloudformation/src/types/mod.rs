@@ -29,6 +29,7 @@ mod routes;
 mod scaling_policies;
 pub mod schema;
 mod security_groups;
+pub mod standing;
 mod subnets;
 mod target_groups;
 mod vpcs;

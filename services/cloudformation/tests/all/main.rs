@@ -1,6 +1,7 @@
 //! Stacks over the real services and a virtual world, as a client sees them.
 
 mod change_sets;
+mod drifts;
 mod failures;
 mod hidden;
 mod lifecycle;

@@ -153,6 +153,11 @@ fn every_type_is_made_changed_in_place_and_deleted() {
     yard.stacks("CreateStack", json!({"StackName": "s", "TemplateBody": version(false)}));
     yard.until("s", "CREATE_COMPLETE");
     let first = things(&yard);
+    yard.stacks("DetectStackDrift", json!({"StackName": "s"}));
+    let drifts = yard.stacks("DescribeStackResourceDrifts", json!({"StackName": "s"}));
+    let drifts = drifts["StackResourceDrifts"].as_array().unwrap();
+    let drifted: Vec<&Value> = drifts.iter().filter(|one| one["StackResourceDriftStatus"] != "IN_SYNC").collect();
+    assert!(drifts.len() > 15 && drifted.is_empty(), "what was just made has not drifted: {drifted:#?}");
     assert_eq!(
         yard.output("s", "All").split(' ').filter(|part| !part.is_empty()).count(),
         15,
