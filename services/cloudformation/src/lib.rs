@@ -129,8 +129,6 @@ impl Service for CloudFormation {
                 ("CreateStack", "NotificationARNs", "shown; nobody is told"),
                 ("CreateStack", "RoleARN", "shown; calls are made in the caller's name"),
                 ("CreateStack", "Capabilities", "shown; no type here needs one"),
-                ("CreateStack", "ResourceTypes", "no effect"),
-                ("CreateStack", "RollbackConfiguration", "no alarm is watched"),
                 ("CreateChangeSet", "IncludeNestedStacks", "no effect: there are no nested stacks"),
             ],
         }

@@ -60,6 +60,9 @@ pub struct Stack {
     /// What its last check for drift found, and when.
     #[serde(default)]
     pub drift: Option<DriftFound>,
+    /// The alarms that its operations are given up by.
+    #[serde(default)]
+    pub rollback: Rollback,
     /// How many template texts it has had: the number of the next.
     pub texts: u32,
     /// How many events it has had: the number of the next.
@@ -71,6 +74,24 @@ impl Stack {
     pub fn is_half_way(&self) -> bool {
         matches!(self.status, StackStatus::CreateFailed | StackStatus::UpdateFailed)
     }
+}
+
+/// `RollbackConfiguration`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The alarms.
+    pub triggers: Vec<Trigger>,
+    /// How long they are watched once everything is deployed, in minutes.
+    pub minutes: u32,
+}
+
+/// An alarm that an operation is given up by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Its ARN.
+    pub arn: String,
+    /// Its resource type.
+    pub type_name: String,
 }
 
 /// What a stack's last check for drift found.
@@ -191,6 +212,12 @@ pub struct Operation {
     /// Whether what can't be deleted is left behind.
     #[serde(default)]
     pub forced: bool,
+    /// Whether it watches alarms.
+    #[serde(default)]
+    pub triggered: bool,
+    /// Until when they are watched, once everything is deployed.
+    #[serde(default)]
+    pub monitoring: Option<Time>,
     /// How many signals have come: each wakes the engine by changing this.
     #[serde(default)]
     pub signals: u64,
@@ -294,6 +321,9 @@ pub struct ChangeSet {
     pub changes: Vec<PlannedChange>,
     /// What a failure of it does.
     pub on_failure: Option<OnFailure>,
+    /// The alarms that it is given up by; the stack's own where it says none.
+    #[serde(default)]
+    pub rollback: Option<Rollback>,
 }
 
 /// A value that a stack exports.

@@ -41,6 +41,9 @@ impl Run<'_, '_> {
         if self.operation.cancelled {
             return self.roll_back(Some("User Initiated"));
         }
+        if let Some(reason) = self.triggered() {
+            return self.roll_back(Some(&reason));
+        }
         self.go_on();
         if self.operation.failed.is_empty() {
             self.start_ready(&target);
@@ -49,7 +52,7 @@ impl Run<'_, '_> {
             self.roll_back(None);
         } else if self.creation_deadline().is_some_and(|deadline| deadline <= self.tx.now) {
             self.roll_back(Some("Stack creation time exceeded the specified timeout. "));
-        } else if target.needs.keys().all(|id| self.operation.done.contains(id)) {
+        } else if target.needs.keys().all(|id| self.operation.done.contains(id)) && self.is_monitored() {
             self.arrive(&target);
         }
     }

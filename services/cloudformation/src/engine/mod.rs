@@ -18,6 +18,7 @@ mod rolling;
 mod run;
 mod scope;
 mod signals;
+mod triggers;
 
 use std::sync::Arc;
 
@@ -56,10 +57,14 @@ impl Controller for Engine {
     fn wakes_on(&self, change: &Change, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
         if change.is::<Operation>() {
             wake(&change.scope, &change.key);
-        } else if is_waited_for(change.table) {
+        } else if is_waited_for(change.table) || ALARMS.contains(&change.table) {
             // Global services' things live in no region: every operation of the account is looked at.
             let global = &*change.scope.region == Scope::GLOBAL;
+            let alarm = ALARMS.contains(&change.table);
             for (scope, operation) in view.everywhere::<Operation>() {
+                if alarm && !operation.triggered {
+                    continue;
+                }
                 if scope.account == change.scope.account && (global || scope.region == change.scope.region) {
                     wake(scope, &operation.stack);
                 }
@@ -81,6 +86,9 @@ impl Controller for Engine {
         }
     }
 }
+
+/// What changes of alarms are told by: they wake operations that watch some.
+const ALARMS: [&str; 2] = ["cloudwatch.alarm", "cloudwatch.composite"];
 
 /// Whether a table has what some type waits for: that a thing becomes ready or goes, or that what holds it goes. Points,
 /// health and histories, which change all the time, are not among them.

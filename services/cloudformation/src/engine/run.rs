@@ -104,6 +104,7 @@ impl<'a, 't> Run<'a, 't> {
         working
             .chain(deleting)
             .chain(self.creation_deadline())
+            .chain(self.monitoring_deadline())
             .chain(self.roll_deadline())
             .filter(|at| *at > self.tx.now)
             .min()
@@ -112,7 +113,9 @@ impl<'a, 't> Run<'a, 't> {
     /// When the creation has taken too long, if that was asked for.
     pub(super) fn creation_deadline(&self) -> Option<Time> {
         let minutes = u64::try_from(self.stack.timeout_minutes?).ok()?;
-        (self.operation.kind == OperationKind::Create && self.operation.phase == Phase::Forward)
+        let creates = self.operation.kind == OperationKind::Create && self.operation.phase == Phase::Forward;
+        // Once all is there, it is only watched.
+        (creates && self.operation.monitoring.is_none())
             .then(|| self.operation.started + Duration::from_secs(60 * minutes))
     }
 

@@ -40,6 +40,7 @@ pub fn create(
     tx: &mut Tx<'_>,
     input: &shapes::CreateChangeSetInput,
 ) -> Result<shapes::CreateChangeSetOutput, AwsError> {
+    refuse_imports(input)?;
     let creates = match input.change_set_type {
         None | Some(shapes::ChangeSetType::Update) => false,
         Some(shapes::ChangeSetType::Create) => true,
@@ -80,6 +81,7 @@ pub fn create(
         tags: &input.tags,
         notification_arns: &input.notification_arns,
         role: input.role_arn.as_deref(),
+        resource_types: &input.resource_types,
     };
     let mut prepared = prepare(tx, Some(&stack), &request)?;
     let plan = plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never);
@@ -110,6 +112,7 @@ pub fn create(
         execution,
         target: prepared.deployment,
         changes,
+        rollback: input.rollback_configuration.as_ref().map(|given| super::rollback(tx, given)).transpose()?,
         on_failure: input.on_stack_failure.map(|on_failure| match on_failure {
             shapes::OnStackFailure::DoNothing => OnFailure::DoNothing,
             shapes::OnStackFailure::Rollback => OnFailure::Rollback,
@@ -118,6 +121,19 @@ pub fn create(
     });
     tx.put(stack);
     Ok(shapes::CreateChangeSetOutput { id: Some(id), stack_id: Some(stack_id) })
+}
+
+/// Refuses, by name, what would take in things that are there, or put drift right.
+fn refuse_imports(input: &shapes::CreateChangeSetInput) -> Result<(), Error> {
+    let asked = [
+        ("ResourcesToImport", !input.resources_to_import.is_empty()),
+        ("ImportExistingResources", input.import_existing_resources == Some(true)),
+        ("DeploymentMode", input.deployment_mode.is_some()),
+    ];
+    match asked.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::validation(format!("{name} is not supported: resources are not imported here"))),
+    }
 }
 
 /// DescribeChangeSet.
@@ -140,7 +156,7 @@ pub fn describe(
         status: Some(set.status),
         status_reason: set.reason.clone(),
         notification_arns: set.target.notification_arns.clone(),
-        rollback_configuration: Some(shapes::RollbackConfiguration::default()),
+        rollback_configuration: set.rollback.as_ref().or(stack.map(|stack| &stack.rollback)).map(super::rollback_shape),
         capabilities: super::capabilities(&set.target),
         tags: tag_list(&set.target.tags),
         changes: set.changes.iter().map(|change| shape(change, values)).collect(),
@@ -277,6 +293,7 @@ pub fn execute(
     };
     stack.updated = Some(tx.now);
     stack.change_set = Some(set.id.clone());
+    stack.rollback = set.rollback.clone().unwrap_or(stack.rollback);
     stack.on_failure = set.on_failure.unwrap_or(stack.on_failure);
     let mut operation = operation(tx, &stack, kind, Some(set.target.clone()), input.client_request_token.as_deref());
     operation.keep_on_failure = input.disable_rollback.unwrap_or(false) || set.on_failure == Some(OnFailure::DoNothing);

@@ -30,6 +30,8 @@ pub struct Request<'a> {
     pub notification_arns: &'a [String],
     /// `RoleARN`.
     pub role: Option<&'a str>,
+    /// `ResourceTypes`: the only types that the template may have, all where there are none.
+    pub resource_types: &'a [String],
 }
 
 /// A template with all that it takes to deploy it. Its text is not stored yet.
@@ -84,6 +86,7 @@ pub fn prepare(tx: &mut Tx<'_>, stack: Option<&Stack>, request: &Request<'_>) ->
         _ => return Err(Error::validation("Either Template URL or Template Body must be specified.")),
     };
     let template = checked(&text)?;
+    must_be_allowed(&template, request.resource_types)?;
     let none = BTreeMap::new();
     let previous = current.map_or(&none, |(_, current)| &current.given);
     let given = parameters::resolve(&template.parameters, &given(request.parameters)?, previous)?;
@@ -109,6 +112,22 @@ pub fn prepare(tx: &mut Tx<'_>, stack: Option<&Stack>, request: &Request<'_>) ->
         role: request.role.map(str::to_owned),
     };
     Ok(Prepared { text, template, deployment })
+}
+
+/// Refuses resources of types that a request does not list; a `*` at the end of a listed name stands for any.
+fn must_be_allowed(template: &Template, allowed: &[String]) -> Result<(), Error> {
+    let fits = |type_name: &str| {
+        allowed
+            .iter()
+            .any(|one| one == type_name || one.strip_suffix('*').is_some_and(|start| type_name.starts_with(start)))
+    };
+    match template.resources.values().find(|resource| !allowed.is_empty() && !fits(&resource.type_name)) {
+        None => Ok(()),
+        Some(resource) => Err(Error::validation(format!(
+            "Resource type {} is not among the ResourceTypes of the request (at {})",
+            resource.type_name, resource.type_at
+        ))),
+    }
 }
 
 /// Stores a prepared text as the stack's next one.

@@ -76,7 +76,7 @@ fn shape(view: &View<'_>, stack: &Stack) -> shapes::Stack {
         creation_time: stack.created,
         deletion_time: stack.deleted,
         last_updated_time: stack.updated,
-        rollback_configuration: Some(shapes::RollbackConfiguration::default()),
+        rollback_configuration: Some(super::rollback_shape(&stack.rollback)),
         stack_status: stack.status,
         stack_status_reason: stack.reason.clone(),
         disable_rollback: Some(stack.on_failure == OnFailure::DoNothing),

@@ -4,7 +4,7 @@ use zonal_cloud::{Tx, ids};
 use zonal_wire::AwsError;
 
 use super::deployments::{Request, keep_text, prepare};
-use super::{begin, find, must_be_updatable, must_keep_on_failure, operation};
+use super::{begin, find, must_be_updatable, must_keep_on_failure, operation, rollback};
 use crate::engine::{outputs_in_use, plan, record_event};
 use crate::errors::Error;
 use crate::model::{OnFailure, Operation, OperationKind, Stack, StackResource, StackStatus, Work};
@@ -16,6 +16,7 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateStackInput) -> Result<shape
         return Err(Error::AlreadyExists(format!("Stack [{}] already exists", input.stack_name)).into());
     }
     super::policies::valid(input.stack_policy_body.as_deref())?;
+    super::policies::inline("StackPolicyURL", input.stack_policy_url.as_deref())?;
     let on_failure = match (input.on_failure, input.disable_rollback) {
         (Some(_), Some(_)) => {
             return Err(Error::validation("You can specify either DisableRollback or OnFailure, but not both.").into());
@@ -34,12 +35,16 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateStackInput) -> Result<shape
         tags: &input.tags,
         notification_arns: &input.notification_arns,
         role: input.role_arn.as_deref(),
+        resource_types: &input.resource_types,
     };
     let mut prepared = prepare(tx, None, &request)?;
     plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never).map_err(Error::from)?;
     keep_text(tx, &mut stack, &mut prepared);
     stack.termination_protection = input.enable_termination_protection.unwrap_or(false);
     stack.timeout_minutes = input.timeout_in_minutes;
+    if let Some(given) = &input.rollback_configuration {
+        stack.rollback = rollback(tx, given)?;
+    }
     stack.policy = input.stack_policy_body.clone();
     stack.current = Some(prepared.deployment.clone());
     let token = input.client_request_token.as_deref();
@@ -84,6 +89,7 @@ pub fn new_stack(tx: &mut Tx<'_>, name: &str, on_failure: OnFailure) -> Result<S
         hidden: Default::default(),
         timeout_minutes: None,
         drift: None,
+        rollback: Default::default(),
         texts: 0,
         events: 0,
     })
@@ -102,6 +108,8 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
     must_be_updatable(&stack)?;
     super::policies::valid(input.stack_policy_body.as_deref())?;
     super::policies::valid(input.stack_policy_during_update_body.as_deref())?;
+    super::policies::inline("StackPolicyURL", input.stack_policy_url.as_deref())?;
+    super::policies::inline("StackPolicyDuringUpdateURL", input.stack_policy_during_update_url.as_deref())?;
     let request = Request {
         body: input.template_body.as_deref(),
         url: input.template_url.as_deref(),
@@ -111,6 +119,7 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
         tags: &input.tags,
         notification_arns: &input.notification_arns,
         role: input.role_arn.as_deref(),
+        resource_types: &input.resource_types,
     };
     let mut prepared = prepare(tx, Some(&stack), &request)?;
     let plan = plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never)
@@ -121,6 +130,9 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
     keep_text(tx, &mut stack, &mut prepared);
     stack.updated = Some(tx.now);
     stack.policy = input.stack_policy_body.clone().or(stack.policy);
+    if let Some(given) = &input.rollback_configuration {
+        stack.rollback = rollback(tx, given)?;
+    }
     let token = input.client_request_token.as_deref();
     let mut operation = operation(tx, &stack, OperationKind::Update, Some(prepared.deployment), token);
     operation.policy = input.stack_policy_during_update_body.clone();

@@ -18,7 +18,7 @@ use zonal_cloud::{Tx, View};
 
 use crate::engine::record_event;
 use crate::errors::Error;
-use crate::model::{Deployment, Operation, OperationKind, Phase, Stack, StackStatus};
+use crate::model::{Deployment, Operation, OperationKind, Phase, Rollback, Stack, StackStatus, Trigger};
 use crate::shapes;
 
 /// The stack of that name or id. By its name, only one that is not deleted.
@@ -74,6 +74,43 @@ pub fn capabilities(deployment: &Deployment) -> Vec<shapes::Capability> {
     deployment.capabilities.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
+/// `RollbackConfiguration` as it is kept.
+pub fn rollback(tx: &Tx<'_>, given: &shapes::RollbackConfiguration) -> Result<Rollback, Error> {
+    let alarms = tx.scope.arn("cloudwatch", "alarm:");
+    let mut triggers = Vec::new();
+    for trigger in &given.rollback_triggers {
+        if !["AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"].contains(&trigger.type_.as_str()) {
+            return Err(Error::validation(format!(
+                "Rollback triggers are of type AWS::CloudWatch::Alarm or AWS::CloudWatch::CompositeAlarm, not {}",
+                trigger.type_
+            )));
+        }
+        if !trigger.arn.starts_with(&alarms) {
+            return Err(Error::validation(format!(
+                "{} is not the ARN of an alarm of this account and region",
+                trigger.arn
+            )));
+        }
+        triggers.push(Trigger { arn: trigger.arn.clone(), type_name: trigger.type_.clone() });
+    }
+    // The interface's limits have seen that it is not negative.
+    let minutes = given.monitoring_time_in_minutes.and_then(|minutes| u32::try_from(minutes).ok()).unwrap_or(0);
+    Ok(Rollback { triggers, minutes })
+}
+
+/// The same as answers show it.
+pub fn rollback_shape(rollback: &Rollback) -> shapes::RollbackConfiguration {
+    let triggers = rollback
+        .triggers
+        .iter()
+        .map(|trigger| shapes::RollbackTrigger { arn: trigger.arn.clone(), type_: trigger.type_name.clone() });
+    let watches = !rollback.triggers.is_empty() || rollback.minutes > 0;
+    shapes::RollbackConfiguration {
+        rollback_triggers: triggers.collect(),
+        monitoring_time_in_minutes: watches.then(|| i32::try_from(rollback.minutes).unwrap_or(i32::MAX)),
+    }
+}
+
 /// Refuses what may not run on a stack in its status.
 ///
 /// Reference: "Choose how to handle failures when provisioning resources": a stack that failed with rollback disabled goes on
@@ -122,6 +159,8 @@ pub fn operation(
         imports: BTreeSet::new(),
         policy: None,
         forced: false,
+        triggered: !stack.rollback.triggers.is_empty(),
+        monitoring: None,
         signals: 0,
     }
 }

@@ -28,6 +28,16 @@ pub fn valid(body: Option<&str>) -> Result<(), Error> {
     }
 }
 
+/// Refuses a policy that is to be had from S3, by the parameter's name.
+pub fn inline(parameter: &str, url: Option<&str>) -> Result<(), Error> {
+    match url {
+        Some(_) => {
+            Err(Error::validation(format!("{parameter} must reference a valid S3 object to which you have access.")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// SetStackPolicy.
 pub fn set(tx: &mut Tx<'_>, input: &shapes::SetStackPolicyInput) -> Result<shapes::SetStackPolicyOutput, AwsError> {
     let id = find(&tx.view(), &input.stack_name)?.id.clone();
