@@ -121,7 +121,7 @@ fn plain(property: &str, value: &Value) -> Value {
     let plain = rules.iter().map(|rule| {
         let mut rule = rule.as_object().cloned().unwrap_or_default();
         let all = rule.get("IpProtocol").is_some_and(|protocol| protocol == "-1");
-        rule.retain(|name, _| !(all && name.ends_with("Port")) && !name.ends_with("OwnerId"));
+        rule.retain(|name, _| !(name.ends_with("OwnerId") || all && name.ends_with("Port")));
         Value::from(rule)
     });
     plain.collect()

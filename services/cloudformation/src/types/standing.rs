@@ -16,6 +16,9 @@ pub enum Standing {
     Has(Value),
 }
 
+/// Adds what takes more than the item: by the thing's id and the item.
+type More = fn(&mut Context<'_, '_>, &str, &Value, &mut Map<String, Value>) -> Result<(), Failure>;
+
 /// How the things of a type are read.
 struct Reader {
     type_name: &'static str,
@@ -26,7 +29,7 @@ struct Reader {
     /// Properties, and where in the item they are.
     fields: &'static [(&'static str, &'static str)],
     /// Properties that take more than that.
-    more: fn(&mut Context<'_, '_>, &str, &Value, &mut Map<String, Value>) -> Result<(), Failure>,
+    more: More,
 }
 
 /// Reads a thing.
