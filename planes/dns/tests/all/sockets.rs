@@ -278,6 +278,7 @@ fn dig_understands() {
         Some(String::from_utf8(output.stdout).unwrap())
     };
     let Some(answer) = dig("www.example.com A") else {
+        assert!(std::env::var_os("ZONAL_STRICT").is_none(), "dig is not installed");
         eprintln!("skipped: dig is not installed");
         return;
     };
