@@ -94,7 +94,10 @@ impl Settings {
     pub fn save(&self) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let text = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
-        fs::write(self.directory.join("zonal.json"), text)
+        // Never half written: a world whose settings can't be read is one that nobody can end.
+        let pending = self.directory.join("zonal.json.new");
+        fs::write(&pending, text)?;
+        fs::rename(pending, self.directory.join("zonal.json"))
     }
 
     /// The daemon's own part of the directory.
