@@ -25,7 +25,7 @@ pub fn generate(file: &File) -> String {
     write!(
         out,
         "\n/// The static tables.\n#[allow(non_upper_case_globals, unused_imports)]\nmod tables {{\n    \
-         use ::zonal_wire::facts::{{EnumFacts, ErrorFacts, FREE, Kind, ListFacts, Location, MapFacts, MemberFacts, OperationFacts, \
+         use ::zonal_wire::facts::{{ElementName, EnumFacts, ErrorFacts, FREE, Kind, ListFacts, Location, MapFacts, MemberFacts, OperationFacts, \
          StructureFacts, TimeFormat, limits}};\n{tables}}}\n"
     )
     .unwrap_or_default();
@@ -164,9 +164,9 @@ impl Generator<'_> {
             Declared::List { item, attributes } => {
                 _ = writeln!(
                     out,
-                    "    pub static {table}: ListFacts = ListFacts {{ item: {}, item_name: {:?}, flat: {}, limits: {} }};",
+                    "    pub static {table}: ListFacts = ListFacts {{ item: {}, item_element: {}, flat: {}, limits: {} }};",
                     self.kind_facts(item),
-                    attributes.get("item").unwrap_or(""),
+                    attributes.get("item").map_or("None".to_owned(), |name| format!("Some({})", element(name))),
                     attributes.has("flat"),
                     own_limits(name, attributes),
                 );
@@ -191,8 +191,9 @@ impl Generator<'_> {
         let wire = member.attributes.get("name").unwrap_or(&member.name);
         _ = writeln!(
             out,
-            "        MemberFacts {{ name: {:?}, wire: {wire:?}, query: {:?}, kind: {}, location: Location::{}, required: {}, token: {} }},",
+            "        MemberFacts {{ name: {:?}, element: {}, query: {:?}, kind: {}, location: Location::{}, required: {}, token: {} }},",
             member.name,
+            element(wire),
             self.query_name(member),
             self.kind_facts(&member.kind),
             location(&member.attributes),
@@ -314,6 +315,10 @@ impl Generator<'_> {
     }
 }
 
+fn element(name: &str) -> String {
+    format!("ElementName(\"<{name}></{name}>\")")
+}
+
 fn location(attributes: &Attributes) -> &'static str {
     match attributes.get("in") {
         Some("uri") => "Uri",
@@ -392,10 +397,13 @@ mod tests {
     #[test]
     fn form_names_follow_the_protocol() {
         let query = generate(&parse(SMALL).expect("reads"));
-        assert!(query.contains(r#"name: "Tags", wire: "Tags", query: "Tag""#), "{query}");
+        assert!(query.contains(r#"name: "Tags", element: ElementName("<Tags></Tags>"), query: "Tag""#), "{query}");
         let ec2 = generate(
             &parse("protocols ec2\nstructure A\n  X string name=theX\n  Y string name=y query=Q\n").expect("reads"),
         );
-        assert!(ec2.contains(r#"wire: "theX", query: "TheX""#) && ec2.contains(r#"wire: "y", query: "Q""#), "{ec2}");
+        for (wire, query) in [("theX", "TheX"), ("y", "Q")] {
+            let member = format!(r#"ElementName("<{wire}></{wire}>"), query: "{query}""#);
+            assert!(ec2.contains(&member), "{ec2}");
+        }
     }
 }

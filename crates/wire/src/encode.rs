@@ -14,8 +14,8 @@ pub(crate) fn output(identified: &Identified, output: &dyn Structure, request_id
     let protocol = identified.protocol;
     let members = output.facts().members;
     let body = match protocol {
-        Protocol::Query => query_output(identified, output, request_id).into_bytes(),
-        Protocol::Ec2 => ec2_output(identified, output, request_id).into_bytes(),
+        Protocol::Query => query_output(identified, output, request_id),
+        Protocol::Ec2 => ec2_output(identified, output, request_id),
         Protocol::Json10 | Protocol::Json11 => json::write(output, Names::Wire).to_string().into_bytes(),
         Protocol::RpcV2Cbor => {
             let mut body = Vec::new();
@@ -29,7 +29,7 @@ pub(crate) fn output(identified: &Identified, output: &dyn Structure, request_id
                 .map_or_else(|| json::write(output, Names::Wire), |inner| json::write(inner, Names::Wire))
                 .to_string()
                 .into_bytes(),
-            None => rest_xml_output(identified, output).into_bytes(),
+            None => rest_xml_output(identified, output),
         },
     };
     let mut response = respond(operation.status, protocol, body, request_id);
@@ -60,16 +60,21 @@ fn respond(status: u16, protocol: Protocol, body: Vec<u8>, request_id: &str) -> 
     Response { status, headers, body }
 }
 
-fn open(out: &mut String, name: &str, namespace: &str) {
-    out.push_str(&format!("<{name} xmlns=\""));
+fn open(out: &mut Vec<u8>, name: &str, namespace: &str) {
+    out.extend_from_slice(format!("<{name} xmlns=\"").as_bytes());
     xml::escape(out, namespace);
-    out.push_str("\">");
+    out.extend_from_slice(b"\">");
 }
 
-fn query_output(identified: &Identified, output: &dyn Structure, request_id: &str) -> String {
+fn close(mut out: Vec<u8>, name: &str) -> Vec<u8> {
+    out.extend_from_slice(format!("</{name}>").as_bytes());
+    out
+}
+
+fn query_output(identified: &Identified, output: &dyn Structure, request_id: &str) -> Vec<u8> {
     let operation = identified.operation;
     let root = format!("{}Response", operation.name);
-    let mut out = String::new();
+    let mut out = Vec::new();
     open(&mut out, &root, identified.api.namespace);
     if operation.wrapper.is_empty() {
         xml::write(&mut out, output);
@@ -77,12 +82,12 @@ fn query_output(identified: &Identified, output: &dyn Structure, request_id: &st
         xml::wrap(&mut out, operation.wrapper, |out| xml::write(out, output));
     }
     xml::wrap(&mut out, "ResponseMetadata", |out| xml::text(out, "RequestId", request_id));
-    out + "</" + &root + ">"
+    close(out, &root)
 }
 
-fn ec2_output(identified: &Identified, output: &dyn Structure, request_id: &str) -> String {
+fn ec2_output(identified: &Identified, output: &dyn Structure, request_id: &str) -> Vec<u8> {
     let root = format!("{}Response", identified.operation.name);
-    let mut out = String::from(DECLARATION);
+    let mut out = DECLARATION.as_bytes().to_vec();
     // EC2's own namespaces end in a slash, which the model leaves out.
     open(&mut out, &root, &format!("{}/", identified.api.namespace.trim_end_matches('/')));
     xml::text(&mut out, "requestId", request_id);
@@ -90,18 +95,18 @@ fn ec2_output(identified: &Identified, output: &dyn Structure, request_id: &str)
         xml::text(&mut out, "return", "true");
     }
     xml::write(&mut out, output);
-    out + "</" + &root + ">"
+    close(out, &root)
 }
 
-fn rest_xml_output(identified: &Identified, output: &dyn Structure) -> String {
+fn rest_xml_output(identified: &Identified, output: &dyn Structure) -> Vec<u8> {
     let (root, inner) = match payload_structure(output) {
         Some(inner) => (inner.facts().name, inner),
         None => (output.facts().name, output),
     };
-    let mut out = String::from(DECLARATION);
+    let mut out = DECLARATION.as_bytes().to_vec();
     open(&mut out, root, identified.api.namespace);
     xml::write(&mut out, inner);
-    out + "</" + root + ">"
+    close(out, root)
 }
 
 /// A body that is a member as it stands.
@@ -134,9 +139,9 @@ pub(crate) fn error(
     let name = modelled.map_or(&*error.code, |facts| facts.name);
     let namespace = api.map_or("", |api| api.namespace);
     let body = match protocol {
-        Protocol::RestXml if api.is_none() => bare_error(error, request_id).into_bytes(),
-        Protocol::Query | Protocol::RestXml => query_error(namespace, error, request_id).into_bytes(),
-        Protocol::Ec2 => ec2_error(error, request_id).into_bytes(),
+        Protocol::RestXml if api.is_none() => bare_error(error, request_id),
+        Protocol::Query | Protocol::RestXml => query_error(namespace, error, request_id),
+        Protocol::Ec2 => ec2_error(error, request_id),
         Protocol::Json10 | Protocol::Json11 | Protocol::RestJson => json_error(name, error).into_bytes(),
         Protocol::RpcV2Cbor => cbor_error(api, name, error),
     };
@@ -152,20 +157,20 @@ pub(crate) fn error(
     response
 }
 
-fn query_error(namespace: &str, error: &AwsError, request_id: &str) -> String {
-    let mut out = String::new();
+fn query_error(namespace: &str, error: &AwsError, request_id: &str) -> Vec<u8> {
+    let mut out = Vec::new();
     open(&mut out, "ErrorResponse", namespace);
     xml::wrap(&mut out, "Error", |out| {
         xml::text(out, "Type", error.fault.as_str());
         code_and_message(out, error);
     });
     xml::text(&mut out, "RequestId", request_id);
-    out + "</ErrorResponse>"
+    close(out, "ErrorResponse")
 }
 
 /// As S3 writes it.
-fn bare_error(error: &AwsError, request_id: &str) -> String {
-    let mut out = String::from(DECLARATION);
+fn bare_error(error: &AwsError, request_id: &str) -> Vec<u8> {
+    let mut out = DECLARATION.as_bytes().to_vec();
     xml::wrap(&mut out, "Error", |out| {
         code_and_message(out, error);
         xml::text(out, "RequestId", request_id);
@@ -173,8 +178,8 @@ fn bare_error(error: &AwsError, request_id: &str) -> String {
     out
 }
 
-fn ec2_error(error: &AwsError, request_id: &str) -> String {
-    let mut out = String::from(DECLARATION);
+fn ec2_error(error: &AwsError, request_id: &str) -> Vec<u8> {
+    let mut out = DECLARATION.as_bytes().to_vec();
     xml::wrap(&mut out, "Response", |out| {
         xml::wrap(out, "Errors", |out| xml::wrap(out, "Error", |out| code_and_message(out, error)));
         xml::text(out, "RequestID", request_id);
@@ -182,7 +187,7 @@ fn ec2_error(error: &AwsError, request_id: &str) -> String {
     out
 }
 
-fn code_and_message(out: &mut String, error: &AwsError) {
+fn code_and_message(out: &mut Vec<u8>, error: &AwsError) {
     xml::text(out, "Code", &error.code);
     xml::text(out, "Message", &error.message);
     for (name, value) in &error.extra {

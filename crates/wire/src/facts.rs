@@ -136,8 +136,8 @@ impl StructureFacts {
 pub struct MemberFacts {
     /// Its name in the interface: `SecurityGroups`.
     pub name: &'static str,
-    /// Its name in XML and JSON, headers and query strings: `groupSet`.
-    pub wire: &'static str,
+    /// Its name in XML and JSON, headers and query strings, `groupSet`: [`MemberFacts::wire`].
+    pub element: ElementName,
     /// Its name in form parameters: `SecurityGroup`.
     pub query: &'static str,
     /// What it is.
@@ -148,6 +148,30 @@ pub struct MemberFacts {
     pub required: bool,
     /// Whether it makes the request idempotent; clients fill it when the caller does not.
     pub token: bool,
+}
+
+impl MemberFacts {
+    /// Its name in XML and JSON, headers and query strings: `groupSet`.
+    pub fn wire(&self) -> &'static str {
+        self.element.name()
+    }
+}
+
+/// A name as XML writes an element of it, `<groupSet></groupSet>`, since it is for each element of each answer that one is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ElementName(pub &'static str);
+
+impl ElementName {
+    /// The name alone.
+    pub fn name(self) -> &'static str {
+        &self.0[1..self.0.len() / 2 - 1]
+    }
+
+    /// What opens it and what closes it.
+    pub fn tags(self) -> (&'static [u8], &'static [u8]) {
+        // The second is longer by its slash.
+        self.0.as_bytes().split_at(self.0.len() / 2)
+    }
 }
 
 /// Where a member travels in the REST protocols.
@@ -250,8 +274,8 @@ impl EnumFacts {
 pub struct ListFacts {
     /// What its items are.
     pub item: Kind,
-    /// The items' name in XML and query; empty if the model gives none.
-    pub item_name: &'static str,
+    /// The items' name in XML and query, if the model gives one.
+    pub item_element: Option<ElementName>,
     /// Whether the items stand in the structure without an element of their own around them.
     pub flat: bool,
     /// How many items it may have.

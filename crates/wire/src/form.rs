@@ -1,7 +1,7 @@
 //! Form parameters (`Filter.1.Value.2=x`) as a tree, for the query protocol and EC2's dialect of it.
 
 use crate::bounds::{Bounds, Meter, Unreadable};
-use crate::facts::{ListFacts, MapFacts, MemberFacts, StructureFacts};
+use crate::facts::{ElementName, ListFacts, MapFacts, MemberFacts, StructureFacts};
 use crate::node::{Node, Scalar};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ impl Node for Form<'_> {
         if self.tree.is_empty_value() {
             return Some(Vec::new());
         }
-        let name = if facts.item_name.is_empty() { "member" } else { facts.item_name };
+        let name = facts.item_element.map_or("member", ElementName::name);
         let within = self.within(name, self.ec2 || facts.flat)?;
         let items = within.numbered();
         (!items.is_empty()).then(|| items.into_iter().map(|tree| self.at(tree)).collect())

@@ -22,7 +22,7 @@ pub(crate) enum Names {
 impl Names {
     fn of(self, facts: &MemberFacts) -> &'static str {
         match self {
-            Names::Wire => facts.wire,
+            Names::Wire => facts.wire(),
             Names::Member => facts.name,
         }
     }

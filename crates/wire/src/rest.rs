@@ -110,18 +110,18 @@ pub(crate) fn words(
     let header = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
     let found: Vec<String> = match (facts.location, &facts.kind) {
         (Location::Uri, _) => {
-            labels.iter().filter(|(name, _)| name == facts.wire).map(|(_, value)| value.clone()).collect()
+            labels.iter().filter(|(name, _)| name == facts.wire()).map(|(_, value)| value.clone()).collect()
         }
         (Location::Query, _) => {
-            query.iter().filter(|(name, _)| name == facts.wire).map(|(_, value)| value.clone()).collect()
+            query.iter().filter(|(name, _)| name == facts.wire()).map(|(_, value)| value.clone()).collect()
         }
         (Location::Header, Kind::List(_)) => {
-            let values = headers.get_all(facts.wire).iter().map(header);
+            let values = headers.get_all(facts.wire()).iter().map(header);
             values.flat_map(|line| line.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>()).collect()
         }
-        (Location::Header, _) => headers.get(facts.wire).map(header).into_iter().collect(),
+        (Location::Header, _) => headers.get(facts.wire()).map(header).into_iter().collect(),
         (Location::Headers, _) => {
-            let prefix = facts.wire.to_ascii_lowercase();
+            let prefix = facts.wire().to_ascii_lowercase();
             let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
                 name.as_str().strip_prefix(&prefix).map(|key| [key.to_owned(), header(value)])
             };
@@ -142,18 +142,18 @@ pub(crate) fn head(structure: &dyn Structure, status: u16) -> (u16, Vec<(String,
             (Location::Headers, View::Map(map)) => {
                 let kind = if let Kind::Map(map) = facts.kind { map.value } else { facts.kind };
                 map.each(&mut |key, view| {
-                    headers.push((format!("{}{key}", facts.wire), leaf(view, &kind, TimeFormat::HttpDate)))
+                    headers.push((format!("{}{key}", facts.wire()), leaf(view, &kind, TimeFormat::HttpDate)))
                 });
             }
             (Location::Header, View::List(list)) => {
                 let kind = if let Kind::List(list) = facts.kind { list.item } else { facts.kind };
                 let items: Vec<String> =
                     (0..list.len()).map(|index| leaf(list.get(index), &kind, TimeFormat::HttpDate)).collect();
-                headers.push((facts.wire.to_owned(), items.join(", ")));
+                headers.push((facts.wire().to_owned(), items.join(", ")));
             }
             (_, View::Absent) => {}
             (Location::Header, view) => {
-                headers.push((facts.wire.to_owned(), leaf(view, &facts.kind, TimeFormat::HttpDate)))
+                headers.push((facts.wire().to_owned(), leaf(view, &facts.kind, TimeFormat::HttpDate)))
             }
             _ => {}
         }

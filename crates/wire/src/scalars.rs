@@ -85,7 +85,8 @@ impl Time {
                 value /= 10;
             }
         }
-        text.into_iter().map(char::from).collect()
+        // All of it is ASCII.
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// `20261124T160000Z`, as signatures write it.
