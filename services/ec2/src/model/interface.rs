@@ -66,6 +66,8 @@ impl Interface {
 
 impl Record for Interface {
     const TABLE: &'static str = "ec2.network_interface";
+    // Found by the groups that it is in.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|own| own.groups.iter().map(String::as_str).collect());
     fn key(&self) -> &str {
         &self.id
     }

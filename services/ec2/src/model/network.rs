@@ -157,6 +157,14 @@ pub struct SecurityGroup {
 
 impl Record for SecurityGroup {
     const TABLE: &'static str = "ec2.security_group";
+    // Found by its name, which has to be a new one, and by the groups that its rules name, which cannot be deleted.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|group| {
+        let named = group.rules.iter().filter_map(|rule| match &rule.peer {
+            Peer::Group(id) => Some(id.as_str()),
+            _ => None,
+        });
+        std::iter::once(group.name.as_str()).chain(named).collect()
+    });
     fn key(&self) -> &str {
         &self.id
     }

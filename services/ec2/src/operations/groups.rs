@@ -33,7 +33,7 @@ pub(crate) fn named(view: &View<'_>, id: Option<&String>, name: Option<&String>)
 /// The group of that name in a VPC, or in the default one.
 pub(crate) fn by_name<'a>(view: &View<'a>, name: &str, vpc: Option<&str>) -> Result<&'a SecurityGroup, Error> {
     let vpc = vpc.or_else(|| view.list::<Vpc>().find(|vpc| vpc.is_default && !vpc.deleting).map(|vpc| vpc.id.as_str()));
-    view.list::<SecurityGroup>()
+    view.owned_by::<SecurityGroup>(name)
         .find(|group| group.name == name && Some(group.vpc.as_str()) == vpc)
         .ok_or_else(|| Error::Coded(UNKNOWN, format!("The security group '{name}' does not exist in default VPC")))
 }
@@ -125,7 +125,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateSecurityGroupRequest) -> Answer<Cre
     let name = &input.group_name;
     check_name(name)?;
     check_text(&input.description, "GroupDescription")?;
-    if tx.list::<SecurityGroup>().any(|group| group.vpc == vpc && group.name == *name) {
+    if tx.owned_by::<SecurityGroup>(name).any(|group| group.vpc == vpc && group.name == *name) {
         let text = format!("The security group '{name}' already exists for VPC '{vpc}'");
         return Err(Error::Coded("InvalidGroup.Duplicate", text).into());
     }
@@ -261,10 +261,10 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteSecurityGroupRequest) -> Answer<Del
         let text = format!("the specified group: \"{}\" name: \"default\" cannot be deleted by a user", group.id);
         return Err(Error::Coded("CannotDelete", text).into());
     }
-    let referenced = tx
-        .list::<SecurityGroup>()
-        .any(|other| other.id != group.id && other.rules.iter().any(|rule| rule.peer == Peer::Group(group.id.clone())));
-    if referenced || tx.list::<Interface>().any(|interface| interface.groups.contains(&group.id)) {
+    let names = |rule: &GroupRule| matches!(&rule.peer, Peer::Group(id) if *id == group.id);
+    let referenced =
+        tx.owned_by::<SecurityGroup>(&group.id).any(|other| other.id != group.id && other.rules.iter().any(names));
+    if referenced || tx.owned_by::<Interface>(&group.id).any(|interface| interface.groups.contains(&group.id)) {
         let text = format!("resource {} has a dependent object", group.id);
         return Err(Error::Coded("DependencyViolation", text).into());
     }
