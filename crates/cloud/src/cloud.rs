@@ -8,20 +8,18 @@ use crate::opening::{Clock, CloudConfig, OpenError};
 use crate::panics::surviving;
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
+use crate::seen::{Looks, Seen};
 use crate::service::{Handler, Prepared, Registrar, Service};
-use crate::state::{Change, Index, State, View};
+use crate::state::{Change, State, View};
 use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
 use crate::transaction::{Tx, Woken};
+use crate::turns::Turns;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use zonal_substrate::{Ask, Report, World};
 use zonal_wire::{Api, AwsError, Structure, Time};
-
-/// How often our own work looks whether callers still wait, before it goes on all the same.
-const WAY: usize = 200;
 
 /// The control plane.
 pub struct Cloud {
@@ -32,8 +30,7 @@ pub struct Cloud {
     queue: Mutex<Queue>,
     asked: Mutex<Asked>,
     pass: Mutex<Pass>,
-    /// How many callers wait for the state.
-    callers: AtomicUsize,
+    turns: Turns,
     committed: Box<dyn Fn(u64) + Send + std::marker::Sync>,
 }
 
@@ -84,7 +81,7 @@ impl Cloud {
             queue: Mutex::default(),
             asked: Mutex::default(),
             pass: Mutex::default(),
-            callers: AtomicUsize::new(0),
+            turns: Turns::default(),
             committed: config.committed,
         })
     }
@@ -177,19 +174,35 @@ impl Cloud {
     /// # Errors
     /// The operation's own; or an internal error where the state cannot be stored, with nothing changed.
     pub fn request(&self, request: &Prepared) -> Result<Box<dyn Structure>, AwsError> {
+        self.request_seen(request).map(|(answer, _)| answer)
+    }
+
+    /// Runs a request, and tells what its answer was made of, if that is more than the moment: see [`Cloud::stands`].
+    ///
+    /// # Errors
+    /// As [`Cloud::request`].
+    pub fn request_seen(&self, request: &Prepared) -> Result<(Box<dyn Structure>, Option<Seen>), AwsError> {
         let entry = self.core.entry(request.service, request.operation)?;
         if let Handler::Read(handler) = &entry.handler {
             let state = self.read_soon();
             if state.get::<Used>(&request.scope, request.service).is_some() {
-                let answer = surviving(request.operation, || {
-                    handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)
-                })?;
-                return entry.unless_dry(&*request.input).map(|()| answer);
+                let looks = Looks::default();
+                let view = View { looks: Some(&looks), ..self.view_of(&state, &request.scope, &request.caller) };
+                let answer = surviving(request.operation, || handler(&view, &*request.input))?;
+                let seen = looks.seen(&state).filter(|_| entry.is_pure());
+                return entry.unless_dry(&*request.input).map(|()| (answer, seen));
             }
         }
-        self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
+        let answer = self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
             tx.invoke(request.service, request.operation, &*request.input)
-        })
+        })?;
+        Ok((answer, None))
+    }
+
+    /// Whether a request of the same from the same caller would be answered as when that was seen.
+    #[must_use]
+    pub fn stands(&self, seen: &Seen) -> bool {
+        seen.stands(&self.read_soon())
     }
 
     /// How long a request may wait because what it names is in transition; `None` where it need not.
@@ -310,9 +323,7 @@ impl Cloud {
             if let Some(storage) = lock(&self.storage).as_mut() {
                 storage.clear(state.revision + 1)?;
             }
-            state.tables.clear();
-            state.indexes.values_mut().for_each(Index::clear);
-            state.revision += 1;
+            state.clear();
             lock(&self.queue).clear();
             let asks = lock(&self.asked).take_back();
             if !asks.is_empty() {
@@ -352,9 +363,9 @@ impl Cloud {
     ) -> Result<R, AwsError> {
         let now = self.clock.now();
         let mut state = match caller {
-            Caller::User { .. } => self.soon(|| self.state.write().unwrap_or_else(PoisonError::into_inner)),
+            Caller::User { .. } => self.turns.soon(|| self.state.write().unwrap_or_else(PoisonError::into_inner)),
             Caller::Service(_) => {
-                self.give_way();
+                self.turns.give_way();
                 self.state.write().unwrap_or_else(PoisonError::into_inner)
             }
         };
@@ -450,27 +461,8 @@ impl Cloud {
         }
     }
 
-    /// Takes the state for a caller, before whatever comes next of our own.
-    fn soon<G>(&self, take: impl FnOnce() -> G) -> G {
-        self.callers.fetch_add(1, Ordering::Relaxed);
-        let guard = take();
-        self.callers.fetch_sub(1, Ordering::Relaxed);
-        guard
-    }
-
-    /// Lets those who called have the state first: the lock itself would go again and again to who has just had it, since a thread
-    /// that sleeps takes longer to wake than the next job to begin. For a while only, so that controllers get on under any load.
-    fn give_way(&self) {
-        for _ in 0..WAY {
-            if self.callers.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            std::thread::yield_now();
-        }
-    }
-
     fn read_soon(&self) -> std::sync::RwLockReadGuard<'_, State> {
-        self.soon(|| self.read())
+        self.turns.soon(|| self.read())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
@@ -478,7 +470,7 @@ impl Cloud {
     }
 
     fn view_of<'a>(&'a self, state: &'a State, scope: &'a Scope, caller: &'a Caller) -> View<'a> {
-        View { state, scope, caller, now: self.clock.now(), world: &*self.core.world }
+        View { state, scope, caller, now: self.clock.now(), world: &*self.core.world, looks: None }
     }
 }
 

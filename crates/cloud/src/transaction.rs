@@ -78,7 +78,14 @@ impl<'a> Tx<'a> {
     /// The state as this transaction sees it, its own writes included.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        View { state: self.state, scope: &self.scope, caller: &self.caller, now: self.now, world: &*self.core.world }
+        View {
+            state: self.state,
+            scope: &self.scope,
+            caller: &self.caller,
+            now: self.now,
+            world: &*self.core.world,
+            looks: None,
+        }
     }
 
     /// The record of that key.

@@ -1,8 +1,7 @@
 //! Our own paths: health, reset, calls, and what `zonal break` does. What `zonal status` shows is `status`'s.
 
+use crate::daemon::kept::Pieces;
 use crate::daemon::{Daemon, serve, status};
-use http_body_util::Full;
-use hyper::body::Bytes;
 use hyper::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -51,7 +50,7 @@ pub struct Call {
 }
 
 /// Answers a request to one of our own paths; `None` for any other.
-pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<Response<Full<Bytes>>> {
+pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<Response<Pieces>> {
     let answer = match (&head.method, head.path()) {
         (&Method::GET, "/_zonal/health" | "/_localstack/health") => health(daemon),
         (&Method::GET, "/_zonal/status") => json_answer(StatusCode::OK, &status::of(daemon)),
@@ -96,7 +95,7 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
 /// Where consoles are, by instance id.
 const CONSOLE: &str = "/_zonal/console/";
 
-fn console(daemon: &Daemon, id: &str) -> Response<Full<Bytes>> {
+fn console(daemon: &Daemon, id: &str) -> Response<Pieces> {
     let state = daemon
         .cloud
         .view(&Scope::new("", ""), |view| view.find::<Instance>(id).map(|(_, instance)| instance.state.name()));
@@ -108,7 +107,7 @@ fn console(daemon: &Daemon, id: &str) -> Response<Full<Bytes>> {
     json_answer(StatusCode::OK, &json!({ "state": state, "console": String::from_utf8_lossy(&console) }))
 }
 
-fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
+fn health(daemon: &Daemon) -> Response<Pieces> {
     let services: serde_json::Map<_, _> =
         daemon.cloud.apis().map(|(name, _)| (name.to_owned(), json!("running"))).collect();
     json_answer(
@@ -211,12 +210,12 @@ pub fn break_it(cloud: &Cloud, what: &Break) -> Result<Broken, AwsError> {
     })
 }
 
-fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
+fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Pieces> {
     let mut response = serve::text(status, &value.to_string());
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     response
 }
 
-fn problem(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+fn problem(status: StatusCode, text: &str) -> Response<Pieces> {
     json_answer(status, &json!({ "error": text }))
 }

@@ -4,32 +4,33 @@
 //! 2. pass on what was put to a wait condition handle's URL, else identify service, protocol and operation;
 //! 3. admit it: implemented, in a region that there is, truly signed where its key is ours; decode the input;
 //! 4. settle: wait while what it names is in transition;
-//! 5. run it;
+//! 5. run it, where its answer of the last time does not stand any more (`kept`);
 //! 6. encode the answer.
 
+use crate::daemon::kept::{IDLE, Key, Reply};
 use crate::daemon::{Daemon, clock, signals};
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_cloud::regions::{self, Region};
 use zonal_cloud::{Caller, Clock, Prepared, Scope};
 use zonal_sts::model::Session;
-use zonal_wire::door::{self, Identified, RequestHead, Response};
+use zonal_wire::door::{self, Identified, RequestHead};
 use zonal_wire::{Api, AwsError, sigv4};
 
 /// The region of requests that name none.
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// Answers a request to the API.
-pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Response {
+pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Reply {
     let request_id = request_id();
     if let Some(answer) = signals::answer(daemon, &head, body, &request_id) {
-        return answer;
+        return answer.into();
     }
     let apis: Vec<(&'static str, &'static Api)> = daemon.cloud.apis().collect();
     let facts: Vec<&'static Api> = apis.iter().map(|(_, api)| *api).collect();
     let identified = match door::identify(&head, body, &facts) {
         Ok(identified) => identified,
-        Err(rejection) => return rejection.respond(&request_id),
+        Err(rejection) => return rejection.respond(&request_id).into(),
     };
     let service = apis.iter().find(|(_, api)| std::ptr::eq(*api, identified.api)).map_or("", |(name, _)| *name);
     let decoded =
@@ -38,26 +39,49 @@ pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Res
         Ok(input) => {
             let (scope, caller) = caller(&identified);
             let prepared = Prepared { service, operation: identified.operation.name, scope, caller, input };
-            run(daemon, &prepared).await
+            if daemon.config.settle {
+                settle(daemon, &prepared).await;
+            }
+            let key = Key::of(&identified, &prepared, &head, body);
+            run(daemon, &identified, &prepared, key, &request_id)
         }
         Err(error) => Err(error),
     };
-    match result {
-        Ok(output) => {
-            let answer = door::encode_output(&identified, &*output, &request_id);
-            // A large one takes a while to take apart, which the caller need not wait for: this runs once the answer has left.
-            tokio::spawn(async move { drop(output) });
-            answer
-        }
-        Err(error) => door::encode_error(Some(&identified), &error, &request_id),
-    }
+    result.unwrap_or_else(|error| door::encode_error(Some(&identified), &error, &request_id).into())
 }
 
-async fn run(daemon: &Arc<Daemon>, prepared: &Prepared) -> Result<Box<dyn zonal_wire::Structure>, AwsError> {
-    if daemon.config.settle {
-        settle(daemon, prepared).await;
+/// Steps 5 and 6.
+fn run(
+    daemon: &Arc<Daemon>,
+    identified: &Identified,
+    prepared: &Prepared,
+    key: Option<Key>,
+    request_id: &str,
+) -> Result<Reply, AwsError> {
+    let stands = |seen: &_| daemon.cloud.stands(seen);
+    if let Some(reply) = key.as_ref().and_then(|key| daemon.kept.answer(key, request_id, stands)) {
+        return Ok(reply);
     }
-    daemon.cloud.request(prepared)
+    let (output, seen) = daemon.cloud.request_seen(prepared)?;
+    let answer = door::encode_output(identified, &*output, request_id);
+    // A large one takes a while to take apart, which the caller need not wait for: this runs once the answer has left.
+    tokio::spawn(async move { drop(output) });
+    let (Some(key), Some(seen)) = (key, seen) else { return Ok(answer.into()) };
+    let (reply, untended) = daemon.kept.keep(key, seen, answer, request_id);
+    if untended {
+        tokio::spawn(forget_idle(daemon.clone()));
+    }
+    Ok(reply)
+}
+
+/// Forgets answers that nobody asks for, until none is kept.
+async fn forget_idle(daemon: Arc<Daemon>) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        if !daemon.kept.forget_idle() {
+            return;
+        }
+    }
 }
 
 /// Waits, commit by commit, until what the request names has left its transition, or its time is over.

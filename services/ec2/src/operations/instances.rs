@@ -468,7 +468,7 @@ pub fn console(view: &View<'_>, input: &GetConsoleOutputRequest) -> Answer<GetCo
     Ok(GetConsoleOutputResult {
         instance_id: text(&instance.id),
         output: (!output.is_empty()).then(|| base64::engine::general_purpose::STANDARD.encode(output)),
-        timestamp: Some(view.now),
+        timestamp: Some(view.now()),
         ..Default::default()
     })
 }

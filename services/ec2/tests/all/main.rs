@@ -9,5 +9,6 @@ mod narrow;
 mod networks;
 mod parameters;
 mod refusals;
+mod standing;
 mod state;
 mod yard;
