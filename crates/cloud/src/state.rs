@@ -271,6 +271,7 @@ impl<'a> View<'a> {
     /// How many records belong to `owner`: to ask costs nothing of them.
     #[must_use]
     pub fn count_owned_by<T: Record>(&self, owner: &str) -> usize {
+        self.look::<T>();
         let keys = self.state.indexes.get(T::TABLE).and_then(|index| index.keys.get(self.scope)?.get(owner));
         keys.map_or(0, BTreeSet::len)
     }
