@@ -22,7 +22,7 @@ use super::own::decline_http;
 use super::patience::Pace;
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
-use super::sockets::Sockets;
+use super::sockets::{Sockets, accepting};
 use super::tls::{Met, TargetTls};
 use super::transport::{Transport, cipher_of};
 use crate::config::{Node, ProtocolVersion, TargetProtocol};
@@ -186,7 +186,7 @@ impl Worker {
         let sweeper = spawn_local(self.clone().sweep()).abort_handle();
         while let Some(command) = commands.recv().await {
             match command {
-                Command::Open { key, listener, door } => match TcpListener::from_std(listener) {
+                Command::Open { key, listener, door } => match accepting(listener) {
                     Ok(listener) => {
                         let task = spawn_local(self.clone().accept(listener, Rc::new(door)));
                         doors.insert(key, task.abort_handle());
@@ -378,8 +378,6 @@ impl Worker {
     /// Makes a client's connection what the listener says; `None` if the client does not play its
     /// part.
     async fn meet(&self, stream: TcpStream, door: &Door) -> Option<Transport> {
-        // Without it answers wait for acknowledgements; failing to set it is not worth a connection.
-        let _ = stream.set_nodelay(true);
         let encryption = door.encryption.load_full();
         match &*encryption {
             Encryption::Off => Some(Transport::Plain(stream)),

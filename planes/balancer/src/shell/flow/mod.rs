@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 
 use super::conductor::Event;
 use super::shared::Shared;
-use super::sockets::Sockets;
+use super::sockets::{Sockets, accepting};
 use super::tls::ClientTls;
 use super::worker::{Door, DoorKey, Worker};
 use crate::config::{AlpnPolicy, Node};
@@ -58,7 +58,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// Serves a port for as long as the task lives.
 pub async fn serve(worker: Rc<Worker>, open: FlowOpen) {
     let door = Rc::new(open.door);
-    let connections = open.connections.and_then(|listener| TcpListener::from_std(listener).ok());
+    let connections = open.connections.and_then(|listener| accepting(listener).ok());
     let datagrams = open.datagrams.and_then(|socket| UdpSocket::from_std(socket).ok());
     match (connections, datagrams) {
         (Some(listener), Some(socket)) => {

@@ -5,12 +5,14 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// How a relay ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +36,8 @@ pub enum Side {
 
 /// One direction.
 struct Half<'s> {
-    reader: &'s TcpStream,
-    writer: &'s TcpStream,
+    reader: ReadHalf<'s>,
+    writer: WriteHalf<'s>,
     from: Side,
     state: State,
 }
@@ -62,22 +64,24 @@ impl Side {
 /// anything else; `carried` hears of every read.
 pub async fn relay(
     scratch: &RefCell<Box<[u8]>>,
-    client: &TcpStream,
-    target: &TcpStream,
+    client: &mut TcpStream,
+    target: &mut TcpStream,
     first: &[u8],
     idle: Duration,
     carried: impl Fn(usize),
 ) -> End {
     let state = if first.is_empty() { State::Open } else { State::Behind(first.to_vec(), 0) };
-    let mut up = Half { reader: client, writer: target, from: Side::Client, state };
-    let mut down = Half { reader: target, writer: client, from: Side::Target, state: State::Open };
+    let ((from_client, to_client), (from_target, to_target)) = (client.split(), target.split());
+    let mut up = Half { reader: from_client, writer: to_target, from: Side::Client, state };
+    let mut down = Half { reader: from_target, writer: to_client, from: Side::Target, state: State::Open };
     let mut last = Instant::now();
     // The timer is set when it fires, not when something happens, so that activity costs nothing.
     let mut timer = pin!(tokio::time::sleep(idle));
     poll_fn(|context| {
         let mut moved = 0;
-        for half in [&mut up, &mut down] {
-            if let Poll::Ready(Err(side)) = half.poll(context, scratch, &mut moved) {
+        let ends = [up.is_closed(), down.is_closed()];
+        for (half, last) in [(&mut up, ends[1]), (&mut down, ends[0])] {
+            if let Poll::Ready(Err(side)) = half.poll(context, scratch, &mut moved, last) {
                 return Poll::Ready(End::Broken(side));
             }
         }
@@ -85,7 +89,7 @@ pub async fn relay(
             carried(moved);
             last = Instant::now();
         }
-        if matches!((&up.state, &down.state), (State::Closed, State::Closed)) {
+        if up.is_closed() && down.is_closed() {
             return Poll::Ready(End::Closed);
         }
         while timer.as_mut().poll(context).is_ready() {
@@ -101,20 +105,25 @@ pub async fn relay(
 }
 
 impl Half<'_> {
+    fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
     /// Moves what can be moved. Ready when this direction is over, with the side that broke it off if
-    /// one did.
+    /// one did. `last` says that the other direction is over.
     fn poll(
         &mut self,
         context: &mut Context<'_>,
         scratch: &RefCell<Box<[u8]>>,
         moved: &mut usize,
+        last: bool,
     ) -> Poll<Result<(), Side>> {
         loop {
             match &mut self.state {
                 State::Closed => return Poll::Ready(Ok(())),
                 State::Behind(rest, sent) => {
                     while *sent < rest.len() {
-                        ready!(self.writer.poll_write_ready(context)).map_err(|_| self.from.other())?;
+                        ready!(self.writer.as_ref().poll_write_ready(context)).map_err(|_| self.from.other())?;
                         match self.writer.try_write(&rest[*sent..]) {
                             Ok(count) => *sent += count,
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -124,20 +133,22 @@ impl Half<'_> {
                     self.state = State::Open;
                 }
                 State::Open => {
-                    ready!(self.reader.poll_read_ready(context)).map_err(|_| self.from)?;
                     let mut scratch = scratch.borrow_mut();
-                    match self.reader.try_read(&mut scratch) {
-                        Ok(0) => {
-                            // A writer that is gone says so in its own direction.
-                            let _ = SockRef::from(self.writer).shutdown(Shutdown::Write);
+                    let mut buffer = ReadBuf::new(&mut scratch);
+                    // Not `try_read`: it would need a second system call to learn that there is no more.
+                    ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer)).map_err(|_| self.from)?;
+                    match buffer.filled() {
+                        [] => {
+                            // A writer that is gone says so in its own direction; both ends close with the flow.
+                            if !last {
+                                let _ = SockRef::from(self.writer.as_ref()).shutdown(Shutdown::Write);
+                            }
                             self.state = State::Closed;
                         }
-                        Ok(count) => {
-                            *moved += count;
-                            self.state = self.write(&scratch[..count])?;
+                        bytes => {
+                            *moved += bytes.len();
+                            self.state = self.write(bytes)?;
                         }
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(_) => return Poll::Ready(Err(self.from)),
                     }
                 }
             }

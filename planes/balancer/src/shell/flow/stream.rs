@@ -87,12 +87,12 @@ pub enum Failure {
     Ended(End),
 }
 
-async fn carry(flowing: &Flowing, client: Guarded, plan: &Plan) -> Result<(), Failure> {
-    let target = connect(flowing, plan).await?;
-    client.set_nodelay();
+async fn carry(flowing: &Flowing, mut client: Guarded, plan: &Plan) -> Result<(), Failure> {
+    let mut target = connect(flowing, plan).await?;
     let header = header(plan);
     let idle = flowing.worker.pace.timeout(plan.idle);
-    let end = relay(&flowing.worker.flows.scratch, client.stream(), target.stream(), &header, idle, |bytes| {
+    let scratch = &flowing.worker.flows.scratch;
+    let end = relay(scratch, client.stream_mut(), target.stream_mut(), &header, idle, |bytes| {
         flowing.carried(bytes);
     })
     .await;
@@ -124,9 +124,9 @@ pub async fn connect(flowing: &Flowing, plan: &Plan) -> Result<Guarded, Failure>
     let connected = tokio::time::timeout(worker.pace.connect_timeout(), socket.connect(plan.target.address.into()));
     match connected.await {
         Ok(Ok(stream)) => {
-            let stream = Guarded::new(stream);
-            stream.set_nodelay();
-            Ok(stream)
+            // A connection that is gone already shows it at its first read.
+            let _ = stream.set_nodelay(true);
+            Ok(Guarded::new(stream))
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(Failure::Refused),
         Ok(Err(error)) if error.kind() == io::ErrorKind::AddrNotAvailable => Err(Failure::NoSocket),
@@ -158,9 +158,9 @@ impl Guarded {
     }
 
     /// The connection.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream_mut(&mut self) -> &mut TcpStream {
         // It is taken out only by what takes `self`.
-        self.0.as_ref().unwrap_or_else(|| unreachable!("a guarded stream is there until it is dropped"))
+        self.0.as_mut().unwrap_or_else(|| unreachable!("a guarded stream is there until it is dropped"))
     }
 
     /// What is left to send is sent.
@@ -171,11 +171,6 @@ impl Guarded {
     /// Without the guard.
     pub fn into_stream(mut self) -> TcpStream {
         self.0.take().unwrap_or_else(|| unreachable!("a guarded stream is there until it is dropped"))
-    }
-
-    fn set_nodelay(&self) {
-        // A connection that is gone already shows it at its first read.
-        let _ = self.stream().set_nodelay(true);
     }
 }
 

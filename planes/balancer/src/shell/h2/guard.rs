@@ -3,10 +3,14 @@
 //! What must not be is kept from the crate; the connection's task is told and ends the connection. A
 //! connection that ends with bytes of the client's still coming takes and drops some of them first,
 //! since the kernel would answer them with a reset, and that would overtake the reason.
+//!
+//! And our bytes on their way from it: the crate writes frame by frame, and over TLS each write is a record and a
+//! system call. Here they gather until the connection's task has nothing more to say ([`Tail::poll_flush`]).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future as _;
 use std::io;
+use std::mem::take;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -17,10 +21,13 @@ use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use crate::core::frames::{Fault, Frames};
+use crate::shell::worker::Worker;
 
 /// How long, and how many bytes of, a client that was hung up on are taken.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
+/// Bytes that gather, at most: as many as are written at once.
+const GATHERED: usize = 64 * 1024;
 
 /// What a connection must end with, once there is something.
 #[derive(Debug, Default)]
@@ -42,13 +49,26 @@ impl Alarm {
 }
 
 /// A client's connection behind its guard.
-#[derive(Debug)]
 pub struct Guard<S> {
-    stream: S,
-    frames: Frames,
+    line: Rc<RefCell<Line<S>>>,
     opened: Instant,
     alarm: Rc<Alarm>,
     farewell: Farewell,
+}
+
+/// What writes out what has gathered.
+pub struct Tail<S>(Rc<RefCell<Line<S>>>);
+
+/// The connection itself.
+struct Line<S> {
+    stream: S,
+    frames: Frames,
+    worker: Rc<Worker>,
+    /// What has gathered, and how much of it is written. No memory while there is nothing.
+    gathered: Vec<u8>,
+    written: usize,
+    /// Whether what is flushed may still wait.
+    gathers: bool,
 }
 
 /// How far a connection's end has come.
@@ -61,17 +81,70 @@ enum Farewell {
 }
 
 impl<S> Guard<S> {
-    /// With the way to hear of it.
-    pub fn new(stream: S) -> (Self, Rc<Alarm>) {
+    /// With the way to hear of its fault, and to write out what gathers.
+    pub fn new(stream: S, worker: Rc<Worker>) -> (Self, Rc<Alarm>, Tail<S>) {
         let alarm = Rc::new(Alarm::default());
-        let (frames, opened) = (Frames::default(), Instant::now());
-        (Self { stream, frames, opened, alarm: alarm.clone(), farewell: Farewell::Open }, alarm)
+        let (frames, gathered) = (Frames::default(), Vec::new());
+        let line = Line { stream, frames, worker, gathered, written: 0, gathers: false };
+        let line = Rc::new(RefCell::new(line));
+        let (tail, opened) = (Tail(line.clone()), Instant::now());
+        (Self { line, opened, alarm: alarm.clone(), farewell: Farewell::Open }, alarm, tail)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Tail<S> {
+    /// From now on what is written waits for [`Tail::poll_flush`], unless it becomes too much.
+    pub fn gather(&self) {
+        self.0.borrow_mut().gathers = true;
+    }
+
+    /// Writes out what has gathered.
+    pub fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_flush(context)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Line<S> {
+    /// Takes of `bytes` what there is room for; at least one.
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.gathered.len() >= GATHERED {
+            ready!(self.poll_drain(context))?;
+        }
+        if self.gathered.capacity() == 0 {
+            self.gathered = self.worker.lend_bytes();
+        }
+        let count = bytes.len().min(GATHERED - self.gathered.len());
+        self.gathered.extend_from_slice(&bytes[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    /// Gives all that has gathered to the stream.
+    fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.gathered.len() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.gathered[self.written..]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.frames.send(count);
+            self.written += count;
+        }
+        self.written = 0;
+        self.gathered.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            ready!(self.poll_drain(context))?;
+        }
+        self.worker.reclaim_bytes(take(&mut self.gathered));
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -80,9 +153,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let line = &mut *self.line.borrow_mut();
+        ready!(Pin::new(&mut line.stream).poll_read(context, buffer))?;
         let opened = self.opened;
-        let Err((fault, good)) = self.frames.receive(&buffer.filled()[before..], &|| opened.elapsed()) else {
+        let Err((fault, good)) = line.frames.receive(&buffer.filled()[before..], &|| opened.elapsed()) else {
             return Poll::Ready(Ok(()));
         };
         self.alarm.fault.set(Some(fault));
@@ -94,41 +168,50 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.frames.send(count);
-        Poll::Ready(Ok(count))
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.line.borrow_mut().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
-        self.frames.send(count);
-        Poll::Ready(Ok(count))
+        let line = &mut *self.line.borrow_mut();
+        let mut taken = 0;
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            match line.poll_write(context, slice) {
+                Poll::Ready(Ok(count)) => taken += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if taken == 0 => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let line = &mut *self.line.borrow_mut();
+        if line.gathers { Poll::Ready(Ok(())) } else { line.poll_flush(context) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let guard = self.get_mut();
+        let line = &mut *guard.line.borrow_mut();
         if let Farewell::Open = guard.farewell {
-            ready!(Pin::new(&mut guard.stream).poll_shutdown(context))?;
+            ready!(line.poll_flush(context))?;
+            ready!(Pin::new(&mut line.stream).poll_shutdown(context))?;
             guard.farewell = Farewell::Lingering(Box::pin(tokio::time::sleep(LINGER)), 0);
         }
         if let Farewell::Lingering(limit, dropped) = &mut guard.farewell {
             let mut space = [0; 4096];
             while limit.as_mut().poll(context).is_pending() && *dropped < LINGER_BYTES {
                 let mut scrap = ReadBuf::new(&mut space);
-                match ready!(Pin::new(&mut guard.stream).poll_read(context, &mut scrap)) {
+                match ready!(Pin::new(&mut line.stream).poll_read(context, &mut scrap)) {
                     Ok(()) if !scrap.filled().is_empty() => *dropped += scrap.filled().len(),
                     // The client is done.
                     Ok(()) | Err(_) => break,

@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use h2::Reason;
@@ -58,7 +59,7 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (stream, alarm) = Guard::new(stream);
+    let (stream, alarm, tail) = Guard::new(stream, worker.clone());
     let handshake = Builder::new()
         .max_concurrent_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW)
@@ -74,13 +75,18 @@ pub async fn serve<S>(
         let idle = Idle::new(worker.pace.timeout(snapshot.idle_timeout));
         (idle, worker.pace.real(snapshot.http.client_keep_alive))
     };
+    tail.gather();
     let streams = Rc::new(());
     let mut stage = Stage::Open;
     let mut quiet = pin!(quiet(&idle, &streams));
     let mut aged = pin!(tokio::time::sleep(lifetime));
     loop {
         let told = tokio::select! {
-            accepted = connection.accept() => {
+            accepted = poll_fn(|context| match connection.poll_accept(context) {
+                // All streams that had something to say have been heard: it goes out together.
+                Poll::Pending if matches!(tail.poll_flush(context), Poll::Ready(Err(_))) => Poll::Ready(None),
+                accepted => accepted,
+            }) => {
                 let Some(Ok((request, answer))) = accepted else { return };
                 idle.touch(Instant::now());
                 let (stream, streams) = (ClientStream::new(request, answer), streams.clone());
