@@ -32,14 +32,18 @@ impl Kept {
     }
 }
 
-/// One core's waiting connections.
+/// Targets whose connections lie side by side: slots are given out one after the other, and with many targets each request
+/// comes to another's, which should be found in few steps.
+const PAGE: u64 = 64;
+
+/// One core's waiting connections: by node and the first of `PAGE` slots, those of each slot.
 #[derive(Debug, Default)]
-pub struct Pool(BTreeMap<(u64, usize), Vec<Kept>>);
+pub struct Pool(BTreeMap<(usize, u64), Box<[Vec<Kept>]>>);
 
 impl Pool {
     /// The connection that was used last, if one is alive.
     pub fn take(&mut self, slot: u64, zone: usize) -> Option<Kept> {
-        let waiting = self.0.get_mut(&(slot, zone))?;
+        let waiting = &mut self.0.get_mut(&(zone, slot / PAGE))?[within(slot)];
         loop {
             let mut kept = waiting.pop()?;
             if kept.stream.is_quiet() {
@@ -50,7 +54,9 @@ impl Pool {
 
     /// Keeps a connection for the next request.
     pub fn put(&mut self, zone: usize, kept: Kept) {
-        let waiting = self.0.entry((kept.target.slot, zone)).or_default();
+        let slot = kept.target.slot;
+        let page = self.0.entry((zone, slot / PAGE)).or_insert_with(|| (0..PAGE).map(|_| Vec::new()).collect());
+        let waiting = &mut page[within(slot)];
         if waiting.len() < MOST {
             waiting.push(kept);
         }
@@ -58,14 +64,25 @@ impl Pool {
 
     /// Closes all connections to a target.
     pub fn purge(&mut self, slot: u64) {
-        self.0.retain(|(other, _), _| *other != slot);
+        let pages = self.0.iter_mut().filter(|((_, page), _)| *page == slot / PAGE);
+        pages.for_each(|(_, page)| page[within(slot)].clear());
     }
 
     /// Closes what targets have closed, and what has waited too long.
     pub fn sweep(&mut self, now: Instant, limit: impl Fn(&Kept) -> Duration) {
-        self.0.retain(|_, waiting| {
-            waiting.retain_mut(|kept| kept.stream.is_quiet() && now.duration_since(kept.since) < limit(kept));
-            !waiting.is_empty()
+        self.0.retain(|_, page| {
+            for waiting in &mut **page {
+                waiting.retain_mut(|kept| kept.stream.is_quiet() && now.duration_since(kept.since) < limit(kept));
+                if waiting.is_empty() {
+                    *waiting = Vec::new();
+                }
+            }
+            page.iter().any(|waiting| !waiting.is_empty())
         });
     }
+}
+
+/// Where on its page a slot is: less than `PAGE`.
+fn within(slot: u64) -> usize {
+    (slot % PAGE) as usize
 }
