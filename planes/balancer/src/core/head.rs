@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 
 use super::body::Framing;
 use super::desync::{Imitated, Reason, imitates};
+use super::known::Known;
 
 /// Headers in one message, at most.
 pub const MAX_HEADERS: usize = 128;
@@ -230,48 +231,6 @@ pub fn parse_response<'h, 'b>(
     let head =
         ResponseHead { status, reason: response.reason.unwrap_or(""), headers, framing, content_length, keep_alive };
     Ok(Some((head, len)))
-}
-
-/// The headers that mean something to a proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    Host,
-    ContentLength,
-    TransferEncoding,
-    Connection,
-    Expect,
-    Upgrade,
-    ForwardedFor,
-    ForwardedProto,
-    ForwardedPort,
-    TraceId,
-    /// Of one connection, not of the message: Keep-Alive, Proxy-Connection, TE, Trailer.
-    HopByHop,
-    Other,
-}
-
-impl Known {
-    pub(crate) fn of(name: &str) -> Self {
-        // Lengths first: most headers are told apart by theirs alone.
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        match name.len() {
-            2 if is("te") => Self::HopByHop,
-            4 if is("host") => Self::Host,
-            6 if is("expect") => Self::Expect,
-            7 if is("upgrade") => Self::Upgrade,
-            7 if is("trailer") => Self::HopByHop,
-            10 if is("connection") => Self::Connection,
-            10 if is("keep-alive") => Self::HopByHop,
-            14 if is("content-length") => Self::ContentLength,
-            15 if is("x-forwarded-for") => Self::ForwardedFor,
-            15 if is("x-amzn-trace-id") => Self::TraceId,
-            16 if is("x-forwarded-port") => Self::ForwardedPort,
-            16 if is("proxy-connection") => Self::HopByHop,
-            17 if is("transfer-encoding") => Self::TransferEncoding,
-            17 if is("x-forwarded-proto") => Self::ForwardedProto,
-            _ => Self::Other,
-        }
-    }
 }
 
 struct RequestFields<'b> {

@@ -14,6 +14,7 @@ pub mod group;
 pub mod handle;
 pub mod head;
 pub mod health;
+mod known;
 pub mod matcher;
 pub mod pattern;
 pub mod policy;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::answer::After;
 use super::body::Framing;
-use super::head::{Known, RequestHead, ResponseHead, Version};
+use super::head::{RequestHead, ResponseHead, Version};
+use super::known::Known;
 use super::route::Scheme;
 use super::sticky::{Marks, sets};
 use super::trace::TraceIds;
