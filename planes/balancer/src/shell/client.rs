@@ -23,36 +23,50 @@ use crate::core::body::{Body, Framing};
 use crate::core::desync::{Reason, Treatment};
 use crate::core::head::{self, Refusal, Version};
 use crate::core::rewrite::{self, Dressing, Hop};
-use crate::core::route::{Decision, Facts, GroupHandle, TargetHandle};
+use crate::core::route::{Decision, Facts, GroupHandle, Scheme, TargetHandle};
 
-/// Serves a connection until it ends.
+/// Whom requests are from: the same for all that come on a connection.
+pub struct Origin {
+    address: Ipv4Addr,
+    peer: SocketAddr,
+    hop: Hop,
+    cipher: Option<Cipher>,
+}
+
+impl Origin {
+    /// Of a connection through `door`.
+    pub fn new(door: &Door, peer: SocketAddr, scheme: Scheme, cipher: Option<Cipher>) -> Self {
+        let address = match peer.ip() {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
+        };
+        let peer = (address, peer.port()).into();
+        let hop = Hop::new(peer, &door.node.address.to_string(), door.port, scheme);
+        let hop = match cipher {
+            Some((version, suite)) => hop.with_tls(version, suite),
+            None => hop,
+        };
+        Self { address, peer, hop, cipher }
+    }
+}
+
+/// Serves a connection, or a stream of one, until it ends. `idle` has just been touched.
 pub async fn serve(
     worker: Rc<Worker>,
     door: Rc<Door>,
     client: Rc<Client>,
     stream: Transport,
-    peer: SocketAddr,
-    cipher: Option<Cipher>,
+    origin: &Origin,
+    (idle, patience): (&Idle, &mut Patience),
 ) {
-    let idle = Idle::new(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
-    let address = match peer.ip() {
-        IpAddr::V4(address) => address,
-        IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
-    };
-    let hop = Hop::new((address, peer.port()).into(), &door.node.address.to_string(), door.port, stream.scheme());
+    idle.limit(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
     let mut session = Session {
-        hop: match cipher {
-            Some((version, suite)) => hop.with_tls(version, suite),
-            None => hop,
-        },
-        cipher,
+        origin,
         opened: Instant::now(),
-        peer: (address, peer.port()).into(),
         traffic: Traffic::default(),
         page: None,
-        patience: Patience::new(&idle),
         idle,
-        address,
+        patience,
         input: Buffer::default(),
         output: Vec::new(),
         worker,
@@ -60,30 +74,32 @@ pub async fn serve(
         client,
         stream,
     };
-    while let Ok(After::KeepAlive) = session.next_request().await {
-        session.idle.touch(Instant::now());
+    loop {
+        let outcome = session.next_request().await;
         session.put_away();
+        // A stream has no second request.
+        if session.stream.is_stream() || !matches!(outcome, Ok(After::KeepAlive)) {
+            return;
+        }
+        session.idle.touch(Instant::now());
     }
 }
 
 /// Why a connection ends without another word.
 struct Gone;
 
-struct Session {
+struct Session<'a> {
     worker: Rc<Worker>,
     door: Rc<Door>,
     client: Rc<Client>,
     stream: Transport,
-    address: Ipv4Addr,
-    hop: Hop,
+    origin: &'a Origin,
     opened: Instant,
-    peer: SocketAddr,
-    cipher: Option<Cipher>,
     /// What the present request has come to, and its access log record if there is to be one.
     traffic: Traffic,
     page: Option<Box<Page>>,
-    idle: Idle,
-    patience: Patience,
+    idle: &'a Idle,
+    patience: &'a mut Patience,
     /// What the client has sent.
     input: Buffer,
     /// What goes out next, to either side.
@@ -139,7 +155,7 @@ pub struct Wants {
     pub trailers: bool,
 }
 
-impl Session {
+impl Session<'_> {
     async fn next_request(&mut self) -> Result<After, Gone> {
         let outcome = self.serve_request().await;
         if let Some(page) = self.page.take() {
@@ -186,12 +202,12 @@ impl Session {
             }
             if self.input.is_bare() {
                 // Whoever waits for its next request holds no buffer.
-                match self.patience.wait(&self.idle, self.stream.readable()).await {
+                match self.patience.wait(self.idle, self.stream.readable()).await {
                     Ok(Ok(())) => self.input = self.worker.lend(),
                     Ok(Err(_)) | Err(_) => return Err(Gone),
                 }
             }
-            match self.patience.wait(&self.idle, self.input.read_from(&mut self.stream)).await {
+            match self.patience.wait(self.idle, self.input.read_from(&mut self.stream)).await {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return Err(Gone),
                 Err(_) if self.input.is_empty() => return Err(Gone),
@@ -222,7 +238,7 @@ impl Session {
         self.traffic = Traffic::default();
         self.page = snapshot.http.access_log.then(|| {
             let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
-            Box::new(Page::new(Some(&head), self.peer, door.port, scheme, h2).over(self.cipher))
+            Box::new(Page::new(Some(&head), self.origin.peer, door.port, scheme, h2).over(self.origin.cipher))
         });
         let now = unix_time();
         let facts = Facts {
@@ -230,7 +246,7 @@ impl Session {
             target: head.target,
             host: head.host,
             headers: head.headers,
-            client: self.address,
+            client: self.origin.address,
             port: door.port,
             scheme: self.stream.scheme(),
             now,
@@ -274,7 +290,7 @@ impl Session {
                 let wants = Wants { trailers: chosen.target.group.version != ProtocolVersion::Http1, ..wants };
                 let seconds = u32::try_from(now).unwrap_or(u32::MAX);
                 let mut traces = worker.traces.borrow_mut();
-                if rewrite::request(&head, &self.hop, &snapshot.http, &mut traces, seconds, &mut self.output) {
+                if rewrite::request(&head, &self.origin.hop, &snapshot.http, &mut traces, seconds, &mut self.output) {
                     counts.dropped_invalid_header_requests.add(1);
                 }
                 let marks = chosen.marks(&facts, &|span| worker.pace.real(span));
@@ -356,11 +372,11 @@ impl Session {
             input: &mut self.input,
             body: if wants.trailers { Body::with_trailers(framing) } else { Body::new(framing) },
             framing,
-            idle: &self.idle,
+            idle: self.idle,
             answering: Answering {
                 reply: &mut reply,
                 output: &mut self.output,
-                patience: &mut self.patience,
+                patience: self.patience,
                 node: door.shared.node(worker.core, door.zone),
                 group: counts,
                 wants,
@@ -407,7 +423,8 @@ impl Session {
         if self.door.shared.snapshot.load().http.access_log {
             self.traffic = Traffic::default();
             let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
-            self.page = Some(Box::new(Page::new(None, self.peer, self.door.port, scheme, h2).over(self.cipher)));
+            self.page =
+                Some(Box::new(Page::new(None, self.origin.peer, self.door.port, scheme, h2).over(self.origin.cipher)));
         }
         self.refuse(refusal.status(), After::Close, false).await
     }
@@ -428,7 +445,7 @@ impl Session {
     async fn send_answer(&mut self, after: After) -> Result<After, Gone> {
         self.traffic.send(self.output.len());
         self.door.shared.node(self.worker.core, self.door.zone).processed_bytes.add(self.output.len() as u64);
-        send(&mut self.stream, &self.output, &self.idle, &mut self.patience).await.map_err(|_| Gone)?;
+        send(&mut self.stream, &self.output, self.idle, self.patience).await.map_err(|_| Gone)?;
         if after == After::Close {
             linger(&mut self.stream).await;
         }

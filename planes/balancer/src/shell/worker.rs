@@ -12,14 +12,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, spawn_local};
 
 use super::buffer::{Buffer, Shelf};
-use super::client;
+use super::client::{self, Origin};
 use super::conductor::Event;
 use super::encryption::{self, Encryption};
 use super::flow::{self, FlowOpen, Flows};
-use super::h2::{self, Line, Lines, TargetStream};
+use super::h2::{self, Line, Lines, Seats, TargetStream};
 use super::journal::Journal;
 use super::own::decline_http;
-use super::patience::Pace;
+use super::patience::{Idle, Pace, Patience};
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
 use super::sockets::{Sockets, accepting};
@@ -93,6 +93,8 @@ pub struct Worker {
     target_tls: TargetTls,
     pool: RefCell<Pool>,
     lines: Lines,
+    /// What serves the streams of clients that speak HTTP/2.
+    pub seats: Seats,
     clients: RefCell<BTreeMap<u64, Rc<Client>>>,
     next_client: Cell<u64>,
     /// The flows of network load balancers.
@@ -129,6 +131,11 @@ impl Client {
         if !self.dismissed.get() {
             self.told.notified().await;
         }
+    }
+
+    /// The task that ends when it is cut off.
+    pub fn serve_in(&self, task: AbortHandle) {
+        *self.task.borrow_mut() = Some(task);
     }
 
     fn dismiss(&self) {
@@ -174,6 +181,7 @@ impl Worker {
             target_tls,
             pool: RefCell::default(),
             lines: Lines::default(),
+            seats: Seats::default(),
             clients: RefCell::default(),
             next_client: Cell::new(1),
             flows: Flows::new(seed),
@@ -341,8 +349,10 @@ impl Worker {
                     h2::serve(worker, door, client, stream, peer, cipher).await;
                 }
                 Some(stream) => {
-                    let cipher = stream.cipher();
-                    client::serve(worker, door, client, stream, peer, cipher).await;
+                    let origin = Origin::new(&door, peer, stream.scheme(), stream.cipher());
+                    let idle = Idle::new(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
+                    let mut patience = Patience::new(&idle);
+                    client::serve(worker, door, client, stream, &origin, (&idle, &mut patience)).await;
                 }
                 None => {}
             }
@@ -350,11 +360,23 @@ impl Worker {
     }
 
     /// Lists a client and serves it in a task of its own.
-    pub fn admit<F: Future<Output = ()> + 'static>(
+    fn admit<F: Future<Output = ()> + 'static>(
         self: &Rc<Self>,
         door: &Rc<Door>,
         serve: impl FnOnce(Rc<Self>, Rc<Door>, Rc<Client>) -> F,
     ) {
+        let (listed, client) = self.list(door);
+        // It is large, and a task is moved several times before it runs.
+        let serving = Box::pin(serve(self.clone(), door.clone(), client.clone()));
+        let task = spawn_local(async move {
+            let _listed = listed;
+            serving.await;
+        });
+        client.serve_in(task.abort_handle());
+    }
+
+    /// Lists a client for as long as what is given lives.
+    pub fn list(self: &Rc<Self>, door: &Door) -> (Listed, Rc<Client>) {
         let id = self.next_client.replace(self.next_client.get() + 1);
         let client = Rc::new(Client {
             shared: door.shared.clone(),
@@ -365,14 +387,7 @@ impl Worker {
             task: RefCell::default(),
         });
         self.clients.borrow_mut().insert(id, client.clone());
-        let listed = Listed { worker: self.clone(), id };
-        // It is large, and a task is moved several times before it runs.
-        let serving = Box::pin(serve(self.clone(), door.clone(), client.clone()));
-        let task = spawn_local(async move {
-            let _listed = listed;
-            serving.await;
-        });
-        *client.task.borrow_mut() = Some(task.abort_handle());
+        (Listed { worker: self.clone(), id }, client)
     }
 
     /// Makes a client's connection what the listener says; `None` if the client does not play its
@@ -412,8 +427,8 @@ impl Worker {
     }
 }
 
-/// A client's place in the list, for as long as its task lives.
-struct Listed {
+/// A client's place in the list, for as long as it is served.
+pub struct Listed {
     worker: Rc<Worker>,
     id: u64,
 }

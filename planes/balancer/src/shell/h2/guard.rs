@@ -143,11 +143,7 @@ impl<S: AsyncWrite + Unpin> Line<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.alarm.fault.get().is_some() {
             // Whoever was told ends the connection.
             return Poll::Pending;
@@ -179,12 +175,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     ) -> Poll<io::Result<usize>> {
         let line = &mut *self.line.borrow_mut();
         let mut taken = 0;
-        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
-            match line.poll_write(context, slice) {
-                Poll::Ready(Ok(count)) => taken += count,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if taken == 0 => return Poll::Pending,
-                Poll::Pending => break,
+        for slice in slices {
+            let mut rest = &**slice;
+            while !rest.is_empty() {
+                match line.poll_write(context, rest) {
+                    Poll::Ready(Ok(count)) => (taken, rest) = (taken + count, &rest[count..]),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if taken == 0 => return Poll::Pending,
+                    Poll::Pending => return Poll::Ready(Ok(taken)),
+                }
             }
         }
         Poll::Ready(Ok(taken))
@@ -220,5 +219,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
             guard.farewell = Farewell::Over;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::IoSlice;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::shell::HostSockets;
+    use crate::shell::journal::Journal;
+    use crate::shell::patience::Pace;
+    use crate::shell::tls::TargetTls;
+
+    fn worker() -> Rc<Worker> {
+        let (events, journal) = (mpsc::unbounded_channel().0, Arc::new(Journal::new().0));
+        let tls = TargetTls::new().expect("settings of ours are good");
+        Rc::new(Worker::new(0, Pace::new(1.0), 1, Arc::new(HostSockets), tls, events, journal))
+    }
+
+    /// Writes all of `bytes` in slices of many lengths.
+    async fn write(guard: &mut Guard<tokio::io::DuplexStream>, bytes: &[u8]) {
+        let (mut at, mut turn) = (0, 0);
+        while at < bytes.len() {
+            let (head, rest) = bytes[at..].split_at((turn * 37 % 1000).min(bytes.len() - at));
+            let body = &rest[..(turn * 7919 % 20_000).min(rest.len())];
+            let slices = [IoSlice::new(head), IoSlice::new(&[]), IoSlice::new(body)];
+            at += poll_fn(|context| Pin::new(&mut *guard).poll_write_vectored(context, &slices)).await.expect("write");
+            turn += 1;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_gathers_is_what_arrives_whatever_pieces_it_came_in_and_goes_out_in() {
+        let (ours, mut theirs) = tokio::io::duplex(777);
+        let (mut guard, _alarm, tail) = Guard::new(ours, worker());
+        tail.gather();
+        let said: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_be_bytes).collect();
+        let speak = async {
+            write(&mut guard, &said).await;
+            guard.flush().await.expect("it may wait");
+            poll_fn(|context| tail.poll_flush(context)).await.expect("flush");
+            drop((guard, tail));
+        };
+        let mut heard = Vec::new();
+        let (_, listened) = tokio::join!(speak, theirs.read_to_end(&mut heard));
+        listened.expect("read");
+        assert!(heard == said, "bytes were lost, doubled or moved");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_waits_until_the_connection_has_nothing_more_to_say() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let (mut guard, _alarm, tail) = Guard::new(ours, worker());
+        guard.write_all(b"settings").await.expect("write");
+        guard.flush().await.expect("flush");
+        let mut heard = [0; 64];
+        assert_eq!(theirs.read(&mut heard).await.expect("read"), 8, "before it gathers, all is said at once");
+        tail.gather();
+        guard.write_all(b"one").await.expect("write");
+        guard.flush().await.expect("flush");
+        guard.write_all(b" two").await.expect("write");
+        poll_fn(|context| tail.poll_flush(context)).await.expect("flush");
+        assert_eq!(theirs.read(&mut heard).await.expect("read"), 7, "both in one");
     }
 }

@@ -15,21 +15,26 @@ use h2::Reason;
 use h2::server::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::client::Origin;
 use super::patience::Idle;
-use super::transport::{Cipher, Transport};
+use super::transport::Cipher;
 use super::worker::{Client, Door, Worker};
 use crate::core::frames::Fault;
+use crate::core::route::Scheme;
 use guard::Guard;
+use seats::Guest;
 
 mod carry;
 mod guard;
 mod lines;
 pub mod probe;
+mod seats;
 mod stream;
 mod target;
 
 pub use carry::Windowed;
 pub use lines::Lines;
+pub use seats::Seats;
 pub use stream::ClientStream;
 pub use target::{Line, TargetStream};
 
@@ -76,6 +81,7 @@ pub async fn serve<S>(
         (idle, worker.pace.real(snapshot.http.client_keep_alive))
     };
     tail.gather();
+    let origin = Rc::new(Origin::new(&door, peer, Scheme::Https, cipher));
     let streams = Rc::new(());
     let mut stage = Stage::Open;
     let mut quiet = pin!(quiet(&idle, &streams));
@@ -89,8 +95,9 @@ pub async fn serve<S>(
             }) => {
                 let Some(Ok((request, answer))) = accepted else { return };
                 idle.touch(Instant::now());
-                let (stream, streams) = (ClientStream::new(request, answer), streams.clone());
-                worker.admit(&door, |worker, door, client| serve_stream(worker, door, client, stream, (peer, cipher), streams));
+                let stream = ClientStream::new(request, answer);
+                let (door, origin, streams) = (door.clone(), origin.clone(), streams.clone());
+                seats::serve(&worker, Guest { door, origin, stream, streams });
                 false
             }
             () = client.dismissal(), if stage == Stage::Open => true,
@@ -130,25 +137,6 @@ fn reason(fault: Fault) -> Reason {
         Fault::FrameSize => Reason::FRAME_SIZE_ERROR,
         Fault::Flood => Reason::ENHANCE_YOUR_CALM,
     }
-}
-
-/// One request. `streams` counts it.
-async fn serve_stream(
-    worker: Rc<Worker>,
-    door: Rc<Door>,
-    client: Rc<Client>,
-    stream: ClientStream,
-    (peer, cipher): (SocketAddr, Option<Cipher>),
-    streams: Rc<()>,
-) {
-    let mut watch = stream.watch();
-    let stream = Transport::Stream(Box::new(stream));
-    tokio::select! {
-        () = super::client::serve(worker, door, client, stream, peer, cipher) => {}
-        // Nobody waits for the answer any more.
-        () = poll_fn(|context| watch.poll_reset(context)) => {}
-    }
-    drop(streams);
 }
 
 /// Waits until there has been no stream for as long as the idle timeout.

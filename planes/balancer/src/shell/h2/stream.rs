@@ -114,6 +114,7 @@ fn send_head(
     let Some((head, length)) = parsed.map_err(io::Error::other)? else { return Ok(None) };
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(head.status).map_err(io::Error::other)?;
+    response.headers_mut().reserve(head.headers.len());
     for header in head.headers {
         add_field(header.name.as_bytes(), header.value, response.headers_mut());
     }
