@@ -8,7 +8,7 @@ use crate::opening::{Clock, CloudConfig, OpenError};
 use crate::panics::surviving;
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
-use crate::seen::{Looks, Seen};
+use crate::seen::{Looks, Seen, Sight};
 use crate::service::{Handler, Prepared, Registrar, Service};
 use crate::state::{Change, State, View};
 use crate::storage::{Storage, StorageError, Written};
@@ -187,7 +187,8 @@ impl Cloud {
             let state = self.read_soon();
             if state.get::<Used>(&request.scope, request.service).is_some() {
                 let looks = Looks::default();
-                let view = View { looks: Some(&looks), ..self.view_of(&state, &request.scope, &request.caller) };
+                let mut view = self.view_of(&state, &request.scope, &request.caller);
+                view.sight = view.sight.noted_by(&looks);
                 let answer = surviving(request.operation, || handler(&view, &*request.input))?;
                 let seen = looks.seen(&state).filter(|_| entry.is_pure());
                 return entry.unless_dry(&*request.input).map(|()| (answer, seen));
@@ -470,7 +471,7 @@ impl Cloud {
     }
 
     fn view_of<'a>(&'a self, state: &'a State, scope: &'a Scope, caller: &'a Caller) -> View<'a> {
-        View { state, scope, caller, now: self.clock.now(), world: &*self.core.world, looks: None }
+        View { sight: Sight::of(state, self.clock.now(), &*self.core.world), scope, caller }
     }
 }
 

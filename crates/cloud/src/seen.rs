@@ -5,28 +5,75 @@
 //! has the number of its last change, and any change of it, in whatever account or region, ends the answer. What also looked at the clock
 //! or into the world has an answer for the moment only.
 
-use crate::state::State;
+use crate::state::{Record, State};
 use std::cell::{Cell, RefCell};
+use zonal_substrate::World;
+use zonal_wire::Time;
+
+/// All that a view sees, behind names: there is no way to a table but by its type, nor to what passes but by asking for it, and note is
+/// taken of either where somebody wants to know.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    state: &'a State,
+    now: Time,
+    world: &'a dyn World,
+    looks: Option<&'a Looks>,
+}
+
+impl<'a> Sight<'a> {
+    pub(crate) fn of(state: &'a State, now: Time, world: &'a dyn World) -> Self {
+        Self { state, now, world, looks: None }
+    }
+
+    pub(crate) fn noted_by(self, looks: &'a Looks) -> Self {
+        Self { looks: Some(looks), ..self }
+    }
+
+    /// The state, for its records of a type.
+    pub(crate) fn at<T: Record>(&self) -> &'a State {
+        if let Some(looks) = self.looks {
+            looks.at(T::TABLE);
+        }
+        self.state
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.passing();
+        self.now
+    }
+
+    pub(crate) fn world(&self) -> &'a dyn World {
+        self.passing();
+        self.world
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.passing();
+        self.state.revision
+    }
+
+    fn passing(&self) {
+        if let Some(looks) = self.looks {
+            looks.passing.set(true);
+        }
+    }
+}
 
 /// Takes note of what is looked at while a read runs.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
     tables: RefCell<Vec<&'static str>>,
+    /// At what passes without a change of the state.
     passing: Cell<bool>,
 }
 
 impl Looks {
-    pub(crate) fn at(&self, table: &'static str) {
+    fn at(&self, table: &'static str) {
         let mut tables = self.tables.borrow_mut();
         // By address, which costs nothing; a name that has two is noted twice.
         if !tables.iter().any(|known| std::ptr::eq(*known, table)) {
             tables.push(table);
         }
-    }
-
-    /// At what passes without a change of the state.
-    pub(crate) fn at_what_passes(&self) {
-        self.passing.set(true);
     }
 
     /// What was seen; `None` where the answer is for the moment only.

@@ -1,7 +1,7 @@
 //! Typed tables in memory, per account and region, and how they are read.
 
 use crate::scope::{Caller, Scope};
-use crate::seen::Looks;
+use crate::seen::Sight;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -212,67 +212,45 @@ impl Change {
 /// The state as it stands at one instant, seen from one account and region.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    pub(crate) state: &'a State,
+    pub(crate) sight: Sight<'a>,
     /// Where the call is made.
     pub scope: &'a Scope,
     /// Who makes it.
     pub caller: &'a Caller,
-    pub(crate) now: Time,
-    pub(crate) world: &'a dyn World,
-    /// Where somebody wants to know what is looked at.
-    pub(crate) looks: Option<&'a Looks>,
 }
 
 impl<'a> View<'a> {
     /// The record of that key.
     #[must_use]
     pub fn get<T: Record>(&self, key: &str) -> Option<&'a T> {
-        self.look::<T>();
-        self.state.get(self.scope, key)
-    }
-
-    fn look<T: Record>(&self) {
-        if let Some(looks) = self.looks {
-            looks.at(T::TABLE);
-        }
-    }
-
-    fn look_at_what_passes(&self) {
-        if let Some(looks) = self.looks {
-            looks.at_what_passes();
-        }
+        self.sight.at::<T>().get(self.scope, key)
     }
 
     /// When the call is made.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.look_at_what_passes();
-        self.now
+        self.sight.now()
     }
 
     /// All records of a type here, in the order of their keys.
     pub fn list<T: Record>(&self) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        self.look::<T>();
-        self.state.list(self.scope)
+        self.sight.at::<T>().list(self.scope)
     }
 
     /// The records whose keys begin with `prefix`, in the order of their keys: what they cost does not grow with the others.
     pub fn starting<T: Record>(&self, prefix: String) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        self.look::<T>();
-        self.state.starting(self.scope, prefix)
+        self.sight.at::<T>().starting(self.scope, prefix)
     }
 
     /// The records that belong to `owner`, in the order of their keys: what they cost does not grow with the others.
     pub fn owned_by<T: Record>(&self, owner: &str) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        self.look::<T>();
-        self.state.owned_by(self.scope, owner)
+        self.sight.at::<T>().owned_by(self.scope, owner)
     }
 
     /// How many records belong to `owner`: to ask costs nothing of them.
     #[must_use]
     pub fn count_owned_by<T: Record>(&self, owner: &str) -> usize {
-        self.look::<T>();
-        let keys = self.state.indexes.get(T::TABLE).and_then(|index| index.keys.get(self.scope)?.get(owner));
+        let keys = self.sight.at::<T>().indexes.get(T::TABLE).and_then(|index| index.keys.get(self.scope)?.get(owner));
         keys.map_or(0, BTreeSet::len)
     }
 
@@ -288,15 +266,13 @@ impl<'a> View<'a> {
 
     /// All records of a type in every account and region.
     pub fn everywhere<T: Record>(&self) -> impl Iterator<Item = (&'a Scope, &'a T)> + use<'a, T> {
-        self.look::<T>();
-        self.state.scopes()
+        self.sight.at::<T>().scopes()
     }
 
     /// The record of that key wherever it lives: for keys that are unique in the world.
     #[must_use]
     pub fn find<T: Record>(&self, key: &str) -> Option<(&'a Scope, &'a T)> {
-        self.look::<T>();
-        self.state.find(key)
+        self.sight.at::<T>().find(key)
     }
 
     /// The same state seen from elsewhere.
@@ -308,15 +284,13 @@ impl<'a> View<'a> {
     /// The world, for what it alone knows (a console's text).
     #[must_use]
     pub fn world(&self) -> &'a dyn World {
-        self.look_at_what_passes();
-        self.world
+        self.sight.world()
     }
 
     /// The number of commits so far.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.look_at_what_passes();
-        self.state.revision
+        self.sight.revision()
     }
 }
 

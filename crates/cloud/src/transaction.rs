@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::ids;
 use crate::panics::surviving;
 use crate::scope::{Caller, Scope};
+use crate::seen::Sight;
 use crate::service::Handler;
 use crate::state::{Change, Record, Row, State, View};
 use crate::tokens;
@@ -78,14 +79,8 @@ impl<'a> Tx<'a> {
     /// The state as this transaction sees it, its own writes included.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        View {
-            state: self.state,
-            scope: &self.scope,
-            caller: &self.caller,
-            now: self.now,
-            world: &*self.core.world,
-            looks: None,
-        }
+        let sight = Sight::of(self.state, self.now, &*self.core.world);
+        View { sight, scope: &self.scope, caller: &self.caller }
     }
 
     /// The record of that key.
