@@ -23,6 +23,30 @@ pub struct Pattern {
     text: Box<[u8]>,
 }
 
+/// The end of a text that a few of its bytes are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// Its first bytes.
+    Start,
+    /// Its last.
+    End,
+}
+
+impl Anchor {
+    /// The sixteen bytes of a text at this end, or all of it beside zeros, and a mask of those that it has.
+    pub fn bytes(self, text: &[u8]) -> (u128, u128) {
+        let (mut bytes, mut mask) = ([0; 16], [0; 16]);
+        let count = text.len().min(16);
+        let (there, text) = match self {
+            Self::Start => (0..count, &text[..count]),
+            Self::End => (16 - count..16, &text[text.len() - count..]),
+        };
+        bytes[there.clone()].copy_from_slice(text);
+        mask[there].fill(0xff);
+        (u128::from_ne_bytes(bytes), u128::from_ne_bytes(mask))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Exact,
@@ -52,6 +76,21 @@ impl Pattern {
     pub fn laxity(&self) -> usize {
         let spelt = self.text.iter().filter(|byte| !matches!(byte, b'*' | b'?')).count();
         Self::LAXEST - if spelt < 2 { 0 } else { spelt.min(Self::LAXEST - 2) }
+    }
+
+    /// Bytes that every text that matches has at an end, with their mask: in lower case where case does not matter.
+    /// Nothing if wildcards are at both ends.
+    pub fn glance(&self) -> Option<(Anchor, u128, u128)> {
+        let anchor = match self.kind {
+            Kind::Exact | Kind::Prefix => Anchor::Start,
+            Kind::Suffix => Anchor::End,
+            Kind::Wild => return None,
+        };
+        let (bytes, mask) = match self.case {
+            Case::Sensitive => anchor.bytes(&self.text),
+            Case::Insensitive => anchor.bytes(&self.text.to_ascii_lowercase()),
+        };
+        Some((anchor, bytes, mask))
     }
 
     /// Whether `text` is what it describes.
