@@ -14,6 +14,9 @@ pub enum Error {
     /// `AlreadyExistsException`
     #[error("{0}")]
     AlreadyExists(String),
+    /// `InsufficientCapabilitiesException`
+    #[error("{0}")]
+    Capabilities(String),
     /// `ChangeSetNotFound`
     #[error("ChangeSet [{0}] does not exist")]
     ChangeSetNotFound(String),
@@ -45,6 +48,7 @@ impl From<Error> for AwsError {
         let (code, status) = match error {
             Error::Validation(_) => ("ValidationError", 400),
             Error::AlreadyExists(_) => ("AlreadyExistsException", 400),
+            Error::Capabilities(_) => ("InsufficientCapabilitiesException", 400),
             Error::ChangeSetNotFound(_) => ("ChangeSetNotFound", 404),
             Error::ChangeSetStatus(_) => ("InvalidChangeSetStatus", 400),
         };

@@ -128,7 +128,11 @@ impl Service for CloudFormation {
             without_effect: &[
                 ("CreateStack", "NotificationARNs", "shown; nobody is told"),
                 ("CreateStack", "RoleARN", "shown; calls are made in the caller's name"),
-                ("CreateStack", "Capabilities", "shown; no type here needs one"),
+                (
+                    "CreateStack",
+                    "Capabilities",
+                    "CAPABILITY_AUTO_EXPAND is needed for transforms; no type here needs one of the others",
+                ),
                 ("CreateChangeSet", "IncludeNestedStacks", "no effect: there are no nested stacks"),
             ],
         }

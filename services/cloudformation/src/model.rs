@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use zonal_cloud::Record;
+use zonal_cloud::{Record, Scope};
 use zonal_wire::Time;
 
 pub use crate::planned::{PlannedAction, PlannedChange, PlannedProperty, PlannedReplacement};
 pub use crate::progress::{Awaited, Roll, RollStage, Signals};
 pub use crate::resource::{Retain, StackResource, Thing, Work};
+use crate::template::transforms::Values;
+
 pub use crate::shapes::{ChangeSetStatus, ExecutionStatus, ResourceStatus, StackDriftStatus, StackStatus};
 
 /// A stack. Deleted ones stay, as AWS keeps them, reached by their id only.
@@ -137,6 +139,25 @@ pub struct Deployment {
     pub notification_arns: Vec<String>,
     /// The service role: shown, not assumed.
     pub role: Option<String>,
+}
+
+impl Deployment {
+    /// What its template's transforms see: its parameters, and the pseudo parameters that are the same for all stacks of a place.
+    pub fn values(&self, scope: &Scope) -> Values {
+        values(&self.resolved, scope)
+    }
+}
+
+/// Parameters with the pseudo parameters that are the same for all stacks of a place.
+pub fn values(resolved: &BTreeMap<String, Value>, scope: &Scope) -> Values {
+    let place = [
+        ("AWS::AccountId", &*scope.account),
+        ("AWS::Region", &*scope.region),
+        ("AWS::Partition", "aws"),
+        ("AWS::URLSuffix", "amazonaws.com"),
+    ];
+    let place = place.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    resolved.clone().into_iter().chain(place).collect()
 }
 
 /// A template's text, apart from the stack so that a step does not write it again.

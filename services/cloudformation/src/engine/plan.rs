@@ -14,6 +14,7 @@ use crate::model::{
 use crate::secrets::Secrets;
 use crate::template::eval::KNOWN_AFTER_APPLY;
 use crate::template::expr::ExprKind;
+use crate::template::transforms::{self, Values};
 use crate::template::{Resource, Template, TemplateError, graph, parse};
 use crate::types::{self, schema};
 
@@ -209,13 +210,15 @@ fn cause(
 fn beyond_resources(tx: &Tx<'_>, stack: &Stack, text: &str, target: &Deployment, outputs: &[Output]) -> bool {
     let Some(current) = &stack.current else { return true };
     let old = tx.get::<TemplateText>(&TemplateText::key_of(&stack.id, current.text));
-    let (old, new) = (old.and_then(|old| apart_from_properties(&old.text)), apart_from_properties(text));
+    let (before, now) = (current.values(&tx.scope), target.values(&tx.scope));
+    let old = old.and_then(|old| apart_from_properties(&old.text, &before));
+    let new = apart_from_properties(text, &now);
     old != new || current.tags != target.tags || stack.outputs != outputs
 }
 
 /// A template without its resources' properties: the parts whose change is an update although no resource changes.
-fn apart_from_properties(text: &str) -> Option<Value> {
-    let mut template = parse::parse(text).ok()?.to_json();
+fn apart_from_properties(text: &str, values: &Values) -> Option<Value> {
+    let mut template = transforms::apply(parse::parse(text).ok()?, values).ok()?.to_json();
     for resource in template.get_mut("Resources")?.as_object_mut()?.values_mut() {
         let members = resource.as_object_mut()?;
         for ignored in ["Properties", "DependsOn", "Condition"] {

@@ -124,7 +124,8 @@ impl<'a, 't> Run<'a, 't> {
         let target = self.operation.target.clone().ok_or_else(|| TemplateError::new("the operation has no target"))?;
         let text = self.tx.get::<TemplateText>(&TemplateText::key_of(&self.stack.id, target.text));
         let text = text.ok_or_else(|| TemplateError::new("the stack's template is gone"))?;
-        Ok((self.parsed.read(&self.stack.id, &text.text)?, target))
+        let values = target.values(&self.tx.scope);
+        Ok((self.parsed.read(&self.stack.id, &text.text, values)?, target))
     }
 
     /// Evaluates something in the scope of the resources as they are, and remembers what it imports.

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use zonal_cloud::Tx;
 
 use crate::errors::Error;
-use crate::model::{Deployment, Stack, TemplateText};
+use crate::model::{Deployment, Stack, TemplateText, values};
 use crate::shapes;
 use crate::template::parameters::{self, Existing, Given, split_list};
+use crate::template::transforms::Values;
 use crate::template::{ParameterType, Template, parse, validate};
 use crate::types::Types;
 
@@ -62,9 +63,9 @@ pub fn inline(body: Option<&str>, url: Option<&str>) -> Result<Option<String>, E
     }
 }
 
-/// Reads and checks a template.
-pub fn checked(text: &str) -> Result<Template, Error> {
-    let template = Template::parse(text)?;
+/// Reads and checks a template; `values` are what its transforms see.
+pub fn checked(text: &str, values: &Values) -> Result<Template, Error> {
+    let template = Template::parse(text, values)?;
     validate(&template, &Types)?;
     Ok(template)
 }
@@ -85,12 +86,19 @@ pub fn prepare(tx: &mut Tx<'_>, stack: Option<&Stack>, request: &Request<'_>) ->
         }
         _ => return Err(Error::validation("Either Template URL or Template Body must be specified.")),
     };
-    let template = checked(&text)?;
-    must_be_allowed(&template, request.resource_types)?;
+    // What a transform makes of it depends on the parameters; without one, the template is wrong before they are.
+    let head = Template::head(&text)?;
+    let transformed = !head.transforms.is_empty();
+    let early = if transformed { None } else { Some(checked(&text, &Values::new())?) };
     let none = BTreeMap::new();
     let previous = current.map_or(&none, |(_, current)| &current.given);
-    let given = parameters::resolve(&template.parameters, &given(request.parameters)?, previous)?;
-    let resolved = look_up(tx, &template, &given)?;
+    let given = parameters::resolve(&head.parameters, &given(request.parameters)?, previous)?;
+    let resolved = look_up(tx, &head, &given)?;
+    let template = match early {
+        Some(template) => template,
+        None => checked(&text, &values(&resolved, &tx.scope))?,
+    };
+    must_be_allowed(&template, request.resource_types)?;
     let secret =
         template.parameters.iter().filter(|(_, parameter)| parameter.no_echo).map(|(name, _)| name.clone()).collect();
     let tags = match current {
@@ -128,6 +136,14 @@ fn must_be_allowed(template: &Template, allowed: &[String]) -> Result<(), Error>
             resource.type_name, resource.type_at
         ))),
     }
+}
+
+/// Refuses a template with transforms that the caller has not acknowledged. Change sets need not: what comes of them is seen.
+pub fn must_be_acknowledged(prepared: &Prepared, given: &[shapes::Capability]) -> Result<(), Error> {
+    if prepared.template.transforms.is_empty() || given.contains(&shapes::Capability::CapabilityAutoExpand) {
+        return Ok(());
+    }
+    Err(Error::Capabilities("Requires capabilities : [CAPABILITY_AUTO_EXPAND]".to_owned()))
 }
 
 /// Stores a prepared text as the stack's next one.

@@ -3,7 +3,7 @@
 use zonal_cloud::{Tx, ids};
 use zonal_wire::AwsError;
 
-use super::deployments::{Request, keep_text, prepare};
+use super::deployments::{Request, keep_text, must_be_acknowledged, prepare};
 use super::{begin, find, must_be_updatable, must_keep_on_failure, operation, rollback};
 use crate::engine::{outputs_in_use, plan, record_event};
 use crate::errors::Error;
@@ -38,6 +38,7 @@ pub fn create(tx: &mut Tx<'_>, input: &shapes::CreateStackInput) -> Result<shape
         resource_types: &input.resource_types,
     };
     let mut prepared = prepare(tx, None, &request)?;
+    must_be_acknowledged(&prepared, &input.capabilities)?;
     plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never).map_err(Error::from)?;
     keep_text(tx, &mut stack, &mut prepared);
     stack.termination_protection = input.enable_termination_protection.unwrap_or(false);
@@ -122,6 +123,7 @@ pub fn update(tx: &mut Tx<'_>, input: &shapes::UpdateStackInput) -> Result<shape
         resource_types: &input.resource_types,
     };
     let mut prepared = prepare(tx, Some(&stack), &request)?;
+    must_be_acknowledged(&prepared, &input.capabilities)?;
     let plan = plan::plan(tx, &stack, (&prepared.template, &prepared.text), &prepared.deployment, &never)
         .map_err(Error::from)?;
     if !plan.changes_anything && !stack.is_half_way() {

@@ -108,7 +108,16 @@ impl Evaluator<'_> {
                     false => text.split(delimiter.as_str()).map(Value::from).collect(),
                 }
             }
-            ExprKind::FindInMap(map, first, second) => self.find_in_map(expr.at, map, first, second)?,
+            ExprKind::FindInMap(names, default) => match (self.find_in_map(expr.at, names), default) {
+                (Err(_), Some(default)) => return self.value(default),
+                (found, _) => found?,
+            },
+            ExprKind::Length(list) => match self.list(list)? {
+                Some(items) if items.len() == 1 && items[0] == KNOWN_AFTER_APPLY => items[0].clone(),
+                Some(items) => items.len().into(),
+                None => return Err(TemplateError::at(list.at, "Template error: Fn::Length requires a list")),
+            },
+            ExprKind::ToJsonString(inner) => Value::String(self.value(inner)?.unwrap_or_default().to_string()),
             ExprKind::If(condition, yes, no) => {
                 let truth = self.conditions.get(condition).copied().ok_or_else(|| {
                     TemplateError::at(
@@ -221,7 +230,7 @@ impl Evaluator<'_> {
         })
     }
 
-    fn find_in_map(&self, at: Position, map: &Expr, first: &Expr, second: &Expr) -> Result<Value, TemplateError> {
+    fn find_in_map(&self, at: Position, [map, first, second]: &[Expr; 3]) -> Result<Value, TemplateError> {
         let map = self.text(map, "Fn::FindInMap")?;
         let (first, second) = (self.text(first, "Fn::FindInMap")?, self.text(second, "Fn::FindInMap")?);
         let known = self.template.mappings.get(&map).ok_or_else(|| {

@@ -56,8 +56,12 @@ pub enum ExprKind {
     Select(Box<Expr>, Box<Expr>),
     /// `Fn::Split`: a delimiter and a text.
     Split(String, Box<Expr>),
-    /// `Fn::FindInMap`: a map's name and the two keys.
-    FindInMap(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `Fn::FindInMap`: a map's name and the two keys; with the language extensions what it gives where they lead nowhere.
+    FindInMap(Box<[Expr; 3]>, Option<Box<Expr>>),
+    /// `Fn::Length` of a list.
+    Length(Box<Expr>),
+    /// `Fn::ToJsonString`.
+    ToJsonString(Box<Expr>),
     /// `Fn::If`: a condition's name and the two values.
     If(String, Box<Expr>, Box<Expr>),
     /// `Fn::Base64`.
@@ -218,7 +222,13 @@ fn call(name: &str, argument: &Node) -> Result<ExprKind, TemplateError> {
             _ => Err(fail("Fn::Select requires a list argument with two elements: an integer index and a list")),
         },
         "Fn::FindInMap" => match argument.list() {
-            Some([map, first, second]) => Ok(ExprKind::FindInMap(boxed(map)?, boxed(first)?, boxed(second)?)),
+            Some([map, first, second]) => {
+                Ok(ExprKind::FindInMap(Box::new([value(map)?, value(first)?, value(second)?]), None))
+            }
+            Some([map, first, second, last]) if last.get("DefaultValue").is_some() => {
+                let default = last.get("DefaultValue").map(boxed).transpose()?;
+                Ok(ExprKind::FindInMap(Box::new([value(map)?, value(first)?, value(second)?]), default))
+            }
             _ => Err(fail(
                 "every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value",
             )),
@@ -238,9 +248,21 @@ fn call(name: &str, argument: &Node) -> Result<ExprKind, TemplateError> {
                 "every Fn::Cidr object requires two or three parameters, (1) an ip block, (2) a count and (3) the number of subnet bits",
             )),
         },
+        // Where the language extensions are not declared, these two are refused before ([`super::transforms`]).
+        "Fn::Length" => Ok(ExprKind::Length(boxed(argument)?)),
+        "Fn::ToJsonString" if argument.list().is_some() || argument.map().is_some() => {
+            Ok(ExprKind::ToJsonString(boxed(argument)?))
+        }
+        "Fn::ToJsonString" => Err(fail("every Fn::ToJsonString object requires an object or a list")),
         "Fn::GetAZs" => Ok(ExprKind::GetAzs(boxed(argument)?)),
         "Fn::ImportValue" => Ok(ExprKind::ImportValue(boxed(argument)?)),
-        "Fn::Transform" => Err(fail("Fn::Transform is not supported")),
+        "Fn::Transform" => {
+            let named = argument.get("Name").and_then(Node::text).unwrap_or_default();
+            Err(fail(&format!(
+                "Fn::Transform is not supported: {}",
+                super::transforms::refusal(named).unwrap_or_default()
+            )))
+        }
         "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" => {
             Err(fail(&format!("{name} is only allowed in the Conditions block of the template")))
         }
@@ -355,16 +377,14 @@ impl Expr {
             | ExprKind::Split(_, inner)
             | ExprKind::Base64(inner)
             | ExprKind::GetAzs(inner)
+            | ExprKind::Length(inner)
+            | ExprKind::ToJsonString(inner)
             | ExprKind::ImportValue(inner) => each(inner),
             ExprKind::Select(first, second) | ExprKind::If(_, first, second) => {
                 each(first);
                 each(second);
             }
-            ExprKind::FindInMap(map, first, second) => {
-                each(map);
-                each(first);
-                each(second);
-            }
+            ExprKind::FindInMap(names, default) => names.iter().chain(default.as_deref()).for_each(each),
             ExprKind::Cidr(block, count, bits) => {
                 each(block);
                 each(count);

@@ -110,9 +110,11 @@ fn collect(
         | ExprKind::Split(_, inner)
         | ExprKind::Base64(inner)
         | ExprKind::GetAzs(inner)
+        | ExprKind::Length(inner)
+        | ExprKind::ToJsonString(inner)
         | ExprKind::ImportValue(inner) => each(inner),
         ExprKind::Select(first, second) => each(first).and_then(|()| each(second)),
-        ExprKind::FindInMap(map, first, second) => each(map).and_then(|()| each(first)).and_then(|()| each(second)),
+        ExprKind::FindInMap(names, default) => names.iter().chain(default.as_deref()).try_for_each(each),
         ExprKind::Cidr(block, count, bits) => {
             each(block)?;
             each(count)?;

@@ -1,6 +1,6 @@
 //! Templates: text to model, model checked, values evaluated. Pure: nothing here knows a stack or a service.
 //!
-//! [`Template::parse`] reads a text, [`validate`] checks its names against a [`Catalog`] of resource types,
+//! [`Template::parse`] reads a text, its transforms done ([`transforms`]), [`validate`] checks its names against a [`Catalog`] of resource types,
 //! [`parameters::resolve`] settles the parameters, [`eval::conditions`] the conditions, [`graph::dependencies`] the order,
 //! and [`Evaluator`] what each value comes to. A stack stores its template's text and reads it again when it needs it.
 
@@ -16,6 +16,7 @@ pub mod parse;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+pub mod transforms;
 mod unknown;
 mod validate;
 

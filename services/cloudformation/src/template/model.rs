@@ -9,6 +9,7 @@ use super::expr::{self, Expr, Test};
 use super::node::{Entry, Kind, Node, Position};
 use super::parameters::Parameter;
 use super::rules::Rule;
+use super::transforms::{self, Values};
 
 /// A template that has the right form. Whether its names lead anywhere, [`super::validate`] tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Template {
     pub description: Option<String>,
     /// `Metadata`, as written.
     pub metadata: Option<serde_json::Value>,
+    /// `Transform`: what was done to the text first.
+    pub transforms: Vec<String>,
     /// `Parameters` by name.
     pub parameters: BTreeMap<String, Parameter>,
     /// `Mappings`: map, first key, second key.
@@ -91,22 +94,31 @@ pub struct Output {
 const LIMITS: [(&str, usize); 4] = [("Parameters", 200), ("Mappings", 200), ("Resources", 500), ("Outputs", 200)];
 
 impl Template {
-    /// Parses a template's text and reads its sections.
+    /// Parses a template's text, does its transforms with the values that parameters have, and reads its sections.
     ///
     /// # Errors
-    /// What [`super::parse::parse`] refuses; a section, member or function of the wrong form.
-    pub fn parse(text: &str) -> Result<Template, TemplateError> {
-        Template::read(&super::parse::parse(text)?)
+    /// What [`super::parse::parse`] and [`transforms::apply`] refuse; a section, member or function of the wrong form.
+    pub fn parse(text: &str, values: &Values) -> Result<Template, TemplateError> {
+        Template::read(&transforms::apply(super::parse::parse(text)?, values)?)
     }
 
-    fn read(root: &Node) -> Result<Template, TemplateError> {
-        let entries =
-            root.map().ok_or_else(|| TemplateError::at(root.at, "Template format error: unsupported structure."))?;
-        check_sections(entries)?;
-        check_nulls(root, &mut Vec::new())?;
+    /// What can be read of a text before its transforms are done: parameters, mappings, description, metadata, transforms.
+    ///
+    /// # Errors
+    /// What [`super::parse::parse`] refuses; one of these of the wrong form, or a transform that there is not.
+    pub fn head(text: &str) -> Result<Template, TemplateError> {
+        let root = super::parse::parse(text)?;
+        let mut template = Template::without_resources(&root, false)?;
+        template.transforms = transforms::declared(&root)?;
+        Ok(template)
+    }
+
+    /// A template's sections without its resources, rules and outputs, and also without its conditions unless they are wanted.
+    pub(super) fn without_resources(root: &Node, conditions: bool) -> Result<Template, TemplateError> {
         let mut template = Template {
             description: description(root.get("Description"))?,
             metadata: root.get("Metadata").map(Node::to_json),
+            transforms: Vec::new(),
             parameters: BTreeMap::new(),
             mappings: BTreeMap::new(),
             conditions: BTreeMap::new(),
@@ -122,10 +134,20 @@ impl Template {
         for entry in section(root, "Mappings")? {
             template.mappings.insert(entry.key.clone(), mapping(entry)?);
         }
-        for entry in section(root, "Conditions")? {
+        for entry in section(root, "Conditions")?.iter().filter(|_| conditions) {
             alphanumeric("Condition", entry)?;
             template.conditions.insert(entry.key.clone(), expr::test(&entry.value)?);
         }
+        Ok(template)
+    }
+
+    fn read(root: &Node) -> Result<Template, TemplateError> {
+        let entries =
+            root.map().ok_or_else(|| TemplateError::at(root.at, "Template format error: unsupported structure."))?;
+        check_sections(entries)?;
+        check_nulls(root, &mut Vec::new())?;
+        let mut template = Template::without_resources(root, true)?;
+        template.transforms = transforms::declared(root)?;
         for entry in section(root, "Rules")? {
             alphanumeric("Rule", entry)?;
             template.rules.insert(entry.key.clone(), Rule::read(entry)?);
@@ -157,7 +179,7 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
     for entry in entries {
         match entry.key.as_str() {
             "Description" | "Metadata" | "Parameters" | "Mappings" | "Conditions" | "Rules" | "Resources"
-            | "Outputs" => {}
+            | "Outputs" | "Transform" => {}
             "AWSTemplateFormatVersion" => {
                 if entry.value.scalar().as_deref() != Some("2010-09-09") {
                     return Err(TemplateError::at(
@@ -167,12 +189,8 @@ fn check_sections(entries: &[Entry]) -> Result<(), TemplateError> {
                 }
             }
             // What would change the template's meaning is refused, never skipped.
-            "Transform" | "Hooks" => {
-                let named = entry.value.text().map(|name| format!(" ({name})")).unwrap_or_default();
-                return Err(TemplateError::at(
-                    entry.at,
-                    format!("Template format error: the {} section is not supported{named}", entry.key),
-                ));
+            "Hooks" => {
+                return Err(TemplateError::at(entry.at, "Template format error: the Hooks section is not supported"));
             }
             _ => unknown.push(entry),
         }

@@ -89,6 +89,14 @@ impl Node {
         }
     }
 
+    /// The entries of a mapping, to be changed.
+    pub fn map_mut(&mut self) -> Option<&mut Vec<Entry>> {
+        match &mut self.kind {
+            Kind::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
     /// The value under `key`, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)

@@ -221,6 +221,8 @@ fn tagged(tag: &Tag, node: Node) -> Result<Node, TemplateError> {
     let key = match tag.suffix.as_str() {
         "Ref" => "Ref".to_owned(),
         "Condition" => "Condition".to_owned(),
+        // Whether these are declared is seen to when transforms are done.
+        name @ ("Length" | "ToJsonString") => format!("Fn::{name}"),
         name if super::expr::FUNCTIONS.contains(&name) => format!("Fn::{name}"),
         "Transform" => return Err(TemplateError::at(at, "Template error: Fn::Transform is not supported")),
         name => {

@@ -59,7 +59,7 @@ impl Scope for Names {
 }
 
 fn checked(text: &str) -> Result<Template, TemplateError> {
-    let template = Template::parse(text)?;
+    let template = Template::parse(text, &transforms::Values::new())?;
     validate(&template, &AnyType)?;
     Ok(template)
 }
@@ -289,7 +289,7 @@ Resources:
     assert_eq!(order("yes").unwrap(), ["A", "B", "C"]);
     assert_eq!(order("no").unwrap(), ["B", "C"]);
 
-    let bad = Template::parse(&text.replace("!If [Is, !Ref A, none]", "!Ref A")).unwrap();
+    let bad = Template::parse(&text.replace("!If [Is, !Ref A, none]", "!Ref A"), &transforms::Values::new()).unwrap();
     let conditions = [("Is".to_owned(), false)].into();
     assert!(
         graph::dependencies(&bad, Some(&conditions))

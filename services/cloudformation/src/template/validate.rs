@@ -192,8 +192,10 @@ fn check_value(template: &Template, catalog: &dyn Catalog, value: &Expr, block: 
             value.at,
             format!("Template error: unresolved condition dependency {name} in Fn::If"),
         )),
-        ExprKind::FindInMap(map, ..) => match &map.kind {
-            ExprKind::Literal(serde_json::Value::String(name)) if !template.mappings.contains_key(name) => {
+        ExprKind::FindInMap(names, default) => match &names[0].kind {
+            ExprKind::Literal(serde_json::Value::String(name))
+                if default.is_none() && !template.mappings.contains_key(name) =>
+            {
                 Err(TemplateError::at(
                     value.at,
                     format!(

@@ -14,6 +14,7 @@ mod composite_alarms;
 mod context;
 mod group_actions;
 mod health_checks;
+pub mod identifiers;
 mod instances;
 mod key_pairs;
 mod launch_templates;

@@ -10,6 +10,7 @@ mod recovery;
 mod refusals;
 mod rules;
 mod signals;
+mod transforms;
 mod triggers;
 mod types;
 mod waits;
