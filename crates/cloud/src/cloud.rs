@@ -362,7 +362,6 @@ impl Cloud {
         label: &str,
         act: impl FnOnce(&mut Tx<'_>) -> Result<R, AwsError>,
     ) -> Result<R, AwsError> {
-        let now = self.clock.now();
         let mut state = match caller {
             Caller::User { .. } => self.turns.soon(|| self.state.write().unwrap_or_else(PoisonError::into_inner)),
             Caller::Service(_) => {
@@ -370,6 +369,8 @@ impl Cloud {
                 self.state.write().unwrap_or_else(PoisonError::into_inner)
             }
         };
+        // Not before: commits are in the order of their times.
+        let now = self.clock.now();
         let chance = self.core.chance(label, state.revision);
         let mut tx = Tx::new(&self.core, &mut state, scope.clone(), caller, now, chance);
         // A panic ends its request: what it wrote is undone, and the daemon goes on.
