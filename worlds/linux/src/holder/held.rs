@@ -15,10 +15,14 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{IoSlice, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 use zonal_substrate::{SandboxState, StopCause};
 
 /// How much of a console log is kept.
 const CONSOLE: usize = 64 << 10;
+
+/// How long a sandbox may take to go down. Its PID 1 kills what does not end by itself; one that does not come to it is killed too.
+const PATIENCE: Duration = init::PATIENCE.saturating_add(Duration::from_secs(3));
 
 /// Why a sandbox is going down.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +61,8 @@ struct Process {
     handle: OwnedFd,
     control: File,
     console: File,
+    /// When it is killed: it is going down.
+    by: Option<Instant>,
 }
 
 impl Held {
@@ -89,7 +95,7 @@ impl Held {
         };
         let handle = sys::pidfd(pid).act("watch", id)?;
         let console = File::from(OwnedFd::from(console));
-        let process = Process { pid: Pid::from_raw(pid), handle, control: ours.into(), console };
+        let process = Process { pid: Pid::from_raw(pid), handle, control: ours.into(), console, by: None };
         // Not running before it says so; until then the list says the last that is true of a start: it has none.
         let state = SandboxState::Stopped(StopCause::Asked);
         Ok(Self { spec, state, course: Course::Up, process: Some(process), log: VecDeque::new() })
@@ -98,6 +104,27 @@ impl Held {
     /// The descriptors to wait for.
     pub(super) fn awaited(&self) -> Vec<BorrowedFd<'_>> {
         self.process.iter().flat_map(|p| [p.control.as_fd(), p.console.as_fd(), p.handle.as_fd()]).collect()
+    }
+
+    /// When it is to be killed, if it is going down.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.process.as_ref()?.by
+    }
+
+    /// Kills it if it has taken too long to go down: those inside may keep its PID 1 from hearing of it.
+    pub(super) fn end_if_due(&mut self, now: Instant) {
+        if let Some(process) = &mut self.process
+            && process.by.is_some_and(|by| by <= now)
+        {
+            process.by = None;
+            let _ = sys::pidfd_kill(process.handle.as_fd(), libc::SIGKILL);
+        }
+    }
+
+    fn goes_down(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.by.get_or_insert(Instant::now() + PATIENCE);
+        }
     }
 
     /// Which start this is.
@@ -147,6 +174,7 @@ impl Held {
     /// Goes down and comes up again as `spec`.
     pub(super) fn restart_as(&mut self, spec: Spec) {
         self.course = Course::Again(Box::new(spec));
+        self.goes_down();
         self.order(&Order::Shutdown, &[]);
     }
 
@@ -158,6 +186,7 @@ impl Held {
                 let _ = sys::pidfd_kill(process.handle.as_fd(), libc::SIGKILL);
             }
         } else {
+            self.goes_down();
             self.order(&Order::Shutdown, &[]);
         }
     }
@@ -232,6 +261,7 @@ impl Held {
                     continue;
                 }
                 Notice::Ending { reboot } => {
+                    self.goes_down();
                     if self.course == Course::Up {
                         self.course = if reboot { Course::Again(Box::new(self.spec.clone())) } else { Course::Itself };
                     }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The start is over when for so long nothing has come; the warden asks for figures every second.
 const SETTLED_MS: u16 = 300;
@@ -118,7 +118,11 @@ impl Holder {
         }
         // No thread of its own for this: a process that forks has but one.
         let wait = if self.settled { PollTimeout::NONE } else { SETTLED_MS.into() };
+        let due = self.held.values().filter_map(Held::due).min();
+        let left = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let wait = left.map_or(wait, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
         match poll(&mut fds, wait) {
+            Ok(0) if due.is_some() => {}
             Ok(0) => {
                 self.settled = true;
                 crate::footprint::let_go();
@@ -150,6 +154,8 @@ impl Holder {
         for number in hung_up.into_iter().rev() {
             self.callers.remove(number);
         }
+        let now = Instant::now();
+        self.held.values_mut().for_each(|held| held.end_if_due(now));
         Ok(())
     }
 

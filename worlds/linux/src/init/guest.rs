@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 const SOCKET: &str = "/run/zonal/init.sock";
 const LONGEST: u64 = 64 << 10;
+/// How long PID 1 listens to one that asks.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The names that our program answers to inside a sandbox.
 pub const NAMES: [&str; 9] =
@@ -64,16 +66,33 @@ pub(super) fn listen() -> io::Result<UnixListener> {
 
 /// Reads a request; only root inside may ask for more than how things are.
 pub(super) fn read_request(stream: &Stream) -> Result<Asked, String> {
-    let patience = Some(Duration::from_millis(200));
-    stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(patience)).map_err(|e| e.to_string())?;
-    let mut text = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut text).map_err(|e| e.to_string())?;
+    let text = read_within(stream, PATIENCE).map_err(|e| e.to_string())?;
     let asked: Asked = serde_json::from_slice(&text).map_err(|e| e.to_string())?;
     let harmless = matches!(&asked, Asked::Service(verb)
         if matches!(verb.name.as_str(), "status" | "show" | "is-active" | "is-enabled" | "is-failed"));
     let who =
         nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials).map_err(|e| e.to_string())?;
     if who.uid() == 0 || harmless { Ok(asked) } else { Err("Access denied".to_owned()) }
+}
+
+/// Reads all that a caller says, within this time in all: one that says a byte now and then would keep PID 1 from everybody else.
+fn read_within(mut stream: &Stream, patience: Duration) -> io::Result<Vec<u8>> {
+    let by = Instant::now() + patience;
+    stream.set_write_timeout(Some(patience))?;
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    while (text.len() as u64) < LONGEST {
+        let left = by.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut buffer)? {
+            0 => break,
+            got => text.extend_from_slice(&buffer[..got]),
+        }
+    }
+    Ok(text)
 }
 
 /// Sends an answer; a caller that has gone is not waited for.

@@ -28,7 +28,10 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 /// How long an orderly shutdown may take before what is left is killed.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much of anything is taken at a time: those inside may write, ask and end faster than it is handled, and orders come between.
+const ROUNDS: usize = 16;
 
 /// Where user data's output goes, beside the console.
 const OUTPUT_LOG: &str = "/var/log/cloud-init-output.log";
@@ -76,6 +79,8 @@ struct Init {
     services: Services,
     user_data: Option<UserData>,
     course: Course,
+    /// Whether children that have ended may be left to collect.
+    unreaped: bool,
 }
 
 /// User data that runs.
@@ -112,6 +117,7 @@ impl Init {
             services: Services::default(),
             user_data: None,
             course: Course::Up,
+            unreaped: false,
         };
         init.say(&format!("zonal: {} boots\n", spec.sandbox.hostname));
         prepare_files(spec)?;
@@ -194,6 +200,7 @@ impl Init {
             Course::Down { by, .. } => Some(by),
         };
         let timeout = match due {
+            _ if self.unreaped => PollTimeout::ZERO,
             Some(due) => {
                 let wait = due.saturating_duration_since(now) + Duration::from_millis(1);
                 PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
@@ -202,7 +209,11 @@ impl Init {
         };
         let _ = poll(&mut fds, timeout);
         drop(fds);
-        while let Ok(Some(_)) = self.signals.read_signal() {}
+        for _ in 0..ROUNDS {
+            if !matches!(self.signals.read_signal(), Ok(Some(_))) {
+                break;
+            }
+        }
         if !self.take_orders() {
             return false;
         }
@@ -260,14 +271,14 @@ impl Init {
     /// Copies output to the console: what programs write to `/dev/console`, and user data's.
     fn pass_output(&mut self) {
         let mut buffer = [0; 16 << 10];
-        while let Ok(got) = self.console_in.read(&mut buffer) {
-            if got == 0 || self.console.write_all(&buffer[..got]).is_err() {
-                break;
+        for _ in 0..ROUNDS {
+            match self.console_in.read(&mut buffer) {
+                Ok(got) if got > 0 && self.console.write_all(&buffer[..got]).is_ok() => {}
+                _ => break,
             }
         }
-        while let Some(socket) = &self.log_socket
-            && let Ok(got) = socket.recv(&mut buffer)
-        {
+        for _ in 0..ROUNDS {
+            let Some(Ok(got)) = self.log_socket.as_ref().map(|socket| socket.recv(&mut buffer)) else { break };
             if let Ok(mut file) = OpenOptions::new().create(true).append(true).open("/var/log/messages") {
                 let text = String::from_utf8_lossy(&buffer[..got]);
                 let text = text.trim_start_matches(|c: char| c == '<' || c == '>' || c.is_ascii_digit());
@@ -277,7 +288,7 @@ impl Init {
         if let Some(data) = &mut self.user_data
             && let Some(output) = &mut data.output
         {
-            loop {
+            for _ in 0..ROUNDS {
                 match output.read(&mut buffer) {
                     Ok(0) => {
                         data.output = None;
@@ -296,13 +307,18 @@ impl Init {
         self.finish_user_data();
     }
 
-    /// Collects every child that has ended.
+    /// Collects children that have ended.
     fn reap(&mut self) {
-        loop {
+        // Where they end faster than they are collected, their signal may have been taken already.
+        self.unreaped = true;
+        for _ in 0..ROUNDS {
             let (pid, exit) = match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => (pid, code),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
-                _ => break,
+                _ => {
+                    self.unreaped = false;
+                    break;
+                }
             };
             if let Some(data) = &mut self.user_data
                 && data.pid == pid
@@ -333,7 +349,8 @@ impl Init {
 
     /// Serves those inside who ask by `systemctl`, `shutdown` and their like.
     fn serve_requests(&mut self) {
-        while let Some((stream, _)) = self.requests.as_ref().and_then(|listener| listener.accept().ok()) {
+        // One a turn: each may take its time to say what it wants.
+        if let Some((stream, _)) = self.requests.as_ref().and_then(|listener| listener.accept().ok()) {
             let answer = match guest::read_request(&stream) {
                 Ok(asked) => self.answer(asked),
                 Err(reason) => Answer::failed(&reason),

@@ -9,6 +9,7 @@ pub const TESTS: &[Test] = &[
     ("a_start_that_fails_keeps_console_and_state_of_the_one_before", a_start_that_fails_keeps),
     ("a_world_behind_a_link_has_our_program_in_its_instances", a_world_behind_a_link),
     ("an_instance_that_powers_off_is_stopped_by_itself", an_instance_that_powers_off_is_stopped_by_itself),
+    ("whatever_those_inside_do_to_their_first_process_an_instance_stops", whatever_those_inside_do),
     ("a_service_is_kept_running_and_starts_at_each_boot", a_service_is_kept_running_and_starts_at_each_boot),
     ("an_image_is_one_more_layer", an_image_is_one_more_layer),
     ("where_owners_cannot_be_mapped_all_instances_have_the_same_ids", where_owners_cannot_be_mapped),
@@ -115,6 +116,32 @@ fn an_instance_that_powers_off_is_stopped_by_itself() {
     });
     world.run("a", "shutdown -h now");
     world.await_state("i-a", |state| *state == SandboxState::Stopped(StopCause::Itself));
+}
+
+fn whatever_those_inside_do() {
+    let world = Fixture::new();
+    world.ask(simple());
+    // One says more than can be taken, on all ways that there are; the other has the log's file be one that opening waits for.
+    let log = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('/dev/log')";
+    let flood = format!(
+        "#!/bin/sh\nyes >/dev/console & yes >/dev/console & yes & yes &\npython3 -c \"{log}\nwhile True: s.send(b'x')\" &\nyes\n"
+    );
+    let freeze = format!(
+        "#!/bin/sh\nmkdir -p /var/log; mkfifo /var/log/messages\npython3 -c \"{log}; s.send(b'x')\"; touch /root/sent\n"
+    );
+    let a = Instance { user_data: flood, ..Instance::new("a", "10.0.1.10") };
+    let b = Instance { user_data: freeze, ..Instance::new("b", "10.0.1.11") };
+    for instance in [&a, &b] {
+        world.ask(vec![Ask::PutInterface(instance.interface()), again(instance, 1)]);
+    }
+    until("the flood", || world.console("i-a").contains("y\ny\n").then_some(()));
+    until("the log", || world.upper("i-b").join("root/sent").exists().then_some(()));
+    world.ask(["i-a", "i-b"].map(|id| Ask::StopSandbox { id: id.into(), generation: 1, force: false }).to_vec());
+    for id in ["i-a", "i-b"] {
+        world.await_state(id, |state| *state == SandboxState::Stopped(StopCause::Asked));
+    }
+    // The one that only says much goes down in order.
+    until("its end", || world.console("i-a").contains("zonal: down").then_some(()));
 }
 
 const UNIT: &str = "#!/bin/bash
