@@ -100,6 +100,7 @@ impl Cloud {
         }
         self.tell_again();
         self.full_pass();
+        lock(&self.pass).starts();
     }
 
     /// Wakes those who watch what was removed shortly before the last end: its removal may not have reached the world.
@@ -285,7 +286,13 @@ impl Cloud {
             let Some(job) = lock(&self.queue).take(now) else { break };
             self.step(job, now);
         }
-        let pass = lock(&self.pass).at();
+        let (pass, all_asked) = {
+            let mut pass = lock(&self.pass);
+            (pass.at(), pass.ends_start(&lock(&self.queue)))
+        };
+        if all_asked {
+            self.core.world.all_is_asked();
+        }
         Some(lock(&self.queue).next().map_or(pass, |next| next.min(pass)))
     }
 

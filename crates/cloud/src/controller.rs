@@ -101,6 +101,11 @@ impl Queue {
         self.add(job, now + pause);
     }
 
+    /// Whether a job's last run has failed.
+    pub(crate) fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

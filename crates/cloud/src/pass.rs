@@ -1,5 +1,6 @@
 //! When every key of every controller is looked at, whether or not anything changed.
 
+use crate::controller::Queue;
 use std::time::Duration;
 use zonal_wire::Time;
 
@@ -17,11 +18,13 @@ pub(crate) struct Pass {
     failed: bool,
     /// How long after a failure the next pass comes: longer each time while failures follow on passes.
     pause: Duration,
+    /// Whether the world is still to hear that all is asked: a start's pass is not over.
+    starting: bool,
 }
 
 impl Default for Pass {
     fn default() -> Self {
-        Self { at: Time(i64::MIN), failed: false, pause: AGAIN }
+        Self { at: Time(i64::MIN), failed: false, pause: AGAIN, starting: false }
     }
 }
 
@@ -29,6 +32,18 @@ impl Pass {
     /// When it is.
     pub(crate) fn at(&self) -> Time {
         self.at
+    }
+
+    /// The one of a start has been queued.
+    pub(crate) fn starts(&mut self) {
+        self.starting = true;
+    }
+
+    /// Whether this ends a start: nothing is due any more, and no key waits to be tried again. True once.
+    pub(crate) fn ends_start(&mut self, queue: &Queue) -> bool {
+        let ends = self.starting && !queue.has_failures();
+        self.starting &= !ends;
+        ends
     }
 
     /// It begins; the next one is planned.
@@ -48,6 +63,20 @@ impl Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scope::Scope;
+
+    #[test]
+    fn a_start_is_over_once_no_key_waits_to_be_tried_again() {
+        let (mut pass, mut queue) = (Pass::default(), Queue::default());
+        assert!(!pass.ends_start(&queue), "nothing has started");
+        let job = (0, Scope::new("1", "r"), "a".to_owned());
+        pass.starts();
+        queue.failed(job.clone(), Time(0));
+        assert!(!pass.ends_start(&queue));
+        queue.succeeded(&job);
+        assert!(pass.ends_start(&queue));
+        assert!(!pass.ends_start(&queue), "it is said once");
+    }
 
     #[test]
     fn a_world_that_fails_again_and_again_is_asked_less_and_less_often() {

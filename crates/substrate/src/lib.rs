@@ -215,6 +215,10 @@ pub trait World: Send + Sync {
     /// The console output of a sandbox so far (its last 64 KiB), oldest first.
     fn console(&self, sandbox: &str) -> Vec<u8>;
 
+    /// The control plane has asked for all that stands: what the world knows of from before, and was not asked for since, may go. Said
+    /// after each start, once; before, a world keeps what it has.
+    fn all_is_asked(&self) {}
+
     /// What this world is, for people: `linux` or `sim (virtual)`.
     fn describe(&self) -> &'static str;
 }

@@ -8,9 +8,10 @@ use crate::daemon::pace::Paced;
 use crate::daemon::pump::{self, Beat, Timed};
 use crate::daemon::{Daemon, DaemonConfig, key, serve};
 use crate::settings::{self, Pace, Settings, WorldKind};
+use rustix::fs::OFlags;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -241,12 +242,18 @@ fn supervise(settings: &Settings) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Makes the daemon's files its own, also where another user ran it before.
+/// Makes the daemon's files its own, also where another user ran it before. Whoever has the directory already can put anything there:
+/// what is no file of its own but leads to another's, by a link of either kind, stays whose it is.
 fn give(directory: &std::path::Path, owner: (u32, u32)) -> Result<(), CommandError> {
     let failed = |error| CommandError::file(directory, error);
     chown(directory, Some(owner.0), Some(owner.1)).map_err(failed)?;
     for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
-        chown(entry.path(), Some(owner.0), Some(owner.1)).map_err(failed)?;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let Ok(file) = fs::File::options().read(true).custom_flags(flags).open(entry.path()) else { continue };
+        let found = file.metadata().map_err(failed)?;
+        if found.is_dir() || found.is_file() && found.nlink() == 1 {
+            fchown(&file, Some(owner.0), Some(owner.1)).map_err(failed)?;
+        }
     }
     Ok(())
 }
@@ -294,4 +301,30 @@ pub fn until_interrupted(child: &mut Child) -> Result<Over, CommandError> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_a_link_leads_to_is_not_given_away_with_the_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let (theirs, state) = (place.path().join("theirs"), place.path().join("state"));
+        fs::create_dir(&state).unwrap();
+        for path in [&theirs, &state.join("state.sqlite")] {
+            fs::write(path, "").unwrap();
+        }
+        symlink(&theirs, state.join("soft")).unwrap();
+        fs::hard_link(&theirs, state.join("hard")).unwrap();
+        symlink("nowhere", state.join("dangling")).unwrap();
+        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        // Root may give things away; others only to themselves, and see at least that links are not followed.
+        let to = if user == 0 { (65_534, 65_534) } else { (user, group) };
+        give(&state, to).unwrap();
+        let owner = |path: &Path| fs::symlink_metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+        assert_eq!((owner(&state), owner(&state.join("state.sqlite"))), (to, to));
+        assert_eq!(owner(&theirs), (user, group));
+    }
 }

@@ -80,6 +80,10 @@ impl World for Named {
         self.world.console(sandbox)
     }
 
+    fn all_is_asked(&self) {
+        self.world.all_is_asked();
+    }
+
     fn describe(&self) -> &'static str {
         self.world.describe()
     }

@@ -19,6 +19,8 @@ pub(super) struct Doors {
     /// What network load balancers listen on, by their ARN and by their nodes' interfaces.
     flows: BTreeMap<String, BTreeMap<String, Vec<(FlowProtocol, u16)>>>,
     open: BTreeMap<Ipv4Addr, Door>,
+    /// Whether what is not known is not there, rather than not heard of yet.
+    all_known: bool,
 }
 
 impl Doors {
@@ -30,6 +32,7 @@ impl Doors {
             groups: BTreeMap::new(),
             flows: BTreeMap::new(),
             open: BTreeMap::new(),
+            all_known: false,
         }
     }
 
@@ -65,10 +68,22 @@ impl Doors {
         self.flows.remove(id);
     }
 
+    /// From now on what is not known is not there. Before, a door of which something has not been heard yet is as an earlier control plane
+    /// had it: its connections go on.
+    pub(super) fn all_is_known(&mut self) {
+        self.all_known = true;
+    }
+
+    fn is_known(&self, interface: &Interface) -> bool {
+        self.all_known
+            || interface.groups.iter().all(|id| self.groups.contains_key(id))
+                && (!interface.transparent || self.flows.values().any(|nodes| nodes.contains_key(&interface.id)))
+    }
+
     /// What changed since the last call: a door, or none any more, by public address.
     pub(super) fn changes(&mut self) -> Vec<(Ipv4Addr, Option<Door>)> {
         let mut wanted = BTreeMap::new();
-        for interface in self.interfaces.values() {
+        for interface in self.interfaces.values().filter(|interface| self.is_known(interface)) {
             for public in interface.addresses.iter().filter_map(|address| address.public) {
                 wanted.insert(public, self.door(interface, public));
             }
@@ -170,6 +185,16 @@ mod tests {
         assert!(doors.changes().is_empty());
         doors.remove_interface("eni-1");
         assert_eq!(doors.changes(), [(public, None)]);
+    }
+
+    #[test]
+    fn a_door_of_which_something_was_not_heard_yet_is_left_as_it_is() {
+        let mut doors = Doors::new("127.100.0.1".parse().unwrap(), 1);
+        let public = "127.100.0.10".parse().unwrap();
+        doors.put_interface(interface(public));
+        assert_eq!(doors.changes(), [], "its group may open ports");
+        doors.all_is_known();
+        assert!(matches!(&doors.changes()[..], [(_, Some(door))] if door.tcp.is_empty()));
     }
 
     #[test]

@@ -34,13 +34,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many sandboxes are started at once.
 const WORKERS: usize = 4;
 
+/// What the performer is told, in this order.
+enum Word {
+    Asks(Vec<Ask>),
+    /// All that stands is to be asked again: the warden is another.
+    Again,
+    /// The control plane has asked for all that stands.
+    All,
+}
+
 /// What is called with every report. From several threads.
 pub type Listener = Box<dyn Fn(Report) + Send + Sync>;
 
 /// The real world, as the daemon holds it.
 pub struct LinuxWorld {
     config: Config,
-    queue: Mutex<Sender<Vec<Ask>>>,
+    queue: Mutex<Sender<Word>>,
     direct: Link,
 }
 
@@ -91,7 +100,7 @@ pub fn shell(config: &Config, sandbox: &str, fds: [BorrowedFd<'_>; 3]) -> Result
 impl World for LinuxWorld {
     fn ask(&self, asks: Vec<Ask>) {
         // The performer lives as long as we do.
-        let _ = self.queue.lock().unwrap_or_else(PoisonError::into_inner).send(asks);
+        let _ = self.queue.lock().unwrap_or_else(PoisonError::into_inner).send(Word::Asks(asks));
     }
 
     fn inventory(&self) -> Inventory {
@@ -113,6 +122,10 @@ impl World for LinuxWorld {
         }
     }
 
+    fn all_is_asked(&self) {
+        let _ = self.queue.lock().unwrap_or_else(PoisonError::into_inner).send(Word::All);
+    }
+
     fn describe(&self) -> &'static str {
         "linux"
     }
@@ -123,7 +136,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
 }
 
 /// Hears what happens to sandboxes, connecting again when the warden restarts: then all that stands is asked once more.
-fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Vec<Ask>>) {
+fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Word>) {
     let (mut first, link) = (true, Link::new(socket, Duration::ZERO));
     loop {
         if let Ok(stream) = UnixStream::connect(socket)
@@ -137,8 +150,7 @@ fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Vec<Ask
                     tell(Report::Sandbox { id, generation, state });
                 }
             }
-            // An empty list of asks means: everything.
-            if !first && again.send(Vec::new()).is_err() {
+            if !first && again.send(Word::Again).is_err() {
                 return;
             }
             first = false;
@@ -164,6 +176,19 @@ struct Performer {
     /// both in any order.
     early: BTreeMap<String, Box<Sandbox>>,
     doors: Doors,
+    /// Whose last ask the warden has failed at, so that the plane has not been told what follows from it.
+    failed: BTreeSet<String>,
+    /// Whether the plane is still to hear that it has been told all.
+    starting: Starting,
+}
+
+/// How far the control plane's start is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starting {
+    Asking,
+    /// All is asked; what failed of it is tried again.
+    Asked,
+    Over,
 }
 
 impl Performer {
@@ -189,20 +214,36 @@ impl Performer {
             plugged: BTreeSet::new(),
             early: BTreeMap::new(),
             doors,
+            failed: BTreeSet::new(),
+            starting: Starting::Asking,
         }
     }
 
-    fn run(mut self, asks: &Receiver<Vec<Ask>>) {
-        while let Ok(asks) = asks.recv() {
-            if asks.is_empty() {
-                self.plugged.clear();
-                for ask in self.standing.values().cloned().collect::<Vec<_>>() {
-                    self.perform(ask);
+    fn run(mut self, words: &Receiver<Word>) {
+        while let Ok(word) = words.recv() {
+            match word {
+                Word::Asks(asks) => asks.into_iter().for_each(|ask| self.perform(ask)),
+                Word::Again => {
+                    self.plugged.clear();
+                    for ask in self.standing.values().cloned().collect::<Vec<_>>() {
+                        self.perform(ask);
+                    }
                 }
+                Word::All if self.starting == Starting::Asking => self.starting = Starting::Asked,
+                Word::All => {}
             }
-            for ask in asks {
-                self.perform(ask);
+            if self.starting == Starting::Asked && self.failed.is_empty() {
+                self.starting = Starting::Over;
+                self.doors.all_is_known();
+                self.tell_doors();
+                self.plane.all_is_told();
             }
+        }
+    }
+
+    fn tell_doors(&mut self) {
+        for (public, door) in self.doors.changes() {
+            self.plane.set(format!("door:{public}"), door.map(Duty::Door));
         }
     }
 
@@ -307,9 +348,7 @@ impl Performer {
             }
             Ask::SetSpeed(speed) => return self.plane.set("speed".to_owned(), Some(Duty::Speed(speed))),
         };
-        for (public, door) in self.doors.changes() {
-            self.plane.set(format!("door:{public}"), door.map(Duty::Door));
-        }
+        self.tell_doors();
         if let Some(report) = done {
             (self.tell)(report);
         }
@@ -327,10 +366,14 @@ impl Performer {
     }
 
     /// Asks the warden; a failure is told.
-    fn ask(&self, id: &str, request: Request) -> bool {
+    fn ask(&mut self, id: &str, request: Request) -> bool {
         match self.link.ask(&request, &[]) {
-            Ok(_) => true,
+            Ok(_) => {
+                self.failed.remove(id);
+                true
+            }
             Err(error) => {
+                self.failed.insert(id.to_owned());
                 (self.tell)(Report::Failed { id: id.to_owned(), reason: error.to_string() });
                 false
             }

@@ -9,15 +9,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use zonal_substrate::Report;
 
-/// After a start, the plane goes on with what it was told before for this long: until the control plane, having read its state, has said
-/// what still stands. Then what was not said again is dropped.
-const GRACE: Duration = Duration::from_secs(3);
+/// What is to be told.
+enum Word {
+    Tell(Tell),
+    /// All duties have been told.
+    All,
+}
 
 /// A way to tell the plane what to do.
-pub(super) struct PlaneLink(Sender<Tell>);
+pub(super) struct PlaneLink(Sender<Word>);
 
 /// What the plane has yet to confirm, by key: said again to a plane that came anew.
 type Unconfirmed = Arc<Mutex<BTreeMap<String, u64>>>;
@@ -51,19 +54,29 @@ impl PlaneLink {
     }
 
     fn tell(&self, tell: Tell) {
-        let _ = self.0.send(tell);
+        let _ = self.0.send(Word::Tell(tell));
+    }
+
+    /// All that stands has been told. Until then the plane goes on with what an earlier control plane told it, however long that takes;
+    /// now what was not told again is dropped.
+    pub(super) fn all_is_told(&self) {
+        let _ = self.0.send(Word::All);
     }
 }
 
-fn run(socket: &Path, tells: &Receiver<Tell>, tell: &Arc<Listener>) {
+fn run(socket: &Path, words: &Receiver<Word>, tell: &Arc<Listener>) {
     let mut duties: BTreeMap<String, Held> = BTreeMap::new();
     let unconfirmed = Unconfirmed::default();
     let mut stream: Option<UnixStream> = None;
-    // When everything is to be said at once, so that the plane drops the rest.
-    let mut whole = Some(Instant::now() + GRACE);
+    // Whether the duties are all that there should be, and whether the plane has yet to hear which they are.
+    let (mut complete, mut unsaid) = (false, true);
     loop {
-        let message = match tells.recv_timeout(Duration::from_millis(if stream.is_some() { 200 } else { 50 })) {
-            Ok(message) => Some(message),
+        let message = match words.recv_timeout(Duration::from_millis(if stream.is_some() { 200 } else { 50 })) {
+            Ok(Word::Tell(message)) => Some(message),
+            Ok(Word::All) => {
+                complete = true;
+                None
+            }
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -79,7 +92,7 @@ fn run(socket: &Path, tells: &Receiver<Tell>, tell: &Arc<Listener>) {
             match stream.as_ref().filter(|_| heard) {
                 Some(open) => {
                     // A plane that restarted knows all but what ended meanwhile.
-                    whole.get_or_insert(Instant::now());
+                    unsaid = true;
                     confirm(open, tell, &unconfirmed, |key| duties.contains_key(key));
                 }
                 None => stream = None,
@@ -89,11 +102,10 @@ fn run(socket: &Path, tells: &Receiver<Tell>, tell: &Arc<Listener>) {
         {
             stream = None;
         }
-        if let (Some(open), Some(due)) = (&stream, whole)
-            && due <= Instant::now()
+        if let (Some(open), true, true) = (&stream, complete, unsaid)
             && say(open, tell, &Tell::Only(duties.keys().cloned().collect()))
         {
-            whole = None;
+            unsaid = false;
             // By now it has heard of what is no more, too.
             confirm(open, tell, &unconfirmed, |_| true);
         }
@@ -218,6 +230,50 @@ fn hear(stream: &mut UnixStream) -> Option<Hear> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn nothing_is_dropped_before_all_is_told_and_after_that_at_each_new_start_of_the_plane() {
+        let socket = std::env::temp_dir().join(format!("zonal-plane-link-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&socket);
+        let plane = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let (sender, changes) = channel();
+        let listener: Arc<Listener> = Arc::new(Box::new(|_| ()));
+        let at = socket.clone();
+        let telling = std::thread::spawn(move || run(&at, &changes, &listener));
+        let link = PlaneLink(sender);
+        let next = |mut stream: &UnixStream| -> Tell {
+            let mut length = [0; 4];
+            stream.read_exact(&mut length).unwrap();
+            let mut body = vec![0; u32::from_be_bytes(length) as usize];
+            stream.read_exact(&mut body).unwrap();
+            serde_json::from_slice(&body).unwrap()
+        };
+        let accept = || {
+            let (stream, _) = plane.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            stream
+        };
+        link.set("a".to_owned(), Some(Duty::Speed(1)));
+        let first = accept();
+        assert!(matches!(next(&first), Tell::Put(key, _) if key == "a"));
+        // Longer than any start should take, and nothing but what is told is heard.
+        first.set_read_timeout(Some(Duration::from_millis(3500))).unwrap();
+        assert!((&first).read(&mut [0; 4]).is_err(), "a start that is not over has no list of all");
+        first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        link.set("b".to_owned(), Some(Duty::Speed(2)));
+        link.all_is_told();
+        assert!(matches!(next(&first), Tell::Put(key, _) if key == "b"));
+        let all = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        assert!(matches!(next(&first), Tell::Only(keys) if keys == all));
+        drop(first);
+        let second = accept();
+        let told = [next(&second), next(&second), next(&second)];
+        assert!(matches!(&told[2], Tell::Only(keys) if *keys == all), "{told:?}");
+        drop(link);
+        telling.join().unwrap();
+        std::fs::remove_file(&socket).unwrap();
+    }
 
     #[test]
     fn what_the_plane_would_not_hear_is_not_said_and_reported() {
