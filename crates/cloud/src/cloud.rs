@@ -1,5 +1,7 @@
 //! The control plane, assembled: services over one state, above one world.
 
+mod requests;
+
 use crate::asked::Asked;
 use crate::controller::{Job, Queue, Wake};
 use crate::core::{Core, Used};
@@ -8,8 +10,8 @@ use crate::opening::{Clock, CloudConfig, OpenError};
 use crate::panics::surviving;
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
-use crate::seen::{Looks, Seen, Sight};
-use crate::service::{Handler, Prepared, Registrar, Service};
+use crate::seen::Sight;
+use crate::service::{Registrar, Service};
 use crate::state::{Change, State, View};
 use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
@@ -17,9 +19,8 @@ use crate::transaction::{Tx, Woken};
 use crate::turns::Turns;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 use zonal_substrate::{Ask, Report, World};
-use zonal_wire::{Api, AwsError, Structure, Time};
+use zonal_wire::{Api, AwsError, Time};
 
 /// The control plane.
 pub struct Cloud {
@@ -168,77 +169,6 @@ impl Cloud {
     #[must_use]
     pub fn services(&self) -> &[Box<dyn Service>] {
         &self.core.services
-    }
-
-    /// Runs a request.
-    ///
-    /// # Errors
-    /// The operation's own; or an internal error where the state cannot be stored, with nothing changed.
-    pub fn request(&self, request: &Prepared) -> Result<Box<dyn Structure>, AwsError> {
-        self.request_seen(request).map(|(answer, _)| answer)
-    }
-
-    /// Runs a request, and tells what its answer was made of, if that is more than the moment: see [`Cloud::stands`].
-    ///
-    /// # Errors
-    /// As [`Cloud::request`].
-    pub fn request_seen(&self, request: &Prepared) -> Result<(Box<dyn Structure>, Option<Seen>), AwsError> {
-        let entry = self.core.entry(request.service, request.operation)?;
-        if let Handler::Read(handler) = &entry.handler {
-            let state = self.read_soon();
-            if state.get::<Used>(&request.scope, request.service).is_some() {
-                let looks = Looks::default();
-                let mut view = self.view_of(&state, &request.scope, &request.caller);
-                view.sight = view.sight.noted_by(&looks);
-                let answer = surviving(request.operation, || handler(&view, &*request.input))?;
-                let seen = looks.seen(&state).filter(|_| entry.is_pure());
-                return entry.unless_dry(&*request.input).map(|()| (answer, seen));
-            }
-        }
-        let answer = self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
-            tx.invoke(request.service, request.operation, &*request.input)
-        })?;
-        Ok((answer, None))
-    }
-
-    /// Whether a request of the same from the same caller would be answered as when that was seen.
-    #[must_use]
-    pub fn stands(&self, seen: &Seen) -> bool {
-        seen.stands(&self.read_soon())
-    }
-
-    /// How long a request may wait because what it names is in transition; `None` where it need not.
-    #[must_use]
-    pub fn unsettled(&self, request: &Prepared) -> Option<Duration> {
-        let (limit, unsettled) = self.core.entry(request.service, request.operation).ok()?.settle.as_ref()?;
-        let state = self.read();
-        let view = self.view_of(&state, &request.scope, &request.caller);
-        let waits = surviving(request.operation, || Ok(unsettled(&view, &*request.input)));
-        waits.is_ok_and(|waits| waits).then_some(*limit)
-    }
-
-    /// Calls an operation with an input keyed by member names, and answers likewise: for what drives a cloud from inside its process.
-    ///
-    /// # Errors
-    /// The operation's own; or a member it does not have.
-    pub fn call_json(
-        &self,
-        scope: &Scope,
-        service: &str,
-        operation: &str,
-        input: &serde_json::Value,
-    ) -> Result<serde_json::Value, AwsError> {
-        let caller = Caller::User { access_key: scope.account.to_string() };
-        let entry = self.core.entry(service, operation)?;
-        if let Handler::Read(handler) = &entry.handler {
-            let state = self.read_soon();
-            if state.get::<Used>(scope, service).is_some() {
-                let typed = entry.input(input)?;
-                let answer = surviving(operation, || handler(&self.view_of(&state, scope, &caller), &*typed))?;
-                return entry.unless_dry(&*typed).map(|()| zonal_wire::value::to_json(&*answer));
-            }
-        }
-        self.write(scope, caller, operation, |tx| tx.call_json(service, operation, input))
     }
 
     /// Takes in a report of the world's.
@@ -479,7 +409,7 @@ impl Cloud {
     }
 
     fn view_of<'a>(&'a self, state: &'a State, scope: &'a Scope, caller: &'a Caller) -> View<'a> {
-        View { sight: Sight::of(state, self.clock.now(), &*self.core.world), scope, caller }
+        View { sight: Sight::of(state, self.clock.now()), scope, caller }
     }
 }
 

@@ -32,7 +32,7 @@ pub use controller::{Controller, Wake};
 pub use opening::{Clock, CloudConfig, OpenError};
 pub use scope::{Caller, DEFAULT_ACCOUNT, Scope};
 pub use seen::Seen;
-pub use service::{Coverage, Entry, Prepared, Registrar, Service, read, write};
+pub use service::{Coverage, Entry, Prepared, Registrar, Rest, Service, ask, read, write};
 pub use state::{Change, Record, View};
 pub use storage::{StorageError, Sync};
 pub use transaction::Tx;

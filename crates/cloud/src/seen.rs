@@ -3,11 +3,10 @@
 //! The answer of an operation that reads is made of its input, of who calls and from where, and of what it looks at through its
 //! [`View`](crate::View). So the same call has the same answer for as long as none of the tables that it looked at has changed: a table
 //! has the number of its last change, and any change of it, in whatever account or region, ends the answer. What also looked at the clock
-//! or into the world has an answer for the moment only.
+//! has an answer for the moment only.
 
 use crate::state::{Record, State};
 use std::cell::{Cell, RefCell};
-use zonal_substrate::World;
 use zonal_wire::Time;
 
 /// All that a view sees, behind names: there is no way to a table but by its type, nor to what passes but by asking for it, and note is
@@ -16,13 +15,12 @@ use zonal_wire::Time;
 pub(crate) struct Sight<'a> {
     state: &'a State,
     now: Time,
-    world: &'a dyn World,
     looks: Option<&'a Looks>,
 }
 
 impl<'a> Sight<'a> {
-    pub(crate) fn of(state: &'a State, now: Time, world: &'a dyn World) -> Self {
-        Self { state, now, world, looks: None }
+    pub(crate) fn of(state: &'a State, now: Time) -> Self {
+        Self { state, now, looks: None }
     }
 
     pub(crate) fn noted_by(self, looks: &'a Looks) -> Self {
@@ -40,11 +38,6 @@ impl<'a> Sight<'a> {
     pub(crate) fn now(&self) -> Time {
         self.passing();
         self.now
-    }
-
-    pub(crate) fn world(&self) -> &'a dyn World {
-        self.passing();
-        self.world
     }
 
     pub(crate) fn revision(&self) -> u64 {

@@ -5,7 +5,7 @@ use crate::scope::{Caller, Scope};
 use crate::state::{Codec, Index, Record, View};
 use crate::transaction::Tx;
 use std::time::Duration;
-use zonal_substrate::{Inventory, Report};
+use zonal_substrate::{Inventory, Report, World};
 use zonal_wire::{Api, AwsError, Operation, OperationFacts, Structure};
 
 /// A service of AWS's.
@@ -77,6 +77,7 @@ impl Registrar {
 }
 
 type ReadHandler = Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
+pub(crate) type AskHandler = Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Rest<Box<dyn Structure>>, AwsError> + Send + Sync>;
 type WriteHandler = Box<dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
 type Unsettled = Box<dyn Fn(&View<'_>, &dyn Structure) -> bool + Send + Sync>;
 type Asked = Box<dyn Fn(&dyn Structure) -> bool + Send + Sync>;
@@ -84,6 +85,7 @@ type TokenOf = Box<dyn Fn(&dyn Structure) -> Option<String> + Send + Sync>;
 
 pub(crate) enum Handler {
     Read(ReadHandler),
+    Ask(AskHandler),
     Write(WriteHandler),
 }
 
@@ -128,6 +130,20 @@ pub fn read<O: Operation>(
         dry_run: None,
         pure,
     }
+}
+
+/// What is left to do for an answer once nothing of the state is held any more: the world is asked, and may take its time.
+pub type Rest<T> = Box<dyn FnOnce(&dyn World) -> T>;
+
+/// An operation that reads what the world alone knows (a console's text): `handler` judges the input by the state.
+pub fn ask<O: Operation>(
+    handler: impl Fn(&View<'_>, &O::Input) -> Result<Rest<O::Output>, AwsError> + Send + Sync + 'static,
+) -> Entry {
+    let handler = move |view: &View<'_>, input: &dyn Structure| {
+        let rest = handler(view, typed::<O>(input))?;
+        Ok(Box::new(move |world: &dyn World| Box::new(rest(world)) as Box<dyn Structure>) as Rest<Box<dyn Structure>>)
+    };
+    Entry { facts: O::facts(), handler: Handler::Ask(Box::new(handler)), settle: None, token: None, dry_run: None }
 }
 
 /// An operation that writes: in one transaction, undone whole where it fails.

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::ops::Bound;
 use std::sync::Arc;
-use zonal_substrate::World;
 use zonal_wire::Time;
 
 /// A stored resource. Encoded with its fields' names, so that a later version with more fields (each with a serde default) reads
@@ -279,12 +278,6 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn at(self, scope: &'a Scope) -> Self {
         Self { scope, ..self }
-    }
-
-    /// The world, for what it alone knows (a console's text).
-    #[must_use]
-    pub fn world(&self) -> &'a dyn World {
-        self.sight.world()
     }
 
     /// The number of commits so far.

@@ -79,7 +79,7 @@ impl<'a> Tx<'a> {
     /// The state as this transaction sees it, its own writes included.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        let sight = Sight::of(self.state, self.now, &*self.core.world);
+        let sight = Sight::of(self.state, self.now);
         View { sight, scope: &self.scope, caller: &self.caller }
     }
 
@@ -247,6 +247,8 @@ impl<'a> Tx<'a> {
             core.first_use(service, tx)?;
             let answer = match &entry.handler {
                 Handler::Read(handler) => handler(&tx.view(), input),
+                // All others would wait for the world.
+                Handler::Ask(_) => Err(AwsError::internal(format!("{service} {operation}: no part of a transaction"))),
                 Handler::Write(handler) => {
                     match entry.token.as_ref().and_then(|(of, mismatch)| Some((of(input)?, mismatch))) {
                         Some((token, mismatch)) => {

@@ -3,7 +3,7 @@
 use crate::operations::*;
 use crate::shapes::ops;
 use std::time::Duration;
-use zonal_cloud::{Entry, read, write};
+use zonal_cloud::{Entry, ask, read, write};
 
 /// How long a Describe waits for what it names to leave a transition.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -163,7 +163,7 @@ pub(crate) fn operations() -> Vec<Entry> {
         write::<ops::RebootInstances>(instances::reboot).dry_run::<ops::RebootInstances>(|input| input.dry_run),
         write::<ops::TerminateInstances>(instances::terminate)
             .dry_run::<ops::TerminateInstances>(|input| input.dry_run),
-        read::<ops::GetConsoleOutput>(instances::console).dry_run::<ops::GetConsoleOutput>(|input| input.dry_run),
+        ask::<ops::GetConsoleOutput>(instances::console).dry_run::<ops::GetConsoleOutput>(|input| input.dry_run),
         write::<ops::CreateNetworkInterface>(interfaces::create)
             .idempotent::<ops::CreateNetworkInterface>(|input| input.client_token.as_deref(), MISMATCH)
             .dry_run::<ops::CreateNetworkInterface>(|input| input.dry_run),

@@ -6,6 +6,7 @@ use hyper::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use zonal_cloud::{Clock, Cloud, Scope};
 use zonal_ec2::faults;
@@ -50,13 +51,14 @@ pub struct Call {
 }
 
 /// Answers a request to one of our own paths; `None` for any other.
-pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<Response<Pieces>> {
+pub async fn answer(daemon: &Arc<Daemon>, head: &RequestHead, body: &[u8]) -> Option<Response<Pieces>> {
     let answer = match (&head.method, head.path()) {
         (&Method::GET, "/_zonal/health" | "/_localstack/health") => health(daemon),
         (&Method::GET, "/_zonal/status") => json_answer(StatusCode::OK, &status::of(daemon)),
-        (&Method::GET, path) if path.starts_with(CONSOLE) => console(daemon, &path[CONSOLE.len()..]),
-        (&Method::POST, "/_zonal/reset") => match daemon.cloud.reset() {
-            Ok(()) => json_answer(StatusCode::OK, &json!({})),
+        (&Method::GET, path) if path.starts_with(CONSOLE) => console(daemon, &path[CONSOLE.len()..]).await,
+        (&Method::POST, "/_zonal/reset") => match off_thread(daemon, |daemon| daemon.cloud.reset()).await {
+            Ok(Ok(())) => json_answer(StatusCode::OK, &json!({})),
+            Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
             Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         },
         (&Method::POST, "/_zonal/break") => match serde_json::from_slice::<Break>(body) {
@@ -95,7 +97,16 @@ pub async fn answer(daemon: &Daemon, head: &RequestHead, body: &[u8]) -> Option<
 /// Where consoles are, by instance id.
 const CONSOLE: &str = "/_zonal/console/";
 
-fn console(daemon: &Daemon, id: &str) -> Response<Pieces> {
+/// Does what waits for the world on another thread than the one that answers everybody.
+async fn off_thread<T: Send + 'static>(
+    daemon: &Arc<Daemon>,
+    act: impl FnOnce(&Daemon) -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let daemon = daemon.clone();
+    tokio::task::spawn_blocking(move || act(&daemon)).await
+}
+
+async fn console(daemon: &Arc<Daemon>, id: &str) -> Response<Pieces> {
     let state = daemon
         .cloud
         .view(&Scope::new("", ""), |view| view.find::<Instance>(id).map(|(_, instance)| instance.state.name()));
@@ -103,7 +114,11 @@ fn console(daemon: &Daemon, id: &str) -> Response<Pieces> {
         return problem(StatusCode::NOT_FOUND, &format!("The instance ID '{id}' does not exist"));
     };
     // The state is the older of the two: of one that is terminated, this is all that there will be.
-    let console = daemon.world.console(id);
+    let id = id.to_owned();
+    let console = match off_thread(daemon, move |daemon| daemon.world.console(&id)).await {
+        Ok(console) => console,
+        Err(error) => return problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    };
     json_answer(StatusCode::OK, &json!({ "state": state, "console": String::from_utf8_lossy(&console) }))
 }
 

@@ -42,12 +42,29 @@ pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Rep
             if daemon.config.settle {
                 settle(daemon, &prepared).await;
             }
-            let key = Key::of(&identified, &prepared, &head, body);
-            run(daemon, &identified, &prepared, key, &request_id)
+            if daemon.cloud.asks_world(service, prepared.operation) {
+                ask(daemon, &identified, prepared, &request_id).await
+            } else {
+                let key = Key::of(&identified, &prepared, &head, body);
+                run(daemon, &identified, &prepared, key, &request_id)
+            }
         }
         Err(error) => Err(error),
     };
     result.unwrap_or_else(|error| door::encode_error(Some(&identified), &error, &request_id).into())
+}
+
+/// Steps 5 and 6 where the world is asked: on another thread than the one that answers everybody.
+async fn ask(
+    daemon: &Arc<Daemon>,
+    identified: &Identified,
+    prepared: Prepared,
+    request_id: &str,
+) -> Result<Reply, AwsError> {
+    let asking = daemon.clone();
+    let asked = tokio::task::spawn_blocking(move || asking.cloud.request(&prepared));
+    let output = asked.await.unwrap_or_else(|error| Err(AwsError::internal(error.to_string())))?;
+    Ok(door::encode_output(identified, &*output, request_id).into())
 }
 
 /// Steps 5 and 6.

@@ -6,7 +6,7 @@ use crate::model::{Instance, InstanceState, Interface, InterfacePhase, StateReas
 use crate::operations::{interfaces, run};
 use crate::shapes::{self, *};
 use std::collections::BTreeMap;
-use zonal_cloud::{Caller, Tx, View};
+use zonal_cloud::{Caller, Rest, Tx, View};
 use zonal_wire::Time;
 
 /// The words in "does not exist".
@@ -461,16 +461,18 @@ pub fn terminate(tx: &mut Tx<'_>, input: &TerminateInstancesRequest) -> Answer<T
 }
 
 /// `GetConsoleOutput`: what the world's console holds.
-pub fn console(view: &View<'_>, input: &GetConsoleOutputRequest) -> Answer<GetConsoleOutputResult> {
+pub fn console(view: &View<'_>, input: &GetConsoleOutputRequest) -> Answer<Rest<GetConsoleOutputResult>> {
     use base64::Engine;
-    let instance = instance(view, &input.instance_id)?;
-    let output = view.world().console(&instance.id);
-    Ok(GetConsoleOutputResult {
-        instance_id: text(&instance.id),
-        output: (!output.is_empty()).then(|| base64::engine::general_purpose::STANDARD.encode(output)),
-        timestamp: Some(view.now()),
-        ..Default::default()
-    })
+    let (id, now) = (instance(view, &input.instance_id)?.id.clone(), view.now());
+    Ok(Box::new(move |world| {
+        let output = world.console(&id);
+        GetConsoleOutputResult {
+            instance_id: text(&id),
+            output: (!output.is_empty()).then(|| base64::engine::general_purpose::STANDARD.encode(output)),
+            timestamp: Some(now),
+            ..Default::default()
+        }
+    }))
 }
 
 /// When a terminated instance is forgotten.

@@ -2,6 +2,7 @@
 
 use crate::yard::{Yard, text};
 use serde_json::json;
+use std::time::Duration;
 use zonal_substrate::{Ask, Report, World};
 
 #[test]
@@ -200,4 +201,27 @@ fn a_removal_that_the_world_did_not_hear_of_is_told_after_the_start() {
     let later = Yard::at(Some(path));
     later.settle();
     assert!(!told(&later), "and then forgotten");
+}
+
+#[test]
+fn while_the_world_is_asked_for_a_console_others_are_served() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let ((asked, asking), (answer, answers)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    *yard.world.at_console.lock().unwrap() = Some(Box::new(move || {
+        asked.send(()).unwrap();
+        // Until the test says so, or has failed.
+        let _ = answers.recv_timeout(Duration::from_secs(10));
+    }));
+    let (cloud, scope) = (&yard.cloud, &yard.scope);
+    std::thread::scope(|scoped| {
+        let console = scoped.spawn(|| cloud.call_json(scope, "ec2", "GetConsoleOutput", &json!({ "InstanceId": id })));
+        asking.recv_timeout(Duration::from_secs(10)).unwrap();
+        let tags = json!({ "Resources": [id], "Tags": [{ "Key": "a", "Value": "b" }] });
+        cloud.call_json(scope, "ec2", "CreateTags", &tags).unwrap();
+        assert!(!console.is_finished(), "a write waited for the world");
+        answer.send(()).unwrap();
+        assert_eq!(console.join().unwrap().unwrap()["InstanceId"], json!(id));
+    });
 }

@@ -16,11 +16,13 @@ pub struct Noted {
     pub sim: Arc<Sim>,
     pub asks: Mutex<Vec<Ask>>,
     deaf: AtomicBool,
+    /// What happens while somebody asks for a console.
+    pub at_console: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 impl Noted {
     fn over(sim: Arc<Sim>) -> Arc<Self> {
-        Arc::new(Self { sim, asks: Mutex::default(), deaf: AtomicBool::new(false) })
+        Arc::new(Self { sim, asks: Mutex::default(), deaf: AtomicBool::new(false), at_console: Mutex::default() })
     }
 
     /// From now on nothing comes of what it is asked.
@@ -40,6 +42,9 @@ impl World for Noted {
         self.sim.inventory()
     }
     fn console(&self, sandbox: &str) -> Vec<u8> {
+        if let Some(act) = &*self.at_console.lock().unwrap() {
+            act();
+        }
         self.sim.console(sandbox)
     }
     fn describe(&self) -> &'static str {

@@ -51,6 +51,8 @@ pub struct LinuxWorld {
     config: Config,
     queue: Mutex<Sender<Word>>,
     direct: Link,
+    /// For consoles: nothing else waits for them, nor they for anything.
+    consoles: Link,
 }
 
 impl LinuxWorld {
@@ -61,6 +63,7 @@ impl LinuxWorld {
     /// When the machine has no threads left.
     pub fn connect(config: Config, listener: Listener) -> Result<Self> {
         let direct = Link::new(&config.warden_socket(), PATIENCE);
+        let consoles = direct.another();
         let tell = Arc::new(listener);
         let plane = PlaneLink::start(&config, Arc::clone(&tell));
         let (queue, asks) = channel();
@@ -71,7 +74,7 @@ impl LinuxWorld {
         spawn("zonal-events", move || hear_events(&events, &heard, &again))?;
         let (link, every) = (Link::new(&config.warden_socket(), Duration::ZERO), config.figures_every);
         spawn("zonal-figures", move || figures::run(&link, every, &tell))?;
-        Ok(Self { config, queue: Mutex::new(queue), direct })
+        Ok(Self { config, queue: Mutex::new(queue), direct, consoles })
     }
 
     /// How the world is set up.
@@ -116,7 +119,7 @@ impl World for LinuxWorld {
     }
 
     fn console(&self, sandbox: &str) -> Vec<u8> {
-        match self.direct.ask(&Request::Console(sandbox.to_owned()), &[]) {
+        match self.consoles.ask(&Request::Console(sandbox.to_owned()), &[]) {
             Ok((Reply::Console(text), _)) => text,
             _ => Vec::new(),
         }

@@ -20,7 +20,11 @@ use zonal_substrate::SandboxState;
 pub(super) struct HolderLink {
     socket: PathBuf,
     stream: Option<UnixStream>,
+    patience: Duration,
 }
+
+/// How long the holder may take to answer before it counts as hung: everybody who asks for it waits meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The holder of a world, if it lives: its process id.
 pub(crate) fn find(config: &Config) -> Option<i32> {
@@ -76,7 +80,7 @@ pub(super) fn find_or_start(config: &Config) -> Result<HolderLink> {
     let path = format!("/proc/{pid}/ns/mnt");
     let namespace = File::open(&path).act("open", &path)?;
     setns(&namespace, CloneFlags::CLONE_NEWNS).act("enter mount namespace of", "the holder")?;
-    Ok(HolderLink { socket: config.holder_socket(), stream: Some(connect_plain(&config.holder_socket())?) })
+    Ok(HolderLink { socket: config.holder_socket(), stream: Some(connect_plain(&config.holder_socket())?), patience: PATIENCE })
 }
 
 fn start(config: &Config) -> Result<i32> {
@@ -150,6 +154,8 @@ impl HolderLink {
             Some(stream) => stream,
             None => connect_plain(&self.socket)?,
         };
+        stream.set_read_timeout(Some(self.patience)).act("set up", self.socket.display())?;
+        stream.set_write_timeout(Some(self.patience)).act("set up", self.socket.display())?;
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         frame::send(&stream, "holder", request, &borrowed)?;
         let (reply, _) = frame::receive(&stream, "holder")?
@@ -217,6 +223,19 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
+    fn a_holder_that_hangs_is_not_waited_for() {
+        let socket = std::env::temp_dir().join(format!("zonal-hung-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&socket);
+        let _hung = UnixListener::bind(&socket).unwrap();
+        let patience = Duration::from_millis(20);
+        let mut link = HolderLink { socket: socket.clone(), stream: None, patience };
+        let began = Instant::now();
+        assert!(matches!(link.console("i-a"), Err(Error::Protocol { .. })));
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        fs::remove_file(&socket).unwrap();
+    }
+
+    #[test]
     fn a_connection_that_broke_is_made_again() {
         let socket = std::env::temp_dir().join(format!("zonal-holder-{}.sock", std::process::id()));
         let _ = fs::remove_file(&socket);
@@ -236,7 +255,7 @@ mod tests {
                 frame::send(&second, "warden", &reply, &[]).unwrap();
             }
         });
-        let mut link = HolderLink { socket: socket.clone(), stream: Some(connect_plain(&socket).unwrap()) };
+        let mut link = HolderLink { socket: socket.clone(), stream: Some(connect_plain(&socket).unwrap()), patience: PATIENCE };
         assert_eq!(link.console("i-a").unwrap(), b"i-a");
         assert!(matches!(link.forget("i-a"), Err(Error::Remote(_))));
         assert_eq!(link.console("i-b").unwrap(), b"i-b");

@@ -32,6 +32,10 @@ impl Link {
     pub(crate) fn ask(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(Reply, Vec<OwnedFd>)> {
         let deadline = Instant::now() + self.patience;
         let mut kept = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.patience.is_zero() && Instant::now() >= deadline {
+            // All its time went by while others waited in vain.
+            return Err(Error::Protocol { peer: "warden", message: "it does not answer".to_owned() });
+        }
         // A warden that comes up does so in milliseconds; one that makes a base image first takes longer.
         let mut pause = Duration::from_micros(500);
         loop {
@@ -58,6 +62,7 @@ impl Link {
             Some(stream) => stream,
             None => kept.insert(UnixStream::connect(&self.socket).act("connect to", self.socket.display())?),
         };
+        stream.set_read_timeout(Some(request.limit())).act("set up", self.socket.display())?;
         frame::send(stream, "warden", request, fds)?;
         frame::receive(stream, "warden")?
             .ok_or_else(|| Error::Protocol { peer: "warden", message: "it hung up".to_owned() })

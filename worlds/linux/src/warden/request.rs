@@ -6,6 +6,7 @@ use crate::world::{Config, check_id};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use zonal_substrate::{
     Group, Interface, Inventory, Network, PeerMatch, PortRange, Protocol, RouteTarget, Sandbox, SandboxState,
     StopCause, Subnet,
@@ -129,6 +130,14 @@ pub(crate) struct Event {
 }
 
 impl Request {
+    /// How long the answer may take before the warden counts as hung. What copies or removes a disk is given much longer than any takes.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::StartSandbox(_) | Self::RemoveSandbox(_) | Self::PutImage { .. } | Self::RemoveImage(_) => 600,
+            _ => 30,
+        })
+    }
+
     /// Checks every id, name and size before anything is done.
     pub(crate) fn check(&self, config: &Config) -> Result<()> {
         match self {
