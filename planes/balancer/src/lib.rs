@@ -21,4 +21,4 @@ pub mod core;
 pub mod shell;
 
 #[cfg(feature = "shell")]
-pub use shell::{Balancer, BalancerError, HostSockets, LogEntry, Sockets};
+pub use shell::{Balancer, BalancerError, Coming, HostSockets, LogEntry, Sockets, Supply};

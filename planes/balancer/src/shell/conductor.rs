@@ -1,15 +1,19 @@
 //! The thread that owns configuration and health: it opens and shuts listeners, makes health
 //! checks, and swaps snapshots. No request passes through it.
 
+mod doors;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::spawn_local;
 
+pub use self::doors::Bound;
+use self::doors::{Beside, Kind, Opening};
 use super::encryption::Ports;
 use super::flow::ConductedFlows;
 use super::patience::Pace;
@@ -17,8 +21,8 @@ use super::probe;
 use super::shared::Shared;
 use super::sockets::Sockets;
 use super::tls::TargetTls;
-use super::worker::{Command, Door, DoorKey};
-use crate::config::{BalancerConfig, HealthState, Listener, Report, Target};
+use super::worker::{Command, DoorKey};
+use crate::config::{BalancerConfig, HealthState, Report, Target};
 use crate::core::fleet::{Events, Fleet, Probe, TargetKey};
 use crate::core::health::{Outcome, Time};
 use crate::core::route::{GroupHandle, Means, Snapshot, TargetHandle};
@@ -35,6 +39,8 @@ pub enum Event {
     Rested(String),
     /// Doors that could not be opened are to be tried again.
     Reopen(String),
+    /// The sockets of a door have come, or can't be had.
+    Bound { key: DoorKey, number: u64, bound: io::Result<Bound> },
     /// Somebody new listens: tell everything that is so.
     Recite,
     /// Virtual time runs at another speed: look again when the next check is due.
@@ -53,6 +59,8 @@ pub struct Conductor {
     reports: mpsc::UnboundedSender<Report>,
     balancers: BTreeMap<String, Conducted>,
     slots: u64,
+    /// Doors whose sockets had to be waited for, so far.
+    openings: u64,
     /// Balancers whose snapshot is behind their fleet, and in which target groups.
     behind: BTreeMap<String, BTreeSet<String>>,
     /// Reports that wait until snapshots are as they say.
@@ -69,25 +77,16 @@ struct Conducted {
     config: Arc<BalancerConfig>,
     fleet: Fleet,
     targets: BTreeMap<Arc<TargetKey>, Arc<TargetHandle>>,
-    doors: BTreeSet<DoorKey>,
+    /// Open, and for what.
+    doors: BTreeMap<DoorKey, Kind>,
+    opening: BTreeMap<DoorKey, Opening>,
     ports: Ports,
     /// Could not be opened, and that has been reported.
     failed: BTreeSet<DoorKey>,
-    retry: Option<Retry>,
+    /// A try to come.
+    retry: Option<Beside>,
     /// What it needs beside that if it is a network load balancer.
     flows: ConductedFlows,
-}
-
-/// After which a door that could not be opened is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// A retry to come; dropped, it does not.
-struct Retry(JoinHandle<()>);
-
-impl Drop for Retry {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Says, when the last core has let go of it, that all of them have passed a point.
@@ -114,7 +113,7 @@ impl Conductor {
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
         let (balancers, behind, unsaid) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { pace, sockets, target_tls, cores, events, reports, balancers, slots: 0, behind, unsaid }
+        Self { pace, sockets, target_tls, cores, events, reports, balancers, slots: 0, openings: 0, behind, unsaid }
     }
 
     /// Runs until told to stop.
@@ -166,6 +165,7 @@ impl Conductor {
             }
             Event::Rested(balancer) => self.rest(&balancer),
             Event::Reopen(balancer) => self.put_doors(&balancer),
+            Event::Bound { key, number, bound } => self.hear_bound(&key, number, bound),
             Event::Recite => self.recite(),
             Event::Tick | Event::Stop => {}
         }
@@ -208,7 +208,8 @@ impl Conductor {
             shared,
             config: Arc::new(config.clone()),
             targets: BTreeMap::new(),
-            doors: BTreeSet::new(),
+            doors: BTreeMap::new(),
+            opening: BTreeMap::new(),
             ports: Ports::default(),
             failed: BTreeSet::new(),
             retry: None,
@@ -246,7 +247,7 @@ impl Conductor {
         let Some(one) = self.balancers.remove(id) else { return };
         one.shared.snapshot.store(Arc::default());
         one.shared.flows.store(Arc::default());
-        for key in one.doors {
+        for key in one.doors.into_keys() {
             self.tell(|| Command::Shut(key.clone()));
         }
         self.tell(|| Command::Dismiss(one.shared.clone()));
@@ -254,49 +255,6 @@ impl Conductor {
             target.draining.store(true, Relaxed);
             self.tell(|| Command::Purge(target.slot));
         }
-    }
-
-    /// Closes and opens listeners so that they are those of the configuration.
-    fn put_doors(&mut self, id: &str) {
-        let Some(one) = self.balancers.get_mut(id) else { return };
-        let config = one.config.clone();
-        let wanted = config.nodes.iter().flat_map(|node| {
-            config.listeners.iter().map(|listener| ((id.to_owned(), node.clone(), listener.port), listener))
-        });
-        let wanted: BTreeMap<DoorKey, _> = wanted.collect();
-        let is_stale = |key: &&DoorKey| wanted.get(*key).is_none_or(|listener| one.flows.has_changed(key, listener));
-        let stale: Vec<_> = one.doors.iter().filter(is_stale).cloned().collect();
-        for key in stale {
-            one.doors.remove(&key);
-            one.flows.has_shut(&key);
-            self.cores.iter().for_each(|core| drop(core.send(Command::Shut(key.clone()))));
-        }
-        one.failed.retain(|key| wanted.contains_key(key));
-        for (key, listener) in wanted {
-            if one.doors.contains(&key) {
-                continue;
-            }
-            match one.open(&key, listener, &*self.sockets, &self.cores) {
-                Ok(()) => {
-                    one.failed.remove(&key);
-                    one.flows.has_opened(key.clone(), listener);
-                    one.doors.insert(key);
-                }
-                Err(error) => {
-                    if one.failed.insert(key.clone()) {
-                        let (balancer, listener, node) = (id.to_owned(), listener.id.clone(), key.1);
-                        self.unsaid.push(Report::ListenFailed { balancer, listener, node, error });
-                    }
-                }
-            }
-        }
-        let (events, id) = (self.events.clone(), id.to_owned());
-        let retry = async move {
-            tokio::time::sleep(RETRY).await;
-            // The conductor may have ended meanwhile.
-            let _ = events.send(Event::Reopen(id));
-        };
-        one.retry = (!one.failed.is_empty()).then(|| Retry(spawn_local(retry)));
     }
 
     /// Does what the fleet asks for, after the snapshot is as the fleet has it.
@@ -382,35 +340,6 @@ impl Conductor {
 }
 
 impl Conducted {
-    fn open(
-        &self,
-        key: &DoorKey,
-        listener: &Listener,
-        sockets: &dyn Sockets,
-        cores: &[mpsc::UnboundedSender<Command>],
-    ) -> Result<(), String> {
-        let (_, node, port) = key;
-        let zone = self.shared.ledger().zone(&node.zone).ok_or("too many zones")?;
-        let door = Door {
-            shared: self.shared.clone(),
-            node: node.clone(),
-            zone,
-            port: *port,
-            encryption: self.ports.current(*port),
-        };
-        if let Some(shares) = ConductedFlows::open(listener, key, &door, sockets, cores.len())? {
-            for (core, share) in cores.iter().zip(shares) {
-                drop(core.send(Command::OpenFlows(Box::new(share))));
-            }
-            return Ok(());
-        }
-        let listeners = sockets.listen(node, *port, cores.len()).map_err(|error| error.to_string())?;
-        for (core, listener) in cores.iter().zip(listeners) {
-            drop(core.send(Command::Open { key: key.clone(), listener, door: door.clone() }));
-        }
-        Ok(())
-    }
-
     /// Swaps in a snapshot of the new configuration; what is as it was `before`, is kept.
     fn publish(&self, before: Option<&BalancerConfig>, changed: &BTreeSet<String>) {
         let mut ledger = self.shared.ledger();

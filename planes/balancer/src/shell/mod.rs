@@ -43,7 +43,7 @@ use journal::Journal;
 pub use journal::LogEntry;
 use patience::Pace;
 use shared::Shared;
-pub use sockets::{HostSockets, Sockets};
+pub use sockets::{Coming, HostSockets, Sockets, Supply};
 use tls::{TargetTls, TlsError};
 use worker::Worker;
 

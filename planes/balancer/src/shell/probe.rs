@@ -31,7 +31,7 @@ pub async fn ask(
     sockets: &Arc<dyn Sockets>,
     tls: &ClientTls,
 ) -> (Outcome, Option<Transport>) {
-    let Ok(socket) = sockets.connect_socket(node) else { return (Outcome::Unasked, None) };
+    let Ok(socket) = sockets.connect_socket(node).get().await else { return (Outcome::Unasked, None) };
     let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
     let Ok(stream) = socket.connect(SocketAddrV4::new(probe.address, probe.port).into()).await else {
         return (Outcome::Failed, None);

@@ -4,46 +4,79 @@
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::config::Node;
 use crate::core::flow::Transport;
 
-/// Makes sockets in the namespaces of nodes. Called on the balancer's own threads, which wait for
-/// it: it should take microseconds.
+/// What is there, or comes.
+pub enum Supply<T> {
+    /// There it is, or it can't be had.
+    Now(io::Result<T>),
+    /// Whoever wants it waits, and nobody else does.
+    Later(Coming<T>),
+}
+
+/// What comes.
+pub type Coming<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+
+impl<T: Send + 'static> Supply<T> {
+    /// It, once it is there.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub async fn get(self) -> io::Result<T> {
+        match self {
+            Self::Now(there) => there,
+            Self::Later(coming) => coming.await,
+        }
+    }
+
+    /// The same with something done to it.
+    pub fn and_then<U: Send + 'static>(self, next: impl FnOnce(T) -> io::Result<U> + Send + 'static) -> Supply<U> {
+        match self {
+            Self::Now(there) => Supply::Now(there.and_then(next)),
+            Self::Later(coming) => Supply::Later(Box::pin(async move { coming.await.and_then(next) })),
+        }
+    }
+}
+
+/// Makes sockets in the namespaces of nodes. Called on the balancer's own threads, where everything
+/// else waits meanwhile: what takes longer than microseconds comes later.
 pub trait Sockets: Send + Sync {
     /// `shards` listening, non-blocking sockets on the node's address, sharing the port
     /// (`SO_REUSEPORT`).
     ///
     /// # Errors
     /// The system's, when the port cannot be had.
-    fn listen(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<TcpListener>>;
+    fn listen(&self, node: &Node, port: u16, shards: usize) -> Supply<Vec<TcpListener>>;
 
     /// A non-blocking TCP socket in the node's namespace, not yet connected.
     ///
     /// # Errors
     /// The system's, when there are no sockets left.
-    fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd>;
+    fn connect_socket(&self, node: &Node) -> Supply<OwnedFd>;
 
     /// `shards` non-blocking UDP sockets on the node's address, sharing the port.
     ///
     /// # Errors
     /// The system's, when the port cannot be had.
-    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<UdpSocket>>;
+    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> Supply<Vec<UdpSocket>>;
 
     /// A non-blocking UDP socket in the node's namespace, neither bound nor connected.
     ///
     /// # Errors
     /// The system's, when there are no sockets left.
-    fn datagram_socket(&self, node: &Node) -> io::Result<OwnedFd>;
+    fn datagram_socket(&self, node: &Node) -> Supply<OwnedFd>;
 
     /// A socket as the two above that can be bound to an address which is not the node's, and gets the
     /// answers all the same.
     ///
     /// # Errors
     /// The system's, when there are no sockets left.
-    fn transparent_socket(&self, node: &Node, transport: Transport) -> io::Result<OwnedFd>;
+    fn transparent_socket(&self, node: &Node, transport: Transport) -> Supply<OwnedFd>;
 }
 
 /// Sockets in this process's own namespace: for tests, benchmarks and the simulation's doors.
@@ -54,7 +87,7 @@ pub struct HostSockets;
 const BACKLOG: i32 = 4096;
 
 impl Sockets for HostSockets {
-    fn listen(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<TcpListener>> {
+    fn listen(&self, node: &Node, port: u16, shards: usize) -> Supply<Vec<TcpListener>> {
         let address = SocketAddr::V4(SocketAddrV4::new(node.address, port));
         let listen = |_| {
             let socket = tcp()?;
@@ -64,14 +97,14 @@ impl Sockets for HostSockets {
             socket.listen(BACKLOG)?;
             Ok(socket.into())
         };
-        (0..shards).map(listen).collect()
+        Supply::Now((0..shards).map(listen).collect())
     }
 
-    fn connect_socket(&self, _node: &Node) -> io::Result<OwnedFd> {
-        Ok(tcp()?.into())
+    fn connect_socket(&self, _node: &Node) -> Supply<OwnedFd> {
+        Supply::Now(tcp().map(OwnedFd::from))
     }
 
-    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<UdpSocket>> {
+    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> Supply<Vec<UdpSocket>> {
         let address = SocketAddr::V4(SocketAddrV4::new(node.address, port));
         let bind = |_| {
             let socket = udp()?;
@@ -79,19 +112,20 @@ impl Sockets for HostSockets {
             socket.bind(&address.into())?;
             Ok(socket.into())
         };
-        (0..shards).map(bind).collect()
+        Supply::Now((0..shards).map(bind).collect())
     }
 
-    fn datagram_socket(&self, _node: &Node) -> io::Result<OwnedFd> {
-        Ok(udp()?.into())
+    fn datagram_socket(&self, _node: &Node) -> Supply<OwnedFd> {
+        Supply::Now(udp().map(OwnedFd::from))
     }
 
     /// An ordinary one: here every address that may come up is the host's own.
-    fn transparent_socket(&self, _node: &Node, transport: Transport) -> io::Result<OwnedFd> {
-        match transport {
-            Transport::Tcp => Ok(tcp()?.into()),
-            Transport::Udp => Ok(udp()?.into()),
-        }
+    fn transparent_socket(&self, _node: &Node, transport: Transport) -> Supply<OwnedFd> {
+        let socket = match transport {
+            Transport::Tcp => tcp(),
+            Transport::Udp => udp(),
+        };
+        Supply::Now(socket.map(OwnedFd::from))
     }
 }
 

@@ -22,7 +22,7 @@ use super::own::decline_http;
 use super::patience::{Idle, Pace, Patience};
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
-use super::sockets::{Sockets, accepting};
+use super::sockets::{Sockets, Supply, accepting};
 use super::tls::{Met, TargetTls};
 use super::transport::{Transport, cipher_of};
 use crate::config::{Node, ProtocolVersion, TargetProtocol};
@@ -307,9 +307,13 @@ impl Worker {
 
     /// A new connection to a target.
     async fn dial(&self, target: &TargetHandle, door: &Door) -> Result<Transport, ConnectError> {
-        let socket = self.sockets.connect_socket(&door.node).map_err(|_| ConnectError::Refused)?;
-        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
         let limit = self.pace.connect_timeout();
+        let socket = match self.sockets.connect_socket(&door.node) {
+            Supply::Now(socket) => socket,
+            later => tokio::time::timeout(limit, later.get()).await.map_err(|_| ConnectError::TimedOut)?,
+        };
+        let socket = socket.map_err(|_| ConnectError::Refused)?;
+        let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
         let connected = tokio::time::timeout(limit, socket.connect(target.address.into())).await;
         let stream = match connected.map_err(|_| ConnectError::TimedOut)? {
             Ok(stream) => stream,

@@ -5,43 +5,39 @@
 //! EC2 User Guide). There are so many and no more; the one that was used longest ago gives way.
 
 use super::far::may_leave;
+use super::flows::{self, Bounds, Flows, LONGEST, Own};
 use super::shares::Shares;
 use super::stock::Stocks;
 use crate::network::{DATAGRAM_PORT, INET_ADDRESS, PACKAGES};
 use crate::warden::link::Link;
 use crate::warden::request::{Kind, Place};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
-use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
 use zonal_substrate::SERVICES;
 
-/// Flows of all instances at a time.
-const MOST_FLOWS: usize = 2048;
-/// Of these, those of one public address.
-const MOST_OF_ONE: usize = 512;
+/// Flows of all instances at a time, and of these those of one public address.
+const BOUNDS: Bounds = Bounds { all: 2048, of_one: 512 };
 /// Flows whose sockets are being made at a time, and of these those of one public address; what would begin more is lost.
 const MOST_BEGINNING: usize = 128;
 const MOST_BEGINNING_OF_ONE: usize = 32;
-/// Datagrams of a flow that wait for its sockets to be made; more are lost.
-const MOST_WAITING: usize = 16;
-/// The longest datagram.
-const LONGEST: usize = 64 << 10;
 
 /// Who speaks, and to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     client: SocketAddrV4,
     wanted: SocketAddrV4,
+}
+
+impl flows::Key for Key {
+    fn client(&self) -> Ipv4Addr {
+        *self.client.ip()
+    }
 }
 
 /// How far a flow's conversation has come: AWS remembers one that went to and fro more than once for longer.
@@ -67,14 +63,6 @@ impl Talk {
     fn patience(self) -> Duration {
         Duration::from_secs(if self == Self::Stream { 180 } else { 30 })
     }
-}
-
-/// A flow as the one who divides the datagrams knows it.
-struct Flow {
-    to: mpsc::Sender<Vec<u8>>,
-    /// When it was last used, in milliseconds since the start.
-    used: Arc<AtomicU64>,
-    task: AbortHandle,
 }
 
 /// Serves the way out, for as long as the plane runs.
@@ -122,54 +110,26 @@ impl Binder {
 
 async fn serve(listener: &UdpSocket, binder: &Arc<Binder>) -> io::Result<()> {
     setsockopt(listener, sockopt::Ipv4OrigDstAddr, &true)?;
-    let start = Instant::now();
-    let mut flows: BTreeMap<Key, Flow> = BTreeMap::new();
-    let mut tasks = JoinSet::new();
+    let mut flows: Flows<Key> = Flows::new(BOUNDS);
     let mut buffer = vec![0; LONGEST];
     loop {
         let (length, key) = listener.async_io(Interest::READABLE, || receive(listener, &mut buffer)).await?;
-        while tasks.try_join_next().is_some() {}
         let Some(key) = key.filter(|key| leaves(*key.wanted.ip())) else { continue };
-        let mut packet = buffer[..length].to_vec();
-        if let Some(flow) = flows.get(&key) {
-            // Its own sockets get what comes once they are there; this one came before.
-            match flow.to.try_send(packet) {
-                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => continue,
-                Err(mpsc::error::TrySendError::Closed(unsent)) => packet = unsent,
-            }
-        }
-        flows.retain(|_, flow| !flow.to.is_closed());
-        let uses = flows.iter().map(|(key, flow)| (*key, flow.used.load(Ordering::Relaxed)));
-        if let Some(gone) = who_gives_way(uses, *key.client.ip()).and_then(|key| flows.remove(&key)) {
-            gone.task.abort();
-        }
-        let (to, queue) = mpsc::channel(MOST_WAITING);
-        let _ = to.try_send(packet);
-        let used = Arc::new(AtomicU64::new(0));
-        let stamp = Stamp { start, used: Arc::clone(&used) };
-        stamp.set();
-        let binder = Arc::clone(binder);
-        let task = tasks.spawn(async move {
-            if let Err(error) = carry(key, queue, &stamp, &binder).await {
-                tracing::debug!(%error, ?key, "a flow can't go out");
+        // A flow's own sockets get what comes once they are there; this one came before.
+        flows.take(key, buffer[..length].to_vec(), |own| {
+            let binder = Arc::clone(binder);
+            async move {
+                if let Err(error) = carry(key, own, &binder).await {
+                    tracing::debug!(%error, ?key, "a flow can't go out");
+                }
             }
         });
-        flows.insert(key, Flow { to, used, task });
     }
 }
 
 /// Whether datagrams for an address go out. What is answered here is answered over TCP only.
 fn leaves(wanted: Ipv4Addr) -> bool {
     wanted != SERVICES && wanted != PACKAGES && may_leave(wanted)
-}
-
-/// The flow that must end so that one of `client` can begin, if any.
-fn who_gives_way(flows: impl Iterator<Item = (Key, u64)>, client: Ipv4Addr) -> Option<Key> {
-    let all: Vec<(u64, Key)> = flows.map(|(key, used)| (used, key)).collect();
-    let own = || all.iter().filter(|(_, key)| *key.client.ip() == client);
-    let oldest =
-        if own().count() >= MOST_OF_ONE { own().min() } else { all.iter().min().filter(|_| all.len() >= MOST_FLOWS) };
-    oldest.map(|(_, key)| *key)
 }
 
 /// Takes a datagram, with whom it is from and whom it is for, as far as it says so.
@@ -185,21 +145,8 @@ fn receive(listener: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Option
     Ok((message.bytes, key))
 }
 
-/// When a flow was used last.
-struct Stamp {
-    start: Instant,
-    used: Arc<AtomicU64>,
-}
-
-impl Stamp {
-    fn set(&self) {
-        let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.used.store(passed, Ordering::Relaxed);
-    }
-}
-
 /// Carries one flow until it has been idle for too long.
-async fn carry(key: Key, mut queue: mpsc::Receiver<Vec<u8>>, stamp: &Stamp, binder: &Binder) -> io::Result<()> {
+async fn carry(key: Key, mut own: Own, binder: &Binder) -> io::Result<()> {
     let outside = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     outside.connect(SocketAddr::V4(key.wanted)).await?;
     let inside = binder.bind(*key.client.ip(), key.wanted).await?;
@@ -208,7 +155,7 @@ async fn carry(key: Key, mut queue: mpsc::Receiver<Vec<u8>>, stamp: &Stamp, bind
     loop {
         // What can't be sent, or was refused, is lost, as datagrams are.
         let from_client = tokio::select! {
-            packet = queue.recv() => {
+            packet = own.queue.recv() => {
                 let Some(packet) = packet else { return Ok(()) };
                 let _ = outside.send(&packet).await;
                 true
@@ -230,7 +177,7 @@ async fn carry(key: Key, mut queue: mpsc::Receiver<Vec<u8>>, stamp: &Stamp, bind
             () = tokio::time::sleep(talk.patience()) => return Ok(()),
         };
         talk = talk.after(from_client);
-        stamp.set();
+        own.stamp();
     }
 }
 
@@ -249,10 +196,6 @@ async fn pass(from: &UdpSocket, to: &UdpSocket) -> bool {
 mod tests {
     use super::*;
 
-    fn key(client: [u8; 4], port: u16) -> Key {
-        Key { client: SocketAddrV4::new(client.into(), port), wanted: SocketAddrV4::new([203, 0, 113, 80].into(), 53) }
-    }
-
     #[test]
     fn a_flow_is_remembered_for_longer_once_it_has_gone_to_and_fro_twice() {
         let mut talk = Talk::Asked;
@@ -262,19 +205,6 @@ mod tests {
             seen.push(talk.patience().as_secs());
         }
         assert_eq!(seen, [30, 30, 30, 30, 30, 180, 180]);
-    }
-
-    #[test]
-    fn whoever_has_too_many_flows_loses_the_oldest_of_their_own() {
-        let (loud, quiet) = ([127, 100, 0, 5], [127, 100, 0, 6]);
-        let old = std::iter::once((key(quiet, 1), 0));
-        let many = |count: u16| (0..count).map(move |port| (key(loud, port), u64::from(port) + 1));
-        let most = MOST_OF_ONE as u16;
-        assert_eq!(who_gives_way(old.clone().chain(many(most - 1)), loud.into()), None);
-        assert_eq!(who_gives_way(old.clone().chain(many(most)), loud.into()), Some(key(loud, 0)));
-        assert_eq!(who_gives_way(old.clone().chain(many(most)), quiet.into()), None);
-        let all = (0..MOST_FLOWS as u16).map(|n| (key([127, 100, 1, (n % 8) as u8], n), u64::from(n)));
-        assert_eq!(who_gives_way(all, quiet.into()), Some(key([127, 100, 1, 0], 0)));
     }
 
     #[tokio::test]

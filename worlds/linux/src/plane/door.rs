@@ -1,12 +1,13 @@
 //! The way in: a public address on the host, its connections carried to the same address inside the world.
 
+use super::flows::{self, Bounds, Flows, LONGEST, Own};
 use super::protocol::Door;
 use super::stock::{Stocks, Ware};
 use crate::warden::request::{Kind, Place, Reply, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ const UNANSWERED: u32 = 60_000;
 const MOST_FLOWS: usize = 256;
 /// A UDP flow without packets ends.
 const FLOW_IDLE: Duration = Duration::from_secs(60);
+/// No sooner is looked again whether it is.
+const TICK: Duration = Duration::from_millis(10);
 /// Ports of wide ranges that are open at a time, of one address.
 const MOST_WIDE: usize = 128;
 /// How often it is looked which ports of a wide range something listens on, and whether a client still waits.
@@ -170,71 +173,72 @@ pub(super) fn reset(stream: &TcpStream) {
 
 /// A socket of the world's internet.
 pub(super) async fn take(stocks: &Arc<Stocks>) -> io::Result<TcpSocket> {
-    let socket: OwnedFd = match stocks.take_kept(&Ware::tcp(Place::Internet)) {
-        Some(kept) => kept,
-        None => {
-            let stocks = Arc::clone(stocks);
-            tokio::task::spawn_blocking(move || stocks.take(&Ware::tcp(Place::Internet)))
-                .await
-                .map_err(io::Error::other)??
-        }
-    };
+    let socket: OwnedFd = stocks.take(&Ware::tcp(Place::Internet)).get().await?;
     // SAFETY: the descriptor is an unconnected TCP socket that is handed over whole.
     Ok(unsafe { TcpSocket::from_raw_fd(socket.into_raw_fd()) })
 }
 
-/// A client of a UDP port; dropped, what was for it is heard no longer.
-struct Flow {
-    socket: Arc<UdpSocket>,
-    used: tokio::time::Instant,
-    answers: AbortHandle,
-}
+/// A client of a UDP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Client(SocketAddrV4);
 
-impl Drop for Flow {
-    fn drop(&mut self) {
-        self.answers.abort();
+impl flows::Key for Client {
+    fn client(&self) -> Ipv4Addr {
+        *self.0.ip()
     }
 }
 
-/// Carries packets of one UDP port: a socket inside per client.
+/// Carries packets of one UDP port: a socket inside per client. A client whose socket is long in coming keeps nobody else's waiting.
 async fn carry_packets(outside: Arc<UdpSocket>, inside: SocketAddrV4, stocks: Arc<Stocks>) {
-    let mut flows: BTreeMap<SocketAddr, Flow> = BTreeMap::new();
-    let mut answers = JoinSet::new();
-    let mut buffer = vec![0; 64 << 10];
+    let mut flows: Flows<Client> = Flows::new(Bounds { all: MOST_FLOWS, of_one: MOST_FLOWS });
+    let mut buffer = vec![0; LONGEST];
     loop {
-        while answers.try_join_next().is_some() {}
-        let Ok((length, client)) = outside.recv_from(&mut buffer).await else { continue };
-        let now = tokio::time::Instant::now();
-        flows.retain(|_, flow| !flow.answers.is_finished() && now - flow.used < FLOW_IDLE);
-        if !flows.contains_key(&client) {
-            if flows.len() >= MOST_FLOWS {
-                let oldest = flows.iter().min_by_key(|(_, flow)| flow.used).map(|(client, _)| *client);
-                oldest.map(|client| flows.remove(&client));
-            }
-            let link = Arc::clone(stocks.link());
-            let made = tokio::task::spawn_blocking(move || link.sockets(&Place::Internet, Kind::Udp, 1, false)).await;
-            let Some(socket) = made.ok().and_then(Result::ok).and_then(|mut fds| fds.pop()) else { continue };
-            let Ok(socket) = UdpSocket::from_std(socket.into()) else { continue };
-            if socket.connect(SocketAddr::V4(inside)).await.is_err() {
-                continue;
-            }
-            let socket = Arc::new(socket);
-            let answers = answers.spawn(answer(Arc::clone(&socket), Arc::clone(&outside), client));
-            flows.insert(client, Flow { socket, used: now, answers });
+        // Addresses of the host are of IPv4. An error is of one that could not be delivered: its client is gone.
+        let Ok((length, SocketAddr::V4(client))) = outside.recv_from(&mut buffer).await else { continue };
+        if let Some(way) = flows.way(Client(client)) {
+            let _ = way.send(&buffer[..length]).await;
+            continue;
         }
-        if let Some(flow) = flows.get_mut(&client) {
-            flow.used = now;
-            let _ = flow.socket.send(&buffer[..length]).await;
-        }
+        flows.take(Client(client), buffer[..length].to_vec(), |own| {
+            let (stocks, outside) = (Arc::clone(&stocks), Arc::clone(&outside));
+            async move {
+                if let Err(error) = carry_flow(client, own, inside, &stocks, &outside).await {
+                    tracing::debug!(%error, %client, "a flow can't come in");
+                }
+            }
+        });
     }
 }
 
-/// Carries what comes back on one flow, until nothing has for a while.
-async fn answer(socket: Arc<UdpSocket>, outside: Arc<UdpSocket>, client: SocketAddr) {
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(Ok(length)) = tokio::time::timeout(FLOW_IDLE, socket.recv(&mut buffer)).await {
-        if outside.send_to(&buffer[..length], client).await.is_err() {
-            return;
+/// Carries what comes back on one flow, until nothing has passed for a while.
+async fn carry_flow(
+    client: SocketAddrV4,
+    mut own: Own,
+    inside: SocketAddrV4,
+    stocks: &Arc<Stocks>,
+    outside: &UdpSocket,
+) -> io::Result<()> {
+    let ware = Ware { place: Place::Internet, kind: Kind::Udp, transparent: false };
+    let socket = Arc::new(UdpSocket::from_std(stocks.take(&ware).get().await?.into())?);
+    socket.connect(SocketAddr::V4(inside)).await?;
+    own.open(&socket).await;
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        let pause = FLOW_IDLE.saturating_sub(own.idle()) + TICK;
+        tokio::select! {
+            // It may have been refused; the next one may be answered.
+            received = socket.recv(&mut buffer) => if let Ok(length) = received {
+                own.stamp();
+                let _ = outside.send_to(&buffer[..length], client).await;
+            },
+            // One that came before it was known that there is a socket.
+            datagram = own.queue.recv() => {
+                let Some(datagram) = datagram else { return Ok(()) };
+                let _ = socket.send(&datagram).await;
+            }
+            () = tokio::time::sleep(pause) => if own.idle() >= FLOW_IDLE {
+                return Ok(());
+            },
         }
     }
 }
@@ -284,7 +288,6 @@ fn chosen(listening: Vec<u16>, door: &Door, open: &BTreeSet<u16>) -> BTreeSet<u1
 mod tests {
     use super::super::testing::{DEADLINE, Directory};
     use super::*;
-    use std::net::Ipv4Addr;
     use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
 
@@ -303,6 +306,60 @@ mod tests {
         assert_eq!(then, first);
         let fewer = chosen(vec![999, 1000, 1001, 5001, 60000, 60001], &door, &first);
         assert_eq!(fewer, BTreeSet::from([1000, 5001, 60000]));
+    }
+
+    #[tokio::test]
+    async fn clients_whose_sockets_are_long_in_coming_keep_nobody_elses_datagrams_waiting() {
+        use crate::warden::request::Reply;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let directory = Directory::new("flows");
+        let first = AtomicBool::new(true);
+        let link = directory.warden(move |request| match request {
+            Request::Sockets { count, .. } if first.swap(false, Ordering::SeqCst) => {
+                let socket = |_| crate::sys::socket(nix::libc::AF_INET, nix::libc::SOCK_DGRAM | nix::libc::SOCK_NONBLOCK, 0);
+                Some((Reply::Done, (0..*count).map(|number| socket(number).unwrap()).collect()))
+            }
+            _ => None,
+        });
+        let instance = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let SocketAddr::V4(inside) = instance.local_addr().unwrap() else { panic!("of IPv4") };
+        let echo = async {
+            let mut buffer = [0; 64];
+            loop {
+                let (length, from) = instance.recv_from(&mut buffer).await.unwrap();
+                instance.send_to(&buffer[..length], from).await.unwrap();
+            }
+        };
+        let outside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let door = outside.local_addr().unwrap();
+        let client = || async {
+            let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            client.connect(door).await.unwrap();
+            client
+        };
+        let answered = |client: UdpSocket| async move {
+            client.send(b"hello").await.unwrap();
+            let mut buffer = [0; 64];
+            let heard = timeout(DEADLINE, client.recv(&mut buffer)).await.expect("an answer").unwrap();
+            assert_eq!(&buffer[..heard], b"hello");
+            client
+        };
+        let talk = async {
+            let first = answered(client().await).await;
+            // More than there are sockets, and the warden makes no more.
+            let mut others = Vec::new();
+            for _ in 0..40 {
+                let other = client().await;
+                other.send(b"hello").await.unwrap();
+                others.push(other);
+            }
+            answered(first).await;
+        };
+        tokio::select! {
+            () = talk => {}
+            () = carry_packets(outside, inside, Stocks::new(link)) => {}
+            () = echo => {}
+        }
     }
 
     #[tokio::test]

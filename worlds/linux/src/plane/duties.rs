@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use zonal_balancer::config::{BalancerConfig, Node, Report};
 use zonal_balancer::core::flow::Transport;
-use zonal_balancer::{Balancer, Sockets};
+use zonal_balancer::{Balancer, Sockets, Supply};
 use zonal_dns::config::{Change, PUBLIC, Zone};
 use zonal_dns::shell::{DnsServer, Options, Probed, Prober, ZoneStore};
 use zonal_dns::table::{NameSets, ZoneTable, changes};
@@ -296,35 +296,45 @@ fn upstream() -> Option<SocketAddr> {
 /// Sockets in the namespaces of balancer nodes.
 struct NodeSockets(Arc<Stocks>);
 
-impl Sockets for NodeSockets {
-    fn listen(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<TcpListener>> {
+impl NodeSockets {
+    fn bind<T: From<OwnedFd> + Send + 'static>(
+        &self,
+        node: &Node,
+        kind: Kind,
+        port: u16,
+        shards: usize,
+    ) -> Supply<Vec<T>> {
+        let (stocks, address) = (Arc::clone(&self.0), node.address);
         let place = Place::Interface(node.interface.clone());
-        let bind = |_| {
-            let bound = self.0.link().bind(&place, Kind::Tcp, node.address, port);
-            bound.map(TcpListener::from).map_err(io::Error::other)
-        };
-        (0..shards).map(bind).collect()
+        Supply::Later(Box::pin(async move {
+            let mut all = Vec::new();
+            for _ in 0..shards {
+                all.push(T::from(stocks.bind(place.clone(), kind, address, port).await?));
+            }
+            Ok(all)
+        }))
+    }
+}
+
+impl Sockets for NodeSockets {
+    fn listen(&self, node: &Node, port: u16, shards: usize) -> Supply<Vec<TcpListener>> {
+        self.bind(node, Kind::Tcp, port, shards)
     }
 
-    fn connect_socket(&self, node: &Node) -> io::Result<OwnedFd> {
+    fn connect_socket(&self, node: &Node) -> Supply<OwnedFd> {
         self.0.take(&Ware::tcp(Place::Interface(node.interface.clone())))
     }
 
-    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> io::Result<Vec<UdpSocket>> {
-        let place = Place::Interface(node.interface.clone());
-        let bind = |_| {
-            let bound = self.0.link().bind(&place, Kind::Udp, node.address, port);
-            bound.map(UdpSocket::from).map_err(io::Error::other)
-        };
-        (0..shards).map(bind).collect()
+    fn listen_datagrams(&self, node: &Node, port: u16, shards: usize) -> Supply<Vec<UdpSocket>> {
+        self.bind(node, Kind::Udp, port, shards)
     }
 
-    fn datagram_socket(&self, node: &Node) -> io::Result<OwnedFd> {
+    fn datagram_socket(&self, node: &Node) -> Supply<OwnedFd> {
         let place = Place::Interface(node.interface.clone());
         self.0.take(&Ware { place, kind: Kind::Udp, transparent: false })
     }
 
-    fn transparent_socket(&self, node: &Node, transport: Transport) -> io::Result<OwnedFd> {
+    fn transparent_socket(&self, node: &Node, transport: Transport) -> Supply<OwnedFd> {
         let kind = match transport {
             Transport::Tcp => Kind::Tcp,
             Transport::Udp => Kind::Udp,

@@ -8,6 +8,7 @@ mod door;
 mod duties;
 mod egress;
 mod far;
+mod flows;
 mod kept;
 mod packages;
 mod posts;

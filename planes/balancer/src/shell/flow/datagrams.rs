@@ -1,7 +1,7 @@
 //! Datagrams of one port: each client's go to one target over a socket of the flow's own, and what
 //! comes back goes to the client from the port that it asked.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use super::{Counted, Flowing, flow_socket};
 use crate::core::flow::{FlowKey, FlowTable, Transport, proxy};
 use crate::core::health::Time;
+use crate::shell::sockets::Supply;
 use crate::shell::worker::{Door, Worker};
 
 /// A flow without datagrams ends; AWS lets nobody change it.
@@ -22,17 +23,53 @@ const IDLE: Duration = Duration::from_secs(120);
 const MOST: usize = 4096;
 /// Datagrams taken at once before other tasks have their turn.
 const BATCH: usize = 64;
+/// Datagrams of a flow that wait for its socket, at most; more are lost.
+const MOST_WAITING: usize = 16;
 /// The longest datagram.
 const LONGEST: usize = 65_535;
 
 /// A flow, as the table holds it: dropped, it is over.
 struct Datagrams {
-    socket: Rc<UdpSocket>,
+    way: Rc<Way>,
     answered: Rc<Cell<Time>>,
     /// The header before every datagram, if the target wants one.
     header: Option<[u8; proxy::LENGTH]>,
     task: AbortHandle,
     flowing: Rc<Flowing>,
+}
+
+/// Where a flow's datagrams go: its socket, once there is one.
+#[derive(Default)]
+struct Way {
+    socket: OnceCell<UdpSocket>,
+    waiting: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Way {
+    fn send(&self, datagram: &[u8]) {
+        match self.socket.get() {
+            // Without asking the runtime, which knows a new socket only later. A datagram may be lost: the
+            // target's queue is full, or nobody is there.
+            Some(socket) => drop(SockRef::from(socket).send(datagram)),
+            None => {
+                let mut waiting = self.waiting.borrow_mut();
+                if waiting.len() < MOST_WAITING {
+                    waiting.push(datagram.to_vec());
+                }
+            }
+        }
+    }
+
+    /// Goes by this socket from now on, what waited first.
+    fn open(&self, socket: std::net::UdpSocket) -> io::Result<()> {
+        let socket = UdpSocket::from_std(socket)?;
+        for datagram in self.waiting.take() {
+            let _ = SockRef::from(&socket).send(&datagram);
+        }
+        // There was none before: this is called once.
+        let _ = self.socket.set(socket);
+        Ok(())
+    }
 }
 
 impl Drop for Datagrams {
@@ -105,9 +142,7 @@ fn take(
         }
         None => proxy::LENGTH,
     };
-    // Without asking the runtime, which knows a new socket only later. A datagram may be lost: the
-    // target's queue is full, or nobody is there.
-    let _ = SockRef::from(&*flow.socket).send(&buffer[from..]);
+    flow.way.send(&buffer[from..]);
 }
 
 fn begin(
@@ -123,34 +158,55 @@ fn begin(
     let snapshot = door.shared.flows.load();
     let chosen = snapshot.choose(&door.node.zone, &key).ok()?;
     let source = chosen.group.preserve_client_ip.then_some(client);
-    let socket = flow_socket(worker.sockets(), &door.node, Transport::Udp, source).and_then(|socket| {
+    let target = chosen.target.address;
+    let supply = flow_socket(worker.sockets(), &door.node, Transport::Udp, source).and_then(move |socket| {
         let socket = std::net::UdpSocket::from(socket);
-        socket.connect(chosen.target.address)?;
-        UdpSocket::from_std(socket)
+        socket.connect(target)?;
+        Ok(socket)
     });
-    let Ok(socket) = socket else {
-        counts.port_allocation_errors.add(1);
-        return None;
+    let way = Rc::new(Way::default());
+    let coming = match supply {
+        Supply::Now(socket) => {
+            if socket.and_then(|socket| way.open(socket)).is_err() {
+                counts.port_allocation_errors.add(1);
+                return None;
+            }
+            None
+        }
+        Supply::Later(coming) => Some(coming),
     };
     let id = worker.flows.number();
     let flowing = Rc::new(Flowing::new(worker, door, chosen.target, Counted::Udp, id));
-    let (socket, answered) = (Rc::new(socket), Rc::new(Cell::new(now)));
-    let answers = answer(flowing.clone(), socket.clone(), outside.clone(), client, answered.clone());
-    let task = spawn_local(answers).abort_handle();
+    let answered = Rc::new(Cell::new(now));
+    let answers = answer(flowing.clone(), way.clone(), outside.clone(), client, answered.clone());
+    let (flow, opened) = (flowing.clone(), way.clone());
+    let task = spawn_local(async move {
+        if let Some(coming) = coming
+            && coming.await.and_then(|socket| opened.open(socket)).is_err()
+        {
+            let counts = flow.door.shared.flow_counts(flow.worker.core, flow.door.zone);
+            counts.port_allocation_errors.add(1);
+            return;
+        }
+        answers.await;
+    })
+    .abort_handle();
     worker.flows.list(id, chosen.target.slot, &door.shared, task.clone());
     let header = chosen.group.proxy_protocol_v2.then(|| proxy::header(Transport::Udp, client, destination));
-    Some(Datagrams { socket, answered, header, task, flowing })
+    Some(Datagrams { way, answered, header, task, flowing })
 }
 
 /// Carries what comes back, until the flow is over.
 async fn answer(
     flowing: Rc<Flowing>,
-    socket: Rc<UdpSocket>,
+    way: Rc<Way>,
     outside: Rc<UdpSocket>,
     client: SocketAddrV4,
     answered: Rc<Cell<Time>>,
 ) {
     let worker = flowing.worker.clone();
+    // It is there before this begins.
+    let Some(socket) = way.socket.get() else { return };
     loop {
         if socket.readable().await.is_err() {
             return;

@@ -8,7 +8,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -23,7 +22,7 @@ use tokio::task::AbortHandle;
 
 use super::conductor::Event;
 use super::shared::Shared;
-use super::sockets::{Sockets, accepting};
+use super::sockets::{Sockets, Supply, accepting};
 use super::tls::ClientTls;
 use super::worker::{Door, DoorKey, Worker};
 use crate::config::{AlpnPolicy, Node};
@@ -200,19 +199,21 @@ fn flow_socket(
     node: &Node,
     transport: Transport,
     client: Option<SocketAddrV4>,
-) -> io::Result<OwnedFd> {
+) -> Supply<OwnedFd> {
     let Some(client) = client else {
         return match transport {
             Transport::Tcp => sockets.connect_socket(node),
             Transport::Udp => sockets.datagram_socket(node),
         };
     };
-    let socket = Socket::from(sockets.transparent_socket(node, transport)?);
-    // Many flows may leave from one port of a client's, each to another place.
-    socket.set_reuse_address(true)?;
-    if socket.bind(&SockAddr::from(client)).is_err() {
-        // The port is taken: the address is what is promised.
-        socket.bind(&SockAddr::from(SocketAddrV4::new(*client.ip(), 0)))?;
-    }
-    Ok(socket.into())
+    sockets.transparent_socket(node, transport).and_then(move |socket| {
+        let socket = Socket::from(socket);
+        // Many flows may leave from one port of a client's, each to another place.
+        socket.set_reuse_address(true)?;
+        if socket.bind(&SockAddr::from(client)).is_err() {
+            // The port is taken: the address is what is promised.
+            socket.bind(&SockAddr::from(SocketAddrV4::new(*client.ip(), 0)))?;
+        }
+        Ok(socket.into())
+    })
 }

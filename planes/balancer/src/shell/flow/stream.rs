@@ -16,6 +16,7 @@ use super::{Counted, Flowing, flow_socket, tls};
 use crate::config::{FlowGroup, FlowProtocol};
 use crate::core::flow::{FlowCounts, FlowKey, Transport, proxy};
 use crate::core::route::TargetHandle;
+use crate::shell::sockets::Supply;
 use crate::shell::worker::{Door, Worker};
 
 /// Takes a client in.
@@ -119,10 +120,13 @@ pub fn header(plan: &Plan) -> Vec<u8> {
 pub async fn connect(flowing: &Flowing, plan: &Plan) -> Result<Guarded, Failure> {
     let worker = &flowing.worker;
     let source = plan.group.preserve_client_ip.then_some(plan.key.source);
-    let socket = flow_socket(worker.sockets(), &flowing.door.node, Transport::Tcp, source);
+    let limit = worker.pace.connect_timeout();
+    let socket = match flow_socket(worker.sockets(), &flowing.door.node, Transport::Tcp, source) {
+        Supply::Now(socket) => socket,
+        later => tokio::time::timeout(limit, later.get()).await.map_err(|_| Failure::NoSocket)?,
+    };
     let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket.map_err(|_| Failure::NoSocket)?));
-    let connected = tokio::time::timeout(worker.pace.connect_timeout(), socket.connect(plan.target.address.into()));
-    match connected.await {
+    match tokio::time::timeout(limit, socket.connect(plan.target.address.into())).await {
         Ok(Ok(stream)) => {
             // A connection that is gone already shows it at its first read.
             let _ = stream.set_nodelay(true);
