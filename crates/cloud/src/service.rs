@@ -77,7 +77,8 @@ impl Registrar {
 }
 
 type ReadHandler = Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
-pub(crate) type AskHandler = Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Rest<Box<dyn Structure>>, AwsError> + Send + Sync>;
+pub(crate) type AskHandler =
+    Box<dyn Fn(&View<'_>, &dyn Structure) -> Result<Rest<Box<dyn Structure>>, AwsError> + Send + Sync>;
 type WriteHandler = Box<dyn Fn(&mut Tx<'_>, &dyn Structure) -> Result<Box<dyn Structure>, AwsError> + Send + Sync>;
 type Unsettled = Box<dyn Fn(&View<'_>, &dyn Structure) -> bool + Send + Sync>;
 type Asked = Box<dyn Fn(&dyn Structure) -> bool + Send + Sync>;
@@ -143,7 +144,14 @@ pub fn ask<O: Operation>(
         let rest = handler(view, typed::<O>(input))?;
         Ok(Box::new(move |world: &dyn World| Box::new(rest(world)) as Box<dyn Structure>) as Rest<Box<dyn Structure>>)
     };
-    Entry { facts: O::facts(), handler: Handler::Ask(Box::new(handler)), settle: None, token: None, dry_run: None }
+    Entry {
+        facts: O::facts(),
+        handler: Handler::Ask(Box::new(handler)),
+        pure: false,
+        settle: None,
+        token: None,
+        dry_run: None,
+    }
 }
 
 /// An operation that writes: in one transaction, undone whole where it fails.

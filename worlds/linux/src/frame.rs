@@ -8,10 +8,26 @@ use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-/// The longest message that is read.
-const LONGEST: usize = 64 << 20;
+/// The longest message: longer ones are not said, and not heard.
+pub(crate) const LONGEST: usize = 64 << 20;
 /// The most descriptors that come with one message.
 pub(crate) const MOST_FDS: usize = 64;
+
+/// A message as it is said: its length in four bytes, least first, then JSON. One longer than `most` bytes is none.
+pub(crate) fn whole(message: &impl Serialize, most: usize) -> std::result::Result<Vec<u8>, String> {
+    let body = serde_json::to_vec(message).map_err(|e| e.to_string())?;
+    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= most);
+    let length = length.ok_or_else(|| format!("it is {} bytes long, and {most} are the most", body.len()))?;
+    let mut whole = length.to_le_bytes().to_vec();
+    whole.extend_from_slice(&body);
+    Ok(whole)
+}
+
+/// How long a message is whose first four bytes are these: whoever says more than may be is not believed.
+pub(crate) fn length(header: [u8; 4]) -> std::result::Result<usize, String> {
+    let length = u32::from_le_bytes(header) as usize;
+    if length <= LONGEST { Ok(length) } else { Err(format!("a message of {length} bytes")) }
+}
 
 /// Sends a message and the descriptors that belong to it.
 pub(crate) fn send(
@@ -21,10 +37,7 @@ pub(crate) fn send(
     fds: &[BorrowedFd<'_>],
 ) -> Result<()> {
     let failed = |message: String| Error::Protocol { peer, message };
-    let body = serde_json::to_vec(message).map_err(|e| failed(e.to_string()))?;
-    let length = u32::try_from(body.len()).map_err(|_| failed("message too long".into()))?;
-    let mut whole = length.to_le_bytes().to_vec();
-    whole.extend_from_slice(&body);
+    let whole = whole(message, LONGEST).map_err(failed)?;
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
@@ -79,11 +92,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
     }
     let mut rest = stream;
     rest.read_exact(&mut header[got..]).map_err(|e| failed(e.to_string()))?;
-    let length = u32::from_le_bytes(header) as usize;
-    if length > LONGEST {
-        return Err(failed(format!("a message of {length} bytes")));
-    }
-    let mut body = vec![0; length];
+    let mut body = vec![0; length(header).map_err(failed)?];
     rest.read_exact(&mut body).map_err(|e| failed(e.to_string()))?;
     let message = serde_json::from_slice(&body).map_err(|e| failed(e.to_string()))?;
     Ok(Some((message, fds)))
@@ -93,6 +102,15 @@ pub(crate) fn receive<T: DeserializeOwned>(
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_length_beyond_the_longest_is_not_believed() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (&ours).write_all(&u32::MAX.to_le_bytes()).unwrap();
+        assert!(matches!(receive::<String>(&theirs, "plane"), Err(Error::Protocol { .. })));
+        assert_eq!(length((LONGEST as u32).to_le_bytes()), Ok(LONGEST));
+        assert!(whole(&"abc", 4).is_err() && whole(&"ab", 4).is_ok());
+    }
 
     #[test]
     fn one_that_does_not_take_what_it_is_told_is_hung_up_on() {

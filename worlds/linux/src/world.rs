@@ -142,9 +142,14 @@ impl Config {
         self.directory.join("run")
     }
 
-    /// Where network namespaces are pinned.
+    /// Where the network namespaces of routers are pinned, and the one between them.
     pub(crate) fn namespaces(&self) -> PathBuf {
         self.run().join("net")
+    }
+
+    /// Where those of interfaces are: apart, so that no interface's name leads to a router.
+    pub(crate) fn interfaces(&self) -> PathBuf {
+        self.run().join("interfaces")
     }
 
     /// The facts of the routers that stand.

@@ -156,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn an_accepted_connection_waits_for_no_acknowledgement() -> io::Result<()> {
         let node = Node { interface: String::new(), zone: String::new(), address: Ipv4Addr::LOCALHOST };
-        let listener = HostSockets.listen(&node, 0, 1)?.remove(0);
+        let listener = HostSockets.listen(&node, 0, 1).get().await?.remove(0);
         let listener = accepting(listener)?;
         let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
         let (accepted, _) = listener.accept().await?;

@@ -1,10 +1,11 @@
 //! The daemon's side of the plane's socket: duties told, told again after a restart of either, and reports heard.
 
 use super::Listener;
-use crate::plane::protocol::{Duty, Hear, Held, LONGEST, Tell};
+use crate::frame::{self, LONGEST};
+use crate::plane::protocol::{Duty, Hear, Held, Tell};
 use crate::world::Config;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -160,7 +161,7 @@ fn say(stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
 }
 
 fn say_within(most: usize, mut stream: &UnixStream, tell: &Arc<Listener>, message: &Tell) -> bool {
-    match encode(message, most) {
+    match frame::whole(message, most) {
         Ok(whole) => stream.write_all(&whole).is_ok(),
         Err(reason) => {
             let key = match message {
@@ -174,15 +175,6 @@ fn say_within(most: usize, mut stream: &UnixStream, tell: &Arc<Listener>, messag
     }
 }
 
-fn encode(message: &Tell, most: usize) -> Result<Vec<u8>, String> {
-    let body = serde_json::to_vec(message).map_err(|e| e.to_string())?;
-    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= most);
-    let length = length.ok_or_else(|| format!("it is {} bytes long, and {most} are the most", body.len()))?;
-    let mut whole = length.to_be_bytes().to_vec();
-    whole.extend(body);
-    Ok(whole)
-}
-
 /// A duty that is not done, by its key.
 fn failure(key: &str, reason: String) -> Report {
     Report::Failed { id: key.split_once(':').map_or(key, |(_, id)| id).to_owned(), reason }
@@ -190,9 +182,10 @@ fn failure(key: &str, reason: String) -> Report {
 
 fn connect(socket: &Path, tell: &Arc<Listener>, unconfirmed: &Unconfirmed) -> Option<UnixStream> {
     let stream = UnixStream::connect(socket).ok()?;
-    let (mut reading, tell, unconfirmed) = (stream.try_clone().ok()?, Arc::clone(tell), Arc::clone(unconfirmed));
+    let (reading, tell, unconfirmed) = (stream.try_clone().ok()?, Arc::clone(tell), Arc::clone(unconfirmed));
     super::spawn("zonal-plane-reports", move || {
-        while let Some(heard) = hear(&mut reading) {
+        // One that says what is not understood has its connection made anew.
+        while let Ok(Some((heard, _))) = frame::receive(&reading, "plane") {
             tell(match heard {
                 Hear::Served { key, revision } => {
                     lock(&unconfirmed).retain(|own, waiting| *own != key || *waiting > revision);
@@ -207,6 +200,7 @@ fn connect(socket: &Path, tell: &Arc<Listener>, unconfirmed: &Unconfirmed) -> Op
                 Hear::Failed { key, reason } => failure(&key, reason),
             });
         }
+        let _ = reading.shutdown(std::net::Shutdown::Both);
     })
     .ok()?;
     Some(stream)
@@ -218,19 +212,11 @@ fn served(key: &str, revision: u64) -> Option<Report> {
     Some(Report::ZoneServed { view: view.to_owned(), zone: zone.to_owned(), revision })
 }
 
-fn hear(stream: &mut UnixStream) -> Option<Hear> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).ok()?;
-    let length = u32::from_be_bytes(length) as usize;
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::io::Read;
 
     #[test]
     fn nothing_is_dropped_before_all_is_told_and_after_that_at_each_new_start_of_the_plane() {
@@ -242,13 +228,7 @@ mod tests {
         let at = socket.clone();
         let telling = std::thread::spawn(move || run(&at, &changes, &listener));
         let link = PlaneLink(sender);
-        let next = |mut stream: &UnixStream| -> Tell {
-            let mut length = [0; 4];
-            stream.read_exact(&mut length).unwrap();
-            let mut body = vec![0; u32::from_be_bytes(length) as usize];
-            stream.read_exact(&mut body).unwrap();
-            serde_json::from_slice(&body).unwrap()
-        };
+        let next = |stream: &UnixStream| frame::receive::<Tell>(stream, "daemon").unwrap().unwrap().0;
         let accept = || {
             let (stream, _) = plane.accept().unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -69,7 +69,7 @@ impl Held {
     /// Forks the first process of a sandbox.
     pub(super) fn start(config: &Config, spec: Spec) -> Result<Self> {
         let id = &spec.sandbox.id;
-        let network = config.namespaces().join(&spec.sandbox.interface);
+        let network = config.interfaces().join(&spec.sandbox.interface);
         let network: OwnedFd = File::open(&network).act("open namespace", &spec.sandbox.interface)?.into();
         let hierarchy = Hierarchy::of(config);
         let limits = crate::sandbox::cgroup::Limits {

@@ -73,7 +73,7 @@ fn prepare(config: &Config) -> Result<()> {
         let copy = fs::File::options().write(true).open(&guest).act("open", guest.display())?;
         copy.set_times(fs::FileTimes::new().set_modified(made)).act("set time of", guest.display())?;
     }
-    for directory in [config.namespaces(), config.facts(), config.mounts(), config.volumes()] {
+    for directory in [config.namespaces(), config.interfaces(), config.facts(), config.mounts(), config.volumes()] {
         fs::create_dir_all(&directory).act("make", directory.display())?;
     }
     Ok(())

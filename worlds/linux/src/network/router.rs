@@ -17,8 +17,10 @@ use zonal_substrate::{Interface, Network};
 
 /// The world's routers, and where their facts are kept: on a file system that ends with the namespaces themselves.
 pub(crate) struct Routers {
-    /// Where namespaces are pinned.
+    /// Where the namespaces of routers are pinned.
     namespaces: PathBuf,
+    /// Where those of interfaces are.
+    interfaces: PathBuf,
     /// Where the facts are kept.
     facts: PathBuf,
     vpcs: BTreeMap<String, Kept>,
@@ -39,10 +41,11 @@ struct Kept {
 }
 
 impl Routers {
-    /// Opens `inet`, making it if need be, and adopts the routers that stand.
-    pub(crate) fn open(namespaces: &Path, facts: &Path, public: Ipv4Net, host: Ipv4Addr) -> Result<Self> {
+    /// Opens `inet`, making it if need be, and adopts the routers that stand. Namespaces are `pinned` in two directories: routers', interfaces'.
+    pub(crate) fn open(pinned: (&Path, &Path), facts: &Path, public: Ipv4Net, host: Ipv4Addr) -> Result<Self> {
         let mut routers = Self {
-            namespaces: namespaces.to_owned(),
+            namespaces: pinned.0.to_owned(),
+            interfaces: pinned.1.to_owned(),
             facts: facts.to_owned(),
             vpcs: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -68,6 +71,11 @@ impl Routers {
 
     fn namespace(&self, name: &str) -> Result<Namespace> {
         Namespace::open(&self.namespaces, name)
+    }
+
+    /// The namespace of an interface that is beside none.
+    fn end(&self, interface: &str) -> Result<Namespace> {
+        Namespace::open(&self.interfaces, interface)
     }
 
     fn make_inet(&self, public: Ipv4Net, host: Ipv4Addr) -> Result<()> {
@@ -263,7 +271,7 @@ impl Routers {
             self.part(&to_router, before)?;
         }
         let place = interface.beside.as_ref().map_or(0, |beside| beside.index);
-        let namespace = Namespace::open_or_make(&self.namespaces, place_of(&interface), Kind::Interface)?;
+        let namespace = Namespace::open_or_make(&self.interfaces, place_of(&interface), Kind::Interface)?;
         if !to_router.has(&name) {
             let there = End { name: &format!("eth{place}"), mac: Some(mac) };
             to_router.pair(&End { name: &name, mac: None }, &there, namespace.as_fd(), &id)?;
@@ -318,7 +326,7 @@ impl Routers {
     /// Takes an interface's two ends away: they are made anew where it belongs next.
     fn part(&self, router: &Netlink, interface: &Interface) -> Result<()> {
         if let Some(beside) = &interface.beside
-            && let Ok(machine) = self.namespace(&beside.interface).and_then(|machine| machine.netlink())
+            && let Ok(machine) = self.end(&beside.interface).and_then(|machine| machine.netlink())
         {
             for address in &interface.addresses {
                 let _ = machine.disown(beside.index, address.private);
@@ -355,7 +363,7 @@ impl Routers {
             })?;
             self.homes.remove(id);
         }
-        Namespace::remove(&self.namespaces, id)
+        Namespace::remove(&self.interfaces, id)
     }
 
     /// The VPCs that stand.
@@ -421,8 +429,10 @@ impl Routers {
 
     /// The namespace of a router, or the one that an interface's own end is in.
     pub(crate) fn open_namespace(&self, id: &str) -> Result<Namespace> {
-        let interface = self.homes.get(id).and_then(|home| self.vpcs.get(home)?.vpc.interfaces.get(id));
-        self.namespace(interface.map_or(id, place_of))
+        match self.homes.get(id).and_then(|home| self.vpcs.get(home)?.vpc.interfaces.get(id)) {
+            Some(interface) => self.end(place_of(interface)),
+            None => self.namespace(id),
+        }
     }
 }
 
@@ -461,12 +471,11 @@ mod tests {
             let none = None::<&str>;
             mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
             let at = std::env::temp_dir().join(format!("zonal-router-{}", std::process::id()));
-            let (namespaces, facts) = (at.join("net"), at.join("facts"));
-            for directory in [&namespaces, &facts] {
-                std::fs::create_dir_all(directory).unwrap();
-            }
+            let (namespaces, interfaces, facts) = (at.join("net"), at.join("interfaces"), at.join("facts"));
+            [&namespaces, &interfaces, &facts].iter().for_each(|directory| std::fs::create_dir_all(directory).unwrap());
             let public = net(Ipv4Addr::new(127, 100, 0, 0), 16);
-            let mut routers = Routers::open(&namespaces, &facts, public, Ipv4Addr::new(127, 100, 0, 1)).unwrap();
+            let mut routers =
+                Routers::open((&namespaces, &interfaces), &facts, public, Ipv4Addr::new(127, 100, 0, 1)).unwrap();
             let network = Network {
                 id: "vpc-1".into(),
                 cidrs: vec![net(Ipv4Addr::new(10, 0, 0, 0), 16)],

@@ -316,7 +316,8 @@ mod tests {
         let first = AtomicBool::new(true);
         let link = directory.warden(move |request| match request {
             Request::Sockets { count, .. } if first.swap(false, Ordering::SeqCst) => {
-                let socket = |_| crate::sys::socket(nix::libc::AF_INET, nix::libc::SOCK_DGRAM | nix::libc::SOCK_NONBLOCK, 0);
+                let socket =
+                    |_| crate::sys::socket(nix::libc::AF_INET, nix::libc::SOCK_DGRAM | nix::libc::SOCK_NONBLOCK, 0);
                 Some((Reply::Done, (0..*count).map(|number| socket(number).unwrap()).collect()))
             }
             _ => None,

@@ -132,11 +132,8 @@ impl<K: Key> Flows<K> {
 fn who_gives_way<K: Key>(flows: impl Iterator<Item = (K, u64)>, client: Ipv4Addr, bounds: Bounds) -> Option<K> {
     let all: Vec<(u64, K)> = flows.map(|(key, used)| (used, key)).collect();
     let own = || all.iter().filter(|(_, key)| key.client() == client);
-    let oldest = if own().count() >= bounds.of_one {
-        own().min()
-    } else {
-        all.iter().min().filter(|_| all.len() >= bounds.all)
-    };
+    let oldest =
+        if own().count() >= bounds.of_one { own().min() } else { all.iter().min().filter(|_| all.len() >= bounds.all) };
     oldest.map(|(_, key)| *key)
 }
 

@@ -5,9 +5,6 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use zonal_dns::table::{NameSets, ZoneTable};
 
-/// The longest message: longer ones are not said, and not heard.
-pub(crate) const LONGEST: usize = 64 << 20;
-
 /// One thing that the plane is to do, whole; it stands until its key is told anew or dropped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Duty {

@@ -2,10 +2,11 @@
 
 use super::duties::Duties;
 use super::kept::Kept;
-use super::protocol::{Hear, LONGEST, Tell};
+use super::protocol::{Hear, Tell};
 use super::reports::Reports;
 use super::stock::Stocks;
 use crate::error::{Error, Result};
+use crate::frame;
 use crate::warden::link::Link;
 use crate::world::Config;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,9 +111,13 @@ async fn report(mut writing: OwnedWriteHalf, told: Arc<Told>, mut reports: broad
     loop {
         match reports.recv().await {
             Ok(report) => {
-                let Ok(body) = serde_json::to_vec(&*report) else { continue };
-                let mut whole = (body.len() as u32).to_be_bytes().to_vec();
-                whole.extend(body);
+                let whole = match frame::whole(&*report, frame::LONGEST) {
+                    Ok(whole) => whole,
+                    Err(reason) => {
+                        tracing::error!(reason, "the daemon can't be told this");
+                        continue;
+                    }
+                };
                 if writing.write_all(&whole).await.is_err() {
                     return;
                 }
@@ -129,12 +134,11 @@ async fn report(mut writing: OwnedWriteHalf, told: Arc<Told>, mut reports: broad
 /// The daemon's next word; nothing when it has hung up.
 async fn hear(stream: &mut OwnedReadHalf) -> Result<Option<Tell>> {
     let failed = |message: String| Error::Protocol { peer: "daemon", message };
-    let Ok(length) = stream.read_u32().await else { return Ok(None) };
-    let length = length as usize;
-    if length > LONGEST {
-        return Err(failed(format!("a message of {length} bytes")));
+    let mut header = [0; 4];
+    if stream.read_exact(&mut header).await.is_err() {
+        return Ok(None);
     }
-    let mut body = vec![0; length];
+    let mut body = vec![0; frame::length(header).map_err(failed)?];
     if stream.read_exact(&mut body).await.is_err() {
         return Ok(None);
     }
@@ -229,7 +233,7 @@ mod tests {
 
     async fn next(stream: &mut UnixStream) -> Hear {
         let read = async {
-            let mut body = vec![0; stream.read_u32().await.unwrap() as usize];
+            let mut body = vec![0; stream.read_u32_le().await.unwrap() as usize];
             stream.read_exact(&mut body).await.unwrap();
             serde_json::from_slice(&body).unwrap()
         };

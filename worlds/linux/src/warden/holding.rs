@@ -80,7 +80,11 @@ pub(super) fn find_or_start(config: &Config) -> Result<HolderLink> {
     let path = format!("/proc/{pid}/ns/mnt");
     let namespace = File::open(&path).act("open", &path)?;
     setns(&namespace, CloneFlags::CLONE_NEWNS).act("enter mount namespace of", "the holder")?;
-    Ok(HolderLink { socket: config.holder_socket(), stream: Some(connect_plain(&config.holder_socket())?), patience: PATIENCE })
+    Ok(HolderLink {
+        socket: config.holder_socket(),
+        stream: Some(connect_plain(&config.holder_socket())?),
+        patience: PATIENCE,
+    })
 }
 
 fn start(config: &Config) -> Result<i32> {
@@ -255,7 +259,8 @@ mod tests {
                 frame::send(&second, "warden", &reply, &[]).unwrap();
             }
         });
-        let mut link = HolderLink { socket: socket.clone(), stream: Some(connect_plain(&socket).unwrap()), patience: PATIENCE };
+        let mut link =
+            HolderLink { socket: socket.clone(), stream: Some(connect_plain(&socket).unwrap()), patience: PATIENCE };
         assert_eq!(link.console("i-a").unwrap(), b"i-a");
         assert!(matches!(link.forget("i-a"), Err(Error::Remote(_))));
         assert_eq!(link.console("i-b").unwrap(), b"i-b");

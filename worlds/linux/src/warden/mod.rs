@@ -57,7 +57,8 @@ pub fn main(config: &Config) -> Result<()> {
     images::sweep_at_start(config)?;
     // Moves this process into the holder's mount namespace: before there is a second thread.
     let holder = holding::find_or_start(config)?;
-    let routers = Routers::open(&config.namespaces(), &config.facts(), config.public, config.host())?;
+    let pinned = (config.namespaces(), config.interfaces());
+    let routers = Routers::open((&pinned.0, &pinned.1), &config.facts(), config.public, config.host())?;
     let socket = config.warden_socket();
     let _ = fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use zonal_substrate::{
-    Group, Interface, Inventory, Network, PeerMatch, PortRange, Protocol, RouteTarget, Sandbox, SandboxState,
-    StopCause, Subnet,
+    DiskSource, Group, Interface, Inventory, Network, PeerMatch, PortRange, Protocol, RouteTarget, Sandbox,
+    SandboxState, StopCause, Subnet,
 };
 
 /// The last place that an interface has on a machine.
@@ -212,7 +212,12 @@ impl Request {
                 if name.is_empty() || name.len() > 64 || !name.bytes().all(fine) {
                     return Err(Error::Refused(format!("{name:?} is no host name")));
                 }
-                check_id(&sandbox.id).and_then(|()| check_id(&sandbox.interface))
+                if let DiskSource::Image(id) = &sandbox.disk {
+                    image_id(id)?;
+                }
+                // It is empty where nobody has said what kind it is.
+                bounded("letters of an image's kind", sandbox.image_kind.len(), 64)?;
+                [&sandbox.id, &sandbox.interface, &sandbox.zone].into_iter().try_for_each(|id| check_id(id))
             }
             Self::Sockets { place, count, .. } => {
                 bounded("sockets", *count, crate::frame::MOST_FDS)?;
@@ -355,6 +360,17 @@ mod tests {
             assert!(refused(&Request::PutImage { id: base.into(), sandbox: "i-1".into() }));
         }
         assert!(!refused(&Request::RemoveImage("ami-1".into())));
+    }
+
+    #[test]
+    fn a_sandbox_names_nothing_that_is_no_id() {
+        assert!(!refused(&sandbox(|sandbox| sandbox.disk = DiskSource::Image("ami-1".into()))));
+        for wrong in ["../images", "inet", "a/b", "", BASE] {
+            assert!(refused(&sandbox(|sandbox| sandbox.disk = DiskSource::Image(wrong.into()))), "{wrong:?}");
+        }
+        assert!(refused(&sandbox(|sandbox| sandbox.zone = "../a".into())));
+        assert!(refused(&sandbox(|sandbox| sandbox.interface = "inet".into())));
+        assert!(refused(&sandbox(|sandbox| sandbox.image_kind = "k".repeat(65))));
     }
 
     #[test]

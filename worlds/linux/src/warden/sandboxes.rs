@@ -16,8 +16,14 @@ impl Warden {
     /// Starts a sandbox, its disk made if it has none. What may pass by itself is an error; what will not is an answer.
     pub(super) fn start(&self, mut sandbox: Sandbox) -> Result<Reply> {
         let cut = || Ok(Reply::Stopped(StopCause::Died(CUT.to_owned())));
-        if lock(&self.routers).is_cut(&sandbox.zone) {
-            return cut();
+        {
+            let routers = lock(&self.routers);
+            if !routers.is_interface(&sandbox.interface) {
+                return Err(Error::Unknown { kind: "interface", id: sandbox.interface });
+            }
+            if routers.is_cut(&sandbox.zone) {
+                return cut();
+            }
         }
         let mut record = match self.disk(&sandbox) {
             Ok(record) => record,
