@@ -206,3 +206,47 @@ def test_a_group_waits_for_its_instances_signals_and_rolls_when_its_template_cha
     said = [event.get("ResourceStatusReason", "") for event in stacks.describe_stack_events(StackName="roll")["StackEvents"]]
     assert any(reason.startswith("Rolling update initiated. Terminating 2 obsolete instance(s)") for reason in said), said
     delete(account, "roll")
+
+
+LOOPED = """
+Transform: AWS::LanguageExtensions
+Parameters:
+  Zones: {Type: CommaDelimitedList, Default: 'a,b'}
+Resources:
+  Vpc: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.0.0.0/16, EnableDnsHostnames: true}}
+  Fn::ForEach::Groups:
+    - Zone
+    - !Ref Zones
+    - 'Group${Zone}':
+        Type: AWS::EC2::SecurityGroup
+        Properties: {GroupDescription: !Sub 'of ${Zone}', VpcId: !Ref Vpc}
+"""
+
+
+def test_a_loop_deploys_its_drift_is_detected_and_its_processed_template_is_shown(account, tmp_path, refused):
+    path = tmp_path / "looped.yaml"
+    path.write_text(LOOPED)
+    with refused("InsufficientCapabilitiesException") as refusal:
+        account.cloudformation.create_stack(StackName="looped", TemplateBody=LOOPED)
+    assert refusal.message == "Requires capabilities : [CAPABILITY_AUTO_EXPAND]"
+    deploy(account, "looped", path)
+    made = resources(account, "looped")
+    assert set(made) == {"Vpc", "Groupa", "Groupb"}
+    processed = account.cloudformation.get_template(StackName="looped", TemplateStage="Processed")["TemplateBody"]
+    assert set(processed["Resources"]) == set(made)
+
+    def detect():
+        detection = account.cloudformation.detect_stack_drift(StackName="looped")["StackDriftDetectionId"]
+        return account.cloudformation.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
+
+    assert detect()["StackDriftStatus"] == "IN_SYNC"
+    account.ec2.modify_vpc_attribute(VpcId=made["Vpc"]["PhysicalResourceId"], EnableDnsHostnames={"Value": False})
+    account.ec2.delete_security_group(GroupId=made["Groupb"]["PhysicalResourceId"])
+    assert (found := detect())["StackDriftStatus"] == "DRIFTED" and found["DriftedStackResourceCount"] == 2
+    drifts = {drift["LogicalResourceId"]: drift for drift in
+              account.cloudformation.describe_stack_resource_drifts(StackName="looped")["StackResourceDrifts"]}
+    assert {name: drift["StackResourceDriftStatus"] for name, drift in drifts.items()} == {
+        "Vpc": "MODIFIED", "Groupa": "IN_SYNC", "Groupb": "DELETED"}
+    (difference,) = drifts["Vpc"]["PropertyDifferences"]
+    assert difference == {"PropertyPath": "/EnableDnsHostnames", "ExpectedValue": "true", "ActualValue": "false",
+                          "DifferenceType": "NOT_EQUAL"}
