@@ -350,7 +350,8 @@ impl Worker {
             match worker.meet(stream, &door).await {
                 Some(Transport::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                     let cipher = cipher_of(&stream);
-                    h2::serve(worker, door, client, stream, peer, cipher).await;
+                    // Apart, since the task is as large as the largest of these.
+                    Box::pin(h2::serve(worker, door, client, stream, peer, cipher)).await;
                 }
                 Some(stream) => {
                     let origin = Origin::new(&door, peer, stream.scheme(), stream.cipher());
@@ -397,11 +398,11 @@ impl Worker {
     /// Makes a client's connection what the listener says; `None` if the client does not play its
     /// part.
     async fn meet(&self, stream: TcpStream, door: &Door) -> Option<Transport> {
-        let encryption = door.encryption.load_full();
+        let (encryption, limit) = (door.encryption.load_full(), self.pace.connect_timeout());
         match &*encryption {
             Encryption::Off => Some(Transport::Plain(stream)),
             Encryption::Broken => None,
-            Encryption::On(tls) => match tokio::time::timeout(self.pace.connect_timeout(), tls.meet(stream)).await {
+            Encryption::On(tls) => match tokio::time::timeout(limit, Box::pin(tls.meet(stream))).await {
                 Ok(Ok(Met::Tls(stream))) => Some(Transport::Tls(stream)),
                 Ok(Ok(Met::Http(stream))) => {
                     door.shared.node(self.core, door.zone).elb_error(400);

@@ -50,8 +50,9 @@ pub fn welcome(worker: &Rc<Worker>, client: TcpStream, peer: SocketAddrV4, door:
         let door = flowing.door.clone();
         let counts = door.shared.flow_counts(flowing.worker.core, door.zone);
         let end = match protocol {
-            FlowProtocol::Tls => tls::carry(&flowing, client, &plan).await,
-            _ if plan.group.tls => tls::carry_to(&flowing, client, &plan).await,
+            // Apart, since a flow's task is as large as the largest of these, and handshakes are large.
+            FlowProtocol::Tls => Box::pin(tls::carry(&flowing, client, &plan)).await,
+            _ if plan.group.tls => Box::pin(tls::carry_to(&flowing, client, &plan)).await,
             _ => carry(&flowing, client, &plan).await,
         };
         count(counts, &end);
