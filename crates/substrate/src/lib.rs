@@ -219,6 +219,12 @@ pub trait World: Send + Sync {
     /// after each start, once; before, a world keeps what it has.
     fn all_is_asked(&self) {}
 
+    /// What the public name servers answer to a query, both in DNS's wire form; nothing where they say nothing soon.
+    fn names_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let _ = query;
+        None
+    }
+
     /// What this world is, for people: `linux` or `sim (virtual)`.
     fn describe(&self) -> &'static str;
 }

@@ -12,7 +12,8 @@
 //! 6. `request`, `answer`: a query's bytes to an answer's bytes (`place` says where names stand); draws are handed in;
 //! 7. `cache`: answers fetched from outside the world, for as long as they may be kept;
 //! 8. `probe`: what health checks from outside make of what they hear;
-//! 9. `shell`: the sockets.
+//! 9. [`ask`]: the other end, a query and what its answer says;
+//! 10. `shell`: the sockets.
 //!
 //! A resolver looks in its VPC's view first, then in the public one, then asks upstream, where it has one.
 
@@ -23,6 +24,8 @@ pub mod table;
 
 #[cfg(feature = "core")]
 pub mod answer;
+#[cfg(feature = "core")]
+pub mod ask;
 #[cfg(feature = "core")]
 pub mod cache;
 #[cfg(feature = "core")]

@@ -116,6 +116,9 @@ pub enum Error {
         /// The zone.
         zone: String,
     },
+    /// No such part of the world.
+    #[error("The specified geographic location is not supported.")]
+    NoSuchGeoLocation,
     /// The token is none of ours.
     #[error("The specified pagination token is not valid.")]
     InvalidPaginationToken,
@@ -154,6 +157,7 @@ impl From<Error> for AwsError {
             Error::PublicZone => ("PublicZoneVPCAssociation", 400),
             Error::AssociationNotFound { .. } => ("VPCAssociationNotFound", 404),
             Error::LastAssociation { .. } => ("LastVPCAssociation", 400),
+            Error::NoSuchGeoLocation => ("NoSuchGeoLocation", 404),
             Error::InvalidPaginationToken => ("InvalidPaginationToken", 400),
         };
         AwsError::client(code, error.to_string()).status(status)

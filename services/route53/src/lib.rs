@@ -2,11 +2,12 @@
 //!
 //! Operations write what is wanted; [`controllers::zones`] has the DNS plane answer by it, and calls changes INSYNC when the plane says that it
 //! does; [`controllers::checks`] has the world probe endpoints, whose health goes into the zones. Everything lives in the account's
-//! global scope. Traffic policies, and health checks by TLS or of alarms are not there, and refused by name.
+//! global scope. Traffic policies are not there, and refused by name.
 #![forbid(unsafe_code)]
 
 pub mod controllers;
 mod errors;
+mod geography;
 pub mod model;
 mod names;
 mod operations;
@@ -15,10 +16,12 @@ mod values;
 
 pub use errors::Error;
 
-use operations::{changes, checks, cidrs, delegations, limits, list, records, tags, vpcs, zones};
+use operations::{
+    answers, changes, checks, cidrs, delegations, geography as parts, limits, list, records, tags, vpcs, zones,
+};
 use shapes::ops;
 use std::time::Duration;
-use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
+use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, ask, read, write};
 use zonal_substrate::Report;
 use zonal_wire::Api;
 
@@ -51,6 +54,9 @@ impl Service for Route53 {
             read::<ops::ListResourceRecordSets>(list::records),
             write::<ops::ChangeResourceRecordSets>(records::change),
             read::<ops::GetChange>(changes::get).settles::<ops::GetChange>(SETTLE, changes::unsettled),
+            ask::<ops::TestDNSAnswer>(answers::test),
+            read::<ops::ListGeoLocations>(parts::list),
+            read::<ops::GetGeoLocation>(parts::get),
             write::<ops::AssociateVPCWithHostedZone>(vpcs::associate),
             write::<ops::DisassociateVPCFromHostedZone>(vpcs::disassociate),
             write::<ops::CreateHealthCheck>(checks::create),
@@ -106,6 +112,11 @@ impl Service for Route53 {
         Coverage {
             without_effect: &[
                 ("CreateHealthCheck", "HealthCheckConfig.MeasureLatency", "kept and shown"),
+                (
+                    "CreateHealthCheck",
+                    "HealthCheckConfig.AlarmIdentifier",
+                    "the alarm's own state counts, not the data that it looks at",
+                ),
                 ("CreateHealthCheck", "HealthCheckConfig.Regions", "kept and shown; there is one checker, on the host"),
             ],
         }

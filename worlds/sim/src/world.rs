@@ -147,6 +147,11 @@ impl World for Sim {
         format!("[virtual] {}: {line}\n", own.sandbox.hostname).into_bytes()
     }
 
+    fn names_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let inner = self.lock();
+        zonal_dns::ask::asked(&inner.names, query, inner.draws)
+    }
+
     fn describe(&self) -> &'static str {
         "sim (virtual)"
     }

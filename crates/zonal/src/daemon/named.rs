@@ -84,6 +84,10 @@ impl World for Named {
         self.world.all_is_asked();
     }
 
+    fn names_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        zonal_dns::ask::asked(&self.zones.snapshot(), query, self.revision.load(Ordering::Acquire))
+    }
+
     fn describe(&self) -> &'static str {
         self.world.describe()
     }

@@ -118,6 +118,10 @@ impl World for Paced {
         self.world.all_is_asked();
     }
 
+    fn names_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        self.world.names_answer(query)
+    }
+
     fn describe(&self) -> &'static str {
         self.world.describe()
     }

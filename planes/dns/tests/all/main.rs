@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests own their sockets and their clients")]
 
+mod asking;
 mod cache;
 mod edns;
 mod forwarding;

@@ -1,10 +1,15 @@
-//! Health checks: the world probes the endpoints of those that look at one.
+//! Health checks: the world probes the endpoints of those that look at one; alarms are looked at as their users do.
 
-use crate::model::{Endpoint, HealthCheck, Seen, Subject};
+use crate::model::{Endpoint, HealthCheck, Insufficient, Seen, Subject};
+use crate::operations::alarms;
 use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
+use zonal_cloudwatch::shapes::StateValue;
 use zonal_dns::config::{Check, Probe, Tls};
 use zonal_substrate::{Ask, Report};
 use zonal_wire::AwsError;
+
+/// CloudWatch's alarms: no service touches another's tables, but a change in one can be seen.
+const ALARMS: &str = "cloudwatch.alarm";
 
 /// Drives what the world probes. The key is the health check's id.
 pub struct Checks;
@@ -14,9 +19,18 @@ impl Controller for Checks {
         "route53.checks"
     }
 
-    fn wakes_on(&self, change: &Change, _: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
+    fn wakes_on(&self, change: &Change, view: &View<'_>, wake: &mut dyn FnMut(&Scope, &str)) {
         if change.is::<HealthCheck>() {
             wake(&change.scope, &change.key);
+        } else if change.table == ALARMS {
+            let scope = change.scope.global();
+            let is_on = |check: &&HealthCheck| match &check.subject {
+                Subject::Alarm(alarm) => (&*change.scope.region, &change.key) == (alarm.region.as_str(), &alarm.name),
+                _ => false,
+            };
+            for check in view.at(&scope).list::<HealthCheck>().filter(is_on) {
+                wake(&scope, &check.id);
+            }
         }
     }
 
@@ -29,13 +43,38 @@ impl Controller for Checks {
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let probe = tx.get::<HealthCheck>(key).filter(|check| !check.disabled).and_then(|check| match &check.subject {
             Subject::Endpoint(endpoint) => probe(key, endpoint),
-            Subject::Calculated { .. } => None,
+            Subject::Calculated { .. } | Subject::Alarm(_) => None,
         });
+        look(tx, key);
         tx.ask(match probe {
             Some(probe) => Ask::PutProbe(Box::new(probe)),
             None => Ask::RemoveProbe(key.to_owned()),
         });
         Ok(Wake::OnChange)
+    }
+}
+
+/// Looks at a check's alarm, if it is on one.
+fn look(tx: &mut Tx<'_>, key: &str) {
+    let Some(check) = tx.get::<HealthCheck>(key).filter(|check| !check.disabled).cloned() else { return };
+    let Subject::Alarm(alarm) = &check.subject else { return };
+    let (healthy, outcome) = match alarms::state(tx, &alarm.region, &alarm.name) {
+        Some(StateValue::Ok) => (true, "Success: the alarm is in the OK state"),
+        Some(StateValue::Alarm) => (false, "Failure: the alarm is in the ALARM state"),
+        Some(StateValue::InsufficientData) | None => {
+            let before = check.seen.as_ref().is_none_or(|seen| seen.healthy);
+            let healthy = match alarm.insufficient {
+                Insufficient::Healthy => true,
+                Insufficient::Unhealthy => false,
+                Insufficient::LastKnownStatus => before,
+            };
+            (healthy, "Unknown: the alarm has insufficient data")
+        }
+    };
+    let is_news = check.seen.as_ref().is_none_or(|seen| (seen.healthy, seen.outcome.as_str()) != (healthy, outcome));
+    if is_news {
+        let seen = Some(Seen { healthy, address: None, outcome: outcome.to_owned(), at: tx.now });
+        tx.put(HealthCheck { seen, ..check });
     }
 }
 

@@ -28,7 +28,7 @@ pub struct HealthCheck {
 }
 
 /// What a health check looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Subject {
     /// An endpoint.
     Endpoint(Endpoint),
@@ -39,6 +39,53 @@ pub enum Subject {
         /// Their ids.
         children: Vec<String>,
     },
+    /// An alarm of CloudWatch's.
+    Alarm(Alarm),
+}
+
+/// An alarm, and what to make of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// What counts while it has too little data.
+    pub insufficient: Insufficient,
+    /// What the alarm looked at when the health check was told of it: shown.
+    pub metric: Metric,
+}
+
+/// What a health check says while its alarm has too little data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Insufficient {
+    /// Healthy.
+    Healthy,
+    /// Unhealthy.
+    Unhealthy,
+    /// What it said before; healthy at first.
+    LastKnownStatus,
+}
+
+/// What an alarm looks at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// The metric's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Name and value of each.
+    pub dimensions: Vec<(String, String)>,
+    /// `Average` and the like.
+    pub statistic: String,
+    /// Seconds.
+    pub period: i32,
+    /// How many periods.
+    pub evaluation_periods: i32,
+    /// What is compared with.
+    pub threshold: f64,
+    /// How.
+    pub comparison: String,
 }
 
 /// An endpoint, and what to make of it.
@@ -107,7 +154,7 @@ impl<'a> Verdicts<'a> {
         self.known.insert(&check.id, true);
         let healthy = check.disabled
             || match &check.subject {
-                Subject::Endpoint(_) => check.seen.as_ref().is_none_or(|seen| seen.healthy),
+                Subject::Endpoint(_) | Subject::Alarm(_) => check.seen.as_ref().is_none_or(|seen| seen.healthy),
                 Subject::Calculated { threshold, children } => {
                     children.iter().filter(|child| self.is_healthy(child)).count() >= *threshold as usize
                 }
@@ -137,7 +184,7 @@ impl Subject {
 
     fn children(&self) -> &[String] {
         match self {
-            Self::Endpoint(_) => &[],
+            Self::Endpoint(_) | Self::Alarm(_) => &[],
             Self::Calculated { children, .. } => children,
         }
     }

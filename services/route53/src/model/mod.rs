@@ -4,7 +4,7 @@ mod checks;
 mod cidrs;
 mod delegations;
 
-pub use checks::{Endpoint, HealthCheck, Seen, Subject, Verdicts};
+pub use checks::{Alarm, Endpoint, HealthCheck, Insufficient, Metric, Seen, Subject, Verdicts};
 pub use cidrs::CidrCollection;
 pub use delegations::DelegationSet;
 

@@ -1,6 +1,6 @@
 //! Health checks. Source: Route 53 API reference, `HealthCheckConfig`, `CreateHealthCheck` and the actions that name it.
 
-use super::{globally, max_items, seen_globally};
+use super::{alarms, globally, max_items, seen_globally};
 use crate::errors::{Error, invalid};
 use crate::model::{Endpoint, HealthCheck, Seen, Subject};
 use crate::shapes::{
@@ -22,8 +22,8 @@ const QUOTA: usize = 200;
 
 /// `CreateHealthCheck`: the same reference with the same settings is the same health check.
 pub fn create(tx: &mut Tx<'_>, input: &CreateHealthCheckRequest) -> Result<CreateHealthCheckResponse, AwsError> {
-    let (subject, inverted, disabled) = read(&input.health_check_config)?;
     globally(tx, |tx| {
+        let (subject, inverted, disabled) = read(tx, &input.health_check_config)?;
         let by_reference = |other: &&HealthCheck| other.caller_reference == input.caller_reference;
         let known = tx.list::<HealthCheck>().find(by_reference).cloned();
         if let Some(known) = known {
@@ -56,7 +56,7 @@ fn location(id: &str) -> String {
 }
 
 /// What a configuration asks for.
-fn read(config: &HealthCheckConfig) -> Result<(Subject, bool, bool), Error> {
+fn read(tx: &mut Tx<'_>, config: &HealthCheckConfig) -> Result<(Subject, bool, bool), Error> {
     let refuse = |text: &str| invalid(format!("Invalid parameter : {text}"));
     let kind = config.type_;
     let subject = match kind {
@@ -78,6 +78,7 @@ fn read(config: &HealthCheckConfig) -> Result<(Subject, bool, bool), Error> {
                 threshold.ok_or_else(|| refuse("HealthThreshold must be specified for CALCULATED health checks"))?;
             Subject::Calculated { threshold, children: config.child_health_checks.clone() }
         }
+        HealthCheckType::CloudwatchMetric => Subject::Alarm(alarms::read(tx, config)?),
         other => return Err(refuse(&format!("Zonal does not support health checks of type {other}"))),
     };
     Ok((subject, config.inverted == Some(true), config.disabled == Some(true)))
@@ -172,6 +173,10 @@ fn shown(check: &HealthCheck) -> WireCheck {
         caller_reference: check.caller_reference.clone(),
         health_check_version: check.version,
         health_check_config: shown_config(check),
+        cloud_watch_alarm_configuration: match &check.subject {
+            Subject::Alarm(alarm) => alarms::shown_metric(&alarm.metric),
+            _ => None,
+        },
         ..WireCheck::default()
     }
 }
@@ -202,6 +207,10 @@ fn shown_config(check: &HealthCheck) -> HealthCheckConfig {
             wire.type_ = HealthCheckType::Calculated;
             wire.health_threshold = number(*threshold);
             wire.child_health_checks = children.clone();
+        }
+        Subject::Alarm(alarm) => {
+            wire.type_ = HealthCheckType::CloudwatchMetric;
+            alarms::show(alarm, &mut wire);
         }
     }
     wire
@@ -271,13 +280,16 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateHealthCheckRequest) -> Result<Updat
         config.disabled = named.disabled.or(config.disabled);
         config.enable_sni = named.enable_sni.or(config.enable_sni);
         config.health_threshold = named.health_threshold.or(config.health_threshold);
+        config.alarm_identifier = named.alarm_identifier.or(config.alarm_identifier);
+        config.insufficient_data_health_status =
+            named.insufficient_data_health_status.or(config.insufficient_data_health_status);
         if !named.child_health_checks.is_empty() {
             config.child_health_checks = named.child_health_checks;
         }
         if !named.regions.is_empty() {
             config.regions = named.regions;
         }
-        let (subject, inverted, disabled) = read(&config)?;
+        let (subject, inverted, disabled) = read(tx, &config)?;
         refuse_unknown_children(&tx.view(), &subject)?;
         if subject.hangs_on(&old.id, &tx.view()) {
             let text = "Invalid parameter : ChildHealthChecks must not lead back to the health check itself";

@@ -1,9 +1,12 @@
 //! One file per noun, one handler per operation.
 
+pub mod alarms;
+pub mod answers;
 pub mod changes;
 pub mod checks;
 pub mod cidrs;
 pub mod delegations;
+pub mod geography;
 pub mod limits;
 pub mod list;
 mod places;

@@ -2,29 +2,24 @@
 //! `GeoProximityLocation`, `Coordinates`.
 
 use crate::errors::{Error, invalid};
+use crate::geography::{DEFAULT, position};
 use crate::shapes::{Coordinates, GeoLocation, GeoProximityLocation};
 use zonal_dns::config::{Location, Origin, Point};
-
-const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
-
-/// The countries whose parts can be named.
-const DIVIDED: [&str; 2] = ["UA", "US"];
 
 /// Reads a part of the world.
 pub(super) fn location(wire: &GeoLocation, place: &str) -> Result<Location, Error> {
     let refuse = |text: &str| Err(invalid(format!("Invalid request: {text} {place}")));
-    match (wire.continent_code.as_deref(), wire.country_code.as_deref(), wire.subdivision_code.as_deref()) {
-        (Some(code), None, None) if CONTINENTS.contains(&code) => Ok(Location::Continent(code.to_owned())),
+    let codes = (wire.continent_code.as_deref(), wire.country_code.as_deref(), wire.subdivision_code.as_deref());
+    match codes {
+        (None, Some(DEFAULT), None) => Ok(Location::Default),
+        _ if position(codes).is_some() => Ok(match codes {
+            (None, Some(country), Some(part)) => Location::Subdivision(country.to_owned(), part.to_owned()),
+            (None, Some(country), None) => Location::Country(country.to_owned()),
+            (continent, ..) => Location::Continent(continent.unwrap_or_default().to_owned()),
+        }),
         (Some(code), None, None) => refuse(&format!("ContinentCode {code} is not valid")),
-        (None, Some("*"), None) => Ok(Location::Default),
-        (None, Some(country), part) if country.len() == 2 && country.bytes().all(|c| c.is_ascii_uppercase()) => {
-            match part {
-                None => Ok(Location::Country(country.to_owned())),
-                Some(part) if DIVIDED.contains(&country) && part.bytes().all(|c| c.is_ascii_alphanumeric()) => {
-                    Ok(Location::Subdivision(country.to_owned(), part.to_owned()))
-                }
-                Some(part) => refuse(&format!("SubdivisionCode {part} is not valid for CountryCode {country}")),
-            }
+        (None, Some(country), Some(part)) if position((None, Some(country), None)).is_some() => {
+            refuse(&format!("SubdivisionCode {part} is not valid for CountryCode {country}"))
         }
         (None, Some(country), _) => refuse(&format!("CountryCode {country} is not valid")),
         (None, None, Some(_)) => refuse("SubdivisionCode needs a CountryCode"),

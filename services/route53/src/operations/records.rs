@@ -278,6 +278,9 @@ fn set_of(zone: &HostedZone, change: &WireChange) -> Result<RecordSet, Error> {
     }
     let content = content(wire, &place)?;
     let policy = policy(wire, &place)?;
+    if policy == Policy::Multivalue && matches!(kind.as_str(), "CNAME" | "NS") {
+        return Err(invalid(format!("Invalid request: MultiValueAnswer records cannot be of type {kind} {place}")));
+    }
     if policy == Policy::Multivalue && matches!(content, Content::Alias { .. }) {
         return Err(invalid(format!("Invalid request: MultiValueAnswer records cannot be aliases {place}")));
     }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use zonal_cloud::{CloudConfig, Entry, Registrar, Service, View, read};
-use zonal_dns::config::{Probe, Zone};
+use zonal_cloudwatch::CloudWatch;
+use zonal_dns::config::{self, DnsConfig, PUBLIC, Probe, Zone};
+use zonal_dns::{Snapshot, ask};
 use zonal_ec2::shapes as ec2;
 use zonal_route53::Route53;
 use zonal_substrate::{Ask, Inventory, Report, World, ZoneTable};
@@ -93,6 +95,14 @@ impl World for Names {
         Vec::new()
     }
 
+    fn names_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let zones = self.zones.lock().unwrap();
+        let public = zones.iter().filter(|((view, _), _)| view == PUBLIC).map(|(_, table)| table.zone()).collect();
+        let views = vec![config::View { name: PUBLIC.to_owned(), zones: public }];
+        let config = DnsConfig { revision: 1, views, places: Vec::new() };
+        ask::asked(&Snapshot::default().replaced_by(&config).unwrap(), query, 0)
+    }
+
     fn describe(&self) -> &'static str {
         "names"
     }
@@ -116,7 +126,7 @@ impl Bench {
 
     fn over(config: CloudConfig) -> Self {
         let names = Arc::new(Names::default());
-        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(Route53)];
+        let services: Vec<Box<dyn Service>> = vec![Box::new(FakeEc2), Box::new(CloudWatch), Box::new(Route53)];
         let bed = Testbed::over(config, services, names.clone(), None, TestClock::at(START));
         Self { bed, names }
     }
@@ -167,6 +177,13 @@ impl Bench {
     /// Calls an operation, and lets the controllers run.
     pub fn call<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
         let output = self.only::<O>(input)?;
+        self.settle();
+        Ok(output)
+    }
+
+    /// Calls an operation of CloudWatch's, and lets the controllers run.
+    pub fn cloudwatch<O: Operation>(&self, input: O::Input) -> Result<O::Output, AwsError> {
+        let output = self.bed.call::<O>("cloudwatch", input)?;
         self.settle();
         Ok(output)
     }
