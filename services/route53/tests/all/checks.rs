@@ -85,7 +85,7 @@ fn a_health_check_is_refused_for_what_is_wrong_with_it() {
         (HealthCheckConfig { type_: HealthCheckType::Tcp, ..http("127.100.0.9") }, "Port must be specified"),
         (HealthCheckConfig { request_interval: Some(20), ..http("127.100.0.9") }, "either 10 or 30"),
         (HealthCheckConfig { type_: HealthCheckType::HttpStrMatch, ..http("127.100.0.9") }, "SearchString"),
-        (HealthCheckConfig { type_: HealthCheckType::CloudwatchMetric, ..http("127.100.0.9") }, "does not support"),
+        (HealthCheckConfig { type_: HealthCheckType::CloudwatchMetric, ..http("127.100.0.9") }, "AlarmIdentifier"),
         (
             HealthCheckConfig { type_: HealthCheckType::Calculated, health_threshold: Some(1), ..Default::default() },
             "ChildHealthChecks must be specified",
