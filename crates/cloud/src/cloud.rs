@@ -10,9 +10,8 @@ use crate::opening::{Clock, CloudConfig, OpenError};
 use crate::panics::surviving;
 use crate::pass::Pass;
 use crate::scope::{Caller, Scope};
-use crate::seen::Sight;
 use crate::service::{Registrar, Service};
-use crate::state::{Change, State, View};
+use crate::state::{Change, Index, State, View};
 use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
 use crate::transaction::{Tx, Woken};
@@ -261,7 +260,9 @@ impl Cloud {
             if let Some(storage) = lock(&self.storage).as_mut() {
                 storage.clear(state.revision + 1)?;
             }
-            state.clear();
+            state.tables.clear();
+            state.indexes.values_mut().for_each(Index::clear);
+            state.revision += 1;
             lock(&self.queue).clear();
             let asks = lock(&self.asked).take_back();
             if !asks.is_empty() {
@@ -409,7 +410,7 @@ impl Cloud {
     }
 
     fn view_of<'a>(&'a self, state: &'a State, scope: &'a Scope, caller: &'a Caller) -> View<'a> {
-        View { sight: Sight::of(state, self.clock.now()), scope, caller }
+        View { state, scope, caller, now: self.clock.now() }
     }
 }
 

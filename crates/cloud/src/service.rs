@@ -97,7 +97,6 @@ pub struct Entry {
     pub(crate) settle: Option<(Duration, Unsettled)>,
     pub(crate) token: Option<(TokenOf, &'static str)>,
     pub(crate) dry_run: Option<Asked>,
-    pure: bool,
 }
 
 /// A request ready to be run: an operation of a service, with its input.
@@ -118,19 +117,10 @@ pub struct Prepared {
 pub fn read<O: Operation>(
     handler: impl Fn(&View<'_>, &O::Input) -> Result<O::Output, AwsError> + Send + Sync + 'static,
 ) -> Entry {
-    // A handler without a size has captured nothing, so that it sees its input and its view alone.
-    let pure = size_of_val(&handler) == 0;
     let handler = move |view: &View<'_>, input: &dyn Structure| {
         handler(view, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
     };
-    Entry {
-        facts: O::facts(),
-        handler: Handler::Read(Box::new(handler)),
-        settle: None,
-        token: None,
-        dry_run: None,
-        pure,
-    }
+    Entry { facts: O::facts(), handler: Handler::Read(Box::new(handler)), settle: None, token: None, dry_run: None }
 }
 
 /// What is left to do for an answer once nothing of the state is held any more: the world is asked, and may take its time.
@@ -144,14 +134,7 @@ pub fn ask<O: Operation>(
         let rest = handler(view, typed::<O>(input))?;
         Ok(Box::new(move |world: &dyn World| Box::new(rest(world)) as Box<dyn Structure>) as Rest<Box<dyn Structure>>)
     };
-    Entry {
-        facts: O::facts(),
-        handler: Handler::Ask(Box::new(handler)),
-        pure: false,
-        settle: None,
-        token: None,
-        dry_run: None,
-    }
+    Entry { facts: O::facts(), handler: Handler::Ask(Box::new(handler)), settle: None, token: None, dry_run: None }
 }
 
 /// An operation that writes: in one transaction, undone whole where it fails.
@@ -161,14 +144,7 @@ pub fn write<O: Operation>(
     let handler = move |tx: &mut Tx<'_>, input: &dyn Structure| {
         handler(tx, typed::<O>(input)).map(|output| Box::new(output) as Box<dyn Structure>)
     };
-    Entry {
-        facts: O::facts(),
-        handler: Handler::Write(Box::new(handler)),
-        settle: None,
-        token: None,
-        dry_run: None,
-        pure: false,
-    }
+    Entry { facts: O::facts(), handler: Handler::Write(Box::new(handler)), settle: None, token: None, dry_run: None }
 }
 
 fn typed<O: Operation>(input: &dyn Structure) -> &O::Input {
@@ -216,11 +192,6 @@ impl Entry {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether its answer is made of its input and of what it looks at in the state, and of nothing that the service itself has.
-    pub(crate) fn is_pure(&self) -> bool {
-        self.pure
     }
 
     /// The operation's facts.

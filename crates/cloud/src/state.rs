@@ -1,7 +1,6 @@
 //! Typed tables in memory, per account and region, and how they are read.
 
 use crate::scope::{Caller, Scope};
-use crate::seen::Sight;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -17,7 +16,7 @@ pub trait Record: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Sen
     /// The table's name, unique in the program: `ec2.instance`.
     const TABLE: &'static str;
 
-    /// Names of what a record belongs to (its group, say) or goes by, where it is to be found by those too: see [`View::owned_by`].
+    /// Names of what a record belongs to (its group, say), where it is to be found by those too: see [`View::owned_by`].
     const OWNERS: Option<fn(&Self) -> Vec<&str>> = None;
 
     /// The record's key: unique in its table, account and region.
@@ -84,7 +83,8 @@ impl Index {
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
         self.keys.clear();
     }
 }
@@ -98,9 +98,6 @@ pub(crate) struct State {
     pub tables: BTreeMap<&'static str, Rows>,
     pub indexes: BTreeMap<&'static str, Index>,
     pub revision: u64,
-    /// The number of each table's last change, of all that there have been.
-    pub changed: BTreeMap<&'static str, u64>,
-    pub changes: u64,
 }
 
 impl State {
@@ -149,24 +146,8 @@ impl State {
         rows.is_some_and(|rows| rows.contains_key(&change.key))
     }
 
-    /// The number of the table's last change; one that was undone counts, and so does undoing it.
-    pub(crate) fn changed(&self, table: &str) -> u64 {
-        self.changed.get(table).copied().unwrap_or_default()
-    }
-
-    /// Forgets all records.
-    pub(crate) fn clear(&mut self) {
-        self.tables.clear();
-        self.indexes.values_mut().for_each(Index::clear);
-        self.changes += 1;
-        self.changed.values_mut().for_each(|changed| *changed = self.changes);
-        self.revision += 1;
-    }
-
     /// Puts a row, or takes it away; returns what stood there.
     pub(crate) fn set(&mut self, table: &'static str, scope: &Scope, key: &str, row: Option<Row>) -> Option<Row> {
-        self.changes += 1;
-        self.changed.insert(table, self.changes);
         let rows = self.tables.entry(table).or_default();
         if let Some(index) = self.indexes.get_mut(table) {
             let old = rows.get(scope).and_then(|rows| rows.get(key));
@@ -211,45 +192,41 @@ impl Change {
 /// The state as it stands at one instant, seen from one account and region.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    pub(crate) sight: Sight<'a>,
+    pub(crate) state: &'a State,
     /// Where the call is made.
     pub scope: &'a Scope,
     /// Who makes it.
     pub caller: &'a Caller,
+    /// When.
+    pub now: Time,
 }
 
 impl<'a> View<'a> {
     /// The record of that key.
     #[must_use]
     pub fn get<T: Record>(&self, key: &str) -> Option<&'a T> {
-        self.sight.at::<T>().get(self.scope, key)
-    }
-
-    /// When the call is made.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        self.sight.now()
+        self.state.get(self.scope, key)
     }
 
     /// All records of a type here, in the order of their keys.
     pub fn list<T: Record>(&self) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        self.sight.at::<T>().list(self.scope)
+        self.state.list(self.scope)
     }
 
     /// The records whose keys begin with `prefix`, in the order of their keys: what they cost does not grow with the others.
     pub fn starting<T: Record>(&self, prefix: String) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        self.sight.at::<T>().starting(self.scope, prefix)
+        self.state.starting(self.scope, prefix)
     }
 
     /// The records that belong to `owner`, in the order of their keys: what they cost does not grow with the others.
     pub fn owned_by<T: Record>(&self, owner: &str) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        self.sight.at::<T>().owned_by(self.scope, owner)
+        self.state.owned_by(self.scope, owner)
     }
 
     /// How many records belong to `owner`: to ask costs nothing of them.
     #[must_use]
     pub fn count_owned_by<T: Record>(&self, owner: &str) -> usize {
-        let keys = self.sight.at::<T>().indexes.get(T::TABLE).and_then(|index| index.keys.get(self.scope)?.get(owner));
+        let keys = self.state.indexes.get(T::TABLE).and_then(|index| index.keys.get(self.scope)?.get(owner));
         keys.map_or(0, BTreeSet::len)
     }
 
@@ -265,13 +242,13 @@ impl<'a> View<'a> {
 
     /// All records of a type in every account and region.
     pub fn everywhere<T: Record>(&self) -> impl Iterator<Item = (&'a Scope, &'a T)> + use<'a, T> {
-        self.sight.at::<T>().scopes()
+        self.state.scopes()
     }
 
     /// The record of that key wherever it lives: for keys that are unique in the world.
     #[must_use]
     pub fn find<T: Record>(&self, key: &str) -> Option<(&'a Scope, &'a T)> {
-        self.sight.at::<T>().find(key)
+        self.state.find(key)
     }
 
     /// The same state seen from elsewhere.
@@ -283,7 +260,7 @@ impl<'a> View<'a> {
     /// The number of commits so far.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.sight.revision()
+        self.state.revision
     }
 }
 

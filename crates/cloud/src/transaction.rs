@@ -5,7 +5,6 @@ use crate::core::Core;
 use crate::ids;
 use crate::panics::surviving;
 use crate::scope::{Caller, Scope};
-use crate::seen::Sight;
 use crate::service::Handler;
 use crate::state::{Change, Record, Row, State, View};
 use crate::tokens;
@@ -79,8 +78,7 @@ impl<'a> Tx<'a> {
     /// The state as this transaction sees it, its own writes included.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        let sight = Sight::of(self.state, self.now);
-        View { sight, scope: &self.scope, caller: &self.caller }
+        View { state: self.state, scope: &self.scope, caller: &self.caller, now: self.now }
     }
 
     /// The record of that key.

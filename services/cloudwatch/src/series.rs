@@ -70,7 +70,7 @@ pub fn read(
                     own,
                     tier,
                     start.max(*oldest),
-                    end.min(view.now().secs() + 3 * 3600),
+                    end.min(view.now.secs() + 3 * 3600),
                     period,
                 );
             }

@@ -3,7 +3,6 @@
 use super::{Cloud, surviving};
 use crate::core::Used;
 use crate::scope::{Caller, Scope};
-use crate::seen::{Looks, Seen};
 use crate::service::{AskHandler, Entry, Handler, Prepared};
 use std::time::Duration;
 use zonal_wire::{AwsError, Structure};
@@ -14,34 +13,22 @@ impl Cloud {
     /// # Errors
     /// The operation's own; or an internal error where the state cannot be stored, with nothing changed.
     pub fn request(&self, request: &Prepared) -> Result<Box<dyn Structure>, AwsError> {
-        self.request_seen(request).map(|(answer, _)| answer)
-    }
-
-    /// Runs a request, and tells what its answer was made of, if that is more than the moment: see [`Cloud::stands`].
-    ///
-    /// # Errors
-    /// As [`Cloud::request`].
-    pub fn request_seen(&self, request: &Prepared) -> Result<(Box<dyn Structure>, Option<Seen>), AwsError> {
         let entry = self.core.entry(request.service, request.operation)?;
         if let Handler::Ask(handler) = &entry.handler {
-            let answer = self.ask(entry, handler, &request.scope, &request.caller, &*request.input)?;
-            return Ok((answer, None));
+            return self.ask(entry, handler, &request.scope, &request.caller, &*request.input);
         }
         if let Handler::Read(handler) = &entry.handler {
             let state = self.read_soon();
             if state.get::<Used>(&request.scope, request.service).is_some() {
-                let looks = Looks::default();
-                let mut view = self.view_of(&state, &request.scope, &request.caller);
-                view.sight = view.sight.noted_by(&looks);
-                let answer = surviving(request.operation, || handler(&view, &*request.input))?;
-                let seen = looks.seen(&state).filter(|_| entry.is_pure());
-                return entry.unless_dry(&*request.input).map(|()| (answer, seen));
+                let answer = surviving(request.operation, || {
+                    handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)
+                })?;
+                return entry.unless_dry(&*request.input).map(|()| answer);
             }
         }
-        let answer = self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
+        self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
             tx.invoke(request.service, request.operation, &*request.input)
-        })?;
-        Ok((answer, None))
+        })
     }
 
     /// Whether an operation asks the world, and so may take as long as that does. Nobody should wait for it but its caller.
@@ -64,12 +51,6 @@ impl Cloud {
         let rest = surviving(name, || handler(&self.view_of(&self.read_soon(), scope, caller), input))?;
         entry.unless_dry(input)?;
         surviving(name, || Ok(rest(&*self.core.world)))
-    }
-
-    /// Whether a request of the same from the same caller would be answered as when that was seen.
-    #[must_use]
-    pub fn stands(&self, seen: &Seen) -> bool {
-        seen.stands(&self.read_soon())
     }
 
     /// How long a request may wait because what it names is in transition; `None` where it need not.

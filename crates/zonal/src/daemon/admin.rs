@@ -1,7 +1,8 @@
 //! Our own paths: health, reset, calls, and what `zonal break` does. What `zonal status` shows is `status`'s.
 
-use crate::daemon::kept::Pieces;
 use crate::daemon::{Daemon, serve, status};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -51,7 +52,7 @@ pub struct Call {
 }
 
 /// Answers a request to one of our own paths; `None` for any other.
-pub async fn answer(daemon: &Arc<Daemon>, head: &RequestHead, body: &[u8]) -> Option<Response<Pieces>> {
+pub async fn answer(daemon: &Arc<Daemon>, head: &RequestHead, body: &[u8]) -> Option<Response<Full<Bytes>>> {
     let answer = match (&head.method, head.path()) {
         (&Method::GET, "/_zonal/health" | "/_localstack/health") => health(daemon),
         (&Method::GET, "/_zonal/status") => json_answer(StatusCode::OK, &status::of(daemon)),
@@ -106,7 +107,7 @@ async fn off_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(move || act(&daemon)).await
 }
 
-async fn console(daemon: &Arc<Daemon>, id: &str) -> Response<Pieces> {
+async fn console(daemon: &Arc<Daemon>, id: &str) -> Response<Full<Bytes>> {
     let state = daemon
         .cloud
         .view(&Scope::new("", ""), |view| view.find::<Instance>(id).map(|(_, instance)| instance.state.name()));
@@ -122,7 +123,7 @@ async fn console(daemon: &Arc<Daemon>, id: &str) -> Response<Pieces> {
     json_answer(StatusCode::OK, &json!({ "state": state, "console": String::from_utf8_lossy(&console) }))
 }
 
-fn health(daemon: &Daemon) -> Response<Pieces> {
+fn health(daemon: &Daemon) -> Response<Full<Bytes>> {
     let services: serde_json::Map<_, _> =
         daemon.cloud.apis().map(|(name, _)| (name.to_owned(), json!("running"))).collect();
     json_answer(
@@ -225,12 +226,12 @@ pub fn break_it(cloud: &Cloud, what: &Break) -> Result<Broken, AwsError> {
     })
 }
 
-fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Pieces> {
+fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = serve::text(status, &value.to_string());
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     response
 }
 
-fn problem(status: StatusCode, text: &str) -> Response<Pieces> {
+fn problem(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     json_answer(status, &json!({ "error": text }))
 }

@@ -4,33 +4,32 @@
 //! 2. pass on what was put to a wait condition handle's URL, else identify service, protocol and operation;
 //! 3. admit it: implemented, in a region that there is, truly signed where its key is ours; decode the input;
 //! 4. settle: wait while what it names is in transition;
-//! 5. run it, where its answer of the last time does not stand any more (`kept`);
+//! 5. run it;
 //! 6. encode the answer.
 
-use crate::daemon::kept::{IDLE, Key, Reply};
 use crate::daemon::{Daemon, clock, signals};
 use std::sync::Arc;
 use std::time::Duration;
 use zonal_cloud::regions::{self, Region};
 use zonal_cloud::{Caller, Clock, Prepared, Scope};
 use zonal_sts::model::Session;
-use zonal_wire::door::{self, Identified, RequestHead};
+use zonal_wire::door::{self, Identified, RequestHead, Response};
 use zonal_wire::{Api, AwsError, sigv4};
 
 /// The region of requests that name none.
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// Answers a request to the API.
-pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Reply {
+pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Response {
     let request_id = request_id();
     if let Some(answer) = signals::answer(daemon, &head, body, &request_id) {
-        return answer.into();
+        return answer;
     }
     let apis: Vec<(&'static str, &'static Api)> = daemon.cloud.apis().collect();
     let facts: Vec<&'static Api> = apis.iter().map(|(_, api)| *api).collect();
     let identified = match door::identify(&head, body, &facts) {
         Ok(identified) => identified,
-        Err(rejection) => return rejection.respond(&request_id).into(),
+        Err(rejection) => return rejection.respond(&request_id),
     };
     let service = apis.iter().find(|(_, api)| std::ptr::eq(*api, identified.api)).map_or("", |(name, _)| *name);
     let decoded =
@@ -39,66 +38,32 @@ pub async fn answer(daemon: &Arc<Daemon>, head: RequestHead, body: &[u8]) -> Rep
         Ok(input) => {
             let (scope, caller) = caller(&identified);
             let prepared = Prepared { service, operation: identified.operation.name, scope, caller, input };
-            if daemon.config.settle {
-                settle(daemon, &prepared).await;
-            }
-            if daemon.cloud.asks_world(service, prepared.operation) {
-                ask(daemon, &identified, prepared, &request_id).await
-            } else {
-                let key = Key::of(&identified, &prepared, &head, body);
-                run(daemon, &identified, &prepared, key, &request_id)
-            }
+            run(daemon, prepared).await
         }
         Err(error) => Err(error),
     };
-    result.unwrap_or_else(|error| door::encode_error(Some(&identified), &error, &request_id).into())
+    match result {
+        Ok(output) => {
+            let answer = door::encode_output(&identified, &*output, &request_id);
+            // A large one takes a while to take apart, which the caller need not wait for: this runs once the answer has left.
+            tokio::spawn(async move { drop(output) });
+            answer
+        }
+        Err(error) => door::encode_error(Some(&identified), &error, &request_id),
+    }
 }
 
-/// Steps 5 and 6 where the world is asked: on another thread than the one that answers everybody.
-async fn ask(
-    daemon: &Arc<Daemon>,
-    identified: &Identified,
-    prepared: Prepared,
-    request_id: &str,
-) -> Result<Reply, AwsError> {
+async fn run(daemon: &Arc<Daemon>, prepared: Prepared) -> Result<Box<dyn zonal_wire::Structure>, AwsError> {
+    if daemon.config.settle {
+        settle(daemon, &prepared).await;
+    }
+    if !daemon.cloud.asks_world(prepared.service, prepared.operation) {
+        return daemon.cloud.request(&prepared);
+    }
+    // The world takes the time that it takes: not on the thread that answers everybody.
     let asking = daemon.clone();
     let asked = tokio::task::spawn_blocking(move || asking.cloud.request(&prepared));
-    let output = asked.await.unwrap_or_else(|error| Err(AwsError::internal(error.to_string())))?;
-    Ok(door::encode_output(identified, &*output, request_id).into())
-}
-
-/// Steps 5 and 6.
-fn run(
-    daemon: &Arc<Daemon>,
-    identified: &Identified,
-    prepared: &Prepared,
-    key: Option<Key>,
-    request_id: &str,
-) -> Result<Reply, AwsError> {
-    let stands = |seen: &_| daemon.cloud.stands(seen);
-    if let Some(reply) = key.as_ref().and_then(|key| daemon.kept.answer(key, request_id, stands)) {
-        return Ok(reply);
-    }
-    let (output, seen) = daemon.cloud.request_seen(prepared)?;
-    let answer = door::encode_output(identified, &*output, request_id);
-    // A large one takes a while to take apart, which the caller need not wait for: this runs once the answer has left.
-    tokio::spawn(async move { drop(output) });
-    let (Some(key), Some(seen)) = (key, seen) else { return Ok(answer.into()) };
-    let (reply, untended) = daemon.kept.keep(key, seen, answer, request_id);
-    if untended {
-        tokio::spawn(forget_idle(daemon.clone()));
-    }
-    Ok(reply)
-}
-
-/// Forgets answers that nobody asks for, until none is kept.
-async fn forget_idle(daemon: Arc<Daemon>) {
-    loop {
-        tokio::time::sleep(IDLE).await;
-        if !daemon.kept.forget_idle() {
-            return;
-        }
-    }
+    asked.await.unwrap_or_else(|error| Err(AwsError::internal(error.to_string())))
 }
 
 /// Waits, commit by commit, until what the request names has left its transition, or its time is over.

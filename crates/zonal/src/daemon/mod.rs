@@ -3,7 +3,6 @@
 pub mod admin;
 pub mod clock;
 mod door;
-mod kept;
 pub mod key;
 pub mod named;
 pub mod names;
@@ -71,8 +70,6 @@ pub struct Daemon {
     pub timed: pump::Timed,
     /// How it is run.
     pub config: DaemonConfig,
-    /// Answers that may be given again.
-    pub kept: kept::Kept,
     /// Counts up with each commit.
     pub committed: tokio::sync::watch::Sender<u64>,
 }
@@ -109,6 +106,6 @@ impl Daemon {
             world.clone(),
             clock.clone(),
         )?;
-        Ok(Self { cloud, clock, world, timed, config, kept: kept::Kept::default(), committed })
+        Ok(Self { cloud, clock, world, timed, config, committed })
     }
 }

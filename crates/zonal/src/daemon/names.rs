@@ -121,7 +121,7 @@ async fn fetch(name: &str, stream: TcpStream, request: Request<Bytes>) -> Result
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Bytes::copy_from_slice(text.as_bytes()).into()));
+    let mut response = Response::new(Either::Left(Full::new(Bytes::copy_from_slice(text.as_bytes()))));
     *response.status_mut() = status;
     response
 }

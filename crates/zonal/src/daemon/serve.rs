@@ -1,10 +1,9 @@
 //! The HTTP server on loopback: the API, the world's names, and our own paths below `/_zonal/`; and the one that instances' calls come
 //! to, which has the API alone.
 
-use crate::daemon::kept::Pieces;
 use crate::daemon::names::{self, Names};
 use crate::daemon::{Daemon, admin, door};
-use http_body_util::{BodyExt, Either, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -58,7 +57,7 @@ const RECOVER: std::time::Duration = std::time::Duration::from_millis(20);
 const INSIDE_KIB: usize = 64 << 10;
 
 /// An answer's body: ours, or what a name of the world sends.
-pub type Body = Either<Pieces, Incoming>;
+pub type Body = Either<Full<Bytes>, Incoming>;
 
 struct Shared {
     daemon: Arc<Daemon>,
@@ -185,7 +184,7 @@ async fn pass(shared: &Shared, name: &str, request: Request<Incoming>) -> Respon
 }
 
 /// A call of the API, or of our own paths.
-async fn call(shared: &Shared, request: Request<Incoming>, side: Side) -> Response<Pieces> {
+async fn call(shared: &Shared, request: Request<Incoming>, side: Side) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let head = RequestHead { method: parts.method, uri: parts.uri, headers: parts.headers };
     if door::is_foreign(&head) {
@@ -213,14 +212,14 @@ async fn call(shared: &Shared, request: Request<Incoming>, side: Side) -> Respon
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    response.body(answer.body).unwrap_or_else(|error| {
+    response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|error| {
         tracing::error!("an answer was malformed: {error}");
         text(StatusCode::INTERNAL_SERVER_ERROR, "")
     })
 }
 
 /// A request's body, whole; or how it is refused.
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Response<Pieces>> {
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, Response<Full<Bytes>>> {
     match tokio::time::timeout(door::PATIENCE, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(_)) => Err(text(
@@ -232,8 +231,8 @@ async fn read(body: Incoming, limit: usize) -> Result<Bytes, Response<Pieces>> {
 }
 
 /// A plain answer.
-pub(crate) fn text(status: StatusCode, text: &str) -> Response<Pieces> {
-    let mut response = Response::new(Bytes::copy_from_slice(text.as_bytes()).into());
+pub(crate) fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -29,7 +29,7 @@ pub fn describe(view: &View<'_>, input: &DescribeCertificateRequest) -> Result<D
         issuer: Some(facts.issuer.clone()),
         created_at: Some(found.created),
         imported_at: Some(found.imported),
-        status: Some(status(found, view.now())),
+        status: Some(status(found, view.now)),
         not_before: Some(facts.not_before),
         not_after: Some(facts.not_after),
         key_algorithm: Some(facts.algorithm.wire()),
@@ -49,7 +49,7 @@ fn status(certificate: &Certificate, now: Time) -> CertificateStatus {
 /// `ListCertificates`
 pub fn list(view: &View<'_>, input: &ListCertificatesRequest) -> Result<ListCertificatesResponse, AwsError> {
     let wanted = |found: &&Certificate| {
-        (input.certificate_statuses.is_empty() || input.certificate_statuses.contains(&status(found, view.now())))
+        (input.certificate_statuses.is_empty() || input.certificate_statuses.contains(&status(found, view.now)))
             && has_key(found, input.includes.as_ref())
     };
     if input.sort_by.is_some() != input.sort_order.is_some() {
@@ -63,7 +63,7 @@ pub fn list(view: &View<'_>, input: &ListCertificatesRequest) -> Result<ListCert
     };
     let mut certificates: Vec<_> = view.list::<Certificate>().filter(wanted).map(|found| (key(found), found)).collect();
     certificates.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let items = certificates.into_iter().map(|(key, found)| (key, summary(found, view.now())));
+    let items = certificates.into_iter().map(|(key, found)| (key, summary(found, view.now)));
     let size = input.max_items.and_then(|size| usize::try_from(size).ok()).unwrap_or(1000);
     let page = pages::page(items, input.next_token.as_deref(), Some(size));
     let (list, next_token) = page.map_err(|_| invalid("The NextToken is not valid."))?;

@@ -14,7 +14,7 @@ const LISTED: i64 = 14 * 86_400;
 
 /// Lists metrics.
 pub fn list(view: &View<'_>, input: &ListMetricsInput) -> Result<ListMetricsOutput, AwsError> {
-    let oldest = view.now().secs() - if input.recently_active.is_some() { RECENT } else { LISTED };
+    let oldest = view.now.secs() - if input.recently_active.is_some() { RECENT } else { LISTED };
     let matching = view.list::<Metric>().filter(|metric| {
         let id = &metric.id;
         metric.newest + crate::model::Tier::Minute.span() > oldest

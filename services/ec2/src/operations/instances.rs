@@ -463,7 +463,7 @@ pub fn terminate(tx: &mut Tx<'_>, input: &TerminateInstancesRequest) -> Answer<T
 /// `GetConsoleOutput`: what the world's console holds.
 pub fn console(view: &View<'_>, input: &GetConsoleOutputRequest) -> Answer<Rest<GetConsoleOutputResult>> {
     use base64::Engine;
-    let (id, now) = (instance(view, &input.instance_id)?.id.clone(), view.now());
+    let (id, now) = (instance(view, &input.instance_id)?.id.clone(), view.now);
     Ok(Box::new(move |world| {
         let output = world.console(&id);
         GetConsoleOutputResult {

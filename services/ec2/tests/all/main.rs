@@ -9,6 +9,5 @@ mod narrow;
 mod networks;
 mod parameters;
 mod refusals;
-mod standing;
 mod state;
 mod yard;
