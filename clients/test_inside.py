@@ -34,7 +34,7 @@ CALLS = """#!/bin/bash
 sign() { curl -sS --max-time 20 --aws-sigv4 "aws:amz:us-east-1:$1" --user 000000000000:secret "${@:2}"; }
 echo "who: $(sign sts https://sts.us-east-1.amazonaws.com/ -d Action=GetCallerIdentity -d Version=2011-06-15 | tr -d '\\n')"
 echo "mine: $(sign ec2 https://ec2.us-east-1.amazonaws.com/ -d Action=DescribeInstances -d Version=2016-11-15 \
-  -d InstanceId.1=$(cat /var/lib/cloud/data-instance-id) | grep -o 'instanceId>i-[0-9a-f]*')"
+  -d InstanceId.1=$(cat /var/lib/cloud/data/instance-id) | grep -o 'instanceId>i-[0-9a-f]*')"
 echo "plain: $(sign monitoring http://monitoring.us-east-1.amazonaws.com/ -d Action=ListMetrics -d Version=2010-08-01 | grep -c ListMetricsResult)"
 python3 - <<'PY'
 import ssl, urllib.error, urllib.request
@@ -51,6 +51,7 @@ try:
 except urllib.error.URLError as error:
     print("others do not:", "CERTIFICATE_VERIFY_FAILED" in str(error))
 PY
+echo "shown: $(ec2-metadata -i -z | tr '\\n' ' ')"
 echo "no name: $(getent hosts nobody.elb.us-east-1.amazonaws.com || echo none)"
 echo all-said
 """
@@ -64,6 +65,7 @@ def test_instances_call_awss_api_by_its_names_over_tls(there):
     assert "plain: 1" in said or "plain: 2" in said
     assert "others do not: True" in said
     assert "no name: none" in said
+    assert f"shown: instance-id: {instance} placement: us-east-1" in said
     # An instance has no part in what is ours: a path of ours is no operation of AWS's.
     hidden = int(said.split("ours are hidden: ")[1].split()[0])
     assert 400 <= hidden < 500

@@ -15,6 +15,9 @@ pub struct InstanceMetadata {
     pub instance_type: String,
     /// `ami-…`.
     pub ami_id: String,
+    /// Its root device, such as `/dev/xvda`.
+    #[serde(default = "xvda")]
+    pub root_device: String,
     /// Its place in the call that started it.
     pub ami_launch_index: u32,
     /// `r-…`.
@@ -67,4 +70,9 @@ pub struct InstanceMetadata {
     pub token_required: bool,
     /// How far a token's answer travels.
     pub hop_limit: u8,
+}
+
+/// The root device of what an older program wrote down.
+fn xvda() -> String {
+    "/dev/xvda".to_owned()
 }

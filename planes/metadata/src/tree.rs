@@ -102,6 +102,8 @@ fn categories(document: &InstanceMetadata) -> BTreeMap<String, String> {
     values.put("ami-id", &document.ami_id);
     values.put("ami-launch-index", &document.ami_launch_index.to_string());
     values.put("ami-manifest-path", "(unknown)");
+    values.put("block-device-mapping/ami", &document.root_device);
+    values.put("block-device-mapping/root", &document.root_device);
     values.put("events/maintenance/history", "[]");
     values.put("events/maintenance/scheduled", "[]");
     values.put("hostname", &document.local_hostname);
@@ -122,6 +124,9 @@ fn categories(document: &InstanceMetadata) -> BTreeMap<String, String> {
     values.put("reservation-id", &document.reservation_id);
     values.put("security-groups", &group_names(document));
     values.put("services/domain", &document.services_domain);
+    // Types of the generations before Nitro.
+    let xen = ["t2.", "m4.", "c4.", "r4."].iter().any(|family| document.instance_type.starts_with(family));
+    values.put("system", if xen { "xen" } else { "nitro" });
     values.put("services/partition", partition(&document.region));
     if let Some((arn, id)) = &document.instance_profile {
         values.put("iam/info", &profile_document(arn, id, &document.pending_time));

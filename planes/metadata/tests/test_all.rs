@@ -24,6 +24,7 @@ fn document() -> InstanceMetadata {
         account_id: "123456789012".into(),
         instance_id: "i-0123456789abcdef0".into(),
         instance_type: "t2.micro".into(),
+        root_device: "/dev/xvda".into(),
         ami_id: "ami-0abcdef1234567890".into(),
         ami_launch_index: 0,
         reservation_id: "r-0123456789abcdef0".into(),
@@ -100,6 +101,9 @@ fn every_category_has_its_value() {
         ("security-groups", "web\nssh"),
         ("services/domain", "amazonaws.com"),
         ("services/partition", "aws"),
+        ("block-device-mapping/ami", "/dev/xvda"),
+        ("block-device-mapping/root", "/dev/xvda"),
+        ("system", "xen"),
         ("events/maintenance/scheduled", "[]"),
     ] {
         check(&document, &format!("/latest/meta-data/{path}"), expected);
@@ -125,9 +129,9 @@ fn every_category_has_its_value() {
 #[test]
 fn a_directory_lists_what_is_in_it_with_a_slash_after_directories() {
     let document = document();
-    let top = "ami-id\nami-launch-index\nami-manifest-path\nevents/\nhostname\ninstance-action\ninstance-id\n\
+    let top = "ami-id\nami-launch-index\nami-manifest-path\nblock-device-mapping/\nevents/\nhostname\ninstance-action\ninstance-id\n\
                instance-life-cycle\ninstance-type\nlocal-hostname\nlocal-ipv4\nmac\nnetwork/\nplacement/\nprofile\n\
-               public-hostname\npublic-ipv4\npublic-keys/\nreservation-id\nsecurity-groups\nservices/";
+               public-hostname\npublic-ipv4\npublic-keys/\nreservation-id\nsecurity-groups\nservices/\nsystem";
     check(&document, "/latest/meta-data/", top);
     check(&document, "/latest/meta-data", top);
     check(&document, "/latest/meta-data/placement/", "availability-zone\navailability-zone-id\nregion");

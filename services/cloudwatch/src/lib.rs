@@ -7,6 +7,7 @@
 mod controllers;
 mod errors;
 mod evaluation;
+mod labels;
 mod math;
 mod model;
 mod operations;
@@ -100,7 +101,11 @@ impl Service for CloudWatch {
                 ("PutCompositeAlarm", "AlarmActions", "every action is recorded in the history as failed"),
                 ("PutDashboard", "DashboardBody", "kept and given back; nothing draws it"),
                 ("PutMetricAlarm", "EvaluateLowSampleCountPercentile", "shown; percentiles are always evaluated"),
-                ("GetMetricData", "LabelOptions", "no effect"),
+                (
+                    "GetMetricData",
+                    "LabelOptions, MetricDataQueries.Label",
+                    "times in labels (${LAST_TIME} and its kind) are left as they stand; what else is in ${…} is put in",
+                ),
                 ("GetMetricData", "MetricDataQueries.AccountId", "no effect: there are no linked accounts"),
                 ("ListMetrics", "IncludeLinkedAccounts", "no effect: there are no linked accounts"),
                 ("ListMetrics", "OwningAccount", "no effect: there are no linked accounts"),

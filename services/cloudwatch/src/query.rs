@@ -141,13 +141,14 @@ pub fn values(
 ///
 /// # Errors
 /// An expression that cannot be evaluated.
-pub fn answer(view: &View<'_>, queries: &[Query], range: (i64, i64)) -> Result<BTreeMap<String, Values>, Error> {
+pub fn answer(view: &View<'_>, queries: &[Query], range: (i64, i64)) -> Result<BTreeMap<String, Value>, Error> {
     let mut results = BTreeMap::new();
     let mut metrics = Vec::new();
     let mut common = 1;
     for query in queries {
         if let Source::Metric { metric, period, statistic, unit } = &query.source {
-            results.insert(query.id.clone(), values(view, metric, statistic, unit.as_deref(), range, *period));
+            let values = values(view, metric, statistic, unit.as_deref(), range, *period);
+            results.insert(query.id.clone(), Value::Series(values));
             metrics.push(query.id.clone());
             common = common.max(*period);
         }
@@ -172,10 +173,10 @@ pub fn answer(view: &View<'_>, queries: &[Query], range: (i64, i64)) -> Result<B
             let aligned = (range.0 - range.0.rem_euclid(period), range.1);
             let scope = math::Scope { results: &results, metrics: &metrics, period, range: aligned };
             let value = scope.evaluate(&expression).map_err(|reason| expression_error(&query.id, &reason))?;
-            let Value::Series(values) = value else {
+            if let Value::Scalar(_) = value {
                 return Err(expression_error(&query.id, "the final value must be a time series"));
-            };
-            results.insert(query.id.clone(), values);
+            }
+            results.insert(query.id.clone(), value);
         }
         if left.len() == before {
             return Err(expression_error(&left[0].0.id, "it refers to an id that does not exist, or to itself"));
@@ -185,7 +186,7 @@ pub fn answer(view: &View<'_>, queries: &[Query], range: (i64, i64)) -> Result<B
     Ok(results)
 }
 
-fn known(expression: &math::Expression, results: &BTreeMap<String, Values>) -> bool {
+fn known(expression: &math::Expression, results: &BTreeMap<String, Value>) -> bool {
     use math::Expression as E;
     match expression {
         E::Id(id) => results.contains_key(id),

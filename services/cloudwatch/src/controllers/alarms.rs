@@ -1,6 +1,7 @@
 //! Evaluates each alarm once a period, and runs the actions of its state.
 
 use crate::evaluation::{self, EXTRA_PERIODS, Point};
+use crate::math::{self, Values};
 use crate::model::{Alarm, AlarmState, HistoryKind, Watched};
 use crate::operations::alarm_history::{record, record_of};
 use crate::query;
@@ -111,11 +112,12 @@ fn points(view: &View<'_>, alarm: &Alarm, boundary: i64) -> Result<Vec<Option<Po
         Watched::Queries(queries) => {
             let mut results = query::answer(view, queries, (start, end))?;
             let returned = queries.iter().find(|query| query.returned).and_then(|query| results.remove(&query.id));
-            returned
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(second, value)| (second, Point { second, samples: None, value }))
-                .collect()
+            // What an alarm watches is one series: several were refused.
+            let values = match returned {
+                Some(math::Value::Series(values)) => values,
+                _ => Values::new(),
+            };
+            values.into_iter().map(|(second, value)| (second, Point { second, samples: None, value })).collect()
         }
     };
     Ok((1..=count).map(|age| found.get(&(end - age * period)).copied()).collect())

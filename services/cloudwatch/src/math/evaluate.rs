@@ -2,6 +2,7 @@
 
 use super::{Expression, Function, Operator, Values};
 use std::collections::BTreeMap;
+use zonal_wire::Time;
 
 /// A value that an expression can have.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,13 +12,22 @@ pub enum Value {
     /// A time series.
     Series(Values),
     /// Several.
-    Array(Vec<Values>),
+    Array(Vec<Named>),
+}
+
+/// One of several series, and whose it is: the id of the query that it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// That id.
+    pub name: String,
+    /// The series.
+    pub values: Values,
 }
 
 /// What an expression is evaluated over.
 pub struct Scope<'a> {
     /// Results of other queries.
-    pub results: &'a BTreeMap<String, Values>,
+    pub results: &'a BTreeMap<String, Value>,
     /// Which of them are metrics, for `METRICS()`.
     pub metrics: &'a [String],
     /// The period, in seconds.
@@ -34,14 +44,17 @@ impl Scope<'_> {
     pub fn evaluate(&self, expression: &Expression) -> Result<Value, String> {
         Ok(match expression {
             Expression::Number(number) => Value::Scalar(*number),
-            Expression::Id(id) => Value::Series(
-                self.results.get(id).cloned().ok_or_else(|| format!("there is no query with the id {id}"))?,
-            ),
+            Expression::Id(id) => {
+                self.results.get(id).cloned().ok_or_else(|| format!("there is no query with the id {id}"))?
+            }
             Expression::Word(word) => return Err(format!("unexpected '{word}'")),
             Expression::Negative(inner) => map(self.evaluate(inner)?, |v| -v),
             Expression::Array(items) => {
-                let items = items.iter().map(|item| self.series(item)).collect::<Result<_, _>>()?;
-                Value::Array(items)
+                let named = |item: &Expression| {
+                    let name = if let Expression::Id(id) = item { id.clone() } else { String::new() };
+                    Ok::<_, String>(Named { name, values: self.series(item)? })
+                };
+                Value::Array(items.iter().map(named).collect::<Result<_, _>>()?)
             }
             Expression::Binary(operator, left, right) => {
                 combine(self.evaluate(left)?, self.evaluate(right)?, |a, b| apply(*operator, a, b))?
@@ -69,7 +82,11 @@ impl Scope<'_> {
     fn call(&self, function: Function, arguments: &[Expression]) -> Result<Value, String> {
         let wrong = || format!("{function:?} does not take {} arguments", arguments.len());
         if function == Function::Metrics {
-            let all = self.metrics.iter().filter_map(|id| self.results.get(id).cloned()).collect();
+            let named = |id: &String| match self.results.get(id)? {
+                Value::Series(values) => Some(Named { name: id.clone(), values: values.clone() }),
+                Value::Scalar(_) | Value::Array(_) => None,
+            };
+            let all = self.metrics.iter().filter_map(named).collect();
             return if arguments.is_empty() { Ok(Value::Array(all)) } else { Err(wrong()) };
         }
         let first = arguments.first().ok_or_else(wrong)?;
@@ -81,30 +98,102 @@ impl Scope<'_> {
                 _ => Err(wrong()),
             };
         }
+        if let (Some(of), [_]) = (time_of(function), arguments) {
+            let value = self.evaluate(first)?;
+            return Ok(each(value, |series| series.into_keys().map(|second| (second, of(second))).collect()));
+        }
+        if let (Function::Sort | Function::Slice | Function::First | Function::Last | Function::MetricCount, rest) =
+            (function, &arguments[1..])
+        {
+            return self.pick(function, first, rest).unwrap_or_else(|| Err(wrong()));
+        }
         match (function, &arguments[1..]) {
+            (Function::Log, []) => Ok(map(self.evaluate(first)?, f64::ln)),
+            (Function::Log10, []) => Ok(map(self.evaluate(first)?, f64::log10)),
+            (Function::DiffTime, []) => {
+                Ok(each(self.evaluate(first)?, |series| steps(&series, |seconds, _| seconds as f64)))
+            }
+            (Function::RemoveEmpty, []) => match self.evaluate(first)? {
+                Value::Array(all) => Ok(Value::Array(all.into_iter().filter(|one| !one.values.is_empty()).collect())),
+                one => Ok(one),
+            },
             (Function::Abs, []) => Ok(map(self.evaluate(first)?, f64::abs)),
             (Function::Ceil, []) => Ok(map(self.evaluate(first)?, f64::ceil)),
             (Function::Floor, []) => Ok(map(self.evaluate(first)?, f64::floor)),
             (Function::Period, []) => Ok(Value::Scalar(self.period as f64)),
             (Function::TimeSeries, []) => Ok(Value::Series(self.series(first)?)),
-            (Function::Diff, []) => Ok(Value::Series(steps(&self.series(first)?, |_, change| change))),
+            (Function::Diff, []) => Ok(each(self.evaluate(first)?, |series| steps(&series, |_, change| change))),
             (Function::Rate, []) => {
-                Ok(Value::Series(steps(&self.series(first)?, |seconds, change| change / seconds as f64)))
+                Ok(each(self.evaluate(first)?, |series| steps(&series, |seconds, change| change / seconds as f64)))
             }
-            (Function::RunningSum, []) => {
+            (Function::RunningSum, []) => Ok(each(self.evaluate(first)?, |series| {
                 let mut sum = 0.0;
-                let summed = self.series(first)?.into_iter().map(|(second, value)| {
+                let summed = series.into_iter().map(|(second, value)| {
                     sum += value;
                     (second, sum)
                 });
-                Ok(Value::Series(summed.collect()))
-            }
-            (Function::Fill, [with]) => Ok(Value::Series(self.fill(self.series(first)?, with)?)),
+                summed.collect()
+            })),
+            (Function::Fill, [with]) => match self.evaluate(first)? {
+                Value::Array(all) => {
+                    let filled = all
+                        .into_iter()
+                        .map(|one| Ok::<_, String>(Named { values: self.fill(one.values, with)?, name: one.name }));
+                    Ok(Value::Array(filled.collect::<Result<_, _>>()?))
+                }
+                _ => Ok(Value::Series(self.fill(self.series(first)?, with)?)),
+            },
             (Function::If, [then, otherwise @ ..]) if otherwise.len() < 2 => {
                 self.choose(first, then, otherwise.first())
             }
             _ => Err(wrong()),
         }
+    }
+
+    /// Functions of an array as such; `None` for arguments that they do not take.
+    fn pick(&self, function: Function, first: &Expression, rest: &[Expression]) -> Option<Result<Value, String>> {
+        let mut all = match self.evaluate(first) {
+            Ok(Value::Array(all)) => all,
+            Ok(Value::Series(values)) => vec![Named { name: String::new(), values }],
+            Ok(Value::Scalar(_)) => return Some(Err(format!("{function:?} takes an array of time series"))),
+            Err(reason) => return Some(Err(reason)),
+        };
+        let whole = |expression: &Expression| match expression {
+            // Counts of series: few.
+            Expression::Number(number) if *number >= 0.0 => Some(*number as usize),
+            _ => None,
+        };
+        Some(Ok(match (function, rest) {
+            (Function::MetricCount, []) => Value::Scalar(all.len() as f64),
+            (Function::First, []) => Value::Series(all.into_iter().next().map(|one| one.values).unwrap_or_default()),
+            (Function::Last, []) => Value::Series(all.pop().map(|one| one.values).unwrap_or_default()),
+            (Function::Slice, [from]) => Value::Array(all.into_iter().skip(whole(from)?).collect()),
+            (Function::Slice, [from, to]) => {
+                let (from, to) = (whole(from)?, whole(to)?);
+                Value::Array(all.into_iter().take(to).skip(from).collect())
+            }
+            (Function::Sort, [Expression::Word(by), Expression::Word(order), limit @ ..]) if limit.len() < 2 => {
+                let of = aggregate(Function::parse(by)?)?;
+                let down = match order.as_str() {
+                    "ASC" => false,
+                    "DESC" => true,
+                    _ => return None,
+                };
+                // Those without a value come last, whatever the order.
+                all.sort_by(|a, b| {
+                    let value = |one: &Named| of(&one.values.values().copied().collect::<Vec<_>>());
+                    let order = value(a).total_cmp(&value(b));
+                    let order = if down { order.reverse() } else { order };
+                    a.values.is_empty().cmp(&b.values.is_empty()).then(order)
+                });
+                let most = match limit.first() {
+                    Some(limit) => whole(limit)?,
+                    None => all.len(),
+                };
+                Value::Array(all.into_iter().take(most).collect())
+            }
+            _ => return None,
+        }))
     }
 
     fn fill(&self, mut series: Values, with: &Expression) -> Result<Values, String> {
@@ -180,9 +269,9 @@ fn aggregate(function: Function) -> Option<Aggregate> {
 }
 
 /// One series out of several: at each second, of all that have a value there.
-fn across(all: &[Values], aggregate: Aggregate) -> Values {
+fn across(all: &[Named], aggregate: Aggregate) -> Values {
     let mut columns: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-    for (second, value) in all.iter().flatten() {
+    for (second, value) in all.iter().flat_map(|one| &one.values) {
         columns.entry(*second).or_default().push(*value);
     }
     columns.into_iter().map(|(second, values)| (second, aggregate(&values))).collect()
@@ -192,12 +281,41 @@ fn steps(series: &Values, of: fn(i64, f64) -> f64) -> Values {
     series.iter().zip(series.iter().skip(1)).map(|((t0, v0), (t1, v1))| (*t1, of(t1 - t0, v1 - v0))).collect()
 }
 
+/// What a second is in the calendar, in UTC, for the functions that say so.
+fn time_of(function: Function) -> Option<fn(i64) -> f64> {
+    fn part(second: i64, at: std::ops::Range<usize>) -> f64 {
+        // `2026-11-24T16:00:00Z`: fixed places.
+        Time::from_secs(second).iso8601()[at].parse().unwrap_or(0.0)
+    }
+    Some(match function {
+        Function::Minute => |second| part(second, 14..16),
+        Function::Hour => |second| part(second, 11..13),
+        Function::Date => |second| part(second, 8..10),
+        Function::Month => |second| part(second, 5..7),
+        Function::Year => |second| part(second, 0..4),
+        // Monday is 1. The epoch was a Thursday.
+        Function::Day => |second| ((second.div_euclid(86_400) + 3).rem_euclid(7) + 1) as f64,
+        Function::Epoch => |second| second as f64,
+        _ => return None,
+    })
+}
+
+/// Each series of a value made another; a number has none.
+fn each(value: Value, of: impl Fn(Values) -> Values) -> Value {
+    match value {
+        Value::Scalar(number) => Value::Scalar(number),
+        Value::Series(series) => Value::Series(of(series)),
+        Value::Array(all) => {
+            Value::Array(all.into_iter().map(|one| Named { values: of(one.values), name: one.name }).collect())
+        }
+    }
+}
+
 fn map(value: Value, of: impl Fn(f64) -> f64) -> Value {
-    let each = |series: Values| series.into_iter().map(|(second, value)| (second, of(value))).collect::<Values>();
+    let all = |series: Values| series.into_iter().map(|(second, value)| (second, of(value))).collect::<Values>();
     match value {
         Value::Scalar(number) => Value::Scalar(of(number)),
-        Value::Series(series) => Value::Series(each(series)),
-        Value::Array(all) => Value::Array(all.into_iter().map(each).collect()),
+        value => each(value, all),
     }
 }
 
@@ -207,12 +325,8 @@ fn combine(left: Value, right: Value, of: impl Fn(f64, f64) -> f64 + Copy) -> Re
         (left, Value::Scalar(b)) => map(left, |a| of(a, b)),
         (Value::Scalar(a), right) => map(right, |b| of(a, b)),
         (Value::Series(left), Value::Series(right)) => Value::Series(both(&left, &right, of)),
-        (Value::Array(all), Value::Series(right)) => {
-            Value::Array(all.iter().map(|left| both(left, &right, of)).collect())
-        }
-        (Value::Series(left), Value::Array(all)) => {
-            Value::Array(all.iter().map(|right| both(&left, right, of)).collect())
-        }
+        (all @ Value::Array(_), Value::Series(right)) => each(all, |left| both(&left, &right, of)),
+        (Value::Series(left), all @ Value::Array(_)) => each(all, |right| both(&left, &right, of)),
         (Value::Array(_), Value::Array(_)) => return Err("two arrays cannot be combined".to_owned()),
     })
 }

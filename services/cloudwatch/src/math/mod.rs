@@ -5,7 +5,7 @@
 mod evaluate;
 mod parse;
 
-pub use evaluate::{Scope, Value};
+pub use evaluate::{Named, Scope, Value};
 pub use parse::parse;
 
 use std::collections::BTreeMap;
@@ -59,19 +59,35 @@ pub enum Function {
     Avg,
     Ceil,
     DatapointCount,
+    Date,
+    Day,
     Diff,
+    DiffTime,
+    Epoch,
     Fill,
+    First,
     Floor,
+    Hour,
     If,
+    Last,
+    Log,
+    Log10,
     Max,
+    MetricCount,
     Metrics,
     Min,
+    Minute,
+    Month,
     Period,
     Rate,
+    RemoveEmpty,
     RunningSum,
+    Slice,
+    Sort,
     StdDev,
     Sum,
     TimeSeries,
+    Year,
 }
 
 impl Function {
@@ -81,19 +97,35 @@ impl Function {
             "AVG" => Self::Avg,
             "CEIL" => Self::Ceil,
             "DATAPOINT_COUNT" => Self::DatapointCount,
+            "DATE" => Self::Date,
+            "DAY" => Self::Day,
             "DIFF" => Self::Diff,
+            "DIFF_TIME" => Self::DiffTime,
+            "EPOCH" => Self::Epoch,
             "FILL" => Self::Fill,
+            "FIRST" => Self::First,
             "FLOOR" => Self::Floor,
+            "HOUR" => Self::Hour,
             "IF" => Self::If,
+            "LAST" => Self::Last,
+            "LOG" => Self::Log,
+            "LOG10" => Self::Log10,
             "MAX" => Self::Max,
+            "METRIC_COUNT" => Self::MetricCount,
             "METRICS" => Self::Metrics,
             "MIN" => Self::Min,
+            "MINUTE" => Self::Minute,
+            "MONTH" => Self::Month,
             "PERIOD" => Self::Period,
             "RATE" => Self::Rate,
+            "REMOVE_EMPTY" => Self::RemoveEmpty,
             "RUNNING_SUM" => Self::RunningSum,
+            "SLICE" => Self::Slice,
+            "SORT" => Self::Sort,
             "STDDEV" => Self::StdDev,
             "SUM" => Self::Sum,
             "TIME_SERIES" => Self::TimeSeries,
+            "YEAR" => Self::Year,
             _ => return None,
         })
     }
@@ -105,8 +137,9 @@ mod tests {
 
     fn evaluate(text: &str) -> Result<Value, String> {
         let results = BTreeMap::from([
-            ("m1".to_owned(), Values::from([(0, 1.0), (60, 2.0), (180, 4.0)])),
-            ("m2".to_owned(), Values::from([(0, 10.0), (60, 20.0), (120, 30.0)])),
+            ("m1".to_owned(), Value::Series(Values::from([(0, 1.0), (60, 2.0), (180, 4.0)]))),
+            ("m2".to_owned(), Value::Series(Values::from([(0, 10.0), (60, 20.0), (120, 30.0)]))),
+            ("m3".to_owned(), Value::Series(Values::new())),
         ]);
         let metrics = ["m1".to_owned(), "m2".to_owned()];
         let scope = Scope { results: &results, metrics: &metrics, period: 60, range: (0, 240) };
@@ -149,6 +182,41 @@ mod tests {
         check("IF(m1 > 1, m1, 0)", &[(0, 0.0), (60, 2.0), (180, 4.0)]);
         check("RATE(m2)", &[(60, 10.0 / 60.0), (120, 10.0 / 60.0)]);
         check("DIFF(m1)", &[(60, 1.0), (180, 2.0)]);
+    }
+
+    /// The names of an array's series, in their order.
+    fn names(text: &str) -> Vec<String> {
+        match evaluate(text) {
+            Ok(Value::Array(all)) => all.into_iter().map(|one| one.name).collect(),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn arrays_are_sorted_cut_and_rid_of_what_is_empty() {
+        assert_eq!(names("SORT(METRICS(), AVG, DESC)"), ["m2", "m1"]);
+        assert_eq!(names("SORT(METRICS(), MAX, ASC, 1)"), ["m1"]);
+        assert_eq!(names("SLICE(METRICS(), 1)"), ["m2"]);
+        assert_eq!(names("SLICE(METRICS(), 0, 1)"), ["m1"]);
+        assert_eq!(names("REMOVE_EMPTY([m1, m3])"), ["m1"]);
+        check("FIRST(METRICS())", &[(0, 1.0), (60, 2.0), (180, 4.0)]);
+        check("LAST(METRICS()) * 2", &[(0, 20.0), (60, 40.0), (120, 60.0)]);
+        assert_eq!(evaluate("METRIC_COUNT(METRICS())"), Ok(Value::Scalar(2.0)));
+        check("SUM(RATE(METRICS())) * 60", &[(60, 11.0), (120, 10.0), (180, 1.0)]);
+    }
+
+    #[test]
+    fn logarithms_and_times() {
+        check("LOG10(m2 * 10)", &[(0, 2.0), (60, 200f64.log10()), (120, 300f64.log10())]);
+        check("LOG(m1)", &[(0, 0.0), (60, 2f64.ln()), (180, 4f64.ln())]);
+        check("MINUTE(m2)", &[(0, 0.0), (60, 1.0), (120, 2.0)]);
+        check("DIFF_TIME(m1)", &[(60, 60.0), (180, 120.0)]);
+        check("EPOCH(m1)", &[(0, 0.0), (60, 60.0), (180, 180.0)]);
+        // The first of January 1970, a Thursday.
+        check(
+            "DAY(m1) * 1000000 + YEAR(m1) * 100 + MONTH(m1) + DATE(m1) + HOUR(m1)",
+            &[(0, 4_197_002.0), (60, 4_197_002.0), (180, 4_197_002.0)],
+        );
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! GetMetricStatistics and GetMetricData.
 
 use crate::errors::Error;
+use crate::labels;
+use crate::math::{Named, Value, Values};
 use crate::model::{MetricId, Query, Source};
 use crate::query;
 use crate::series;
 use crate::shapes::{
     Datapoint, GetMetricDataInput, GetMetricDataOutput, GetMetricStatisticsInput, GetMetricStatisticsOutput,
-    MetricDataResult, ScanBy, Statistic as Named, StatusCode,
+    MetricDataResult, ScanBy, Statistic as Plain, StatusCode,
 };
 use crate::statistics::{Statistic, StatisticSet};
-use zonal_cloud::View;
+use zonal_cloud::{Scope, View};
 use zonal_wire::{AwsError, Time};
 
 const MOST_DATAPOINTS: i64 = 1440;
@@ -70,13 +72,13 @@ pub fn statistics(view: &View<'_>, input: &GetMetricStatisticsInput) -> Result<G
     Ok(GetMetricStatisticsOutput { label: Some(input.metric_name.clone()), datapoints })
 }
 
-fn fill(point: &mut Datapoint, statistic: Named, set: &StatisticSet) {
+fn fill(point: &mut Datapoint, statistic: Plain, set: &StatisticSet) {
     match statistic {
-        Named::SampleCount => point.sample_count = Statistic::Count.of(set),
-        Named::Average => point.average = Statistic::Average.of(set),
-        Named::Sum => point.sum = Statistic::Sum.of(set),
-        Named::Minimum => point.minimum = Statistic::Minimum.of(set),
-        Named::Maximum => point.maximum = Statistic::Maximum.of(set),
+        Plain::SampleCount => point.sample_count = Statistic::Count.of(set),
+        Plain::Average => point.average = Statistic::Average.of(set),
+        Plain::Sum => point.sum = Statistic::Sum.of(set),
+        Plain::Minimum => point.minimum = Statistic::Minimum.of(set),
+        Plain::Maximum => point.maximum = Statistic::Maximum.of(set),
     }
 }
 
@@ -122,35 +124,47 @@ pub fn get(view: &View<'_>, input: &GetMetricDataInput) -> Result<GetMetricDataO
     let (mut skip_left, mut room) = (skip, limit);
     let mut out = GetMetricDataOutput::default();
     for query in queries.iter().filter(|query| query.returned) {
-        let values = results.remove(&query.id).unwrap_or_default();
-        let mut pairs: Vec<(i64, f64)> = values.into_iter().collect();
-        if input.scan_by != Some(ScanBy::TimestampAscending) {
-            pairs.reverse();
-        }
-        let skipped = skip_left.min(pairs.len());
-        skip_left -= skipped;
-        let taken = room.min(pairs.len() - skipped);
-        room -= taken;
-        let complete = skipped + taken == pairs.len();
-        let pairs = &pairs[skipped..skipped + taken];
-        out.metric_data_results.push(MetricDataResult {
-            id: Some(query.id.clone()),
-            label: Some(label(query)),
-            timestamps: pairs.iter().map(|(second, _)| Time::from_secs(*second)).collect(),
-            values: pairs.iter().map(|(_, value)| *value).collect(),
-            status_code: Some(if complete { StatusCode::Complete } else { StatusCode::PartialData }),
-            ..Default::default()
-        });
-        if !complete {
-            out.next_token = Some(format!("zonal-{}", skip + limit));
+        for (label, values) in series_of(&queries, query, results.remove(&query.id), view.scope) {
+            let mut pairs: Vec<(i64, f64)> = values.into_iter().collect();
+            if input.scan_by != Some(ScanBy::TimestampAscending) {
+                pairs.reverse();
+            }
+            let skipped = skip_left.min(pairs.len());
+            skip_left -= skipped;
+            let taken = room.min(pairs.len() - skipped);
+            room -= taken;
+            let complete = skipped + taken == pairs.len();
+            let pairs = &pairs[skipped..skipped + taken];
+            out.metric_data_results.push(MetricDataResult {
+                id: Some(query.id.clone()),
+                label: Some(label),
+                timestamps: pairs.iter().map(|(second, _)| Time::from_secs(*second)).collect(),
+                values: pairs.iter().map(|(_, value)| *value).collect(),
+                status_code: Some(if complete { StatusCode::Complete } else { StatusCode::PartialData }),
+                ..Default::default()
+            });
+            if !complete {
+                out.next_token = Some(format!("zonal-{}", skip + limit));
+            }
         }
     }
     Ok(out)
 }
 
-fn label(query: &Query) -> String {
-    query.label.clone().unwrap_or_else(|| match &query.source {
-        Source::Metric { metric, .. } => metric.name.clone(),
-        Source::Expression { .. } => query.id.clone(),
-    })
+/// The series of a query's result, with their labels: of several each has its own query's, behind the label that was given.
+fn series_of(queries: &[Query], query: &Query, result: Option<Value>, scope: &Scope) -> Vec<(String, Values)> {
+    let label = |query: &Query, values: &Values| labels::of(query, &scope.region, &scope.account, values);
+    match result {
+        Some(Value::Series(values)) => vec![(label(query, &values), values)],
+        Some(Value::Array(all)) => {
+            let named = |one: Named| {
+                let source = queries.iter().find(|query| query.id == one.name);
+                let own = label(source.unwrap_or(query), &one.values);
+                let text = if query.label.is_some() { format!("{} {own}", label(query, &one.values)) } else { own };
+                (text, one.values)
+            };
+            all.into_iter().map(named).collect()
+        }
+        Some(Value::Scalar(_)) | None => Vec::new(),
+    }
 }

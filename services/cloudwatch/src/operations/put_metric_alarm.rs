@@ -1,19 +1,20 @@
 //! PutMetricAlarm.
 
 use crate::errors::Error;
-use crate::model::{Alarm, AlarmState, Comparison, Composite, HistoryKind, MetricId, TreatMissing, Watched};
+use crate::math::Value;
+use crate::model::{Alarm, AlarmState, Comparison, Composite, HistoryKind, MetricId, Query, TreatMissing, Watched};
 use crate::operations::alarm_history::record;
 use crate::operations::tags;
 use crate::query;
 use crate::shapes::{ComparisonOperator, PutMetricAlarmInput, PutMetricAlarmOutput};
 use crate::statistics::Statistic;
 use serde_json::json;
-use zonal_cloud::Tx;
+use zonal_cloud::{Tx, View};
 use zonal_wire::AwsError;
 
 /// Makes an alarm, or configures it anew; its state is kept.
 pub fn put(tx: &mut Tx<'_>, input: &PutMetricAlarmInput) -> Result<PutMetricAlarmOutput, AwsError> {
-    let watched = watched(input)?;
+    let watched = watched(&tx.view(), input)?;
     if tx.get::<Composite>(&input.alarm_name).is_some() {
         let message = format!("{} is the name of a composite alarm.", input.alarm_name);
         return Err(Error::Validation(message).into());
@@ -125,7 +126,7 @@ fn comparison(operator: ComparisonOperator) -> Result<Comparison, Error> {
     })
 }
 
-fn watched(input: &PutMetricAlarmInput) -> Result<Watched, Error> {
+fn watched(view: &View<'_>, input: &PutMetricAlarmInput) -> Result<Watched, Error> {
     if input.threshold_metric_id.is_some() || input.evaluation_criteria.is_some() || input.evaluation_interval.is_some()
     {
         return Err(Error::Validation(
@@ -147,6 +148,13 @@ fn watched(input: &PutMetricAlarmInput) -> Result<Watched, Error> {
         let queries = query::parse(&input.metrics)?;
         if queries.iter().filter(|query| query.returned).count() != 1 {
             return Err(Error::Validation("Exactly one element of the metrics list should return data.".to_owned()));
+        }
+        // Evaluated over nothing: what an expression is does not hang on its values.
+        let results = query::answer(view, &queries, (0, 60))?;
+        let several = |query: &Query| query.returned && matches!(results.get(&query.id), Some(Value::Array(_)));
+        if queries.iter().any(several) {
+            let text = "The element of the metrics list that returns data must be a single time series.";
+            return Err(Error::Validation(text.to_owned()));
         }
         return Ok(Watched::Queries(queries));
     }

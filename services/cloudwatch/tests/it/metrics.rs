@@ -176,3 +176,78 @@ fn bad_data_is_refused_whole() {
     }
     assert!(items(&yard.call("ListMetrics", json!({}))["Metrics"]).is_empty(), "the good ones are undone with the bad");
 }
+
+/// The results of queries over `N`/`a` (1, 2) and `N`/`b` (30, 10), by label.
+fn results(queries: Value) -> Vec<(String, Vec<f64>)> {
+    let yard = Yard::new();
+    for (name, values) in [("a", [1.0, 2.0]), ("b", [30.0, 10.0])] {
+        for (minute, value) in (1..).zip(values) {
+            let at = Time::from_secs(START - 600 + minute * 60).iso8601();
+            let dimensions = json!([{ "Name": "Host", "Value": format!("{name}.example") }]);
+            let datum = json!({ "MetricName": name, "Value": value, "Timestamp": at, "Dimensions": dimensions });
+            yard.call("PutMetricData", json!({ "Namespace": "N", "MetricData": [datum] }));
+        }
+    }
+    let answer = yard.call(
+        "GetMetricData",
+        json!({
+            "StartTime": Time::from_secs(START - 600).iso8601(), "EndTime": Time::from_secs(START).iso8601(),
+            "ScanBy": "TimestampAscending", "MetricDataQueries": queries,
+        }),
+    );
+    let of = |result: Value| {
+        let values = items(&result["Values"]).iter().filter_map(Value::as_f64).collect();
+        (result["Label"].as_str().unwrap().to_owned(), values)
+    };
+    items(&answer["MetricDataResults"]).into_iter().map(of).collect()
+}
+
+fn query(name: &str, label: Option<&str>, returned: bool) -> Value {
+    let dimensions = json!([{ "Name": "Host", "Value": format!("{name}.example") }]);
+    let metric = json!({ "Namespace": "N", "MetricName": name, "Dimensions": dimensions });
+    let stat = json!({ "Metric": metric, "Period": 60, "Stat": "Sum" });
+    let mut out = json!({ "Id": name, "MetricStat": stat, "ReturnData": returned });
+    if let Some(label) = label {
+        out["Label"] = label.into();
+    }
+    out
+}
+
+#[test]
+fn an_expression_of_several_series_gives_a_result_for_each() {
+    let sorted = json!({ "Id": "e", "Expression": "SORT(METRICS(), MAX, DESC)" });
+    let found = results(json!([query("a", None, false), query("b", None, false), sorted]));
+    assert_eq!(found, [("b".to_owned(), vec![30.0, 10.0]), ("a".to_owned(), vec![1.0, 2.0])]);
+    let over = json!({ "Id": "f", "Expression": "SUM(e)" });
+    let hidden = json!({ "Id": "e", "Expression": "SLICE(METRICS(), 0, 1)", "ReturnData": false });
+    let found = results(json!([query("a", None, false), query("b", None, false), hidden, over]));
+    assert_eq!(found, [("f".to_owned(), vec![1.0, 2.0])]);
+}
+
+#[test]
+fn a_label_has_its_series_figures_and_its_metrics_properties_put_in() {
+    for (label, expected) in [
+        ("plain", "plain"),
+        ("[max: ${MAX}, avg ${AVG}] ${LABEL}", "[max: 30, avg 20] b"),
+        ("${FIRST} to ${LAST}: ${FIRST_LAST_RANGE}", "30 to 10: -20"),
+        ("${SUM}/${DATAPOINT_COUNT}", "40/2"),
+        (
+            "${PROP('MetricName')} of ${PROP('Dim.Host')}, ${PROP('Stat')} in ${PROP('Region')}",
+            "b of b.example, Sum in us-east-1",
+        ),
+        ("${LAST_TIME} ${", "${LAST_TIME} ${"),
+    ] {
+        assert_eq!(results(json!([query("b", Some(label), true)]))[0].0, expected, "{label}");
+    }
+}
+
+#[test]
+fn an_alarm_watches_one_series() {
+    let yard = Yard::new();
+    let several = json!({ "Id": "e", "Expression": "METRICS()", "ReturnData": true });
+    let alarm = json!({
+        "AlarmName": "al", "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold",
+        "Metrics": [query("a", None, false), several],
+    });
+    assert_eq!(&*yard.try_call("PutMetricAlarm", alarm).unwrap_err().code, "ValidationError");
+}

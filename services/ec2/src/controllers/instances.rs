@@ -149,6 +149,7 @@ fn document(view: &View<'_>, instance: &Instance, interface: &Interface) -> Inst
         instance_id: instance.id.clone(),
         instance_type: instance.instance_type.clone(),
         ami_id: instance.image.clone(),
+        root_device: instance.root_device.clone(),
         ami_launch_index: u32::try_from(instance.launch_index).unwrap_or_default(),
         reservation_id: instance.reservation.clone(),
         region: view.scope.region.to_string(),

@@ -1,4 +1,5 @@
-//! CloudFormation's helper scripts, where Amazon Linux has them: templates call them by their full paths in user data.
+//! CloudFormation's helper scripts, where Amazon Linux has them: templates call them by their full paths in user data; and its command
+//! that shows an instance's metadata.
 
 use super::Tree;
 use crate::error::{Act, Result};
@@ -32,6 +33,7 @@ impl Tree<'_> {
             let target = format!("{LIBRARY}/{}.py", name.replace('-', "_"));
             symlink(target, self.at("/opt/aws/bin").join(name)).act("link", name)?;
         }
+        self.write("/usr/bin/ec2-metadata", include_str!("ec2-metadata"), 0o755)?;
         self.write("/usr/lib/systemd/system/cfn-hup.service", HUP, 0o644)
     }
 }

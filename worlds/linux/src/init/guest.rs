@@ -1,8 +1,9 @@
 //! The commands that those inside know a booted system by: `systemctl`, `shutdown` and their like. This very program, found under
 //! those names, asks PID 1 over a socket.
 
-use super::Stream;
+use super::power::{self, Power};
 use super::service::LOGS;
+use super::{Stream, cloud};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -16,14 +17,31 @@ const LONGEST: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The names that our program answers to inside a sandbox.
-pub const NAMES: [&str; 9] =
-    ["systemctl", "shutdown", "poweroff", "halt", "reboot", "hostnamectl", "service", "journalctl", "runlevel"];
+pub const NAMES: [&str; 10] = [
+    "systemctl",
+    "shutdown",
+    "poweroff",
+    "halt",
+    "reboot",
+    "hostnamectl",
+    "service",
+    "journalctl",
+    "runlevel",
+    "cloud-init",
+];
 
 /// What can be asked of PID 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Asked {
     PowerOff,
     Reboot,
+    /// The same, in so many seconds.
+    Later {
+        reboot: bool,
+        seconds: u64,
+    },
+    /// No more.
+    Cancel,
     HostName(String),
     Service(Verb),
 }
@@ -117,16 +135,15 @@ pub fn main(name: &str, arguments: &[String]) -> ExitCode {
             [unit, verb, ..] => systemctl(&[verb.clone(), unit.clone()]),
             _ => Ok(Answer::failed("usage: service NAME COMMAND")),
         },
-        "shutdown" => {
-            let reboot = arguments.iter().any(|a| a == "-r" || a == "--reboot");
-            if arguments.iter().any(|a| a == "-c") {
-                Ok(Answer::fine(""))
-            } else {
-                ask(&if reboot { Asked::Reboot } else { Asked::PowerOff })
-            }
-        }
-        "poweroff" | "halt" => ask(&Asked::PowerOff),
-        "reboot" => ask(&Asked::Reboot),
+        "shutdown" | "poweroff" | "halt" | "reboot" => match power::read(name, arguments) {
+            Power::Help => Ok(Answer::fine(power::USAGE)),
+            Power::Unknown(reason) => Ok(Answer::failed(&reason)),
+            Power::Cancel => ask(&Asked::Cancel),
+            Power::Down { reboot: true, seconds: 0 } => ask(&Asked::Reboot),
+            Power::Down { reboot: false, seconds: 0 } => ask(&Asked::PowerOff),
+            Power::Down { reboot, seconds } => ask(&Asked::Later { reboot, seconds }),
+        },
+        "cloud-init" => Ok(cloud::main(arguments)),
         "runlevel" => Ok(Answer::fine("N 5\n")),
         "hostnamectl" => match arguments {
             [verb, new, ..] if verb == "set-hostname" || verb == "hostname" => set_host_name(new),
@@ -161,6 +178,9 @@ fn set_host_name(name: &str) -> io::Result<Answer> {
 
 fn systemctl(arguments: &[String]) -> io::Result<Answer> {
     let (options, words): (Vec<&String>, Vec<&String>) = arguments.iter().partition(|a| a.starts_with('-'));
+    if options.iter().any(|option| *option == "--help") {
+        return Ok(Answer::fine("Usage: systemctl [OPTIONS...] COMMAND [UNIT...]\n"));
+    }
     let Some((name, units)) = words.split_first() else { return Ok(Answer::fine("")) };
     let units: Vec<String> = units.iter().map(|unit| (*unit).clone()).collect();
     let quiet = options.iter().any(|o| *o == "-q" || *o == "--quiet");

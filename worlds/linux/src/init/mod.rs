@@ -2,7 +2,9 @@
 //! reaps what is orphaned, and takes it down. It runs inside, confined, and trusts nothing that it reads there.
 
 mod account;
+mod cloud;
 pub mod guest;
+mod power;
 mod service;
 mod spawn;
 mod ssh;
@@ -81,6 +83,8 @@ struct Init {
     course: Course,
     /// Whether children that have ended may be left to collect.
     unreaped: bool,
+    /// When to go down, and whether to boot again.
+    scheduled: Option<(Instant, bool)>,
 }
 
 /// User data that runs.
@@ -118,9 +122,11 @@ impl Init {
             user_data: None,
             course: Course::Up,
             unreaped: false,
+            scheduled: None,
         };
         init.say(&format!("zonal: {} boots\n", spec.sandbox.hostname));
         prepare_files(spec)?;
+        cloud::begin(&spec.sandbox.id)?;
         if spec.sandbox.generation == 1
             && let Err(error) = account::prepare(spec)
         {
@@ -132,6 +138,8 @@ impl Init {
         }
         if spec.sandbox.generation == 1 {
             init.start_user_data(&spec.sandbox.user_data);
+        } else {
+            init.boot_is_over(false);
         }
         Ok(init)
     }
@@ -144,14 +152,23 @@ impl Init {
 
     fn start_user_data(&mut self, data: &[u8]) {
         if data.is_empty() {
-            return;
+            return self.boot_is_over(false);
         }
         match userdata::unpack(data) {
             Ok(scripts) => self.run_scripts(scripts, 0),
             Err(reason) => {
                 self.say(&format!("cloud-init: {reason}\n"));
+                // AWS's only warns of what it does not know.
+                self.boot_is_over(false);
                 notify(&Notice::UserDataDone(1));
             }
+        }
+    }
+
+    /// Says so to those inside who wait for it.
+    fn boot_is_over(&mut self, failed: bool) {
+        if let Err(error) = cloud::finish(failed) {
+            self.say(&format!("cloud-init: {error}\n"));
         }
     }
 
@@ -159,6 +176,7 @@ impl Init {
     fn run_scripts(&mut self, mut scripts: Vec<std::path::PathBuf>, worst: i32) {
         if scripts.is_empty() {
             self.say("cloud-init: user data has ended\n");
+            self.boot_is_over(worst != 0);
             notify(&Notice::UserDataDone(worst));
             return;
         }
@@ -196,7 +214,7 @@ impl Init {
         fds.extend(optional.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let now = Instant::now();
         let due = match self.course {
-            Course::Up => self.services.next_due(),
+            Course::Up => self.services.next_due().into_iter().chain(self.scheduled.map(|(at, _)| at)).min(),
             Course::Down { by, .. } => Some(by),
         };
         let timeout = match due {
@@ -220,6 +238,9 @@ impl Init {
         self.pass_output();
         self.reap();
         self.serve_requests();
+        if let Some((_, reboot)) = self.scheduled.filter(|(at, _)| *at <= Instant::now()) {
+            self.go_down(reboot);
+        }
         match self.course {
             Course::Up => {
                 let mut lines = self.services.start_due(Instant::now());
@@ -369,6 +390,14 @@ impl Init {
                 self.go_down(true);
                 Answer::fine("")
             }
+            Asked::Later { reboot, seconds } => {
+                self.scheduled = Some((Instant::now() + Duration::from_secs(seconds), reboot));
+                Answer::fine(&format!("Shutdown scheduled in {seconds} seconds, use 'shutdown -c' to cancel.\n"))
+            }
+            Asked::Cancel => {
+                self.scheduled = None;
+                Answer::fine("")
+            }
             Asked::HostName(name) => match nix::unistd::sethostname(&name) {
                 Ok(()) => Answer::fine(""),
                 Err(error) => Answer::failed(&format!("{name}: {error}")),
@@ -385,6 +414,7 @@ impl Init {
 
     /// Tells everything to end.
     fn go_down(&mut self, reboot: bool) {
+        self.scheduled = None;
         if self.course != Course::Up {
             return;
         }
@@ -438,7 +468,6 @@ fn prepare_files(spec: &Spec) -> std::io::Result<()> {
         "/etc/resolv.conf",
         format!("nameserver 169.254.169.253\nsearch {domain}\noptions timeout:2 attempts:3\n"),
     )?;
-    fs::write("/var/lib/cloud/data-instance-id", format!("{}\n", spec.sandbox.id))?;
     Ok(())
 }
 

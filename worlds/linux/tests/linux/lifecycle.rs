@@ -10,6 +10,8 @@ pub const TESTS: &[Test] = &[
     ("a_world_behind_a_link_has_our_program_in_its_instances", a_world_behind_a_link),
     ("an_instance_that_powers_off_is_stopped_by_itself", an_instance_that_powers_off_is_stopped_by_itself),
     ("whatever_those_inside_do_to_their_first_process_an_instance_stops", whatever_those_inside_do),
+    ("a_shutdown_comes_at_its_time_or_is_cancelled", a_shutdown_comes_at_its_time_or_is_cancelled),
+    ("programs_inside_can_wait_for_the_end_of_user_data", programs_inside_can_wait_for_the_end_of_user_data),
     ("a_service_is_kept_running_and_starts_at_each_boot", a_service_is_kept_running_and_starts_at_each_boot),
     ("an_image_is_one_more_layer", an_image_is_one_more_layer),
     ("where_owners_cannot_be_mapped_all_instances_have_the_same_ids", where_owners_cannot_be_mapped),
@@ -142,6 +144,39 @@ fn whatever_those_inside_do() {
     }
     // The one that only says much goes down in order.
     until("its end", || world.console("i-a").contains("zonal: down").then_some(()));
+}
+
+fn a_shutdown_comes_at_its_time_or_is_cancelled() {
+    let world = Fixture::new();
+    world.ask(simple());
+    world.instance(&Instance::new("a", "10.0.1.10"));
+    // None of these ends it; the last is for tomorrow at the soonest.
+    let said = world
+        .run("a", "shutdown --help; reboot --help; systemctl --help; shutdown -h soon; shutdown -h +600; shutdown -c");
+    assert!(said.contains("Usage: shutdown") && said.contains("Failed to parse time specification: soon"), "{said}");
+    assert!(said.contains("Shutdown scheduled in 36000 seconds"), "{said}");
+    assert_eq!(world.run("a", "shutdown -h +600 >/dev/null; systemctl is-system-running"), "running\n");
+    world.run("a", "shutdown +0");
+    world.await_state("i-a", |state| *state == SandboxState::Stopped(StopCause::Itself));
+}
+
+fn programs_inside_can_wait_for_the_end_of_user_data() {
+    let world = Fixture::new();
+    world.ask(simple());
+    let waits = "#!/bin/bash\nuntil [ -e /run/go ]; do read -t 0.02 <> <(:); done\nexit 0\n";
+    let a = Instance { user_data: waits.into(), ..Instance::new("a", "10.0.1.10") };
+    world.ask(vec![Ask::PutInterface(a.interface()), again(&a, 1)]);
+    world.await_state("i-a", |state| *state == SandboxState::Running);
+    let told = "test -e /var/lib/cloud/instance/boot-finished || echo not yet; cloud-init status";
+    assert_eq!(world.run("a", told), "not yet\nstatus: running\n");
+    let told =
+        "(sleep 0.2; touch /run/go) & cloud-init status --wait | tail -n 1; ls /var/lib/cloud/instance/boot-finished";
+    assert_eq!(world.run("a", told), "status: done\n/var/lib/cloud/instance/boot-finished\n");
+    assert_eq!(world.run("a", "cat /var/lib/cloud/data/instance-id"), "i-a\n");
+    let b = Instance { user_data: "#!/bin/sh\nexit 3\n".into(), ..Instance::new("b", "10.0.1.11") };
+    world.ask(vec![Ask::PutInterface(b.interface()), again(&b, 1)]);
+    world.await_state("i-b", |state| *state == SandboxState::UserDataDone { exit: 3 });
+    assert_eq!(world.run("b", "cloud-init status --wait >/dev/null; echo $?; cloud-init status"), "1\nstatus: error\n");
 }
 
 const UNIT: &str = "#!/bin/bash

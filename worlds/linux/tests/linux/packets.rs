@@ -264,6 +264,7 @@ fn document(instance: &Instance) -> zonal_metadata::config::InstanceMetadata {
         account_id: "000000000000".into(),
         instance_id: format!("i-{}", instance.name),
         instance_type: "t2.micro".into(),
+        root_device: "/dev/xvda".into(),
         ami_id: "ami-1".into(),
         ami_launch_index: 0,
         reservation_id: "r-1".into(),
