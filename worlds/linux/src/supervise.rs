@@ -5,6 +5,7 @@ mod probe;
 pub use probe::probe;
 
 use crate::error::{Act, Error, Result};
+use crate::frame;
 use crate::loops;
 use crate::privilege::{self, Ids, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
@@ -17,10 +18,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -33,6 +37,11 @@ use zonal_substrate::SandboxState;
 /// `sweep` empties a directory of an ordinary user's world, whose files belong to the ids that are lent to the user; `probe` tries what a
 /// world needs, for [`probe`].
 pub const SUBCOMMANDS: [&str; 5] = ["warden", "holder", "plane", "sweep", "probe"];
+
+/// How long a process may take to come up: the warden makes a base image in that time, and waits for its holder.
+const COMES_UP: Duration = Duration::from_secs(90);
+/// How many of its last lines are told of a warden that ended.
+const LAST_WORDS: usize = 3;
 
 /// Runs one of the world's processes: `subcommand` of [`SUBCOMMANDS`], on the world in `directory`. Call it first thing in `main`, while
 /// there is but one thread.
@@ -76,13 +85,15 @@ pub fn log(usual: LevelFilter) {
 pub struct Processes {
     config: Config,
     warden: Option<Child>,
+    /// How long its log was when it was started.
+    said: u64,
     plane: Option<Child>,
     /// The holder whose namespaces the plane's sockets are in.
     holder: Option<i32>,
 }
 
 impl Processes {
-    /// Brings a world up: warden (and by it the holder), then plane, from the running program's own file.
+    /// Brings a world up: warden (and by it the holder), then the plane, from the running program's own file.
     ///
     /// # Errors
     /// When the directory can't be made, or a process does not come up.
@@ -92,7 +103,8 @@ impl Processes {
         Ok(processes)
     }
 
-    /// The same without waiting, so that all come up at once: who needs another one waits for it by itself.
+    /// The same without waiting: the warden comes up, and can be called at once; its answers come when it is. [`Processes::await_up`]
+    /// does the rest.
     ///
     /// # Errors
     /// When the directory can't be made, or a process can't be started.
@@ -115,18 +127,20 @@ impl Processes {
         // What an earlier supervisor, killed, left running would be in the way of its successor.
         end(config, "warden");
         end(config, "plane");
-        let mut processes = Self { config: config.clone(), warden: None, plane: None, holder: None };
-        processes.keep()?;
+        let mut processes = Self { config: config.clone(), warden: None, said: 0, plane: None, holder: None };
+        processes.keep_warden()?;
         Ok(processes)
     }
 
-    /// Waits until both listen.
+    /// Waits until the warden answers, and until the plane listens: it is started only now, for it has no socket before the warden gives
+    /// it one, and would be in the way of all others.
     ///
     /// # Errors
     /// When one does not come up.
     pub fn await_up(&mut self) -> Result<()> {
-        self.await_socket(&self.config.warden_socket())?;
-        self.await_socket(&self.config.plane_socket())
+        self.await_warden()?;
+        self.keep_plane()?;
+        self.await_plane()
     }
 
     /// Starts again what has ended. Call it now and then.
@@ -134,10 +148,23 @@ impl Processes {
     /// # Errors
     /// When a process can't be started.
     pub fn keep(&mut self) -> Result<()> {
-        let dead = |child: &mut Option<Child>| child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
-        if dead(&mut self.warden) {
-            self.warden = Some(spawn(&self.config, "warden", None)?);
+        self.keep_warden()?;
+        self.keep_plane()
+    }
+
+    fn keep_warden(&mut self) -> Result<()> {
+        match self.warden.as_mut().map(Child::try_wait) {
+            Some(Ok(None)) => return Ok(()),
+            Some(Ok(Some(status))) => tracing::warn!("{}", self.warden_ended(status)),
+            Some(Err(_)) | None => {}
         }
+        self.said = fs::metadata(log_of(&self.config, "warden")).map_or(0, |log| log.len());
+        let socket = listen(&self.config)?;
+        self.warden = Some(spawn(&self.config, "warden", None, socket.into())?);
+        Ok(())
+    }
+
+    fn keep_plane(&mut self) -> Result<()> {
         let holder = holding::find(&self.config);
         if let (Some(plane), Some(before), Some(now)) = (&mut self.plane, self.holder, holder)
             && before != now
@@ -147,24 +174,63 @@ impl Processes {
             let _ = plane.wait();
         }
         self.holder = holder.or(self.holder);
-        if dead(&mut self.plane) {
-            self.plane = Some(spawn(&self.config, "plane", Some(self.config.owner))?);
+        if self.plane.as_mut().is_none_or(|plane| !matches!(plane.try_wait(), Ok(None))) {
+            self.plane = Some(spawn(&self.config, "plane", Some(self.config.owner), Stdio::null())?);
         }
         Ok(())
     }
 
-    fn await_socket(&mut self, socket: &Path) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while std::os::unix::net::UnixStream::connect(socket).is_err() {
+    fn await_warden(&mut self) -> Result<()> {
+        let deadline = Instant::now() + COMES_UP;
+        while let Err(error) = first_answer(&self.config.warden_socket(), deadline) {
+            self.check_warden()?;
             if Instant::now() > deadline {
-                return Err(Error::Refused(format!("nothing listens on {}; see the logs beside it", socket.display())));
-            }
-            if let Some(Ok(Some(status))) = self.warden.as_mut().map(Child::try_wait) {
-                return Err(Error::Refused(format!("the warden ended with {status}; see warden.log")));
+                return Err(Error::Refused(format!("the warden does not answer: {error}; {}", self.warden_says())));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(())
+    }
+
+    fn await_plane(&mut self) -> Result<()> {
+        let (deadline, socket) = (Instant::now() + COMES_UP, self.config.plane_socket());
+        while UnixStream::connect(&socket).is_err() {
+            self.check_warden()?;
+            if Instant::now() > deadline {
+                return Err(Error::Refused(format!("nothing listens on {}; see the logs beside it", socket.display())));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// Fails where the warden has ended, with what it said last.
+    fn check_warden(&mut self) -> Result<()> {
+        match self.warden.as_mut().map(Child::try_wait) {
+            Some(Ok(Some(status))) => Err(Error::Refused(self.warden_ended(status))),
+            _ => Ok(()),
+        }
+    }
+
+    fn warden_ended(&self, status: ExitStatus) -> String {
+        format!("the warden ended with {status}; {}", self.warden_says())
+    }
+
+    /// What the warden wrote since it was started, at its end: what goes wrong there is told nowhere else.
+    fn warden_says(&self) -> String {
+        let path = log_of(&self.config, "warden");
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|mut log| {
+            log.seek(SeekFrom::Start(self.said))?;
+            log.read_to_end(&mut text)
+        });
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        match (read, &lines[lines.len().saturating_sub(LAST_WORDS)..]) {
+            (Err(error), _) => format!("{}: {error}", path.display()),
+            (Ok(_), []) => format!("it wrote nothing to {}", path.display()),
+            (Ok(_), last) => format!("its last words, of {}: {}", path.display(), last.join(" | ")),
+        }
     }
 
     /// The process ids of warden and plane.
@@ -220,14 +286,43 @@ fn settle(config: &Config) -> Result<Config> {
     Ok(config)
 }
 
+/// The socket that the warden is called on, made ahead of it: who calls while it comes up waits for its answer. Nobody but the warden may
+/// keep it, so that callers hear of its end.
+fn listen(config: &Config) -> Result<OwnedFd> {
+    let socket = config.warden_socket();
+    let _ = fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
+    fs::set_permissions(&socket, Permissions::from_mode(0o600)).act("set mode of", socket.display())?;
+    chown(&socket, Some(config.owner.0), Some(config.owner.1)).act("give away", socket.display())?;
+    Ok(listener.into())
+}
+
+/// Has a warden answer for the first time.
+fn first_answer(socket: &Path, deadline: Instant) -> Result<()> {
+    let stream = UnixStream::connect(socket).act("connect to", socket.display())?;
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    stream.set_read_timeout(Some(left)).act("set the patience with", "the warden")?;
+    frame::send(&stream, "warden", &Request::Inventory, &[])?;
+    match frame::receive::<Reply>(&stream, "warden")? {
+        Some((Reply::Failed(reason), _)) => Err(Error::Remote(reason)),
+        Some(_) => Ok(()),
+        None => Err(Error::Protocol { peer: "warden", message: "it hung up".to_owned() }),
+    }
+}
+
+/// Where a process says what goes wrong.
+fn log_of(config: &Config, subcommand: &str) -> PathBuf {
+    config.directory.join(format!("{subcommand}.log"))
+}
+
 /// Starts a subcommand of the running program, as root or as somebody else.
-fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>) -> Result<Child> {
+fn spawn(config: &Config, subcommand: &str, owner: Option<(u32, u32)>, input: Stdio) -> Result<Child> {
     let program = std::env::current_exe().act("find", "our own program")?;
-    let log = config.directory.join(format!("{subcommand}.log"));
+    let log = log_of(config, subcommand);
     let log = File::options().create(true).append(true).open(&log).act("open", log.display())?;
     // By this link, which needs no way through directories that the owner may not enter (a checkout below /root).
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(program).arg(subcommand).arg(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.arg0(program).arg(subcommand).arg(&config.directory).stdin(input).stdout(Stdio::null()).stderr(log);
     if let Some((user, group)) = owner {
         // The standard library leaves the supplementary groups behind too.
         command.uid(user).gid(group);
@@ -253,6 +348,10 @@ fn end(config: &Config, subcommand: &str) {
 
 /// Has every instance shut down in its own way, for as long as that may take; who does not is killed with the rest.
 fn stop_instances(config: &Config) {
+    if holding::find(config).is_none() {
+        // Nothing runs; a warden that makes its base image yet would be waited for.
+        return;
+    }
     let link = Link::new(&config.warden_socket(), Duration::ZERO);
     let running = || match link.ask(&Request::Inventory, &[]) {
         Ok((Reply::Inventory(inventory), _)) => {

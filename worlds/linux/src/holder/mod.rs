@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use protocol::{HolderEvent, HolderReply, HolderRequest};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub fn main(config: &Config) -> Result<()> {
     let _ = fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
     crate::warden::announce(config)?;
+    say_ready();
     // The sandboxes' file-creation masks are their own; PID 1 begins with this one.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let mut holder = Holder {
@@ -49,6 +51,16 @@ pub fn main(config: &Config) -> Result<()> {
     }
     let _ = fs::remove_file(&socket);
     Ok(())
+}
+
+/// Tells the warden that started us, which waits for it at the other end of standard output, and lets go of that.
+fn say_ready() {
+    let mut waiting = std::io::stdout();
+    // One that was killed meanwhile has a successor, which finds us by what was announced.
+    let _ = waiting.write_all(b"\n").and_then(|()| waiting.flush());
+    if let Err(error) = fs::File::options().write(true).open("/dev/null").map(nix::unistd::dup2_stdout) {
+        tracing::debug!(%error, "the warden's pipe stays open");
+    }
 }
 
 /// A mount namespace of our own, with a file system in it that ends with us.

@@ -1,5 +1,6 @@
 //! The world's network: the namespace `inet`, a router per VPC, a namespace per interface, and the rules between them.
 
+pub(crate) mod inet;
 pub(crate) mod model;
 pub(crate) mod namespace;
 pub(crate) mod netlink;

@@ -6,10 +6,11 @@ use crate::sys;
 use ipnet::Ipv4Net;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 
 /// What a namespace is for: routers forward, interfaces let those inside bind any port and ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +31,16 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Opens the namespace pinned in `directory` under `name`.
     pub(crate) fn open(directory: &Path, name: &str) -> Result<Self> {
+        let unknown = || Error::Unknown { kind: "namespace", id: name.to_owned() };
         let file = File::open(directory.join(name)).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::Unknown { kind: "namespace", id: name.to_owned() },
+            std::io::ErrorKind::NotFound => unknown(),
             _ => Error::Os { act: "open namespace", what: name.to_owned(), source },
         })?;
+        // A warden that was killed while it pinned one has left an empty file in its place.
+        let place = fstatfs(&file).act("look at namespace", name)?;
+        if place.filesystem_type() != NSFS_MAGIC {
+            return Err(unknown());
+        }
         Ok(Self { file, name: name.to_owned() })
     }
 
@@ -43,22 +50,37 @@ impl Namespace {
             Err(Error::Unknown { .. }) => {}
             other => return other,
         }
-        let path = directory.join(name);
-        let pending = directory.join(format!(".{name}"));
-        // One that a killed warden left half made.
-        while umount2(&pending, MntFlags::MNT_DETACH).is_ok() {}
-        make(&pending, name, kind)?;
-        // A half-made namespace never shows under its name: the pin moves when all is set.
+        let made = Self::make(name, kind)?;
+        made.pin(directory)?;
+        Ok(made)
+    }
+
+    /// Makes one that nothing pins yet: it ends with this process. A thread of its own does it and ends there, so that no other is ever in
+    /// the wrong place.
+    pub(crate) fn make(name: &str, kind: Kind) -> Result<Self> {
+        let file = std::thread::scope(|scope| {
+            let made = scope.spawn(|| -> Result<File> {
+                unshare(CloneFlags::CLONE_NEWNET).act("make namespace", name)?;
+                settings(kind)?;
+                let netlink = Netlink::here(name)?;
+                netlink.up(LOOPBACK)?;
+                // The public range 127.100.0.0/16 is routed like any other here: loopback keeps 127.0.0.0/10.
+                let loopback = Ipv4Addr::LOCALHOST;
+                netlink.add_address(LOOPBACK, net(loopback, 10))?;
+                netlink.remove_address(LOOPBACK, net(loopback, 8))?;
+                File::open("/proc/thread-self/ns/net").act("open namespace", name)
+            });
+            made.join().unwrap_or_else(|_| Err(Error::Refused(format!("making {name} panicked"))))
+        })?;
+        Ok(Self { file, name: name.to_owned() })
+    }
+
+    /// Pins it in `directory`. All of it is set by now, so that a half-made one never shows under its name.
+    pub(crate) fn pin(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(&self.name);
         File::create(&path).act("create", path.display())?;
-        let moved = mount(Some(&pending), &path, None::<&str>, MsFlags::MS_MOVE, None::<&str>);
-        if let Err(error) = moved {
-            // Private parents are needed for a move; a second bind is as good.
-            tracing::debug!(%error, "moving a namespace's pin");
-            mount(Some(&pending), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).act("pin", name)?;
-            umount2(&pending, MntFlags::MNT_DETACH).act("unpin", name)?;
-        }
-        let _ = fs::remove_file(&pending);
-        Self::open(directory, name)
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        mount(Some(own.as_str()), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>).act("pin", &self.name)
     }
 
     /// Unpins a namespace: it ends with the last process inside.
@@ -100,25 +122,6 @@ impl AsFd for Namespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
-}
-
-/// Makes a namespace and pins it at `path`. A thread of its own does it and ends there, so that no other is ever in the wrong place.
-fn make(path: &PathBuf, name: &str, kind: Kind) -> Result<()> {
-    File::create(path).act("create", path.display())?;
-    std::thread::scope(|scope| {
-        let made = scope.spawn(|| -> Result<()> {
-            unshare(CloneFlags::CLONE_NEWNET).act("make namespace", name)?;
-            settings(kind)?;
-            let netlink = Netlink::here(name)?;
-            netlink.up(LOOPBACK)?;
-            // The public range 127.100.0.0/16 is routed like any other here: loopback keeps 127.0.0.0/10.
-            let loopback = Ipv4Addr::LOCALHOST;
-            netlink.add_address(LOOPBACK, net(loopback, 10))?;
-            netlink.remove_address(LOOPBACK, net(loopback, 8))?;
-            mount(Some("/proc/thread-self/ns/net"), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).act("pin", name)
-        });
-        made.join().unwrap_or_else(|_| Err(Error::Refused(format!("making {name} panicked"))))
-    })
 }
 
 /// The kernel's settings for a namespace, written from inside.

@@ -1,12 +1,11 @@
 //! Routers: making one, joining interfaces to it, and keeping its rules true to the VPC.
 
+use super::inet::{self, Ahead};
 use super::model::{UPLINK, Vpc, device, steer_mark};
 use super::namespace::{Kind, Namespace, net};
 use super::netlink::{End, LOOPBACK, Netlink, parse_mac};
 use super::ruleset::Ruleset;
-use super::{
-    DATAGRAM_MARK, DATAGRAM_PORT, EGRESS_PORT, GATEWAY, INET, INET_ADDRESS, METADATA, RESOLVER, ROUTER_ADDRESS, nft,
-};
+use super::{GATEWAY, INET, INET_ADDRESS, METADATA, RESOLVER, ROUTER_ADDRESS, nft};
 use crate::error::{Act, Error, Result};
 use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +40,15 @@ struct Kept {
 }
 
 impl Routers {
-    /// Opens `inet`, making it if need be, and adopts the routers that stand. Namespaces are `pinned` in two directories: routers', interfaces'.
-    pub(crate) fn open(pinned: (&Path, &Path), facts: &Path, public: Ipv4Net, host: Ipv4Addr) -> Result<Self> {
+    /// Opens `inet`, or takes the one that was made ahead, and adopts the routers that stand. Namespaces are `pinned` in two directories:
+    /// routers', interfaces'.
+    pub(crate) fn open(
+        pinned: (&Path, &Path),
+        facts: &Path,
+        public: Ipv4Net,
+        host: Ipv4Addr,
+        ahead: Option<Ahead>,
+    ) -> Result<Self> {
         let mut routers = Self {
             namespaces: pinned.0.to_owned(),
             interfaces: pinned.1.to_owned(),
@@ -52,7 +58,14 @@ impl Routers {
             cut: BTreeSet::new(),
             host,
         };
-        routers.make_inet(public, host)?;
+        match routers.namespace(INET) {
+            Ok(stands) => inet::furnish(&stands, public, host, true)?,
+            Err(Error::Unknown { .. }) => {
+                let made = ahead.map_or_else(|| inet::make(public, host), Ahead::finish)?;
+                made.pin(pinned.0)?;
+            }
+            Err(error) => return Err(error),
+        }
         for name in Namespace::all(facts) {
             let path = facts.join(&name);
             let bytes = std::fs::read(&path).act("read", path.display())?;
@@ -76,44 +89,6 @@ impl Routers {
     /// The namespace of an interface that is beside none.
     fn end(&self, interface: &str) -> Result<Namespace> {
         Namespace::open(&self.interfaces, interface)
-    }
-
-    fn make_inet(&self, public: Ipv4Net, host: Ipv4Addr) -> Result<()> {
-        let stood = self.namespace(INET).is_ok();
-        let inet = Namespace::open_or_make(&self.namespaces, INET, Kind::Router)?;
-        let netlink = inet.netlink()?;
-        netlink.add_address(LOOPBACK, Ipv4Net::from(INET_ADDRESS))?;
-        netlink.add_address(LOOPBACK, Ipv4Net::from(host))?;
-        nft(
-            &inet,
-            &format!(
-                "{}add table ip edge\n\
-                 add chain ip edge arriving {{ type nat hook prerouting priority -100; }}\n\
-                 add rule ip edge arriving ip daddr != {public} meta l4proto tcp dnat to {INET_ADDRESS}:{EGRESS_PORT}\n\
-                 add chain ip edge forwarding {{ type filter hook forward priority 0; policy drop; }}\n\
-                 add rule ip edge forwarding ip saddr {public} ip daddr {public} accept\n\
-                 add chain ip edge local {{ type filter hook input priority 0; policy drop; }}\n\
-                 add rule ip edge local iifname \"lo\" accept\n\
-                 add rule ip edge local ct state established,related accept\n\
-                 add rule ip edge local tcp dport {EGRESS_PORT} ct status dnat accept\n\
-                 add rule ip edge local meta mark {DATAGRAM_MARK} accept\n",
-                // A removal waits until no packet can be on its way through what goes: ten milliseconds that a new one need not wait.
-                if stood { "add table ip edge\ndelete table ip edge\n" } else { "" }
-            ),
-        )?;
-        // Datagrams keep the address that they are for: a socket is told it with each. A kernel that can't do that has no way out for them.
-        let diverted = nft(
-            &inet,
-            &format!(
-                "add chain ip edge diverting {{ type filter hook prerouting priority -150; }}\n\
-                 add rule ip edge diverting ip daddr != {public} meta l4proto udp tproxy to {INET_ADDRESS}:{DATAGRAM_PORT} \
-                 meta mark set {DATAGRAM_MARK} accept\n"
-            ),
-        );
-        if let Err(error) = diverted.and_then(|()| netlink.take_marked(DATAGRAM_MARK)) {
-            tracing::warn!(%error, "no way out for UDP");
-        }
-        Ok(())
     }
 
     /// Makes a VPC's router, or changes its facts.
@@ -474,8 +449,10 @@ mod tests {
             let (namespaces, interfaces, facts) = (at.join("net"), at.join("interfaces"), at.join("facts"));
             [&namespaces, &interfaces, &facts].iter().for_each(|directory| std::fs::create_dir_all(directory).unwrap());
             let public = net(Ipv4Addr::new(127, 100, 0, 0), 16);
-            let mut routers =
-                Routers::open((&namespaces, &interfaces), &facts, public, Ipv4Addr::new(127, 100, 0, 1)).unwrap();
+            // As a warden leaves it that is killed while it pins one.
+            std::fs::write(namespaces.join(INET), "").unwrap();
+            let host = Ipv4Addr::new(127, 100, 0, 1);
+            let mut routers = Routers::open((&namespaces, &interfaces), &facts, public, host, None).unwrap();
             let network = Network {
                 id: "vpc-1".into(),
                 cidrs: vec![net(Ipv4Addr::new(10, 0, 0, 0), 16)],

@@ -5,16 +5,21 @@ use crate::frame;
 use crate::holder::protocol::{HolderReply, HolderRequest, Running};
 use crate::sandbox::Spec;
 use crate::world::Config;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use zonal_substrate::SandboxState;
+
+/// How long a holder may take to come up: at the first start it copies the program, which a busy disk takes its time for.
+const COMES_UP: Duration = Duration::from_secs(60);
 
 /// A connection to the holder, made again when it breaks: what came after a message cut short would be taken for something else.
 pub(super) struct HolderLink {
@@ -71,11 +76,11 @@ pub(crate) fn announce(config: &Config) -> Result<()> {
     fs::rename(&pending, &path).act("rename", path.display())
 }
 
-/// Enters the mount namespace of the world's holder, starting one if there is none, and connects to it.
-pub(super) fn find_or_start(config: &Config) -> Result<HolderLink> {
-    let pid = match find(config) {
-        Some(pid) => pid,
-        None => start(config)?,
+/// Enters the mount namespace of the world's holder, of the one that was just started if there was none, and connects to it.
+pub(super) fn enter(config: &Config, started: Option<Starting>) -> Result<HolderLink> {
+    let pid = match started {
+        Some(starting) => starting.await_up(config)?,
+        None => find(config).ok_or_else(|| Error::Refused("the holder ended".to_owned()))?,
     };
     let path = format!("/proc/{pid}/ns/mnt");
     let namespace = File::open(&path).act("open", &path)?;
@@ -87,7 +92,8 @@ pub(super) fn find_or_start(config: &Config) -> Result<HolderLink> {
     })
 }
 
-fn start(config: &Config) -> Result<i32> {
+/// Starts a holder. It outlives us, and is reaped by whoever inherits it.
+pub(super) fn start(config: &Config) -> Result<Starting> {
     // What an earlier holder left running has lost its network, and is in nobody's care.
     crate::supervise::kill_left_over(config);
     let program = std::env::current_exe().act("find", "our own program")?;
@@ -101,34 +107,54 @@ fn start(config: &Config) -> Result<i32> {
         .arg(".")
         .current_dir(&config.directory)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(log);
     // SAFETY: between fork and exec; one system call.
     unsafe {
         command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?));
     }
     let mut child = command.spawn().act("start", "the holder")?;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(pid) = find(config)
-            && pid == child.id().cast_signed()
-        {
-            // It outlives us, and is reaped by whoever inherits it; when it ends first, the events' connection says so.
-            return Ok(pid);
+    let ready =
+        child.stdout.take().ok_or_else(|| Error::Refused("the holder has no way to say that it is up".into()))?;
+    Ok(Starting { child, ready })
+}
+
+/// A holder that is coming up.
+pub(super) struct Starting {
+    child: Child,
+    /// Where it says so.
+    ready: ChildStdout,
+}
+
+impl Starting {
+    /// Waits until it can be reached: its process id.
+    fn await_up(mut self, config: &Config) -> Result<i32> {
+        let log = config.directory.join("holder.log");
+        let deadline = Instant::now() + COMES_UP;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = [PollFd::new(self.ready.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
+                Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error).act("wait for", "the holder"),
+                Ok(0) => {
+                    return Err(Error::Refused(format!(
+                        "the holder does not come up within {} s; {} says why",
+                        COMES_UP.as_secs(),
+                        log.display()
+                    )));
+                }
+                Ok(_) => break,
+            }
         }
-        if let Ok(Some(status)) = child.try_wait() {
-            return Err(Error::Refused(format!(
-                "the holder ended with {status}; {} says why",
-                config.directory.join("holder.log").display()
-            )));
+        match self.ready.read(&mut [0]) {
+            // When it ends later, the events' connection says so.
+            Ok(1) => Ok(self.child.id().cast_signed()),
+            _ => {
+                let status = self.child.wait().act("wait for", "the holder")?;
+                Err(Error::Refused(format!("the holder ended with {status}; {} says why", log.display())))
+            }
         }
-        if Instant::now() > deadline {
-            return Err(Error::Refused(format!(
-                "the holder does not come up within 10 s; {} says why",
-                config.directory.join("holder.log").display()
-            )));
-        }
-        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

@@ -11,6 +11,7 @@ mod spares;
 
 use crate::error::{Act, Error, Result};
 use crate::frame;
+use crate::network::inet::Ahead;
 use crate::network::router::Routers;
 use crate::privilege::{self, Privilege};
 use crate::sandbox::cgroup::Hierarchy;
@@ -23,7 +24,7 @@ use spares::Spares;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Errors
 /// When the holder can't be started, or the world's directory can't be used.
 pub fn main(config: &Config) -> Result<()> {
+    let listener = given()?;
     for (name, mode) in [("", 0o755), ("disks", 0o700), ("images", 0o700)] {
         let path = config.directory.join(name);
         fs::create_dir_all(&path).act("make", path.display())?;
@@ -53,17 +55,15 @@ pub fn main(config: &Config) -> Result<()> {
     }
     let config = &config;
     crate::image::make_base(&image, alone, config.image_root(), owners.as_ref())?;
+    // What takes long comes up while we look after the rest.
+    let starting = alone.then(|| holding::start(config)).transpose()?;
+    let ahead = alone.then(|| Ahead::begin(config.public, config.host())).transpose()?;
     crate::image::make_layer(config)?;
     images::sweep_at_start(config)?;
-    // Moves this process into the holder's mount namespace: before there is a second thread.
-    let holder = holding::find_or_start(config)?;
+    // Moves this process into the holder's mount namespace: no other thread may share its root directory.
+    let holder = holding::enter(config, starting)?;
     let pinned = (config.namespaces(), config.interfaces());
-    let routers = Routers::open((&pinned.0, &pinned.1), &config.facts(), config.public, config.host())?;
-    let socket = config.warden_socket();
-    let _ = fs::remove_file(&socket);
-    let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
-    fs::set_permissions(&socket, Permissions::from_mode(0o600)).act("set mode of", socket.display())?;
-    chown(&socket, Some(config.owner.0), Some(config.owner.1)).act("give away", socket.display())?;
+    let routers = Routers::open((&pinned.0, &pinned.1), &config.facts(), config.public, config.host(), ahead)?;
     let spares = Spares::new(config);
     let warden = Arc::new(Warden {
         config: config.clone(),
@@ -88,7 +88,7 @@ pub fn main(config: &Config) -> Result<()> {
     });
     crate::footprint::let_go_when_settled();
     loop {
-        let (stream, _) = listener.accept().act("accept on", socket.display())?;
+        let (stream, _) = listener.accept().act("accept on", config.warden_socket().display())?;
         let warden = Arc::clone(&warden);
         // Deep directories are walked on this stack; what is not used costs nothing.
         let builder = std::thread::Builder::new().stack_size(16 << 20);
@@ -96,6 +96,16 @@ pub fn main(config: &Config) -> Result<()> {
             tracing::error!(%error, "no thread for a caller");
         }
     }
+}
+
+/// The socket that we are called on. Whoever started us made it and gave it as standard input, so that callers wait for us instead of asking
+/// again and again; we alone have it.
+fn given() -> Result<UnixListener> {
+    let listener = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned().act("take over", "our socket")?);
+    listener.local_addr().act("take standard input for", "our socket")?;
+    let nothing = fs::File::open("/dev/null").act("open", "/dev/null")?;
+    nix::unistd::dup2_stdin(nothing).act("let go of", "standard input")?;
+    Ok(listener)
 }
 
 struct Warden {

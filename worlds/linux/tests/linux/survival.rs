@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("a_world_whose_holder_was_killed_comes_up_again_from_its_disks", a_world_whose_holder_was_killed_comes_up_again),
     ("what_a_killed_supervisor_left_running_is_replaced", what_a_killed_supervisor_left_running_is_replaced),
     ("down_ends_the_world_and_keeps_its_disks", down_ends_the_world_and_keeps_its_disks),
+    ("a_warden_that_cannot_come_up_is_told_with_its_last_words", a_warden_that_cannot_come_up),
     ("what_the_holder_forks_ends_with_it_from_the_first_instant", what_the_holder_forks_ends_with_it),
     (
         "a_purge_leaves_nothing_even_after_everything_was_killed",
@@ -172,6 +173,17 @@ fn what_a_killed_supervisor_left_running_is_replaced() {
     }
     until("an answer again", || answers(world.public(10), 80));
     assert_eq!(world.world().inventory().sandboxes["i-a"].0, 1);
+}
+
+fn a_warden_that_cannot_come_up() {
+    let directory = std::path::PathBuf::from(format!("/tmp/zonal-test-{}-mute", std::process::id()));
+    let mut config = zonal_linux::Config::new(directory, (65534, 65534));
+    config.base = "/dev/null/base".into();
+    let refused = supervise::Processes::start(&config).map(drop).unwrap_err().to_string();
+    supervise::purge(&config).unwrap();
+    for part in ["the warden ended with exit status: 1", "warden.log", "/dev/null"] {
+        assert!(refused.contains(part), "{part} in {refused}");
+    }
 }
 
 fn down_ends_the_world_and_keeps_its_disks() {
