@@ -7,12 +7,14 @@ use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::{Args, ValueEnum};
 use std::fs::{self, File};
 use std::net::UdpSocket;
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// The exit code where the real world can't run here.
 const CANNOT: u8 = 3;
+/// How long a world may take to come up: longer than its processes wait for each other, so that they say which did not.
+const COMES_UP: Duration = Duration::from_secs(100);
 /// For so long at most a world that does not answer is given to let go of its directory.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
@@ -124,15 +126,22 @@ pub fn cannot(missing: &[String]) -> ExitCode {
 fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
     const OTHER: &str = "another world needs a --home, --port, --dns-port and --range of its own";
     let directory = settings.directory.display();
-    let held = || settings::hold(&settings.directory).map_err(|error| CommandError::file(&settings.directory, error));
+    // Where there is no directory yet nobody has it; nor is one made before all that may refuse has been asked.
+    let held = || {
+        if !settings.directory.exists() {
+            return Ok(true);
+        }
+        let held = settings::hold(&settings.directory);
+        held.map(|held| held.is_some()).map_err(|error| CommandError::file(&settings.directory, error))
+    };
     let mut free = held()?;
     // One that was just killed lets go when its end is complete, which takes a busy machine a while. One that lives says so.
     let deadline = Instant::now() + LETTING_GO;
-    while free.is_none() && !api::is_up(settings) && Instant::now() < deadline {
+    while !free && !api::is_up(settings) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
         free = held()?;
     }
-    if free.is_none() {
+    if !free {
         let text = format!("a world runs already in {directory}: `zonal down` ends it; {OTHER}");
         return Err(CommandError::said(text));
     }
@@ -154,10 +163,9 @@ fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
 }
 
 fn foreground(settings: &Settings) -> Result<(), CommandError> {
-    refuse_second(settings)?;
-    settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
+    prepare(settings)?;
     let mut child = start(settings, Stdio::inherit())?;
-    await_answer(settings, &mut child)?;
+    await_answer(settings, &mut child, None)?;
     greet(settings);
     println!("Ctrl-C ends it.");
     match run_daemon::until_interrupted(&mut child)? {
@@ -176,23 +184,55 @@ fn foreground(settings: &Settings) -> Result<(), CommandError> {
 }
 
 fn detached(settings: &Settings) -> Result<(), CommandError> {
-    refuse_second(settings)?;
-    settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
-    let path = settings.directory.join("zonal.log");
-    let log =
-        File::options().create(true).append(true).open(&path).map_err(|error| CommandError::file(&path, error))?;
-    let mut child = start(settings, log.into())?;
-    await_answer(settings, &mut child)?;
+    prepare(settings)?;
+    let (log, file) = Log::open(&settings.directory)?;
+    let mut child = start(settings, file)?;
+    await_answer(settings, &mut child, Some(&log))?;
     greet(settings);
     Ok(())
 }
 
-/// Starts what keeps the world running: a supervisor as root for the real one, the daemon alone for a virtual one.
-pub fn start(settings: &Settings, log: Stdio) -> Result<std::process::Child, CommandError> {
-    use std::os::unix::process::CommandExt;
+/// Refuses what can't be before anything is made; then the settings are kept.
+fn prepare(settings: &Settings) -> Result<(), CommandError> {
+    refuse_second(settings)?;
     if settings.world == WorldKind::Linux && settings::is_root() {
         check_way(&settings.directory, settings::daemon_owner())?;
     }
+    settings.save().map_err(|error| CommandError::file(&settings.directory, error))
+}
+
+/// Where a world in the background says what goes wrong.
+pub struct Log {
+    path: PathBuf,
+    /// How long it was before.
+    from: u64,
+}
+
+impl Log {
+    /// Opens the log of the world in a directory.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn open(directory: &Path) -> Result<(Self, Stdio), CommandError> {
+        let path = directory.join("zonal.log");
+        let opened = File::options().create(true).append(true).open(&path);
+        let file = opened.map_err(|error| CommandError::file(&path, error))?;
+        let from = file.metadata().map_or(0, |log| log.len());
+        Ok((Self { path, from }, file.into()))
+    }
+
+    /// The last line since it was opened, and where there is more.
+    fn last(&self) -> String {
+        let text = fs::read(&self.path).unwrap_or_default();
+        let new = text.get(usize::try_from(self.from).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let last = String::from_utf8_lossy(new).lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
+        format!("{}; {} says more", last.unwrap_or_else(|| "it said nothing".to_owned()), self.path.display())
+    }
+}
+
+/// Starts what keeps the world running: a supervisor as root for the real one, the daemon alone for a virtual one.
+pub fn start(settings: &Settings, log: Stdio) -> Result<Child, CommandError> {
+    use std::os::unix::process::CommandExt;
     let program = std::env::current_exe().map_err(|error| CommandError::file("our own program", error))?;
     let role = if settings.world == WorldKind::Linux { "supervise" } else { "daemon" };
     // A process group of its own: a Ctrl-C at the terminal is for us alone to act on.
@@ -241,25 +281,27 @@ fn check_way(directory: &Path, (user, group): (u32, u32)) -> Result<(), CommandE
     Ok(())
 }
 
-/// Waits until the daemon answers.
+/// Waits until the daemon answers. `log` is where what it says goes, if not to us.
 ///
 /// # Errors
 /// What runs it ended, or it takes too long.
-pub fn await_answer(settings: &Settings, child: &mut std::process::Child) -> Result<(), CommandError> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+pub fn await_answer(settings: &Settings, child: &mut Child, log: Option<&Log>) -> Result<(), CommandError> {
+    let deadline = Instant::now() + COMES_UP;
     loop {
         if api::is_up(settings) {
             return Ok(());
         }
         if let Ok(Some(status)) = child.try_wait() {
-            let log = settings.directory.join("zonal.log");
-            return Err(CommandError::said(format!(
-                "the world did not come up ({status}); {} says more",
-                log.display()
-            )));
+            // In the foreground it was said before our eyes.
+            let why = log.map(|log| format!(": {}", log.last())).unwrap_or_default();
+            return Err(CommandError::said(format!("the world did not come up ({status}){why}")));
         }
         if Instant::now() > deadline {
-            return Err(CommandError::said(format!("nothing answers at {} after 60 s", settings.endpoint())));
+            return Err(CommandError::said(format!(
+                "nothing answers at {} after {} s",
+                settings.endpoint(),
+                COMES_UP.as_secs()
+            )));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

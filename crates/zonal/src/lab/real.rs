@@ -129,10 +129,9 @@ impl RealLab {
         }
         let settings = settings(vcpu);
         settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
-        let path = settings.directory.join("zonal.log");
-        let log = std::fs::File::create(&path).map_err(|error| CommandError::file(&path, error))?;
-        let mut child = up::start(&settings, log.into())?;
-        up::await_answer(&settings, &mut child)?;
+        let (log, file) = up::Log::open(&settings.directory)?;
+        let mut child = up::start(&settings, file)?;
+        up::await_answer(&settings, &mut child, Some(&log))?;
         let clock = Arc::new(FollowedClock(Mutex::new((Instant::now(), Time(0), 1))));
         follow(&settings, &clock, "GET", "/_zonal/status", "")?;
         let stacks = Stacks::new(OverHttp { settings, clock });
