@@ -131,40 +131,24 @@ impl World for Paced {
 mod tests {
     use super::*;
     use crate::daemon::clock::VirtualClock;
-
-    struct Notes(Mutex<Vec<Ask>>);
-
-    impl World for Notes {
-        fn ask(&self, mut asks: Vec<Ask>) {
-            self.0.lock().unwrap().append(&mut asks);
-        }
-        fn inventory(&self) -> Inventory {
-            Inventory::default()
-        }
-        fn console(&self, _: &str) -> Vec<u8> {
-            Vec::new()
-        }
-        fn describe(&self) -> &'static str {
-            "notes"
-        }
-    }
+    use zonal_testbed::Notes;
 
     #[test]
     fn a_stop_waits_and_a_removal_takes_its_place() {
-        let notes = Arc::new(Notes(Mutex::default()));
+        let notes = Arc::new(Notes::default());
         let clock = Arc::new(VirtualClock::new(Time(0)));
         let paced = Paced::new(notes.clone(), clock.clone(), Box::new(|| {}));
         paced.ask(vec![
             Ask::StopSandbox { id: "i-1".into(), generation: 1, force: false },
             Ask::RemoveGroup("sg-1".into()),
         ]);
-        assert_eq!(*notes.0.lock().unwrap(), [Ask::RemoveGroup("sg-1".into())]);
+        assert_eq!(notes.asks(), [Ask::RemoveGroup("sg-1".into())]);
         assert_eq!(paced.due(), Some(Time(0) + STOP));
         paced.ask(vec![Ask::RemoveSandbox("i-1".into())]);
         assert_eq!(paced.due(), Some(Time(0) + TERMINATE));
         clock.set(Time(0) + STOP);
         paced.advance(clock.now());
-        assert_eq!(notes.0.lock().unwrap().last(), Some(&Ask::RemoveSandbox("i-1".into())));
-        assert_eq!(notes.0.lock().unwrap().len(), 2);
+        assert_eq!(notes.asks().last(), Some(&Ask::RemoveSandbox("i-1".into())));
+        assert_eq!(notes.asks().len(), 2);
     }
 }
