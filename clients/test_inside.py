@@ -144,7 +144,7 @@ def test_a_disk_holds_what_its_mapping_says_and_keeps_it_through_a_stop(there):
     there.ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance])
     there.ec2.start_instances(InstanceIds=[instance])
     there.ec2.get_waiter("instance_running").wait(InstanceIds=[instance])
-    check = there.world.run_with(["ssh"], instance, "--", "sha256sum -c /root/sum && stat -c %s /much")
+    check = there.world.run_with(["ssh"], instance, "sha256sum -c /root/sum && stat -c %s /much")
     assert check.stdout.split() == ["/root/kept:", "OK", str(8 << 30)], check.stdout + check.stderr
 
 
@@ -173,7 +173,7 @@ def test_a_launch_that_fails_ends_with_its_reason(there):
 
 def test_a_machine_is_as_large_as_its_type(there):
     (instance,) = there.launch(InstanceType="t2.small")
-    inside = lambda command: there.world.run_with(["ssh"], instance, "--", command).stdout
+    inside = lambda command: there.world.run_with(["ssh"], instance, command).stdout
     assert inside("nproc; grep -c ^processor /proc/cpuinfo").split() == ["1", "1"]
     assert inside("free -m").splitlines()[1].split()[1] == "2048"
 

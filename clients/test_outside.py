@@ -140,7 +140,7 @@ for word in sys.argv[1:]:
 
 
 def inside(site, instance, command):
-    return site.host.run(lambda: site.world.run_with(["ssh"], instance, "--", command)).stdout
+    return site.host.run(lambda: site.world.run_with(["ssh"], instance, command)).stdout
 
 
 def ask(site, instance, *words):

@@ -88,7 +88,7 @@ enum Command {
     Logs(inspect::LogsArguments),
     /// A shell in an instance, or one command
     #[command(
-        after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh web-1 -- systemctl status"
+        after_help = "Examples:\n  sudo zonal ssh i-0123456789abcdef0\n  sudo zonal ssh web-1 systemctl status --no-pager"
     )]
     Ssh(ssh::SshArguments),
     /// Print what is implemented, as Markdown

@@ -35,8 +35,8 @@ pub struct SshArguments {
     /// ProxyCommand, where the host has no ports below 1024
     #[arg(short = 'W', value_name = "HOST:PORT", conflicts_with_all = ["instance", "command"])]
     through: Option<String>,
-    /// Run this and end, with its exit code
-    #[arg(last = true, value_name = "COMMAND")]
+    /// Run this and end, with its exit code: all words from here on, flags too
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 

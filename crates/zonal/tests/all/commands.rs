@@ -16,6 +16,7 @@ pub const VIRTUAL: &[Test] = &[
     ("an_instance_that_is_not_there_is_told_in_plain_words", an_instance_that_is_not_there),
     ("a_cut_without_an_end_after_one_with_an_end_says_so", a_cut_without_an_end),
     ("up_in_the_foreground_says_that_down_ended_it", up_says_that_down_ended_it),
+    ("a_world_that_is_refused_for_a_busy_port_leaves_no_directory", a_world_refused_for_a_busy_port),
     ("status_shows_stacks_load_balancers_and_hosted_zones", status_shows_what_there_is),
 ];
 
@@ -179,6 +180,17 @@ fn up_says_that_down_ended_it() {
     assert!(!text(&ended).contains("zonal: "), "{}", text(&ended));
 }
 
+fn a_world_refused_for_a_busy_port() {
+    let home = format!("/tmp/zonal-all-{}-busy", std::process::id());
+    let busy = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (port, dns) = (free_port().to_string(), busy.local_addr().unwrap().port().to_string());
+    let up = ["up", "--world", "sim", "--detach", "--home", &home, "--port", &port, "--dns-port", &dns];
+    let said = Command::new(PROGRAM).args(up).output().unwrap();
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    assert!(text(&said).contains(&format!("the DNS port 127.0.0.1:{dns} cannot be had")), "{}", text(&said));
+    assert!(!std::path::Path::new(&home).exists(), "{home} was made");
+}
+
 fn status_shows_what_there_is() {
     let world = TestWorld::virtual_one(&["--speed", "1000"]);
     let deployed = world.zonal(&["deploy", case(5).to_str().unwrap(), "--stack", "web"]);
@@ -212,7 +224,8 @@ fn ssh_runs_a_command_and_ends_as_it_did() {
     let (id, instance) = world.running().into_iter().next().unwrap();
     let tags = instance["Tags"].as_array().unwrap();
     let name = tags.iter().find(|tag| tag["Key"] == "Name").unwrap()["Value"].as_str().unwrap();
-    let named = world.zonal(&["ssh", name, "--", "hostname"]);
+    // As OpenSSH does: all behind the name is the command's, flags too.
+    let named = world.zonal(&["ssh", name, "hostname", "--short"]);
     assert!(named.status.success() && text(&named).starts_with("ip-10-0-"), "{}", text(&named));
     let mut shell = world.command(&["ssh", &id, "--", "cat;", "echo 'it is' $(hostname) >&2;", "exit 7"]);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
