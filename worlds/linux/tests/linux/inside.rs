@@ -208,7 +208,7 @@ fn nobody_borrows_an_address() {
     let pid = pid.split(' ').next().unwrap();
     // Done from outside, with the right that those inside lack.
     let inside = |script: &str| {
-        let path = format!("{}/run/net/eni-a", world.config.directory.display());
+        let path = format!("{}/run/interfaces/eni-a", world.config.directory.display());
         let output = std::process::Command::new("nsenter")
             .args(["-t", pid, "-m", "nsenter", &format!("--net={path}"), "sh", "-c", script])
             .output()
