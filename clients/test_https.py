@@ -63,6 +63,45 @@ def front(account):
     return balancer_of(account, list(subnets.values())[:2])["LoadBalancerArn"]
 
 
+def test_a_certificate_is_issued_to_who_shows_by_dns_that_its_name_is_theirs(account, front):
+    acm, name = account.acm, f"issued-{account.id}.example"
+    zone = account.route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"].rpartition("/")[2]
+    arn = acm.request_certificate(DomainName=name, SubjectAlternativeNames=[f"*.{name}"], ValidationMethod="DNS")["CertificateArn"]
+    asked = lambda: acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    assert asked()["Status"] == "PENDING_VALIDATION" and asked()["Type"] == "AMAZON_ISSUED"
+    listen = lambda: account.elbv2.create_listener(
+        LoadBalancerArn=front, Protocol="HTTPS", Port=443, DefaultActions=fixed(200), Certificates=[{"CertificateArn": arn}])
+    with pytest.raises(account.elbv2.exceptions.UnsupportedCertificateException):
+        listen()
+    for one in asked()["DomainValidationOptions"]:
+        record = one["ResourceRecord"]
+        change = {"Action": "UPSERT", "ResourceRecordSet": {
+            "Name": record["Name"], "Type": record["Type"], "TTL": 60, "ResourceRecords": [{"Value": record["Value"]}]}}
+        account.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [change]})
+    wait_for("the certificate", lambda: asked()["Status"] == "ISSUED")
+    assert {one["ValidationStatus"] for one in asked()["DomainValidationOptions"]} == {"SUCCESS"}
+    listen()
+    assert asked()["InUseBy"] == [front]
+
+
+def test_a_template_requests_a_certificate_and_validates_it_in_its_zone(account, front):
+    name = f"made-{account.id}.example"
+    template = {"Resources": {
+        "Zone": {"Type": "AWS::Route53::HostedZone", "Properties": {"Name": name}},
+        "Own": {"Type": "AWS::CertificateManager::Certificate", "Properties": {
+            "DomainName": name, "ValidationMethod": "DNS", "SubjectAlternativeNames": [f"*.{name}"],
+            "DomainValidationOptions": [{"DomainName": domain, "HostedZoneId": {"Ref": "Zone"}} for domain in (name, f"*.{name}")],
+            "Tags": [{"Key": "k", "Value": "a"}]}},
+        "Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {
+            "LoadBalancerArn": front, "Protocol": "HTTPS", "Port": 443, "Certificates": [{"CertificateArn": {"Ref": "Own"}}],
+            "DefaultActions": fixed(200)}}}}
+    account.cloudformation.create_stack(StackName="certified", TemplateBody=json.dumps(template))
+    account.cloudformation.get_waiter("stack_create_complete").wait(StackName="certified", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    arn = account.elbv2.describe_listeners(LoadBalancerArn=front)["Listeners"][0]["Certificates"][0]["CertificateArn"]
+    assert account.acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "ISSUED"
+    assert account.acm.list_tags_for_certificate(CertificateArn=arn)["Tags"] == [{"Key": "k", "Value": "a"}]
+
+
 def test_a_listener_shows_its_certificates(account, authority, front):
     elb, acm = account.elbv2, account.acm
     one = acm.import_certificate(**authority.issue("one.example", "rsa"))["CertificateArn"]

@@ -124,6 +124,7 @@ def dependencies_point_one_way():
 # What one service has of another beside operations and shapes, as AWS has no operation for it: (who, of whom, what).
 GRANTS = {
     ("elbv2", "acm", "material"), ("elbv2", "acm", "use_by"), ("elbv2", "acm", "users_of"),
+    ("elbv2", "acm", "is_requested"),
     ("route53", "elbv2", "zones"),
 }
 

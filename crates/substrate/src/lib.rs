@@ -110,6 +110,22 @@ pub enum Ask {
     PutProbe(Box<zonal_dns::config::Probe>),
     /// The health check is over.
     RemoveProbe(String),
+    /// The public name servers are asked a query in DNS's wire form; what they say is reported as [`Report::LookedUp`].
+    LookUp {
+        /// What it is for.
+        id: String,
+        /// The query.
+        query: Vec<u8>,
+    },
+    /// The world's own authority signs a certificate of these names, reported as [`Report::CertificateIssued`].
+    IssueCertificate {
+        /// What it is for.
+        id: String,
+        /// The names; the first is the main one.
+        names: Vec<String>,
+        /// From which day to which it holds, in days since 1970.
+        days: (i64, i64),
+    },
     /// What the metadata service tells the sandbox behind an interface.
     PutMetadata {
         /// The interface.
@@ -166,6 +182,24 @@ pub enum Report {
         zone: String,
         /// What that ask was to be confirmed by.
         revision: u64,
+    },
+    /// What the public name servers said.
+    LookedUp {
+        /// What it was for.
+        id: String,
+        /// Their answer in DNS's wire form; nothing where they said nothing soon.
+        answer: Option<Vec<u8>>,
+    },
+    /// A certificate that was asked for.
+    CertificateIssued {
+        /// What it is for.
+        id: String,
+        /// The certificate: PEM.
+        certificate: String,
+        /// The authority's own: PEM.
+        chain: String,
+        /// The private key: PEM.
+        private_key: String,
     },
     /// A health check from outside knows something else than before.
     Probed {
@@ -250,6 +284,8 @@ impl Ask {
             }
             Self::PutProbe(probe) => ("probe", probe.id.clone()),
             Self::RemoveProbe(id) => ("probe", id.clone()),
+            Self::LookUp { id, .. } => ("look-up", id.clone()),
+            Self::IssueCertificate { id, .. } => ("certificate", id.clone()),
             Self::PutMetadata { interface, .. } => ("metadata", interface.clone()),
             Self::SetZone { zone, .. } => ("availability-zone", zone.clone()),
             Self::SetSpeed(_) => ("speed", String::new()),
@@ -299,6 +335,8 @@ impl Report {
         match self {
             Self::NetworkRemoved(id) => vec![("network", id.clone())],
             Self::InterfaceRemoved(id) => vec![("interface", id.clone()), ("metadata", id.clone())],
+            Self::LookedUp { id, .. } => vec![("look-up", id.clone())],
+            Self::CertificateIssued { id, .. } => vec![("certificate", id.clone())],
             Self::SandboxRemoved(id) => vec![("sandbox", id.clone()), ("crash", id.clone())],
             _ => Vec::new(),
         }

@@ -19,7 +19,7 @@ use crate::snapshot::Snapshot;
 const CLIENT_SUBNET: u16 = 8;
 
 /// What an answer says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     /// Such as `NOERROR`.
     pub rcode: String,

@@ -14,6 +14,9 @@ pub enum Error {
     /// No such certificate.
     #[error("Could not find certificate {0}.")]
     NotFound(String),
+    /// It was requested and is not issued.
+    #[error("Certificate {0} is not issued yet.")]
+    InProgress(String),
     /// A load balancer shows it.
     #[error("Certificate {0} is in use.")]
     InUse(String),
@@ -37,6 +40,7 @@ impl From<Error> for AwsError {
             Error::Validation(_) => "ValidationException",
             Error::InvalidArn(_) => "InvalidArnException",
             Error::NotFound(_) => "ResourceNotFoundException",
+            Error::InProgress(_) => "RequestInProgressException",
             Error::InUse(_) => "ResourceInUseException",
             Error::InvalidTag(_) => "InvalidTagException",
             Error::TooManyTags => "TooManyTagsException",

@@ -1,6 +1,6 @@
 //! What load balancers may have of a certificate: its key, and a word that they use it.
 
-use crate::model::Certificate;
+use crate::model::{Certificate, Request};
 use std::collections::BTreeSet;
 use std::fmt;
 use zonal_cloud::{Change, Tx, View};
@@ -30,6 +30,12 @@ pub fn material(view: &View<'_>, arn: &str) -> Option<Material> {
         chain.push_str(above);
     }
     Some(Material { chain, private_key: found.private_key.clone() })
+}
+
+/// Whether a certificate was requested that is not issued, or was not when it was asked for.
+#[must_use]
+pub fn is_requested(view: &View<'_>, arn: &str) -> bool {
+    view.get::<Request>(arn).is_some()
 }
 
 /// Says which certificates `user` (a load balancer's ARN) shows: these, and no others.

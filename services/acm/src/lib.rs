@@ -1,10 +1,11 @@
-//! Certificate Manager: certificates that a user imports, for the listeners that show them.
+//! Certificate Manager: certificates that a user imports or requests, for the listeners that show them.
 //!
-//! None is issued or renewed: there is no authority behind this, so `RequestCertificate` is an unknown operation rather than a
-//! certificate that nobody trusts. Private keys go in and never come out by the API; a load balancer is given its own through
+//! Requested ones are signed by the world's own authority, which instances trust, once the names are validated in the world's DNS
+//! ([`controllers::requests`]); they are not renewed. Private keys never come out by the API; a load balancer is given its own through
 //! [`material`].
 #![forbid(unsafe_code)]
 
+pub mod controllers;
 mod errors;
 mod grants;
 pub mod model;
@@ -13,11 +14,12 @@ mod reading;
 pub mod shapes;
 
 pub use errors::Error;
-pub use grants::{Material, material, use_by, users_of};
+pub use grants::{Material, is_requested, material, use_by, users_of};
 
-use operations::{certificates, import, tags};
+use operations::{certificates, import, request, tags};
 use shapes::ops;
-use zonal_cloud::{Coverage, Entry, Registrar, Service, read, write};
+use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
+use zonal_substrate::Report;
 use zonal_wire::Api;
 
 /// The service.
@@ -35,6 +37,7 @@ impl Service for Acm {
     fn operations(&self) -> Vec<Entry> {
         vec![
             write::<ops::ImportCertificate>(import::import),
+            write::<ops::RequestCertificate>(request::request),
             read::<ops::DescribeCertificate>(certificates::describe),
             read::<ops::ListCertificates>(certificates::list),
             read::<ops::GetCertificate>(certificates::get),
@@ -47,9 +50,28 @@ impl Service for Acm {
 
     fn records(&self, registrar: &mut Registrar) {
         registrar.record::<model::Certificate>();
+        registrar.record::<model::Request>();
+    }
+
+    fn controllers(&self) -> Vec<Box<dyn Controller>> {
+        vec![Box::new(controllers::requests::Requests)]
+    }
+
+    fn report(&self, tx: &mut Tx<'_>, report: &Report) {
+        controllers::requests::heard(tx, report);
     }
 
     fn coverage(&self) -> Coverage {
-        Coverage { without_effect: &[] }
+        Coverage {
+            without_effect: &[
+                ("RequestCertificate", "KeyAlgorithm", "shown; the key is an EC_prime256v1 one"),
+                (
+                    "RequestCertificate",
+                    "ValidationMethod=EMAIL",
+                    "nobody gets a mail: the request stays PENDING_VALIDATION",
+                ),
+                ("RequestCertificate", "Options, DomainValidationOptions, ManagedBy", "no logs, no mails"),
+            ],
+        }
     }
 }

@@ -39,7 +39,12 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
         }
         Report::SandboxFigures(figures) => metrics::publish(tx, figures),
         Report::Failed { id, reason } => troubled(tx, id, reason),
-        Report::TargetHealth(_) | Report::BalancerMetrics(_) | Report::Probed { .. } | Report::ZoneServed { .. } => {}
+        Report::TargetHealth(_)
+        | Report::BalancerMetrics(_)
+        | Report::Probed { .. }
+        | Report::ZoneServed { .. }
+        | Report::LookedUp { .. }
+        | Report::CertificateIssued { .. } => {}
     }
 }
 

@@ -89,6 +89,11 @@ pub enum Error {
     /// No such certificate.
     #[error("Certificate '{0}' not found")]
     CertificateNotFound(String),
+    /// A certificate that is requested and not issued.
+    #[error(
+        "The certificate '{0}' must have a fully-qualified domain name, a supported signature, and a supported key size"
+    )]
+    UnsupportedCertificate(String),
     /// No such ALPN policy, or one that this listener cannot have.
     #[error("{0}")]
     AlpnPolicy(String),
@@ -125,6 +130,7 @@ impl Error {
             Self::TooMany { what, .. } => what,
             Self::SslPolicyNotFound(_) => "SSLPolicyNotFound",
             Self::CertificateNotFound(_) => "CertificateNotFound",
+            Self::UnsupportedCertificate(_) => "UnsupportedCertificate",
             Self::AlpnPolicy(_) => "ALPNPolicyNotFound",
             Self::CertificateInUse(_) => "OperationNotPermitted",
         }

@@ -16,6 +16,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The name that OpenSSL looks this authority up by in a directory of certificates: a hash of its distinguished name, which is the same
 /// in every world.
@@ -74,6 +75,41 @@ fn authority() -> CertificateParams {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2049, 12, 31);
     params
+}
+
+/// A certificate that was asked for: it, the authority's own, and its private key, all as PEM.
+pub(crate) struct Issued {
+    pub certificate: String,
+    pub chain: String,
+    pub private_key: String,
+}
+
+/// Signs a certificate of these names for these days since 1970, with a key of its own.
+///
+/// # Errors
+/// When the authority can't be read, or a name is none.
+pub(crate) fn issue(config: &Config, names: Vec<String>, days: (i64, i64)) -> Result<Issued> {
+    let refused = |e: rcgen::Error| Error::Refused(format!("a certificate: {e}"));
+    let text = |path: PathBuf| fs::read_to_string(&path).act("read", path.display());
+    let issuer = Issuer::new(authority(), KeyPair::from_pem(&text(key(config))?).map_err(refused)?);
+    let own = KeyPair::generate().map_err(refused)?;
+    let mut params = CertificateParams::new(names.clone()).map_err(refused)?;
+    params.distinguished_name = DistinguishedName::new();
+    // A common name has at most 64 characters.
+    if let Some(name) = names.first().filter(|name| name.len() <= 64) {
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
+    }
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(serial().act("read", "/dev/urandom")?.into());
+    let span = |days: i64| Duration::from_secs(days.unsigned_abs() * 86_400);
+    (params.not_before, params.not_after) = (date_time_ymd(1970, 1, 1), date_time_ymd(1970, 1, 1));
+    params.not_before += span(days.0);
+    params.not_after += span(days.1);
+    let certificate = params.signed_by(&own, &issuer).map_err(refused)?;
+    let chain = text(self::certificate(config))?;
+    Ok(Issued { certificate: certificate.pem(), chain, private_key: own.serialize_pem() })
 }
 
 /// The certificates of AWS's names, each made when it is first asked for.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use zonal_balancer::core::fleet::TargetKey;
 use zonal_balancer::core::health::Outcome;
+use zonal_substrate::Report;
 
 /// A point in virtual time: microseconds since the Unix epoch.
 pub type Micros = i64;
@@ -69,6 +70,8 @@ pub(crate) enum Event {
     ImageMade(String),
     /// A view's queries are answered by what was asked of a zone.
     ZoneServed { view: String, zone: String, revision: u64 },
+    /// What was asked for has an answer.
+    Told(Box<Report>),
     /// A health check ends.
     Probed { balancer: String, key: TargetKey, round: u64, outcome: Outcome },
     /// A health check from outside is due.

@@ -5,6 +5,7 @@
 //! balancer plane's own core, names the DNS plane's; only sandboxes and packets are modelled.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod balancers;
 mod events;
 mod flows;

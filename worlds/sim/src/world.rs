@@ -1,5 +1,6 @@
 //! The world itself: sandboxes, and what is asked of it.
 
+use crate::authority::Authority;
 use crate::balancers::Balancers;
 use crate::events::{Agenda, Costs, Event, Micros, micros};
 use crate::network::Facts;
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub zones: BTreeMap<String, ZoneTable>,
     pub balancers: Balancers,
     pub probes: Probes,
+    pub authority: Authority,
     pub reports: Vec<Report>,
     pub draws: u64,
 }
@@ -80,6 +82,7 @@ impl Sim {
                 zones: BTreeMap::new(),
                 balancers: Balancers::default(),
                 probes: Probes::default(),
+                authority: Authority::default(),
                 reports: Vec::new(),
                 draws: 0,
             }),
@@ -245,6 +248,19 @@ impl Inner {
             }
             Ask::PutProbe(probe) => self.put_probe(*probe),
             Ask::RemoveProbe(id) => self.probes.remove(&id),
+            Ask::LookUp { id, query } => {
+                let answer = zonal_dns::ask::asked(&self.names, &query, self.draws);
+                self.plan(self.costs.names, Event::Told(Box::new(Report::LookedUp { id, answer })));
+            }
+            Ask::IssueCertificate { id, names, days } => {
+                let report = match self.authority.issue(names, days) {
+                    Ok((certificate, chain, private_key)) => {
+                        Report::CertificateIssued { id, certificate, chain, private_key }
+                    }
+                    Err(error) => Report::Failed { id, reason: error.to_string() },
+                };
+                self.plan(self.costs.names, Event::Told(Box::new(report)));
+            }
             Ask::PutMetadata { .. } => {}
             Ask::SetZone { zone, cut } => self.set_zone(&zone, cut),
             // What costs the modelled machine real time takes so many times longer in virtual time.
@@ -329,6 +345,7 @@ impl Inner {
             Event::InterfaceGone(id) => self.reports.push(Report::InterfaceRemoved(id)),
             Event::NetworkGone(id) => self.reports.push(Report::NetworkRemoved(id)),
             Event::SandboxGone(id) => self.reports.push(Report::SandboxRemoved(id)),
+            Event::Told(report) => self.reports.push(*report),
             Event::ImageMade(id) => self.reports.push(Report::ImageReady(id)),
             Event::ZoneServed { view, zone, revision } => {
                 self.reports.push(Report::ZoneServed { view, zone, revision });

@@ -2,7 +2,7 @@
 
 use super::{certificate, tags};
 use crate::errors::{Error, invalid};
-use crate::model::{Certificate, Facts};
+use crate::model::{Certificate, Facts, Request};
 use crate::reading;
 use crate::shapes::{ImportCertificateRequest, ImportCertificateResponse};
 use std::collections::BTreeSet;
@@ -16,6 +16,9 @@ const QUOTA: usize = 2500;
 /// `ImportCertificate`: a new one, or in place of one that keeps its ARN, its tags and its users.
 pub fn import(tx: &mut Tx<'_>, input: &ImportCertificateRequest) -> Result<ImportCertificateResponse, AwsError> {
     let old = input.certificate_arn.as_deref().map(|arn| certificate(&tx.view(), arn).cloned()).transpose()?;
+    if old.as_ref().is_some_and(|old| tx.get::<Request>(&old.arn).is_some()) {
+        return Err(invalid("A certificate that was requested cannot be imported in place of.").into());
+    }
     if old.is_some() && !input.tags.is_empty() {
         let text = "Tagging is not permitted on re-import.";
         return Err(Error::InvalidParameter(text.into()).into());

@@ -1,7 +1,7 @@
 //! Tags of certificates. Source: AWS Certificate Manager API reference, `AddTagsToCertificate`, `RemoveTagsFromCertificate`,
 //! `ListTagsForCertificate`.
 
-use super::certificate;
+use super::{Found, found};
 use crate::errors::Error;
 use crate::shapes::{
     AddTagsToCertificateOutput, AddTagsToCertificateRequest, ListTagsForCertificateRequest,
@@ -13,9 +13,8 @@ use zonal_wire::AwsError;
 
 /// `AddTagsToCertificate`
 pub fn add(tx: &mut Tx<'_>, input: &AddTagsToCertificateRequest) -> Result<AddTagsToCertificateOutput, AwsError> {
-    let mut changed = certificate(&tx.view(), &input.certificate_arn)?.clone();
-    merge(&mut changed.tags, &input.tags, tx.caller.is_service())?;
-    tx.put(changed);
+    let by_service = tx.caller.is_service();
+    change(tx, &input.certificate_arn, |tags| merge(tags, &input.tags, by_service))?;
     Ok(AddTagsToCertificateOutput {})
 }
 
@@ -24,11 +23,12 @@ pub fn remove(
     tx: &mut Tx<'_>,
     input: &RemoveTagsFromCertificateRequest,
 ) -> Result<RemoveTagsFromCertificateOutput, AwsError> {
-    let mut changed = certificate(&tx.view(), &input.certificate_arn)?.clone();
-    changed.tags.retain(|key, value| {
-        !input.tags.iter().any(|tag| tag.key == *key && tag.value.as_ref().is_none_or(|given| given == value))
-    });
-    tx.put(changed);
+    change(tx, &input.certificate_arn, |tags| {
+        tags.retain(|key, value| {
+            !input.tags.iter().any(|tag| tag.key == *key && tag.value.as_ref().is_none_or(|given| given == value))
+        });
+        Ok(())
+    })?;
     Ok(RemoveTagsFromCertificateOutput {})
 }
 
@@ -37,9 +37,30 @@ pub fn list(
     view: &View<'_>,
     input: &ListTagsForCertificateRequest,
 ) -> Result<ListTagsForCertificateResponse, AwsError> {
-    let tags = certificate(view, &input.certificate_arn)?.tags.iter();
+    let found = found(view, &input.certificate_arn)?;
+    // A requested certificate's are its request's.
+    let tags = found.request.map(|request| &request.tags).or(found.certificate.map(|certificate| &certificate.tags));
+    let tags = tags.into_iter().flatten();
     let tags = tags.map(|(key, value)| Tag { key: key.clone(), value: Some(value.clone()) });
     Ok(ListTagsForCertificateResponse { tags: tags.collect() })
+}
+
+/// Changes the tags of what has that ARN.
+fn change(tx: &mut Tx<'_>, arn: &str, act: impl FnOnce(&mut Tags) -> Result<(), Error>) -> Result<(), Error> {
+    let view = tx.view();
+    let Found { certificate, request } = found(&view, arn)?;
+    match (request.cloned(), certificate.cloned()) {
+        (Some(mut request), _) => {
+            act(&mut request.tags)?;
+            tx.put(request);
+        }
+        (None, Some(mut certificate)) => {
+            act(&mut certificate.tags)?;
+            tx.put(certificate);
+        }
+        (None, None) => {}
+    }
+    Ok(())
 }
 
 /// Adds tags.

@@ -1,5 +1,7 @@
 //! Certificate Manager as its users see it.
 
+mod requests;
+
 use zonal_acm::Acm;
 use zonal_acm::shapes::*;
 use zonal_testbed::Testbed;

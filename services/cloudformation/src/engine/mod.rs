@@ -94,7 +94,8 @@ const ALARMS: [&str; 2] = ["cloudwatch.alarm", "cloudwatch.composite"];
 /// health and histories, which change all the time, are not among them.
 fn is_waited_for(table: &str) -> bool {
     const SERVICES: [&str; 2] = ["ec2.", "autoscaling."];
-    const TABLES: [&str; 7] = [
+    const TABLES: [&str; 8] = [
+        "acm.request",
         "cloudformation.wait_handle",
         "elbv2.load_balancer",
         "elbv2.listener",

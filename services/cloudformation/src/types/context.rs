@@ -98,7 +98,8 @@ impl Failure {
 }
 
 /// Our services' names as AWS's messages write them.
-const DISPLAY: [(&str, &str); 6] = [
+const DISPLAY: [(&str, &str); 7] = [
+    ("acm", "AWSCertificateManager"),
     ("ec2", "Ec2"),
     ("elbv2", "ElasticLoadBalancingV2"),
     ("autoscaling", "AutoScaling"),

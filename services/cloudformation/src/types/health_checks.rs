@@ -24,6 +24,8 @@ const CONFIG: &[Property] = &[
     number("HealthThreshold"),
     InPlace.of("ChildHealthChecks", TEXTS),
     boolean("EnableSNI"),
+    InPlace.object("AlarmIdentifier", &[member("Name").required(), member("Region").required()]),
+    member("InsufficientDataHealthStatus"),
     InPlace.of("Regions", TEXTS),
 ];
 

@@ -9,6 +9,7 @@ mod addresses;
 mod alarms;
 mod auto_scaling_groups;
 mod cdk_metadata;
+mod certificates;
 mod cidr_collections;
 mod composite_alarms;
 mod context;
@@ -176,7 +177,7 @@ impl ResourceType {
 }
 
 /// The types, by file.
-const TABLES: [&[ResourceType]; 22] = [
+const TABLES: [&[ResourceType]; 23] = [
     &[vpcs::VPC, vpcs::INTERNET_GATEWAY, vpcs::ATTACHMENT],
     &[subnets::SUBNET],
     &[routes::ROUTE_TABLE, routes::ROUTE, routes::ASSOCIATION],
@@ -195,6 +196,7 @@ const TABLES: [&[ResourceType]; 22] = [
     &[network_acls::NETWORK_ACL, network_acls::ENTRY, network_acls::ASSOCIATION],
     &[network_interfaces::NETWORK_INTERFACE, network_interfaces::ATTACHMENT],
     &[cidr_collections::CIDR_COLLECTION],
+    &[certificates::CERTIFICATE],
     &[alarms::ALARM, composite_alarms::COMPOSITE, composite_alarms::DASHBOARD],
     &[parameters::PARAMETER],
     &[cdk_metadata::CDK_METADATA],

@@ -92,6 +92,7 @@ fn known(view: &View<'_>, given: &Certificate) -> Result<String, Error> {
     let arn = given.certificate_arn.clone().ok_or_else(|| invalid("A certificate ARN must be specified"))?;
     match zonal_acm::material(view, &arn) {
         Some(_) => Ok(arn),
+        None if zonal_acm::is_requested(view, &arn) => Err(Error::UnsupportedCertificate(arn)),
         None => Err(Error::CertificateNotFound(arn)),
     }
 }

@@ -7,6 +7,7 @@
 mod doors;
 mod figures;
 mod internet;
+mod names;
 mod plane;
 
 pub use internet::Internet;
@@ -15,13 +16,13 @@ use crate::error::{Act, Result};
 use crate::frame;
 use crate::network::{OWN_DOMAIN, PACKAGES};
 use crate::plane::protocol::{Duty, Tell};
+use crate::trust;
 use crate::warden::link::Link;
 use crate::warden::request::{Event, Reply, Request};
 use crate::world::Config;
 use doors::Doors;
 use plane::PlaneLink;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -32,8 +33,6 @@ use zonal_substrate::{Ask, Inventory, Report, Sandbox, SandboxState, StopCause, 
 
 /// How long a call waits for a warden that restarts.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the plane may take for an answer to a name.
-const ANSWER: Duration = Duration::from_millis(500);
 /// How many sandboxes are started at once.
 const WORKERS: usize = 4;
 
@@ -133,15 +132,7 @@ impl World for LinuxWorld {
     }
 
     fn names_answer(&self, query: &[u8]) -> Option<Vec<u8>> {
-        // As anybody on the host asks.
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-        socket.set_read_timeout(Some(ANSWER)).ok()?;
-        socket.connect((Ipv4Addr::LOCALHOST, self.config.dns_port)).ok()?;
-        socket.send(query).ok()?;
-        let mut answer = vec![0; 4096];
-        let length = socket.recv(&mut answer).ok()?;
-        answer.truncate(length);
-        Some(answer)
+        names::answer(self.config.dns_port, query)
     }
 
     fn describe(&self) -> &'static str {
@@ -182,6 +173,7 @@ fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Word>) 
 
 /// Performs asks.
 struct Performer {
+    config: Config,
     link: Link,
     tell: Arc<Listener>,
     plane: PlaneLink,
@@ -224,6 +216,7 @@ impl Performer {
             .collect();
         let doors = Doors::new(config.host(), config.first_port());
         Self {
+            config: config.clone(),
             link: Link::new(&config.warden_socket(), PATIENCE),
             tell,
             plane,
@@ -357,6 +350,18 @@ impl Performer {
                 return self.plane.set(format!("probe:{}", probe.id), Some(Duty::Probe(probe)));
             }
             Ask::RemoveProbe(id) => return self.plane.set(format!("probe:{id}"), None),
+            Ask::LookUp { id, query } => {
+                let answer = names::answer(self.config.dns_port, &query);
+                return (self.tell)(Report::LookedUp { id, answer });
+            }
+            Ask::IssueCertificate { id, names, days } => {
+                return (self.tell)(match trust::issue(&self.config, names, days) {
+                    Ok(trust::Issued { certificate, chain, private_key }) => {
+                        Report::CertificateIssued { id, certificate, chain, private_key }
+                    }
+                    Err(error) => Report::Failed { id, reason: error.to_string() },
+                });
+            }
             Ask::PutMetadata { interface, document } => {
                 return self.plane.set(format!("metadata:{interface}"), Some(Duty::Metadata { interface, document }));
             }

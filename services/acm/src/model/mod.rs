@@ -1,4 +1,8 @@
-//! What is stored: certificates with their keys.
+//! What is stored: certificates with their keys, and requests of such.
+
+mod requests;
+
+pub use requests::{Method, Request, Stage, TERM, Validation};
 
 use crate::shapes::KeyAlgorithm;
 use serde::{Deserialize, Serialize};
@@ -8,7 +12,7 @@ use zonal_cloud::Record;
 use zonal_cloud::tags::Tags;
 use zonal_wire::Time;
 
-/// An imported certificate.
+/// A certificate: imported, or issued for a request of the same ARN.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Its ARN.

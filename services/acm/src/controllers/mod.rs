@@ -1,0 +1,3 @@
+//! Controllers, one per thing that is driven.
+
+pub mod requests;

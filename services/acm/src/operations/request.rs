@@ -1,0 +1,145 @@
+//! Requesting. Source: AWS Certificate Manager API reference, `RequestCertificate`; User Guide, "DNS validation".
+
+use super::tags;
+use crate::errors::{Error, invalid};
+use crate::model::{Algorithm, Certificate, Method, Request, Validation};
+use crate::shapes::{
+    CertificateTransparencyLoggingPreference, DomainStatus, DomainValidation, KeyAlgorithm, RecordType,
+    RequestCertificateRequest, RequestCertificateResponse, ResourceRecord, ValidationMethod,
+};
+use std::time::Duration;
+use zonal_cloud::tags::Tags;
+use zonal_cloud::{Tx, ids};
+use zonal_wire::AwsError;
+
+/// Requests and certificates per account and region, as AWS's default quota has it.
+const QUOTA: usize = 2500;
+/// Names in one certificate, as AWS's default quota has it.
+const NAMES: usize = 10;
+/// For so long an idempotency token stands for the first request with it.
+const TOKEN: Duration = Duration::from_secs(3600);
+/// What validation records lead to.
+const VALIDATIONS: &str = "acm-validations.aws.";
+
+/// `RequestCertificate`
+pub fn request(tx: &mut Tx<'_>, input: &RequestCertificateRequest) -> Result<RequestCertificateResponse, AwsError> {
+    let parameter = |text: &str| Error::InvalidParameter(text.to_owned());
+    let method = match input.validation_method {
+        Some(ValidationMethod::Dns) => Method::Dns,
+        Some(ValidationMethod::Email) | None => Method::Email,
+        Some(other) => return Err(parameter(&format!("Zonal does not support validation by {other}.")).into()),
+    };
+    if input.certificate_authority_arn.is_some() {
+        return Err(parameter("Zonal has no private certificate authorities.").into());
+    }
+    let mut names: Vec<String> = Vec::new();
+    for name in [&input.domain_name].into_iter().chain(&input.subject_alternative_names) {
+        let name = checked(name)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.len() > NAMES {
+        return Err(Error::Limit.into());
+    }
+    let algorithm = match input.key_algorithm {
+        None | Some(KeyAlgorithm::Rsa2048) => Algorithm::Rsa2048,
+        Some(KeyAlgorithm::EcPrime256v1) => Algorithm::EcPrime256v1,
+        Some(KeyAlgorithm::EcSecp384r1) => Algorithm::EcSecp384r1,
+        Some(other) => return Err(invalid(format!("Certificates with keys of {other} cannot be requested.")).into()),
+    };
+    let options = input.options.as_ref().and_then(|options| options.certificate_transparency_logging_preference);
+    let mut own = Tags::new();
+    tags::merge(&mut own, &input.tags, tx.caller.is_service())?;
+    let now = tx.now;
+    let same = |other: &&Request| {
+        input.idempotency_token.is_some() && other.token == input.idempotency_token && now < other.created + TOKEN
+    };
+    if let Some(known) = tx.list::<Request>().find(same) {
+        return Ok(RequestCertificateResponse { certificate_arn: Some(known.arn.clone()) });
+    }
+    if tx.list::<Request>().count() + tx.list::<Certificate>().count() >= QUOTA {
+        return Err(Error::Limit.into());
+    }
+    let validations = validations(tx, &names);
+    let arn = tx.scope.clone().arn("acm", &format!("certificate/{}", ids::uuid(tx.chance())));
+    tx.put(Request {
+        arn: arn.clone(),
+        token: input.idempotency_token.clone(),
+        names,
+        method,
+        validations,
+        algorithm,
+        logged: options != Some(CertificateTransparencyLoggingPreference::Disabled),
+        created: now,
+        issued: None,
+        tags: own,
+    });
+    Ok(RequestCertificateResponse { certificate_arn: Some(arn) })
+}
+
+/// A name, in lower case, if it can be in a certificate: two labels at least, a wildcard in the first one's place alone.
+fn checked(name: &str) -> Result<String, Error> {
+    let refuse = || invalid(format!("The domain name '{name}' is not valid."));
+    let name = name.to_ascii_lowercase();
+    let labels: Vec<&str> = name.strip_prefix("*.").unwrap_or(&name).split('.').collect();
+    let is_label = |label: &&str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() > 253 || labels.len() < 2 || !labels.iter().all(is_label) {
+        return Err(refuse());
+    }
+    Ok(name)
+}
+
+/// What shows that names are the caller's: a name and its wildcard by the same record.
+fn validations(tx: &mut Tx<'_>, names: &[String]) -> Vec<Validation> {
+    let mut made: Vec<Validation> = Vec::new();
+    for domain in names {
+        let apex = domain.strip_prefix("*.").unwrap_or(domain);
+        let suffix = format!(".{apex}.");
+        let known = made.iter().find(|other| other.name.strip_prefix('_').is_some_and(|rest| rest[32..] == suffix));
+        let (name, value) = match known {
+            Some(known) => (known.name.clone(), known.value.clone()),
+            None => {
+                let (name, value) = (token(tx), token(tx));
+                (
+                    format!("_{name}{suffix}"),
+                    format!("_{value}.{}.{VALIDATIONS}", ids::alphanumeric(10, tx.chance()).to_ascii_lowercase()),
+                )
+            }
+        };
+        made.push(Validation { domain: domain.clone(), name, value, done: false });
+    }
+    made
+}
+
+fn token(tx: &mut Tx<'_>) -> String {
+    ids::hex(32, tx.chance())
+}
+
+/// Validations as the wire shows them.
+pub(super) fn shown(request: &Request) -> Vec<DomainValidation> {
+    let one = |validation: &Validation| DomainValidation {
+        domain_name: validation.domain.clone(),
+        validation_domain: Some(validation.domain.clone()),
+        validation_status: Some(match validation.done {
+            true => DomainStatus::Success,
+            false => DomainStatus::PendingValidation,
+        }),
+        resource_record: (request.method == Method::Dns).then(|| ResourceRecord {
+            name: validation.name.clone(),
+            type_: RecordType::Cname,
+            value: validation.value.clone(),
+        }),
+        validation_method: Some(match request.method {
+            Method::Dns => ValidationMethod::Dns,
+            Method::Email => ValidationMethod::Email,
+        }),
+        ..DomainValidation::default()
+    };
+    request.validations.iter().map(one).collect()
+}
