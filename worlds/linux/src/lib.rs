@@ -48,6 +48,6 @@ mod world;
 
 pub use client::{Internet, LinuxWorld, Listener, shell};
 pub use error::{Error, Result};
-pub use privilege::{Ids, Privilege, subordinate_ids};
+pub use privilege::{Ids, Privilege, keep_equals_out, subordinate_ids};
 pub use sandbox::cgroup::lent_group;
 pub use world::Config;

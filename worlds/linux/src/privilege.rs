@@ -135,6 +135,14 @@ pub(crate) fn enter_new() -> Result<()> {
     }
 }
 
+/// Keeps processes of the same user from looking into this one, or steering it: where Landlock keeps the plane from nothing, say. Its
+/// memory is in no core file either.
+pub fn keep_equals_out() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!(%error, "others of the same user may look into this process");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,6 +120,7 @@ impl Processes {
         fs::write(&pending, text).act("write", pending.display())?;
         fs::rename(&pending, &path).act("rename", pending.display())?;
         crate::trust::make(config)?;
+        crate::warden::key::make(config)?;
         let plane = config.plane_directory();
         fs::create_dir_all(&plane).act("make", plane.display())?;
         fs::set_permissions(&plane, Permissions::from_mode(0o700)).act("set mode of", plane.display())?;
@@ -299,7 +300,7 @@ fn listen(config: &Config) -> Result<OwnedFd> {
 
 /// Has a warden answer for the first time.
 fn first_answer(socket: &Path, deadline: Instant) -> Result<()> {
-    let stream = UnixStream::connect(socket).act("connect to", socket.display())?;
+    let stream = crate::warden::key::connect(socket)?;
     let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     stream.set_read_timeout(Some(left)).act("set the patience with", "the warden")?;
     frame::send(&stream, "warden", &Request::Inventory, &[])?;

@@ -91,6 +91,8 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
         }
         WorldKind::Linux => {
             let config = zonal_linux::Config::load(&settings.directory)?;
+            // The plane is of the same user.
+            zonal_linux::keep_equals_out();
             internet = Some(Internet::of(&config));
             let reports = beat.clone();
             let listener = Box::new(move |report| {
@@ -190,6 +192,7 @@ async fn asked_to_end() {
 /// A process does not come up.
 fn supervise(settings: &Settings) -> Result<(), CommandError> {
     let _held = hold(settings)?;
+    zonal_linux::keep_equals_out();
     let config = linux_config(settings);
     // All at once: each waits for what it needs of the others.
     let mut processes = Processes::spawn(&config)?;

@@ -17,6 +17,7 @@ use crate::frame;
 use crate::network::{OWN_DOMAIN, PACKAGES};
 use crate::plane::protocol::{Duty, Tell};
 use crate::trust;
+use crate::warden::key;
 use crate::warden::link::Link;
 use crate::warden::request::{Event, Reply, Request};
 use crate::world::Config;
@@ -24,7 +25,6 @@ use doors::Doors;
 use plane::PlaneLink;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -148,7 +148,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
 fn hear_events(socket: &std::path::Path, tell: &Listener, again: &Sender<Word>) {
     let (mut first, link) = (true, Link::new(socket, Duration::ZERO));
     loop {
-        if let Ok(stream) = UnixStream::connect(socket)
+        if let Ok(stream) = key::connect(socket)
             && frame::send(&stream, "warden", &Request::Events, &[]).is_ok()
         {
             // A holder that died took what ran with it. This is said first: what is asked again boots it.

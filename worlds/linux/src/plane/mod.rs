@@ -3,6 +3,7 @@
 
 mod carry;
 mod checker;
+mod confine;
 mod datagrams;
 mod door;
 mod duties;
@@ -20,6 +21,8 @@ mod stock;
 #[cfg(test)]
 mod testing;
 mod told;
+
+pub use confine::is_possible;
 
 use crate::error::{Act, Result};
 use crate::warden::link::Link;
@@ -41,6 +44,7 @@ const METRICS_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 /// When its socket can't be had, or the machine has no threads left.
 pub fn main(config: &Config) -> Result<()> {
+    confine::enter(config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

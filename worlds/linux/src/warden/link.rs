@@ -1,5 +1,6 @@
 //! The other side of the warden's socket: for the daemon, the plane and the command line.
 
+use super::key;
 use super::request::{Kind, Place, Reply, Request};
 use crate::error::{Act, Error, Result};
 use crate::frame;
@@ -60,7 +61,7 @@ impl Link {
     ) -> Result<(Reply, Vec<OwnedFd>)> {
         let stream = match kept {
             Some(stream) => stream,
-            None => kept.insert(UnixStream::connect(&self.socket).act("connect to", self.socket.display())?),
+            None => kept.insert(key::connect(&self.socket)?),
         };
         stream.set_read_timeout(Some(request.limit())).act("set up", self.socket.display())?;
         frame::send(stream, "warden", request, fds)?;

@@ -2,6 +2,7 @@
 //! does not know it refuses. It holds nothing that must outlive it: the holder does.
 
 pub(crate) mod holding;
+pub(crate) mod key;
 pub(crate) mod link;
 mod listening;
 pub(crate) mod request;
@@ -108,6 +109,15 @@ fn given() -> Result<UnixListener> {
     Ok(listener)
 }
 
+/// What a caller may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    /// For sockets.
+    Planes,
+    /// For everything.
+    All,
+}
+
 struct Warden {
     config: Config,
     hierarchy: Hierarchy,
@@ -140,6 +150,7 @@ impl Warden {
             let _ = std::io::Read::read(&mut &*stream, &mut [0; 4096]);
             return;
         }
+        let mut rights = Rights::Planes;
         loop {
             let (request, given) = match frame::receive::<Request>(stream, "caller") {
                 Ok(Some(received)) => received,
@@ -149,6 +160,16 @@ impl Warden {
                     return;
                 }
             };
+            if let Request::Key(said) = &request {
+                rights = if key::is_key(&self.config.warden_socket(), said) { Rights::All } else { Rights::Planes };
+            }
+            if rights == Rights::Planes && !request.is_planes() {
+                let refusal = Reply::Failed("who does not say the world's key may ask for sockets only".into());
+                if frame::send(stream, "caller", &refusal, &[]).is_err() {
+                    return;
+                }
+                continue;
+            }
             if let Request::Events = request {
                 self.watch(stream);
                 continue;
@@ -228,6 +249,7 @@ impl Warden {
                 Ok((Reply::Done, vec![self.bind(&place, kind, address, port)?]))
             }
             Request::Listening(id) => Ok((Reply::Ports(self.listening(&id)?), Vec::new())),
+            Request::Key(_) => Ok((Reply::Done, Vec::new())),
             Request::Events => Err(Error::Refused("events are asked for alone".into())),
         }
     }

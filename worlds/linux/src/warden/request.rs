@@ -18,6 +18,8 @@ const MAX_PLACE: u8 = 15;
 /// A request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Request {
+    /// Says that the caller knows the world's key, and may ask for all of this from now on; others get sockets only.
+    Key(String),
     PutNetwork(Network),
     RemoveNetwork(String),
     PutSubnet(Subnet),
@@ -130,6 +132,11 @@ pub(crate) struct Event {
 }
 
 impl Request {
+    /// Whether the plane may ask it: it takes what a world listens on and connects from, and changes nothing.
+    pub(crate) fn is_planes(&self) -> bool {
+        matches!(self, Self::Sockets { .. } | Self::Bind { .. } | Self::Listening(_))
+    }
+
     /// How long the answer may take before the warden counts as hung. What copies or removes a disk is given much longer than any takes.
     pub(crate) fn limit(&self) -> Duration {
         Duration::from_secs(match self {
@@ -233,7 +240,7 @@ impl Request {
                 }
                 place.check()
             }
-            Self::Inventory | Self::Figures | Self::Events => Ok(()),
+            Self::Key(_) | Self::Inventory | Self::Figures | Self::Events => Ok(()),
         }
     }
 }

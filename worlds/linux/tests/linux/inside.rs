@@ -254,14 +254,27 @@ fn the_warden_refuses_whom_it_does_not_know() {
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     // Even where the file let them: another user is refused by who it is.
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let script = "import socket, struct, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\nb = sys.argv[2].encode()\ns.sendall(struct.pack('<I', len(b)) + b)\nprint(s.recv(1000)[4:].decode())\n";
-    let say = |user: u32, text: &str| {
+    let script = "import socket, struct, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\nfor t in sys.argv[2:]:\n    b = t.encode()\n    s.sendall(struct.pack('<I', len(b)) + b)\n    r = s.recv(1000)[4:].decode()\nprint(r)\n";
+    let say_all = |user: u32, texts: &[&str]| {
         let mut command = std::process::Command::new("/usr/bin/python3");
-        command.args(["-c", script, socket.to_str().unwrap(), text]).uid(user).gid(user);
+        command.args(["-c", script, socket.to_str().unwrap()]).args(texts).uid(user).gid(user);
         String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
     };
-    assert!(say(65533, "\"Inventory\"").contains("may not"));
-    assert!(say(65534, "\"Inventory\"").contains("Inventory"));
+    let key = world.config.directory.join("warden.key");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o400);
+    let key = format!("{{\"Key\":\"{}\"}}", std::fs::read_to_string(key).unwrap());
+    assert!(say_all(65533, &["\"Inventory\""]).contains("may not"));
+    assert!(say_all(65533, &[&key, "\"Inventory\""]).contains("may not"));
+    // As the plane, which has the daemon's user and not its key.
+    for beyond in ["\"Inventory\"", "{\"Shell\":\"i-a\"}", "{\"RemoveSandbox\":\"i-a\"}", "\"Events\""] {
+        for asked in [&[beyond][..], &["{\"Key\":\"\"}", beyond], &["{\"Key\":\"guessed\"}", beyond]] {
+            assert!(say_all(65534, asked).contains("key"), "{asked:?}");
+        }
+    }
+    let socket_of_its = "{\"Sockets\":{\"place\":\"Internet\",\"kind\":\"Tcp\",\"count\":1,\"transparent\":false}}";
+    assert!(say_all(65534, &[socket_of_its]).contains("Done"));
+    assert!(say_all(65534, &[&key, "\"Inventory\""]).contains("Inventory"));
+    let say = |user: u32, text: &str| say_all(user, &[&key, text]);
     for wrong in [
         "{}",
         "\"Format\"",

@@ -29,7 +29,19 @@ pub(super) fn checks() -> Vec<Check> {
     };
     checks.insert(1, kernel(&read("/proc/sys/kernel/osrelease")));
     checks.insert(2, overlay());
+    checks.push(landlock());
     checks
+}
+
+/// What keeps the process that reads the world's traffic from the machine's files.
+fn landlock() -> Check {
+    const NAME: &str = "Landlock";
+    if zonal_linux::plane::is_possible() {
+        Check::ok(NAME, "the plane reaches its own files only")
+    } else {
+        let remedy = "Linux 5.13 and newer have it, unless it is left out of `lsm=` at boot";
+        Check::note(NAME, "none: the plane, which reads the world's traffic, could read what its user can", remedy)
+    }
 }
 
 fn privileges(status: &str, uid_map: &str) -> Check {

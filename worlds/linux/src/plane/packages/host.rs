@@ -151,6 +151,8 @@ impl Host {
             .args(arguments)
             .current_dir(at)
             .env("LC_ALL", "C")
+            // Nobody else's is open to it.
+            .env("TMPDIR", &self.directory)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let ran = tokio::time::timeout(PATIENCE, command.output()).await;
