@@ -9,16 +9,25 @@ use zonal_substrate::{Group, Interface, PeerMatch, PortRange, Protocol};
 /// Ranges of more ports than this are not listened on whole.
 const WIDEST: u16 = 64;
 
-/// The doors that should be open, and those that are.
+/// What network load balancers listen on, by their nodes' interfaces.
+type Flows = BTreeMap<String, Vec<(FlowProtocol, u16)>>;
+
+/// The doors that should be open, and those that are. A change costs the interfaces that it concerns, however many there are.
 pub(super) struct Doors {
     host: Ipv4Addr,
     /// The first port that can be listened on.
     first: u16,
     interfaces: BTreeMap<String, Interface>,
     groups: BTreeMap<String, Group>,
-    /// What network load balancers listen on, by their ARN and by their nodes' interfaces.
-    flows: BTreeMap<String, BTreeMap<String, Vec<(FlowProtocol, u16)>>>,
+    /// The interfaces that are in a group.
+    members: BTreeMap<String, BTreeSet<String>>,
+    /// By the ARN of the load balancer.
+    flows: BTreeMap<String, Flows>,
     open: BTreeMap<Ipv4Addr, Door>,
+    /// The doors that an interface has open.
+    opened: BTreeMap<String, BTreeSet<Ipv4Addr>>,
+    /// Interfaces whose doors may be others since the last look.
+    touched: BTreeSet<String>,
     /// Whether what is not known is not there, rather than not heard of yet.
     all_known: bool,
 }
@@ -30,26 +39,56 @@ impl Doors {
             first,
             interfaces: BTreeMap::new(),
             groups: BTreeMap::new(),
+            members: BTreeMap::new(),
             flows: BTreeMap::new(),
             open: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            touched: BTreeSet::new(),
             all_known: false,
         }
     }
 
+    fn touch_members(&mut self, group: &str) {
+        self.touched.extend(self.members.get(group).into_iter().flatten().cloned());
+    }
+
     pub(super) fn put_group(&mut self, group: Group) {
-        self.groups.insert(group.id.clone(), group);
+        if self.groups.get(&group.id) != Some(&group) {
+            self.touch_members(&group.id);
+            self.groups.insert(group.id.clone(), group);
+        }
     }
 
     pub(super) fn remove_group(&mut self, id: &str) {
-        self.groups.remove(id);
+        if self.groups.remove(id).is_some() {
+            self.touch_members(id);
+        }
     }
 
     pub(super) fn put_interface(&mut self, interface: Interface) {
-        self.interfaces.insert(interface.id.clone(), interface);
+        if self.interfaces.get(&interface.id) == Some(&interface) {
+            return;
+        }
+        let id = interface.id.clone();
+        self.remove_interface(&id);
+        for group in &interface.groups {
+            self.members.entry(group.clone()).or_default().insert(id.clone());
+        }
+        self.touched.insert(id.clone());
+        self.interfaces.insert(id, interface);
     }
 
     pub(super) fn remove_interface(&mut self, id: &str) {
-        self.interfaces.remove(id);
+        let Some(gone) = self.interfaces.remove(id) else { return };
+        for group in &gone.groups {
+            if let Some(members) = self.members.get_mut(group) {
+                members.remove(id);
+                if members.is_empty() {
+                    self.members.remove(group);
+                }
+            }
+        }
+        self.touched.insert(id.to_owned());
     }
 
     /// A network load balancer's nodes are open where it listens: no need to look.
@@ -57,21 +96,25 @@ impl Doors {
         let listeners = config.listeners.iter();
         let ports: Vec<_> = listeners.filter_map(|listener| Some((listener.flow?.protocol, listener.port))).collect();
         if ports.is_empty() {
-            self.flows.remove(&config.id);
-            return;
+            return self.remove_balancer(&config.id);
         }
-        let nodes = config.nodes.iter().map(|node| (node.interface.clone(), ports.clone()));
-        self.flows.insert(config.id.clone(), nodes.collect());
+        let nodes: Flows = config.nodes.iter().map(|node| (node.interface.clone(), ports.clone())).collect();
+        if self.flows.get(&config.id) != Some(&nodes) {
+            self.remove_balancer(&config.id);
+            self.touched.extend(nodes.keys().cloned());
+            self.flows.insert(config.id.clone(), nodes);
+        }
     }
 
     pub(super) fn remove_balancer(&mut self, id: &str) {
-        self.flows.remove(id);
+        self.touched.extend(self.flows.remove(id).into_iter().flat_map(Flows::into_keys));
     }
 
     /// From now on what is not known is not there. Before, a door of which something has not been heard yet is as an earlier control plane
     /// had it: its connections go on.
     pub(super) fn all_is_known(&mut self) {
         self.all_known = true;
+        self.touched.extend(self.interfaces.keys().cloned());
     }
 
     fn is_known(&self, interface: &Interface) -> bool {
@@ -82,21 +125,41 @@ impl Doors {
 
     /// What changed since the last call: a door, or none any more, by public address.
     pub(super) fn changes(&mut self) -> Vec<(Ipv4Addr, Option<Door>)> {
-        let mut wanted = BTreeMap::new();
-        for interface in self.interfaces.values().filter(|interface| self.is_known(interface)) {
-            for public in interface.addresses.iter().filter_map(|address| address.public) {
-                wanted.insert(public, self.door(interface, public));
+        let (mut gone, mut put) = (BTreeSet::new(), Vec::new());
+        for id in std::mem::take(&mut self.touched) {
+            let wanted: Vec<Door> = match self.interfaces.get(&id) {
+                Some(interface) if !self.is_known(interface) => continue,
+                Some(interface) => {
+                    let publics = interface.addresses.iter().filter_map(|address| address.public);
+                    publics.map(|public| self.door(interface, public)).collect()
+                }
+                None => Vec::new(),
+            };
+            let now: BTreeSet<Ipv4Addr> = wanted.iter().map(|door| door.public).collect();
+            let before = self.opened.remove(&id).unwrap_or_default();
+            gone.extend(before.into_iter().filter(|public| !now.contains(public)));
+            if !now.is_empty() {
+                self.opened.insert(id, now);
+            }
+            put.extend(wanted);
+        }
+        let mut changes = BTreeMap::new();
+        for public in gone {
+            // An address that has moved is another's door by now.
+            let moved = self.open.get(&public).is_some_and(|door| {
+                self.opened.get(&door.interface).is_some_and(|opened| opened.contains(&public))
+            });
+            if !moved && self.open.remove(&public).is_some() {
+                changes.insert(public, None);
             }
         }
-        let mut changes: Vec<(Ipv4Addr, Option<Door>)> =
-            self.open.keys().filter(|public| !wanted.contains_key(*public)).map(|public| (*public, None)).collect();
-        for (public, door) in &wanted {
-            if self.open.get(public) != Some(door) {
-                changes.push((*public, Some(door.clone())));
+        for door in put {
+            if self.open.get(&door.public) != Some(&door) {
+                self.open.insert(door.public, door.clone());
+                changes.insert(door.public, Some(door));
             }
         }
-        self.open = wanted;
-        changes
+        changes.into_iter().collect()
     }
 
     fn door(&self, interface: &Interface, public: Ipv4Addr) -> Door {
@@ -209,6 +272,50 @@ mod tests {
         let [(_, Some(door))] = &changes[..] else { panic!("{changes:?}") };
         assert_eq!(door.tcp, (1024..=1030).collect());
         assert_eq!(door.wide, [(1024, 65_535)]);
+    }
+
+    #[test]
+    fn an_address_that_moves_has_one_door_all_the_time_and_a_change_looks_at_those_that_it_concerns() {
+        let mut doors = Doors::new("127.100.0.1".parse().unwrap(), 1);
+        let (first, second) = ("127.100.0.10".parse().unwrap(), "127.100.0.11".parse().unwrap());
+        for (number, group) in (0..100).map(|number| (number, format!("sg-{}", number % 10))) {
+            let id = format!("eni-{number}");
+            let public = Ipv4Addr::new(127, 100, 1, number);
+            doors.put_interface(Interface { id, groups: vec![group], ..interface(public) });
+        }
+        let open = |port| Group {
+            id: "sg-3".into(),
+            network: "vpc-1".into(),
+            ingress: vec![rule(Protocol::Tcp, port, port, "0.0.0.0/0")],
+            egress: vec![],
+        };
+        doors.all_is_known();
+        doors.changes();
+        doors.put_group(open(80));
+        assert_eq!(doors.touched.len(), 10);
+        assert_eq!(doors.changes().len(), 10);
+        doors.put_group(open(80));
+        assert!(doors.touched.is_empty(), "it is as it was");
+        let with = |id: &str, publics: &[Ipv4Addr]| {
+            let address = |public: &Ipv4Addr| Address { private: "10.0.0.4".parse().unwrap(), public: Some(*public) };
+            let addresses = publics.iter().map(address).collect();
+            Interface { id: id.into(), groups: vec!["sg-3".into()], addresses, ..interface(first) }
+        };
+        doors.put_interface(with("eni-a", &[first]));
+        doors.put_interface(with("eni-b", &[second]));
+        doors.changes();
+        // In either order of telling.
+        doors.put_interface(with("eni-a", &[]));
+        doors.put_interface(with("eni-b", &[first, second]));
+        let changes = doors.changes();
+        assert!(matches!(&changes[..], [(at, Some(door))] if *at == first && door.interface == "eni-b"), "{changes:?}");
+        doors.put_interface(with("eni-a", &[first]));
+        let changes = doors.changes();
+        assert!(matches!(&changes[..], [(at, Some(door))] if *at == first && door.interface == "eni-a"), "{changes:?}");
+        doors.put_interface(with("eni-b", &[second]));
+        assert_eq!(doors.changes(), [], "what it has no more is another's");
+        doors.remove_interface("eni-a");
+        assert_eq!(doors.changes(), [(first, None)]);
     }
 
     fn interface(public: Ipv4Addr) -> Interface {

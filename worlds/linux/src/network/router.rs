@@ -1,5 +1,7 @@
 //! Routers: making one, joining interfaces to it, and keeping its rules true to the VPC.
 
+mod look;
+
 use super::inet::{self, Ahead};
 use super::model::{UPLINK, Vpc, device, steer_mark};
 use super::namespace::{Kind, Namespace, net};
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use zonal_substrate::{Interface, Network};
+use zonal_substrate::{Group, Interface, Network, Subnet};
 
 /// The world's routers, and where their facts are kept: on a file system that ends with the namespaces themselves.
 pub(crate) struct Routers {
@@ -25,14 +27,13 @@ pub(crate) struct Routers {
     vpcs: BTreeMap<String, Kept>,
     /// Which VPC an interface, subnet or group is in.
     homes: BTreeMap<String, String>,
+    /// Interfaces that were put to the end since this process began: all that belongs to their facts is there.
+    whole: BTreeSet<String>,
     /// The zones that are cut off, for VPCs to come.
     cut: BTreeSet<String>,
     /// The host's address as the world sees it.
     host: Ipv4Addr,
 }
-
-/// Bytes received and sent; packets received and sent.
-pub(crate) type Counters = ((u64, u64), (u64, u64));
 
 struct Kept {
     vpc: Vpc,
@@ -55,6 +56,7 @@ impl Routers {
             facts: facts.to_owned(),
             vpcs: BTreeMap::new(),
             homes: BTreeMap::new(),
+            whole: BTreeSet::new(),
             cut: BTreeSet::new(),
             host,
         };
@@ -144,8 +146,26 @@ impl Routers {
         }
     }
 
+    /// Puts a subnet's facts; one that stands as it is costs nothing.
+    pub(crate) fn put_subnet(&mut self, subnet: Subnet) -> Result<()> {
+        let (home, id) = (subnet.network.clone(), subnet.id.clone());
+        match self.vpcs.get(&home).and_then(|kept| kept.vpc.subnets.get(&id)) {
+            Some(stands) if *stands == subnet => Ok(()),
+            _ => self.change(&home, &id, |vpc| drop(vpc.subnets.insert(subnet.id.clone(), subnet))),
+        }
+    }
+
+    /// Puts a group's, likewise.
+    pub(crate) fn put_group(&mut self, group: Group) -> Result<()> {
+        let (home, id) = (group.network.clone(), group.id.clone());
+        match self.vpcs.get(&home).and_then(|kept| kept.vpc.groups.get(&id)) {
+            Some(stands) if *stands == group => Ok(()),
+            _ => self.change(&home, &id, |vpc| drop(vpc.groups.insert(group.id.clone(), group))),
+        }
+    }
+
     /// Changes a VPC's facts, then its rules.
-    pub(crate) fn change(&mut self, home: &str, id: &str, change: impl FnOnce(&mut Vpc)) -> Result<()> {
+    fn change(&mut self, home: &str, id: &str, change: impl FnOnce(&mut Vpc)) -> Result<()> {
         if !self.vpcs.contains_key(home) {
             return Err(Error::Unknown { kind: "network", id: home.to_owned() });
         }
@@ -237,6 +257,11 @@ impl Routers {
     pub(crate) fn put_interface(&mut self, interface: Interface) -> Result<()> {
         let id = interface.id.clone();
         let home = interface.network.clone();
+        let stands = self.vpcs.get(&home).and_then(|kept| kept.vpc.interfaces.get(&id));
+        if self.whole.contains(&id) && stands == Some(&interface) {
+            return Ok(());
+        }
+        self.whole.remove(&id);
         let mac = parse_mac(&interface.mac).ok_or_else(|| Error::Refused(format!("hardware address of {id}")))?;
         let router = self.namespace(&home)?;
         let to_router = router.netlink()?;
@@ -295,6 +320,7 @@ impl Routers {
         for public in interface.addresses.iter().filter_map(|address| address.public) {
             inet.route(uplink, Ipv4Net::from(public), Some(ROUTER_ADDRESS), Some(self.host))?;
         }
+        self.whole.insert(id);
         Ok(())
     }
 
@@ -313,6 +339,11 @@ impl Routers {
 
     /// Ends an interface.
     pub(crate) fn remove_interface(&mut self, id: &str) -> Result<()> {
+        // What is beside it ends with it, and is made anew when it is asked for again.
+        let beside = |other: &&Interface| other.beside.as_ref().is_some_and(|beside| beside.interface == id);
+        let all = self.vpcs.values().flat_map(|kept| kept.vpc.interfaces.values());
+        let ended: Vec<String> = all.filter(beside).map(|other| other.id.clone()).chain([id.to_owned()]).collect();
+        self.whole.retain(|id| !ended.contains(id));
         if let Some(home) = self.homes.get(id).cloned() {
             let interface = self.vpcs.get(&home).and_then(|kept| kept.vpc.interfaces.get(id)).cloned();
             let inet = self.namespace(INET)?.netlink()?;
@@ -340,75 +371,6 @@ impl Routers {
         }
         Namespace::remove(&self.interfaces, id)
     }
-
-    /// The VPCs that stand.
-    pub(crate) fn networks(&self) -> Vec<String> {
-        self.vpcs.keys().cloned().collect()
-    }
-
-    /// The interfaces that stand.
-    pub(crate) fn interfaces(&self) -> Vec<String> {
-        self.vpcs.values().flat_map(|kept| kept.vpc.interfaces.keys().cloned()).collect()
-    }
-
-    /// Whether a zone is cut off.
-    pub(crate) fn is_cut(&self, zone: &str) -> bool {
-        self.cut.contains(zone)
-    }
-
-    /// The interfaces in a zone.
-    pub(crate) fn interfaces_in(&self, zone: &str) -> BTreeSet<String> {
-        let all = self.vpcs.values().flat_map(|kept| kept.vpc.interfaces.values());
-        all.filter(|interface| interface.zone == zone).map(|interface| interface.id.clone()).collect()
-    }
-
-    /// Whether it is an interface.
-    pub(crate) fn is_interface(&self, id: &str) -> bool {
-        self.vpcs.values().any(|kept| kept.vpc.interfaces.contains_key(id))
-    }
-
-    /// Whether it is an interface that may bear others' addresses.
-    pub(crate) fn is_transparent(&self, id: &str) -> bool {
-        let vpcs = self.vpcs.values();
-        vpcs.filter_map(|kept| kept.vpc.interfaces.get(id)).any(|interface| interface.transparent)
-    }
-
-    /// The VPC that an interface is in.
-    pub(crate) fn home(&self, id: &str) -> Option<&str> {
-        self.homes.get(id).map(String::as_str)
-    }
-
-    /// Whether it is a VPC.
-    pub(crate) fn is_network(&self, id: &str) -> bool {
-        self.vpcs.contains_key(id)
-    }
-
-    /// What these interfaces have received and sent: bytes, packets. One socket per router serves them all.
-    pub(crate) fn counters(&self, interfaces: &BTreeSet<&str>) -> BTreeMap<String, Counters> {
-        let mut all = BTreeMap::new();
-        for (home, kept) in &self.vpcs {
-            let mut wanted = kept.vpc.interfaces.keys().filter(|id| interfaces.contains(id.as_str())).peekable();
-            if wanted.peek().is_none() {
-                continue;
-            }
-            let Ok(netlink) = self.namespace(home).and_then(|router| router.netlink()) else { continue };
-            for id in wanted {
-                // Seen from the router: what it received, the interface sent.
-                if let Ok(((in_bytes, in_packets), (out_bytes, out_packets))) = netlink.counters(&device(id)) {
-                    all.insert(id.clone(), ((out_bytes, in_bytes), (out_packets, in_packets)));
-                }
-            }
-        }
-        all
-    }
-
-    /// The namespace of a router, or the one that an interface's own end is in.
-    pub(crate) fn open_namespace(&self, id: &str) -> Result<Namespace> {
-        match self.homes.get(id).and_then(|home| self.vpcs.get(home)?.vpc.interfaces.get(id)) {
-            Some(interface) => self.end(place_of(interface)),
-            None => self.namespace(id),
-        }
-    }
 }
 
 /// The namespace that an interface's own end is in.
@@ -427,7 +389,7 @@ mod tests {
     use super::*;
     use nix::mount::{MsFlags, mount};
     use nix::sched::{CloneFlags, unshare};
-    use zonal_substrate::Group;
+    use zonal_substrate::{PeerMatch, PortRange, Protocol, Rule};
 
     fn group(id: &str) -> (String, Group) {
         (id.to_owned(), Group { id: id.to_owned(), network: "vpc-1".to_owned(), ingress: vec![], egress: vec![] })
@@ -465,6 +427,14 @@ mod tests {
             put("sg-1").unwrap();
             assert!(matches!(put("no name; for nft"), Err(Error::Nft { .. })));
             put("sg-2").unwrap();
+            // What stands as it is is not even written.
+            let written = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(facts.join("vpc-1")).unwrap());
+            let before = written();
+            routers.put_group(group("sg-1").1).unwrap();
+            assert_eq!(written(), before);
+            let rule = Rule { protocol: Protocol::All, ports: PortRange::ALL, peer: PeerMatch::Group("sg-2".into()) };
+            routers.put_group(Group { egress: vec![rule], ..group("sg-1").1 }).unwrap();
+            assert_ne!(written(), before);
             let kept: Vec<&String> = routers.vpcs["vpc-1"].vpc.groups.keys().collect();
             assert_eq!(kept, ["sg-1", "sg-2"]);
             assert_eq!(routers.home("no name; for nft"), None);

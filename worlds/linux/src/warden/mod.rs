@@ -218,16 +218,8 @@ impl Warden {
         match request {
             Request::PutNetwork(network) => lock(&self.routers).put_network(network).map(done),
             Request::RemoveNetwork(id) => lock(&self.routers).remove_network(&id).map(done),
-            Request::PutSubnet(subnet) => {
-                let (home, id) = (subnet.network.clone(), subnet.id.clone());
-                lock(&self.routers)
-                    .change(&home, &id, |vpc| drop(vpc.subnets.insert(subnet.id.clone(), subnet)))
-                    .map(done)
-            }
-            Request::PutGroup(group) => {
-                let (home, id) = (group.network.clone(), group.id.clone());
-                lock(&self.routers).change(&home, &id, |vpc| drop(vpc.groups.insert(group.id.clone(), group))).map(done)
-            }
+            Request::PutSubnet(subnet) => lock(&self.routers).put_subnet(subnet).map(done),
+            Request::PutGroup(group) => lock(&self.routers).put_group(group).map(done),
             Request::PutInterface(interface) => lock(&self.routers).put_interface(interface).map(done),
             Request::RemoveInterface(id) => lock(&self.routers).remove_interface(&id).map(done),
             Request::Forget(id) => lock(&self.routers).forget(&id).map(done),
