@@ -146,9 +146,10 @@ impl Doors {
         let mut changes = BTreeMap::new();
         for public in gone {
             // An address that has moved is another's door by now.
-            let moved = self.open.get(&public).is_some_and(|door| {
-                self.opened.get(&door.interface).is_some_and(|opened| opened.contains(&public))
-            });
+            let moved = self
+                .open
+                .get(&public)
+                .is_some_and(|door| self.opened.get(&door.interface).is_some_and(|opened| opened.contains(&public)));
             if !moved && self.open.remove(&public).is_some() {
                 changes.insert(public, None);
             }
