@@ -213,9 +213,19 @@ pub enum Report {
         outcome: String,
     },
     /// What the balancers have counted since the last such report.
-    BalancerMetrics(Vec<zonal_balancer::config::MetricsReport>),
-    /// What the sandboxes used since the last such report.
-    SandboxFigures(Vec<SandboxFigures>),
+    BalancerMetrics {
+        /// Until when, in microseconds since 1970 on the world's clock: an instant of the stretch that was counted.
+        at: i64,
+        /// The counts, one of each balancer.
+        metrics: Vec<zonal_balancer::config::MetricsReport>,
+    },
+    /// What the sandboxes used in a minute of the world's clock. Each minute is reported once, whatever the clock's speed.
+    SandboxFigures {
+        /// The minute's beginning, in seconds since 1970: a multiple of 60.
+        minute: i64,
+        /// The figures, of those that ran.
+        figures: Vec<SandboxFigures>,
+    },
     /// An ask failed for a reason that trying again may mend. The control plane asks again later.
     Failed {
         /// What was asked, by the id of its thing.

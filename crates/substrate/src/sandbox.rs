@@ -92,7 +92,7 @@ pub enum Lack {
     Other,
 }
 
-/// What one sandbox used since the last report.
+/// What one sandbox used in a minute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxFigures {
     /// The sandbox.

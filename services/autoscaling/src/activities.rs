@@ -32,6 +32,11 @@ pub fn begin(tx: &mut Tx<'_>, group: &Group, description: String, cause: String,
     activity
 }
 
+/// Whether the group does anything now: its activities that are not over are found without those that are, of 42 days.
+pub fn is_busy(tx: &Tx<'_>, group: &Group) -> bool {
+    tx.owned_by::<Activity>(&group.arn(&tx.scope)).next().is_some()
+}
+
 /// Where an activity has got to.
 pub fn progress(tx: &mut Tx<'_>, key: Option<&str>, status: ActivityStatus, percent: i32) {
     if let Some(key) = key {
@@ -74,4 +79,24 @@ pub fn begin_termination(tx: &mut Tx<'_>, group: &Group, member: &Member, cause:
         member.waiting = None;
     });
     activity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ActivityStatus;
+
+    #[test]
+    fn activities_are_found_by_their_group_and_those_under_way_without_the_others() {
+        let owners = Activity::OWNERS.expect("activities are found by their group");
+        let open: Activity = serde_json::from_value(serde_json::json!({
+            "key": "1", "id": "1", "group": "asg", "group_arn": "arn:aws:autoscaling:asg", "description": "", "cause": "", "start": 0,
+            "end": null, "status": "PreInService", "message": null, "progress": 0, "details": "{}", "of_deleted_group": false,
+        }))
+        .expect("an activity as it is stored");
+        assert_eq!(owners(&open), ["asg", "arn:aws:autoscaling:asg"]);
+        for over in [ActivityStatus::Successful, ActivityStatus::Failed, ActivityStatus::Cancelled] {
+            assert_eq!(owners(&Activity { status: over, ..open.clone() }), ["asg"]);
+        }
+    }
 }

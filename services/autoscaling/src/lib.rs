@@ -124,6 +124,7 @@ impl Service for AutoScaling {
         registrar.record::<model::Member>();
         registrar.record::<model::Activity>();
         registrar.record::<model::Hook>();
+        registrar.record::<controllers::metrics::Published>();
         registrar.record::<policy::Policy>();
         registrar.record::<refresh::Refresh>();
         registrar.record::<schedule::Schedule>();

@@ -353,6 +353,13 @@ pub enum ActivityStatus {
     Cancelled,
 }
 
+impl ActivityStatus {
+    /// Whether it does not change any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Successful | Self::Failed | Self::Cancelled)
+    }
+}
+
 /// Something that a group did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
@@ -406,6 +413,11 @@ impl Activity {
 
 impl Record for Activity {
     const TABLE: &'static str = "autoscaling.activity";
+    // Its group by name; while it is not over also by ARN.
+    const OWNERS: Option<fn(&Self) -> Vec<&str>> = Some(|activity| {
+        let open = (!activity.status.is_over()).then_some(activity.group_arn.as_str());
+        std::iter::once(activity.group.as_str()).chain(open).collect()
+    });
 
     fn key(&self) -> &str {
         &self.key

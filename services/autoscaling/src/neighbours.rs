@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use zonal_cloud::Tx;
 use zonal_ec2::shapes as ec2;
 use zonal_elbv2::shapes as elbv2;
-use zonal_wire::{AwsError, Operation};
+use zonal_wire::{AwsError, Operation, Time};
 
 /// Calls an operation as Auto Scaling.
 fn call(tx: &mut Tx<'_>, service: &str, operation: &str, input: &Value) -> Result<Value, AwsError> {
@@ -377,11 +377,11 @@ pub fn alarms_of(tx: &mut Tx<'_>, policy_arn: &str, state: Option<&str>) -> Resu
     Ok(found["MetricAlarms"].as_array().into_iter().flatten().map(|alarm| text(alarm, "AlarmName")).collect())
 }
 
-/// Publishes a group's metrics.
+/// Publishes a group's metrics for the minute that begins then.
 ///
 /// # Errors
 /// CloudWatch's.
-pub fn publish(tx: &mut Tx<'_>, group: &str, values: &[(&str, f64)]) -> Result<(), AwsError> {
+pub fn publish(tx: &mut Tx<'_>, group: &str, minute: Time, values: &[(&str, f64)]) -> Result<(), AwsError> {
     let data: Vec<Value> = values
         .iter()
         .map(|(name, value)| {
@@ -389,6 +389,7 @@ pub fn publish(tx: &mut Tx<'_>, group: &str, values: &[(&str, f64)]) -> Result<(
                 "MetricName": name,
                 "Value": value,
                 "Unit": "None",
+                "Timestamp": minute.iso8601(),
                 "Dimensions": [{ "Name": "AutoScalingGroupName", "Value": group }],
             })
         })

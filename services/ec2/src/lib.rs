@@ -54,6 +54,7 @@ impl Service for Ec2 {
         registrar.record::<model::RouteTable>();
         registrar.record::<model::SecurityGroup>();
         registrar.record::<model::Settings>();
+        registrar.record::<model::StatusChecks>();
         registrar.record::<model::Subnet>();
         registrar.record::<model::Volume>();
         registrar.record::<model::Vpc>();

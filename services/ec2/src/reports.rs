@@ -37,10 +37,10 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
         Report::ImageReady(id) => {
             on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image }))
         }
-        Report::SandboxFigures(figures) => metrics::publish(tx, figures),
+        Report::SandboxFigures { minute, figures } => metrics::publish(tx, *minute, figures),
         Report::Failed { id, reason } => troubled(tx, id, reason),
         Report::TargetHealth(_)
-        | Report::BalancerMetrics(_)
+        | Report::BalancerMetrics { .. }
         | Report::Probed { .. }
         | Report::ZoneServed { .. }
         | Report::LookedUp { .. }

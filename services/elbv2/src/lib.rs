@@ -30,7 +30,7 @@ use shapes::ops;
 use std::time::Duration;
 use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
 use zonal_substrate::Report;
-use zonal_wire::Api;
+use zonal_wire::{Api, Time};
 
 /// How long a Describe waits for what it names.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -116,7 +116,9 @@ impl Service for Elbv2 {
         match report {
             Report::InterfaceReady { id, .. } => controllers::balancers::interface_ready(tx, id),
             Report::TargetHealth(health) => controllers::targets::health_changed(tx, health),
-            Report::BalancerMetrics(metrics) => metrics.iter().for_each(|report| metrics::put(tx, report)),
+            Report::BalancerMetrics { at, metrics } => {
+                metrics.iter().for_each(|report| metrics::put(tx, Time(*at), report));
+            }
             _ => {}
         }
     }

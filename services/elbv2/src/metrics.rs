@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use zonal_balancer::config::{Distribution, GroupMetrics, MetricsReport};
 use zonal_cloud::Tx;
+use zonal_wire::Time;
 
 mod flows;
 
@@ -15,13 +16,13 @@ const PER_CALL: usize = 1000;
 /// As many distinct values as one datum takes.
 const VALUES_PER_DATUM: usize = 150;
 
-/// Puts what a balancer counted.
-pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
+/// Puts what a balancer counted until a time.
+pub fn put(tx: &mut Tx<'_>, at: Time, report: &MetricsReport) {
     let found = tx
         .find::<LoadBalancer>(&report.balancer)
         .map(|(scope, balancer)| (scope.clone(), balancer.path().to_owned(), balancer.kind));
     let Some((scope, path, kind)) = found else { return };
-    let (namespace, data) = match kind {
+    let (namespace, mut data) = match kind {
         Kind::Application => {
             let speaks_grpc =
                 |arn: &str| tx.find::<TargetGroup>(arn).is_some_and(|(_, group)| group.version == Version::Grpc);
@@ -36,6 +37,7 @@ pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
             ("AWS/NetworkELB", flows::data(&path, &report))
         }
     };
+    stamp(&mut data, at);
     tx.within(&scope, |tx| {
         tx.as_service(SERVICE, |tx| {
             for chunk in data.chunks(PER_CALL) {
@@ -46,6 +48,12 @@ pub fn put(tx: &mut Tx<'_>, report: &MetricsReport) {
             }
         });
     });
+}
+
+/// Says of what time they are. They may come in later, in another minute.
+fn stamp(data: &mut [Value], at: Time) {
+    let stamp = Value::from(at.iso8601_millis());
+    data.iter_mut().for_each(|datum| datum["Timestamp"] = stamp.clone());
 }
 
 /// The dimensions of a datum: those that are there.
@@ -282,6 +290,14 @@ mod tests {
         };
         assert_eq!(sums("ClientTLSNegotiationErrorCount"), [json!(3), json!(3)]);
         assert_eq!(sums("TargetTLSNegotiationErrorCount"), [json!(2), json!(2), json!(2), json!(2)]);
+    }
+
+    #[test]
+    fn counts_are_of_the_time_when_they_were_taken_not_of_when_they_come_in() {
+        let mut data = data("app/l/1", &report(), |_| false);
+        // The last instant of a minute.
+        stamp(&mut data, Time(1_795_536_059_999_999));
+        assert!(data.iter().all(|datum| datum["Timestamp"] == "2026-11-24T16:00:59.999Z"), "{:?}", data[0]);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
-use zonal_linux::{Config, LinuxWorld, init, supervise};
+use zonal_linux::{Config, LinuxWorld, RealTime, init, supervise};
 use zonal_substrate::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,8 +39,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn drive(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let (sender, reports) = channel();
-    let world =
-        LinuxWorld::connect(config.clone(), Box::new(move |report| drop(sender.send((Instant::now(), report)))))?;
+    let listener = Box::new(move |report| drop(sender.send((Instant::now(), report))));
+    let world = LinuxWorld::connect(config.clone(), Arc::new(RealTime), listener)?;
     let all =
         || Rule { protocol: Protocol::All, ports: PortRange::ALL, peer: PeerMatch::Cidr("0.0.0.0/0".parse().unwrap()) };
     let entry =

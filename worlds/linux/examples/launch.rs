@@ -3,9 +3,10 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
-use zonal_linux::{Config, LinuxWorld, init, supervise};
+use zonal_linux::{Config, LinuxWorld, RealTime, init, supervise};
 use zonal_substrate::*;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -34,8 +35,8 @@ fn main() -> Outcome {
 
 fn measure(config: &Config, count: u32) -> Outcome {
     let (sender, reports) = channel();
-    let world =
-        LinuxWorld::connect(config.clone(), Box::new(move |report| drop(sender.send((Instant::now(), report)))))?;
+    let listener = Box::new(move |report| drop(sender.send((Instant::now(), report))));
+    let world = LinuxWorld::connect(config.clone(), Arc::new(RealTime), listener)?;
     let any = || "0.0.0.0/0".parse().map(PeerMatch::Cidr);
     let entry = |cidr| AclEntry { allow: true, protocol: Protocol::All, ports: PortRange::ALL, cidr };
     let rule = |peer| Rule { protocol: Protocol::All, ports: PortRange::ALL, peer };

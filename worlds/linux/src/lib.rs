@@ -13,7 +13,7 @@
 //!
 //! // The daemon, as `config.owner`:
 //! let config = Config::load(directory)?;
-//! let world = LinuxWorld::connect(config, Box::new(|report| …))?;
+//! let world = LinuxWorld::connect(config, clock, Box::new(|report| …))?;
 //! world.ask(asks); world.inventory(); world.console("i-…"); world.shell("i-…", fds)?;
 //!
 //! // `zonal down` and `zonal down --purge`, as whoever started it, whatever was killed before:
@@ -46,7 +46,7 @@ mod trust;
 pub mod warden;
 mod world;
 
-pub use client::{Internet, LinuxWorld, Listener, shell};
+pub use client::{Internet, LinuxWorld, Listener, RealTime, WorldClock, shell};
 pub use error::{Error, Result};
 pub use privilege::{Ids, Privilege, keep_equals_out, subordinate_ids};
 pub use sandbox::cgroup::lent_group;

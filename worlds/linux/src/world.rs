@@ -33,8 +33,6 @@ pub struct Config {
     pub vcpu_share: f64,
     /// How many times faster than real time health checks and idle timeouts run.
     pub speed: f64,
-    /// How often it is told what sandboxes use.
-    pub figures_every: std::time::Duration,
     /// The port on 127.0.0.1 where the world's public names are answered.
     pub dns_port: u16,
 }
@@ -55,7 +53,6 @@ impl Config {
             lent_group: None,
             vcpu_share: 0.1,
             speed: 1.0,
-            figures_every: std::time::Duration::from_secs(1),
             dns_port: 4553,
         }
     }

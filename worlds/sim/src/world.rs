@@ -15,7 +15,7 @@ use zonal_substrate::{
     Ask, Interface, Inventory, Report, Sandbox, SandboxFigures, SandboxState, StopCause, World, ZoneTable,
 };
 
-/// How often figures are reported, virtual time.
+/// How often figures are reported, virtual time: at the end of each minute.
 const FIGURES: Duration = Duration::from_secs(60);
 
 /// A virtual world.
@@ -66,7 +66,7 @@ impl Sim {
     #[must_use]
     pub fn new(now: Micros, costs: Costs) -> Self {
         let mut agenda = Agenda::default();
-        agenda.plan(now + micros(FIGURES), Event::Figures);
+        agenda.plan(next_minute(now), Event::Figures);
         Self {
             inner: Mutex::new(Inner {
                 now,
@@ -383,7 +383,7 @@ impl Inner {
     }
 
     fn figures(&mut self) {
-        self.agenda.plan(self.now + micros(FIGURES), Event::Figures);
+        self.agenda.plan(next_minute(self.now), Event::Figures);
         let (costs, speed) = (self.costs, self.speed);
         let mut all = Vec::new();
         for (id, own) in self.sandboxes.iter_mut().filter(|(_, own)| matches!(own.phase, Phase::Up | Phase::Serving)) {
@@ -400,11 +400,18 @@ impl Inner {
             });
         }
         if !all.is_empty() {
-            self.reports.push(Report::SandboxFigures(all));
+            let minute = (self.now - micros(FIGURES)) / 1_000_000;
+            self.reports.push(Report::SandboxFigures { minute, figures: all });
         }
         let metrics = self.balancers.metrics();
         if !metrics.is_empty() {
-            self.reports.push(Report::BalancerMetrics(metrics));
+            // The last instant of the minute that they were counted in.
+            self.reports.push(Report::BalancerMetrics { at: self.now - 1, metrics });
         }
     }
+}
+
+/// The end of the minute that an instant is in: minutes are the clock's, not those since the world began.
+fn next_minute(now: Micros) -> Micros {
+    now - now.rem_euclid(micros(FIGURES)) + micros(FIGURES)
 }

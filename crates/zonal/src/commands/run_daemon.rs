@@ -99,7 +99,7 @@ fn daemon(settings: &Settings) -> Result<(), CommandError> {
                 // The pump ends only with the process.
                 let _ = reports.send(Beat::Report(report));
             });
-            (Arc::new(LinuxWorld::connect(config, listener)?), None)
+            (Arc::new(LinuxWorld::connect(config, clock.clone(), listener)?), None)
         }
     };
     let mut timed = Timed { sim, paced: None };

@@ -29,6 +29,12 @@ struct From {
     speed: u32,
 }
 
+impl From {
+    fn now(&self) -> Time {
+        self.time + self.real.elapsed() * self.speed
+    }
+}
+
 /// What is kept: at this time of the wall the clock showed that time, and ran at that speed.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -43,23 +49,29 @@ impl ScaledClock {
         let before = kept.as_ref().and_then(|path| serde_json::from_slice::<Kept>(&fs::read(path).ok()?).ok());
         let now = wall();
         let time = before.map_or(now, |kept| (kept.time + now.since(kept.wall) * kept.speed).max(kept.time));
-        let clock = Self { from: Mutex::new(From { real: Instant::now(), time, speed: speed.max(1) }), kept };
-        clock.keep();
+        let from = From { real: Instant::now(), time, speed: speed.max(1) };
+        let clock = Self { from: Mutex::new(from), kept };
+        clock.keep(from);
         clock
     }
 
     /// Runs at another speed from now on.
     pub fn set_speed(&self, speed: u32) {
-        let time = self.now();
-        *self.lock() = From { real: Instant::now(), time, speed: speed.max(1) };
-        self.keep();
+        // Nobody reads the clock until the file says what is so: whenever we are killed, what was shown is not before what it says.
+        let mut from = self.lock();
+        *from = From { real: Instant::now(), time: from.now(), speed: speed.max(1) };
+        self.keep(*from);
     }
 
-    fn keep(&self) {
+    /// Puts on disk from when the clock runs how fast. What was there before stays whole until this is.
+    fn keep(&self, from: From) {
         let Some(path) = &self.kept else { return };
-        let from = *self.lock();
-        let kept = Kept { wall: wall(), time: self.now(), speed: from.speed };
-        let written = serde_json::to_vec(&kept).map_err(std::io::Error::other).and_then(|text| fs::write(path, text));
+        let new = path.with_extension("new");
+        let kept = Kept { wall: wall(), time: from.now(), speed: from.speed };
+        let written = serde_json::to_vec(&kept)
+            .map_err(std::io::Error::other)
+            .and_then(|text| fs::write(&new, text))
+            .and_then(|()| fs::rename(&new, path));
         if let Err(error) = written {
             tracing::warn!("{}: {error}: after a restart the clock may go back", path.display());
         }
@@ -72,7 +84,8 @@ impl ScaledClock {
 
     /// How long to wait, in real time, until it shows `at`.
     pub fn until(&self, at: Time) -> Duration {
-        at.since(self.now()) / self.speed()
+        let from = *self.lock();
+        at.since(from.now()) / from.speed
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, From> {
@@ -82,8 +95,17 @@ impl ScaledClock {
 
 impl Clock for ScaledClock {
     fn now(&self) -> Time {
-        let from = *self.lock();
-        from.time + from.real.elapsed() * from.speed
+        self.lock().now()
+    }
+}
+
+impl zonal_linux::WorldClock for ScaledClock {
+    fn micros(&self) -> i64 {
+        self.now().0
+    }
+
+    fn until(&self, micros: i64) -> Duration {
+        Self::until(self, Time(micros))
     }
 }
 
@@ -126,5 +148,36 @@ mod tests {
         let next = ScaledClock::open(Some(path.clone()), 1);
         assert!(next.now() >= before, "a minute ahead of the wall, and still so");
         let _ = fs::remove_file(path);
+    }
+
+    #[test]
+    fn a_clock_never_goes_back_while_others_change_its_speed() {
+        let clock = ScaledClock::open(None, 10_000);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..20_000).for_each(|n| clock.set_speed(if n % 2 == 0 { 1 } else { 10_000 })));
+            }
+            let mut last = clock.now();
+            for _ in 0..200_000 {
+                let now = clock.now();
+                assert!(now >= last, "{now:?} after {last:?}");
+                last = now;
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_kept_stays_whole_until_what_is_new_takes_its_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("clock.json");
+        let clock = ScaledClock::open(Some(path.clone()), 10_000);
+        let before = fs::read(&path).expect("what is kept");
+        // Whoever has it open, as we in the middle of writing were we killed there, has all of it.
+        let mut open = fs::File::open(&path).expect("what is kept");
+        clock.set_speed(1);
+        let mut still = Vec::new();
+        std::io::Read::read_to_end(&mut open, &mut still).expect("what was kept");
+        assert_eq!(still, before);
+        assert_ne!(fs::read(&path).expect("what is kept"), before);
     }
 }

@@ -326,11 +326,7 @@ fn remove_whats_of(tx: &mut Tx<'_>, group: &str) -> Result<(), AwsError> {
     for key in refreshes {
         tx.remove::<Refresh>(&key);
     }
-    let activities: Vec<String> = tx
-        .list::<Activity>()
-        .filter(|activity| activity.group == group)
-        .map(|activity| activity.key().to_owned())
-        .collect();
+    let activities: Vec<String> = tx.owned_by::<Activity>(group).map(|activity| activity.key().to_owned()).collect();
     for key in activities {
         tx.update::<Activity, _>(&key, |activity| activity.of_deleted_group = true);
     }

@@ -3,7 +3,8 @@
 use crate::controllers::groups::members;
 use crate::model::{Group, Lifecycle};
 use crate::neighbours;
-use zonal_cloud::{Change, Controller, Scope, Tx, View, Wake};
+use serde::{Deserialize, Serialize};
+use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
 use zonal_wire::{AwsError, Time};
 
 /// The metrics that a group can publish.
@@ -17,6 +18,23 @@ pub const METRICS: [&str; 8] = [
     "GroupTerminatingInstances",
     "GroupTotalInstances",
 ];
+
+/// That a group's metrics were published for a minute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The group's name.
+    pub group: String,
+    /// The last minute that they were published for: its beginning, in seconds.
+    pub minute: i64,
+}
+
+impl Record for Published {
+    const TABLE: &'static str = "autoscaling.published";
+
+    fn key(&self) -> &str {
+        &self.group
+    }
+}
 
 /// The controller; a key is a group's name.
 pub struct Metrics;
@@ -40,13 +58,16 @@ impl Controller for Metrics {
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let Some(group) = tx.get::<Group>(key).filter(|group| !group.metrics.is_empty()).cloned() else {
+            tx.remove::<Published>(key);
             return Ok(Wake::OnChange);
         };
-        let next = Wake::At(Time::from_secs((tx.now.secs() / 60 + 1) * 60));
-        // Only on the minute: a change in between is no reason to publish, it wakes us for the next minute only.
-        if tx.now.secs() % 60 != 0 {
+        let minute = tx.now.secs() - tx.now.secs().rem_euclid(60);
+        let next = Wake::At(Time::from_secs(minute + 60));
+        // Each minute once, however late in it we come; a change in between is no reason to publish again.
+        if tx.get::<Published>(key).is_some_and(|last| last.minute >= minute) {
             return Ok(next);
         }
+        tx.put(Published { group: key.to_owned(), minute });
         let members = members(&tx.view(), key);
         let count = |of: fn(Lifecycle) -> bool| members.iter().filter(|member| of(member.state)).count() as f64;
         let values: Vec<(&str, f64)> = METRICS
@@ -66,7 +87,7 @@ impl Controller for Metrics {
                 (*name, value)
             })
             .collect();
-        neighbours::publish(tx, key, &values)?;
+        neighbours::publish(tx, key, Time::from_secs(minute), &values)?;
         Ok(next)
     }
 }

@@ -1,7 +1,7 @@
 //! DescribeScalingActivities.
 
 use crate::errors::Error;
-use crate::model::{Activity, ActivityStatus};
+use crate::model::{Activity, ActivityStatus, Group};
 use crate::operations::{group, paged};
 use crate::shapes::{ActivitiesType, Activity as Shown, DescribeScalingActivitiesType, ScalingActivityStatusCode};
 use zonal_cloud::{Record, View};
@@ -17,11 +17,13 @@ pub fn describe(view: &View<'_>, input: &DescribeScalingActivitiesType) -> Resul
         return Err(Error::unsupported(&format!("Filters.{}", filter.name.as_deref().unwrap_or_default())).into());
     }
     let wanted = |activity: &&Activity| {
-        input.auto_scaling_group_name.as_ref().is_none_or(|name| *name == activity.group)
-            && (deleted || !activity.of_deleted_group)
+        (deleted || !activity.of_deleted_group)
             && (input.activity_ids.is_empty() || input.activity_ids.contains(&activity.id))
     };
-    let mut found: Vec<&Activity> = view.list::<Activity>().filter(wanted).collect();
+    let mut found: Vec<&Activity> = match &input.auto_scaling_group_name {
+        Some(name) => view.owned_by::<Activity>(name).filter(wanted).collect(),
+        None => view.list::<Activity>().filter(wanted).collect(),
+    };
     found.reverse();
     // The newest first, so a page's place counts backwards.
     let items =
@@ -35,7 +37,9 @@ pub fn describe(view: &View<'_>, input: &DescribeScalingActivitiesType) -> Resul
 /// Whether the group that the request names launches something: what drains takes minutes and is not waited for.
 pub fn unsettled(view: &View<'_>, input: &DescribeScalingActivitiesType) -> bool {
     let Some(name) = &input.auto_scaling_group_name else { return false };
-    view.list::<Activity>().any(|activity| activity.group == *name && activity.status == ActivityStatus::PreInService)
+    let Some(group) = view.get::<Group>(name) else { return false };
+    let mut open = view.owned_by::<Activity>(&group.arn(view.scope));
+    open.any(|activity| activity.status == ActivityStatus::PreInService)
 }
 
 /// As the API shows it.

@@ -2,7 +2,7 @@
 
 use crate::activities;
 use crate::errors::Error;
-use crate::model::{Activity, ActivityStatus, Group, Member};
+use crate::model::{Group, Member};
 use crate::operations::active_group;
 use crate::operations::activities::shape;
 use crate::shapes::{
@@ -14,15 +14,8 @@ use zonal_wire::{AwsError, Time};
 
 /// Whether a scaling activity is under way, or the cooldown since the last one: since when.
 pub fn cooling(tx: &Tx<'_>, group: &Group, cooldown: i32) -> bool {
-    let busy = |activity: &Activity| {
-        activity.group == group.name
-            && !matches!(
-                activity.status,
-                ActivityStatus::Successful | ActivityStatus::Failed | ActivityStatus::Cancelled
-            )
-    };
     let until = group.scaled.map(|ended| ended + Duration::from_secs(u64::try_from(cooldown).unwrap_or(0)));
-    until.is_some_and(|until| until > tx.now) || tx.list::<Activity>().any(busy)
+    until.is_some_and(|until| until > tx.now) || activities::is_busy(tx, group)
 }
 
 /// Says in a group's words why its desired capacity is what it becomes.

@@ -1,10 +1,9 @@
 //! Groups: update, delete, describe.
 
+use crate::activities;
 use crate::errors::Error;
 use crate::mixed;
-use crate::model::{
-    Activity, ActivityStatus, Group, GroupState, Health, Lifecycle, Member, Process, Protection, Template,
-};
+use crate::model::{Group, GroupState, Health, Lifecycle, Member, Process, Protection, Template};
 use crate::neighbours;
 use crate::operations::create_group::{
     bounds, health_check, places, protection, refuse, template_of, termination_policies, within,
@@ -124,14 +123,7 @@ pub fn delete(tx: &mut Tx<'_>, input: &DeleteAutoScalingGroupType) -> Result<Del
             )
             .into());
         }
-        let busy = |activity: &Activity| {
-            activity.group == group.name
-                && !matches!(
-                    activity.status,
-                    ActivityStatus::Successful | ActivityStatus::Failed | ActivityStatus::Cancelled
-                )
-        };
-        if tx.list::<Activity>().any(busy) {
+        if activities::is_busy(tx, &group) {
             return Err(Error::ScalingActivityInProgress(format!(
                 "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group: {}.",
                 group.name

@@ -222,3 +222,43 @@ fn a_recurrence_in_a_time_zone_comes_by_its_clocks_and_is_shown_with_it() {
     let refused = yard.try_call("autoscaling", "PutScheduledUpdateGroupAction", put("Mars/Olympus_Mons")).unwrap_err();
     assert_eq!(&*refused.code, "ValidationError");
 }
+
+/// The samples and sums of a metric of the group `asg` by period, the oldest first.
+fn of_group(yard: &Yard, (namespace, metric): (&str, &str), period: i64) -> Vec<(f64, f64)> {
+    let input = json!({
+        "Namespace": namespace, "MetricName": metric, "Dimensions": [{ "Name": "AutoScalingGroupName", "Value": "asg" }],
+        "StartTime": zonal_testbed::START.iso8601(), "EndTime": yard.now().iso8601(), "Period": period,
+        "Statistics": ["SampleCount", "Sum"],
+    });
+    let mut points = items(&yard.call("cloudwatch", "GetMetricStatistics", input)["Datapoints"]).to_vec();
+    points.sort_by_key(|point| point["Timestamp"].as_str().unwrap().to_owned());
+    points.iter().map(|point| (point["SampleCount"].as_f64().unwrap(), point["Sum"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn group_metrics_are_published_for_each_minute_once_also_when_the_minute_is_not_met() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (0, 0, 5), json!({}));
+    yard.scaling("EnableMetricsCollection", json!({ "AutoScalingGroupName": "asg", "Granularity": "1Minute" }));
+    // As under a fast clock or a long transaction: each minute we come seven seconds late, and twice.
+    for minute in 1..=5_u32 {
+        for late in [7, 20] {
+            yard.clock.set(zonal_testbed::START + MINUTE * minute + Duration::from_secs(late));
+            yard.cloud.run_due();
+        }
+    }
+    yard.clock.set(yard.now() + MINUTE);
+    let published = of_group(&yard, ("AWS/AutoScaling", "GroupMaxSize"), 60);
+    assert_eq!(published, [(1.0, 5.0); 5]);
+}
+
+#[test]
+fn the_metrics_of_a_groups_instances_are_kept_for_the_group_too() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (2, 2, 5), json!({}));
+    yard.serving(MINUTE, "asg", 2);
+    yard.pass(MINUTE * 11);
+    let network = of_group(&yard, ("AWS/EC2", "NetworkIn"), 300);
+    assert_eq!(network[1].0, 10.0, "two instances, five minutes: {network:?}");
+    assert_eq!(of_group(&yard, ("AWS/EC2", "StatusCheckFailed"), 60)[5], (2.0, 0.0));
+}

@@ -1,5 +1,6 @@
 //! What drives EC2's things towards what is stored.
 
+mod checks;
 mod images;
 mod instances;
 mod interfaces;
@@ -18,6 +19,7 @@ pub(crate) fn all() -> Vec<Box<dyn Controller>> {
         Box::new(networks::Groups),
         Box::new(interfaces::Interfaces),
         Box::new(instances::Instances),
+        Box::new(checks::Checks),
         Box::new(images::Images),
         Box::new(names::Names),
     ]

@@ -198,3 +198,22 @@ impl Record for Settings {
         &self.id
     }
 }
+
+/// Until when status checks have been published, in an account and a region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusChecks {
+    /// The end of the last minute, in seconds.
+    pub until: i64,
+}
+
+impl StatusChecks {
+    /// The one record's key.
+    pub const KEY: &'static str = "checks";
+}
+
+impl Record for StatusChecks {
+    const TABLE: &'static str = "ec2.status_checks";
+    fn key(&self) -> &str {
+        Self::KEY
+    }
+}

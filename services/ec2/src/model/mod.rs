@@ -9,7 +9,9 @@ mod network;
 
 pub use instance::{Failure, Instance, InstanceState, MetadataOptions, StateReason, Status, Trouble};
 pub use interface::{ElasticAddress, Interface, InterfaceAttachment, InterfacePhase, PublicAddress};
-pub use misc::{Image, ImageState, KeyPair, LaunchTemplate, Settings, TemplateVersion, Volume, ZoneOutage};
+pub use misc::{
+    Image, ImageState, KeyPair, LaunchTemplate, Settings, StatusChecks, TemplateVersion, Volume, ZoneOutage,
+};
 pub use network::{
     Acl, AclAssociation, AclRule, GroupRule, InternetGateway, Peer, Route, RouteTable, RouteTableAssociation, RouteVia,
     SecurityGroup, Subnet, Vpc,

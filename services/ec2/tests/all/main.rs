@@ -5,6 +5,7 @@ mod filters;
 mod images;
 mod instances;
 mod managed;
+mod metrics;
 mod narrow;
 mod networks;
 mod parameters;

@@ -10,6 +10,7 @@ mod internet;
 mod names;
 mod plane;
 
+pub use figures::{RealTime, WorldClock};
 pub use internet::Internet;
 
 use crate::error::{Act, Result};
@@ -22,6 +23,7 @@ use crate::warden::link::Link;
 use crate::warden::request::{Event, Reply, Request};
 use crate::world::Config;
 use doors::Doors;
+use figures::Measures;
 use plane::PlaneLink;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
@@ -55,28 +57,33 @@ pub struct LinuxWorld {
     direct: Link,
     /// For consoles: nothing else waits for them, nor they for anything.
     consoles: Link,
+    /// Wakes who measures by the clock. Who measures ends with it.
+    paced: Mutex<Sender<()>>,
 }
 
 impl LinuxWorld {
-    /// Connects to a world that is up or comes up (see [`crate::supervise`]). `listener` hears every report. It waits for nothing:
-    /// [`World::inventory`] answers once the world does.
+    /// Connects to a world that is up or comes up (see [`crate::supervise`]). `listener` hears every report; what is measured is measured
+    /// by `clock`. It waits for nothing: [`World::inventory`] answers once the world does.
     ///
     /// # Errors
     /// When the machine has no threads left.
-    pub fn connect(config: Config, listener: Listener) -> Result<Self> {
+    pub fn connect(config: Config, clock: Arc<dyn WorldClock>, listener: Listener) -> Result<Self> {
         let direct = Link::new(&config.warden_socket(), PATIENCE);
         let consoles = direct.another();
         let tell = Arc::new(listener);
         let plane = PlaneLink::start(&config, Arc::clone(&tell));
         let (queue, asks) = channel();
+        let (paced, changes) = channel();
+        let words = plane.way();
         let (again, events) = (queue.clone(), config.warden_socket());
         let performer = Performer::new(&config, Arc::clone(&tell), plane);
         spawn("zonal-asks", move || performer.run(&asks))?;
         let heard = Arc::clone(&tell);
         spawn("zonal-events", move || hear_events(&events, &heard, &again))?;
-        let (link, every) = (Link::new(&config.warden_socket(), Duration::ZERO), config.figures_every);
-        spawn("zonal-figures", move || figures::run(&link, every, &tell))?;
-        Ok(Self { config, queue: Mutex::new(queue), direct, consoles })
+        let link = Link::new(&config.warden_socket(), Duration::ZERO);
+        let measures = Measures { link, clock, plane: words, changes, tell };
+        spawn("zonal-figures", move || measures.run())?;
+        Ok(Self { config, queue: Mutex::new(queue), direct, consoles, paced: Mutex::new(paced) })
     }
 
     /// How the world is set up.
@@ -104,6 +111,10 @@ pub fn shell(config: &Config, sandbox: &str, fds: [BorrowedFd<'_>; 3]) -> Result
 
 impl World for LinuxWorld {
     fn ask(&self, asks: Vec<Ask>) {
+        if asks.iter().any(|ask| matches!(ask, Ask::SetSpeed(_))) {
+            // The clock has its speed already.
+            let _ = self.paced.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        }
         // The performer lives as long as we do.
         let _ = self.queue.lock().unwrap_or_else(PoisonError::into_inner).send(Word::Asks(asks));
     }

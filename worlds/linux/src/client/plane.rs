@@ -54,6 +54,11 @@ impl PlaneLink {
         }
     }
 
+    /// The same way, for others.
+    pub(super) fn way(&self) -> Sender<Tell> {
+        self.0.clone()
+    }
+
     fn tell(&self, tell: Tell) {
         let _ = self.0.send(Word::Tell(tell));
     }
@@ -128,7 +133,8 @@ fn note(duties: &mut BTreeMap<String, Held>, unconfirmed: &Unconfirmed, message:
         }
         Tell::Drop(key) => drop(duties.remove(key)),
         Tell::Confirm(key, revision) => drop(lock(unconfirmed).insert(key.clone(), *revision)),
-        Tell::Only(_) => {}
+        // A plane that is not there counts on until it is asked the next time.
+        Tell::Only(_) | Tell::Count(_) => {}
     }
 }
 
@@ -166,7 +172,7 @@ fn say_within(most: usize, mut stream: &UnixStream, tell: &Arc<Listener>, messag
         Err(reason) => {
             let key = match message {
                 Tell::Put(key, _) | Tell::Names(key, _) | Tell::Drop(key) | Tell::Confirm(key, _) => key,
-                Tell::Only(_) => "plane",
+                Tell::Only(_) | Tell::Count(_) => "plane",
             };
             tracing::error!(key, reason, "the plane can't be told this");
             tell(failure(key, reason));
@@ -195,7 +201,7 @@ fn connect(socket: &Path, tell: &Arc<Listener>, unconfirmed: &Unconfirmed) -> Op
                     }
                 }
                 Hear::Health(health) => Report::TargetHealth(health),
-                Hear::Metrics(metrics) => Report::BalancerMetrics(metrics),
+                Hear::Metrics { at, metrics } => Report::BalancerMetrics { at, metrics },
                 Hear::Probed { id, healthy, address, outcome } => Report::Probed { id, healthy, address, outcome },
                 Hear::Failed { key, reason } => failure(&key, reason),
             });

@@ -94,8 +94,12 @@ impl Duties {
         Arc::clone(&self.means.stocks)
     }
 
-    pub(super) fn balancer(&self) -> Arc<Balancer> {
-        Arc::clone(&self.balancer)
+    /// Has reported what balancers have counted since the last time, until that instant.
+    pub(super) fn count(&self, at: i64) {
+        let metrics = self.balancer.metrics();
+        if !metrics.is_empty() {
+            self.means.reports.send(Hear::Metrics { at, metrics });
+        }
     }
 
     /// Has everything reported that is so now, for a daemon that has just come or has missed something.

@@ -27,7 +27,6 @@ pub use confine::is_possible;
 use crate::error::{Act, Result};
 use crate::warden::link::Link;
 use crate::world::Config;
-use protocol::Hear;
 use reports::Reports;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -35,9 +34,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 use told::{Told, converse};
-
-/// How often balancers' counts are told.
-const METRICS_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the plane of a world until it is killed. As the world's owner; no privilege is needed.
 ///
@@ -59,26 +55,13 @@ async fn run(config: &Config) -> Result<()> {
     let link = Arc::new(Link::new(&config.warden_socket(), Duration::from_secs(30)));
     let reports = Reports::new();
     let told = Arc::new(Told::start(config, link, reports.clone())?);
-    let (stocks, balancer) = told.servers();
+    let stocks = told.stocks();
     let answering = egress::Answering {
         services: services::Services::open(config)?,
         packages: packages::Packages::new(&config.plane_directory().join("packages")),
     };
     egress::start(Arc::clone(&stocks), answering);
     datagrams::start(stocks);
-    let counted = reports.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(METRICS_EVERY).await;
-            // Counts are kept until somebody hears them.
-            if counted.are_heard() {
-                let metrics = balancer.metrics();
-                if !metrics.is_empty() {
-                    counted.send(Hear::Metrics(metrics));
-                }
-            }
-        }
-    });
     let listener = UnixListener::bind(&socket).act("listen on", socket.display())?;
     fs::set_permissions(&socket, Permissions::from_mode(0o600)).act("set mode of", socket.display())?;
     crate::footprint::let_go_when_settled();

@@ -56,13 +56,19 @@ pub(crate) enum Tell {
     Drop(String),
     /// Once the duty of this key is as it was told: [`Hear::Served`], with this number.
     Confirm(String, u64),
+    /// What balancers have counted is to be told, as counted until that instant of the world's clock.
+    Count(i64),
 }
 
 /// A message from the plane.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Hear {
     Health(zonal_balancer::config::HealthReport),
-    Metrics(Vec<zonal_balancer::config::MetricsReport>),
+    /// What balancers have counted since the last time, and the instant that was said for it.
+    Metrics {
+        at: i64,
+        metrics: Vec<zonal_balancer::config::MetricsReport>,
+    },
     Probed {
         id: String,
         healthy: Option<bool>,

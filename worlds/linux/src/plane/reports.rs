@@ -38,11 +38,6 @@ impl Reports {
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Hear>> {
         self.told.subscribe()
     }
-
-    /// Whether anybody listens.
-    pub(super) fn are_heard(&self) -> bool {
-        self.told.receiver_count() > 0
-    }
 }
 
 async fn pass_on(mut waiting: mpsc::UnboundedReceiver<Hear>, told: broadcast::Sender<Arc<Hear>>) {

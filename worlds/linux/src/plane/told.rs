@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::broadcast::{self, error::RecvError};
-use zonal_balancer::Balancer;
 
 /// What the plane was told: what it does of it, and what is kept of it on disk.
 pub(super) struct Told(Mutex<What>);
@@ -36,9 +35,8 @@ impl Told {
     }
 
     /// What others need of what it does.
-    pub(super) fn servers(&self) -> (Arc<Stocks>, Arc<Balancer>) {
-        let what = self.what();
-        (what.duties.stocks(), what.duties.balancer())
+    pub(super) fn stocks(&self) -> Arc<Stocks> {
+        self.what().duties.stocks()
     }
 
     fn what(&self) -> MutexGuard<'_, What> {
@@ -51,6 +49,10 @@ impl Told {
         let mut what = self.what();
         let What { duties, kept } = &mut *what;
         let kept = match tell {
+            Tell::Count(at) => {
+                duties.count(at);
+                Ok(())
+            }
             Tell::Put(key, duty) => {
                 if duties.put(&key, &duty) {
                     kept.put(&key, &duty)
@@ -254,7 +256,7 @@ mod tests {
                 match next(&mut its).await {
                     Hear::Health(health) => target |= health.target == "i-1",
                     Hear::Probed { id, healthy, .. } => check |= id == "check" && healthy == Some(false),
-                    Hear::Metrics(_) | Hear::Failed { .. } | Hear::Served { .. } => {}
+                    Hear::Metrics { .. } | Hear::Failed { .. } | Hear::Served { .. } => {}
                 }
             }
             drop(its);

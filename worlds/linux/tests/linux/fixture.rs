@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use zonal_linux::{Config, LinuxWorld, supervise};
+use zonal_linux::{Config, LinuxWorld, WorldClock, supervise};
 use zonal_substrate::*;
 
 /// A test, by the fact that it states.
@@ -21,6 +21,19 @@ pub fn is_root() -> bool {
 }
 
 static WORLDS: AtomicU16 = AtomicU16::new(0);
+
+/// A clock that is 300 times faster than real time: a minute is 200 ms.
+struct Fast(Instant);
+
+impl WorldClock for Fast {
+    fn micros(&self) -> i64 {
+        (self.0.elapsed() * 300).as_micros() as i64
+    }
+
+    fn until(&self, micros: i64) -> Duration {
+        Duration::from_micros((micros - self.micros()).max(0) as u64) / 300
+    }
+}
 
 /// A world; gone, with all that it made, when dropped.
 pub struct Fixture {
@@ -47,7 +60,6 @@ impl Fixture {
         config.public = format!("{public}/16").parse().unwrap();
         config.dns_port = 20_000 + process.wrapping_add(number) % 20_000;
         config.base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("base");
-        config.figures_every = Duration::from_millis(200);
         change(&mut config);
         let processes = supervise::Processes::start(&config).unwrap();
         let mut fixture = Self { config, world: None, processes: Some(processes), reports: Arc::default() };
@@ -60,7 +72,7 @@ impl Fixture {
         self.world = None;
         let reports = Arc::clone(&self.reports);
         let heard = Box::new(move |report| reports.lock().unwrap().push(report));
-        self.world = Some(LinuxWorld::connect(self.config.clone(), heard).unwrap());
+        self.world = Some(LinuxWorld::connect(self.config.clone(), Arc::new(Fast(Instant::now())), heard).unwrap());
     }
 
     pub fn world(&self) -> &LinuxWorld {

@@ -235,10 +235,8 @@ fn limits_hold() {
     );
     let used: f64 = used.trim().parse().unwrap();
     assert!(used < 0.4, "{used} s of processor time in one second");
-    let busy = world.hear("figures", |report| {
-        matches!(report, Report::SandboxFigures(figures) if figures.iter().any(|f| f.id == "i-a" && f.cpu_percent > 50.0))
-    });
-    drop(busy);
+    let busy = |figures: &[SandboxFigures]| figures.iter().any(|own| own.id == "i-a" && own.cpu_percent > 50.0);
+    world.hear("figures", |report| matches!(report, Report::SandboxFigures { figures, .. } if busy(figures)));
     let forks = "import os, sys\nn = 0\ntry:\n    while n < 6000:\n        if os.fork() == 0:\n            import time; time.sleep(5); os._exit(0)\n        n += 1\nexcept OSError:\n    pass\nprint(n)\n";
     world.instance(&Instance { memory_mib: 2048, ..Instance::new("b", "10.0.1.12") });
     let made: u32 =

@@ -311,7 +311,7 @@ fn a_balancer_node_serves_from_its_own_interface() {
         "the target's health",
         |report| matches!(report, Report::TargetHealth(health) if health.target == "i-web"),
     );
-    world.hear("the balancer's counts", |report| matches!(report, Report::BalancerMetrics(_)));
+    world.hear("the balancer's counts", |report| matches!(report, Report::BalancerMetrics { .. }));
 }
 
 fn balancer(node: &Instance, target: &Instance) -> zonal_balancer::config::BalancerConfig {

@@ -79,7 +79,7 @@ fn busy(town: &mut Town) -> Vec<(String, u64)> {
     town.heard.clear();
     town.pass(Duration::from_secs(60));
     let figures = town.heard.iter().find_map(|report| match report {
-        Report::SandboxFigures(figures) => Some(figures.iter().map(|f| (f.id.clone(), f.network_in)).collect()),
+        Report::SandboxFigures { figures, .. } => Some(figures.iter().map(|f| (f.id.clone(), f.network_in)).collect()),
         _ => None,
     });
     figures.unwrap_or_default()
