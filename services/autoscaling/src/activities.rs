@@ -95,8 +95,10 @@ mod tests {
         }))
         .expect("an activity as it is stored");
         assert_eq!(owners(&open), ["asg", "arn:aws:autoscaling:asg"]);
-        for over in [ActivityStatus::Successful, ActivityStatus::Failed, ActivityStatus::Cancelled] {
-            assert_eq!(owners(&Activity { status: over, ..open.clone() }), ["asg"]);
+        for status in [ActivityStatus::Successful, ActivityStatus::Failed, ActivityStatus::Cancelled] {
+            let mut over = open.clone();
+            over.status = status;
+            assert_eq!(owners(&over), ["asg"]);
         }
     }
 }
