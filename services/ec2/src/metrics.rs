@@ -56,7 +56,8 @@ pub(crate) fn publish_checks(tx: &mut Tx<'_>, minute: i64) {
         let system = instance.status == Status::SystemImpaired;
         // Nothing answers behind a dead system.
         let machine = instance.status != Status::Ok;
-        let mut put = |name, failed: bool| data.sample(instance, name, StandardUnit::Count, minute, f64::from(u8::from(failed)));
+        let mut put =
+            |name, failed: bool| data.sample(instance, name, StandardUnit::Count, minute, f64::from(u8::from(failed)));
         put("StatusCheckFailed", machine || system);
         put("StatusCheckFailed_Instance", machine);
         put("StatusCheckFailed_System", system);
