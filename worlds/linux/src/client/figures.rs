@@ -4,12 +4,13 @@
 //! two looks, each is given its part of what was used, so that sums and averages are the same at every speed.
 
 use super::Listener;
+use super::plane::PlaneLink;
 use crate::plane::protocol::Tell;
 use crate::warden::link::Link;
 use crate::warden::request::{Reply, Request, Usage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zonal_substrate::{Report, SandboxFigures};
 
@@ -49,7 +50,7 @@ impl WorldClock for RealTime {
 pub(super) struct Measures {
     pub link: Link,
     pub clock: Arc<dyn WorldClock>,
-    pub plane: Sender<Tell>,
+    pub plane: PlaneLink,
     /// Says that the clock's speed has changed; ends with the world.
     pub changes: Receiver<()>,
     pub tell: Arc<Listener>,
@@ -70,7 +71,7 @@ impl Measures {
             if now.div_euclid(COUNTED) > counted {
                 counted = now.div_euclid(COUNTED);
                 // Stamped with the last instant of what is counted, however late we are.
-                let _ = self.plane.send(Tell::Count(counted * COUNTED - 1));
+                self.plane.tell(Tell::Count(counted * COUNTED - 1));
             }
             if looked.elapsed() < LOOK && !meter.is_due(now) {
                 continue;

@@ -74,14 +74,14 @@ impl LinuxWorld {
         let plane = PlaneLink::start(&config, Arc::clone(&tell));
         let (queue, asks) = channel();
         let (paced, changes) = channel();
-        let words = plane.way();
+        let counting = plane.clone();
         let (again, events) = (queue.clone(), config.warden_socket());
         let performer = Performer::new(&config, Arc::clone(&tell), plane);
         spawn("zonal-asks", move || performer.run(&asks))?;
         let heard = Arc::clone(&tell);
         spawn("zonal-events", move || hear_events(&events, &heard, &again))?;
         let link = Link::new(&config.warden_socket(), Duration::ZERO);
-        let measures = Measures { link, clock, plane: words, changes, tell };
+        let measures = Measures { link, clock, plane: counting, changes, tell };
         spawn("zonal-figures", move || measures.run())?;
         Ok(Self { config, queue: Mutex::new(queue), direct, consoles, paced: Mutex::new(paced) })
     }

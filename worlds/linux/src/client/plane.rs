@@ -21,6 +21,7 @@ enum Word {
 }
 
 /// A way to tell the plane what to do.
+#[derive(Clone)]
 pub(super) struct PlaneLink(Sender<Word>);
 
 /// What the plane has yet to confirm, by key: said again to a plane that came anew.
@@ -54,12 +55,8 @@ impl PlaneLink {
         }
     }
 
-    /// The same way, for others.
-    pub(super) fn way(&self) -> Sender<Tell> {
-        self.0.clone()
-    }
-
-    fn tell(&self, tell: Tell) {
+    /// Tells it something.
+    pub(super) fn tell(&self, tell: Tell) {
         let _ = self.0.send(Word::Tell(tell));
     }
 
