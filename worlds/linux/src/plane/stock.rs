@@ -219,7 +219,9 @@ mod tests {
         for supply in taken {
             tokio::time::timeout(DEADLINE, supply.get()).await.expect("a socket comes").unwrap();
         }
-        assert!(matches!(stocks.take(&node()), Supply::Now(Ok(_))), "and more than were waited for");
+        allow.send(()).unwrap();
+        tokio::time::timeout(DEADLINE, stocks.take(&node()).get()).await.expect("a socket comes").unwrap();
+        assert!(matches!(stocks.take(&node()), Supply::Now(Ok(_))), "more are fetched than are waited for");
     }
 
     #[tokio::test]
