@@ -85,11 +85,19 @@ impl Measures {
     }
 }
 
+/// Counters as they were at an instant: of the world's clock, and really.
+#[derive(Clone)]
+struct Look {
+    usage: Usage,
+    now: i64,
+    real: Instant,
+}
+
 /// What sandboxes had used when their present minute began.
 struct Meter {
     /// The present minute, counted from 1970.
     minute: i64,
-    begun: BTreeMap<String, (Usage, Instant)>,
+    begun: BTreeMap<String, Look>,
 }
 
 impl Meter {
@@ -107,19 +115,29 @@ impl Meter {
         // What is new began with this look; what is not there any more has ended.
         let mut begun = std::mem::take(&mut self.begun);
         if !self.is_due(now) {
-            let first = |usage: Usage| (usage.id.clone(), begun.remove(&usage.id).unwrap_or((usage, real)));
+            let first =
+                |usage: Usage| (usage.id.clone(), begun.remove(&usage.id).unwrap_or_else(|| Look { usage, now, real }));
             self.begun = usages.into_iter().map(first).collect();
             return Vec::new();
         }
         let minutes = self.minute..now.div_euclid(MINUTE);
         self.minute = minutes.end;
         let count = minutes.end.abs_diff(minutes.start);
-        let passed = |usage: &Usage| {
-            let (before, at) = begun.get(&usage.id)?;
-            Some(between(before, usage, real.saturating_duration_since(*at)))
-        };
-        let used: Vec<SandboxFigures> = usages.iter().filter_map(passed).collect();
-        self.begun = usages.into_iter().map(|usage| (usage.id.clone(), (usage, real))).collect();
+        let mut used = Vec::new();
+        for usage in usages {
+            let look = Look { usage, now, real };
+            let id = look.usage.id.clone();
+            // A look is never at the very end of a minute: what is of the next is left to it.
+            let end = match begun.get(&id) {
+                Some(before) => {
+                    let end = before.until(&look, minutes.end * MINUTE);
+                    used.push(between(&before.usage, &end.usage, end.real.saturating_duration_since(before.real)));
+                    end
+                }
+                None => look,
+            };
+            self.begun.insert(id, end);
+        }
         if used.is_empty() {
             return Vec::new();
         }
@@ -127,6 +145,28 @@ impl Meter {
             (minute * MINUTE / 1_000_000, used.iter().map(|figures| part(figures, nth, count)).collect())
         });
         parts.collect()
+    }
+}
+
+impl Look {
+    /// The counters at an instant of the world's clock between this look and a later one, as if they had grown evenly.
+    fn until(&self, later: &Self, instant: i64) -> Self {
+        let share = (instant - self.now).max(0) as f64 / (later.now - self.now).max(1) as f64;
+        let share = share.min(1.0);
+        let (before, after) = (&self.usage, &later.usage);
+        let part = |before: u64, after: u64| match after.checked_sub(before) {
+            Some(grown) => before + (grown as f64 * share).round() as u64,
+            // It began again, with a boot: all that it counts is of the minute that is over.
+            None => after,
+        };
+        let usage = Usage {
+            cpu: part(before.cpu, after.cpu),
+            bytes: (part(before.bytes.0, after.bytes.0), part(before.bytes.1, after.bytes.1)),
+            packets: (part(before.packets.0, after.packets.0), part(before.packets.1, after.packets.1)),
+            ..after.clone()
+        };
+        let real = self.real + later.real.saturating_duration_since(self.real).mul_f64(share);
+        Self { usage, now: instant, real }
     }
 }
 
