@@ -101,7 +101,7 @@ def test_a_network_balancer_has_its_own_names_defaults_and_rules(account, refuse
     assert idle() == {"tcp.idle_timeout.seconds": "60"}
     with refused("IncompatibleProtocols"):
         forward(account, shown, "UDP", 81, tcp)
-    with refused("UnsupportedProtocol"):
+    with refused("ValidationError"):
         forward(account, shown, "HTTP", 81, tcp)
     with refused("InvalidConfigurationRequest"):
         account.elbv2.create_rule(ListenerArn=listener["ListenerArn"], Priority=1, Actions=listener["DefaultActions"],

@@ -47,8 +47,9 @@ def address(world, instance):
 
 
 def image(account, name):
-    (found,) = account.ec2.describe_images(Filters=[{"Name": "name", "Values": [name]}])["Images"]
-    return found["ImageId"]
+    """The newest image of that name, as templates and tools look for one."""
+    found = account.ec2.describe_images(Filters=[{"Name": "name", "Values": [name]}])["Images"]
+    return max(found, key=lambda image: (image["CreationDate"], image["Name"]))["ImageId"]
 
 
 def test_a_key_pair_opens_the_default_users_account(real, there, tmp_path):
