@@ -6,9 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::{Record, Scope};
 use zonal_wire::Time;
 
-/// Between the parts of a key.
-const SEPARATOR: char = '\u{1f}';
-
 /// A launch template as a group names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
@@ -394,7 +391,7 @@ impl Activity {
     /// One that begins. Keys are in the order of time.
     pub fn new(id: String, group: &Group, scope: &Scope, description: String, cause: String, start: Time) -> Self {
         Self {
-            key: format!("{:020}{SEPARATOR}{id}", start.0),
+            key: pair(&format!("{:020}", start.0), &id),
             id,
             group: group.name.clone(),
             group_arn: group.arn(scope),
@@ -495,7 +492,7 @@ impl Record for Hook {
     }
 }
 
-/// The key of what has a name of its own within a group.
+/// The key of what has a name of its own within a group; or the other way round, in order of what comes first.
 pub fn pair(group: &str, name: &str) -> String {
-    format!("{group}{SEPARATOR}{name}")
+    format!("{group}\u{1f}{name}")
 }

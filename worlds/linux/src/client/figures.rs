@@ -115,8 +115,7 @@ impl Meter {
         // What is new began with this look; what is not there any more has ended.
         let mut begun = std::mem::take(&mut self.begun);
         if !self.is_due(now) {
-            let first =
-                |usage: Usage| (usage.id.clone(), begun.remove(&usage.id).unwrap_or_else(|| Look { usage, now, real }));
+            let first = |usage: Usage| (usage.id.clone(), begun.remove(&usage.id).unwrap_or(Look { usage, now, real }));
             self.begun = usages.into_iter().map(first).collect();
             return Vec::new();
         }
