@@ -492,7 +492,7 @@ impl Record for Hook {
     }
 }
 
-/// The key of what has a name of its own within a group; or the other way round, in order of what comes first.
+/// The key of what has a name of its own within something, a group say: in the order of that, then of the names.
 pub fn pair(group: &str, name: &str) -> String {
     format!("{group}\u{1f}{name}")
 }
