@@ -16,7 +16,7 @@ use crate::storage::{Storage, StorageError, Written};
 use crate::tokens;
 use crate::transaction::{Tx, Woken};
 use crate::turns::Turns;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use zonal_substrate::{Ask, Report, World};
 use zonal_wire::{Api, AwsError, Time};
@@ -312,12 +312,10 @@ impl Cloud {
         let chance = self.core.chance(label, state.revision);
         let mut tx = Tx::new(&self.core, &mut state, scope.clone(), caller, now, chance);
         // A panic ends its request: what it wrote is undone, and the daemon goes on.
-        let result = surviving(label, || {
+        let (result, changes) = surviving(label, || {
             let result = act(&mut tx)?;
-            self.remember_removed(&mut tx);
-            Ok(result)
+            Ok((result, self.remember_removed(&mut tx)))
         })?;
-        let changes = tx.changes();
         if !changes.is_empty() {
             let revision = tx.state.revision + 1;
             if let Err(error) = self.store(&tx, &changes, revision) {
@@ -338,20 +336,21 @@ impl Cloud {
     }
 
     /// Notes what was removed that controllers watch: its removal may not have reached the world when the process ends.
-    fn remember_removed(&self, tx: &mut Tx<'_>) {
+    ///
+    /// # Returns
+    /// All that has changed, these notes included.
+    fn remember_removed(&self, tx: &mut Tx<'_>) -> BTreeSet<Change> {
         let changes = tx.changes();
         let watched = changes.iter().filter(|change| !tx.state.has(change) && self.is_watched(change, tx.state));
-        for change in watched.cloned().collect::<Vec<_>>() {
-            gone::remember(tx, &change);
+        let watched: Vec<Change> = watched.cloned().collect();
+        if watched.is_empty() {
+            return changes;
         }
+        watched.iter().for_each(|change| gone::remember(tx, change));
+        tx.changes()
     }
 
-    fn store(
-        &self,
-        tx: &Tx<'_>,
-        changes: &std::collections::BTreeSet<Change>,
-        revision: u64,
-    ) -> Result<(), StorageError> {
+    fn store(&self, tx: &Tx<'_>, changes: &BTreeSet<Change>, revision: u64) -> Result<(), StorageError> {
         let mut storage = lock(&self.storage);
         let Some(storage) = storage.as_mut() else { return Ok(()) };
         let mut written = Vec::with_capacity(changes.len());
@@ -369,7 +368,7 @@ impl Cloud {
         storage.write(&written, revision)
     }
 
-    fn queue_woken(&self, state: &State, changes: &std::collections::BTreeSet<Change>, wakes: Vec<Woken>, now: Time) {
+    fn queue_woken(&self, state: &State, changes: &BTreeSet<Change>, wakes: Vec<Woken>, now: Time) {
         let mut queue = lock(&self.queue);
         let caller = Caller::Service("cloud");
         for change in changes {

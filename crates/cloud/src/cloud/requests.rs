@@ -14,21 +14,30 @@ impl Cloud {
     /// The operation's own; or an internal error where the state cannot be stored, with nothing changed.
     pub fn request(&self, request: &Prepared) -> Result<Box<dyn Structure>, AwsError> {
         let entry = self.core.entry(request.service, request.operation)?;
+        self.run(entry, request.service, &request.scope, &request.caller, &*request.input)
+    }
+
+    /// Runs an operation as its kind wants it.
+    fn run(
+        &self,
+        entry: &Entry,
+        service: &str,
+        scope: &Scope,
+        caller: &Caller,
+        input: &dyn Structure,
+    ) -> Result<Box<dyn Structure>, AwsError> {
+        let name = entry.facts.name;
         if let Handler::Ask(handler) = &entry.handler {
-            return self.ask(entry, handler, &request.scope, &request.caller, &*request.input);
+            return self.ask(entry, handler, scope, caller, input);
         }
         if let Handler::Read(handler) = &entry.handler {
             let state = self.read_soon();
-            if state.get::<Used>(&request.scope, request.service).is_some() {
-                let answer = surviving(request.operation, || {
-                    handler(&self.view_of(&state, &request.scope, &request.caller), &*request.input)
-                })?;
-                return entry.unless_dry(&*request.input).map(|()| answer);
+            if state.get::<Used>(scope, service).is_some() {
+                let answer = surviving(name, || handler(&self.view_of(&state, scope, caller), input))?;
+                return entry.unless_dry(input).map(|()| answer);
             }
         }
-        self.write(&request.scope, request.caller.clone(), request.operation, |tx| {
-            tx.invoke(request.service, request.operation, &*request.input)
-        })
+        self.write(scope, caller.clone(), name, |tx| tx.invoke(service, name, input))
     }
 
     /// Whether an operation asks the world, and so may take as long as that does. Nobody should wait for it but its caller.
@@ -76,18 +85,7 @@ impl Cloud {
     ) -> Result<serde_json::Value, AwsError> {
         let caller = Caller::User { access_key: scope.account.to_string() };
         let entry = self.core.entry(service, operation)?;
-        if let Handler::Ask(handler) = &entry.handler {
-            let answer = self.ask(entry, handler, scope, &caller, &*entry.input(input)?)?;
-            return Ok(zonal_wire::value::to_json(&*answer));
-        }
-        if let Handler::Read(handler) = &entry.handler {
-            let state = self.read_soon();
-            if state.get::<Used>(scope, service).is_some() {
-                let typed = entry.input(input)?;
-                let answer = surviving(operation, || handler(&self.view_of(&state, scope, &caller), &*typed))?;
-                return entry.unless_dry(&*typed).map(|()| zonal_wire::value::to_json(&*answer));
-            }
-        }
-        self.write(scope, caller, operation, |tx| tx.call_json(service, operation, input))
+        let answer = self.run(entry, service, scope, &caller, &*entry.input(input)?)?;
+        Ok(zonal_wire::value::to_json(&*answer))
     }
 }
