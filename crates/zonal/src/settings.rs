@@ -95,9 +95,7 @@ impl Settings {
         fs::create_dir_all(&self.directory)?;
         let text = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         // Never half written: a world whose settings can't be read is one that nobody can end.
-        let pending = self.directory.join("zonal.json.new");
-        fs::write(&pending, text)?;
-        fs::rename(pending, self.directory.join("zonal.json"))
+        zonal_linux::files::replace(&self.directory.join("zonal.json"), text)
     }
 
     /// The daemon's own part of the directory.

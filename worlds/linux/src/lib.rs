@@ -30,6 +30,7 @@
 
 mod client;
 mod error;
+pub mod files;
 pub mod footprint;
 mod frame;
 pub mod holder;

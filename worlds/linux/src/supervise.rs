@@ -115,10 +115,9 @@ impl Processes {
         let config = &settle(config)?;
         let directory = &config.directory;
         let text = serde_json::to_vec_pretty(config).map_err(|e| Error::Refused(e.to_string()))?;
-        let (pending, path) = (directory.join("config.json.new"), directory.join("config.json"));
+        let path = directory.join("config.json");
         // Never half written: a world whose settings can't be read is one that nobody can end.
-        fs::write(&pending, text).act("write", pending.display())?;
-        fs::rename(&pending, &path).act("rename", pending.display())?;
+        crate::files::replace(&path, text).act("write", path.display())?;
         crate::trust::make(config)?;
         crate::warden::key::make(config)?;
         let plane = config.plane_directory();

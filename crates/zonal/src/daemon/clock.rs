@@ -66,12 +66,10 @@ impl ScaledClock {
     /// Puts on disk from when the clock runs how fast. What was there before stays whole until this is.
     fn keep(&self, from: From) {
         let Some(path) = &self.kept else { return };
-        let new = path.with_extension("new");
         let kept = Kept { wall: wall(), time: from.now(), speed: from.speed };
         let written = serde_json::to_vec(&kept)
             .map_err(std::io::Error::other)
-            .and_then(|text| fs::write(&new, text))
-            .and_then(|()| fs::rename(&new, path));
+            .and_then(|text| zonal_linux::files::replace(path, text));
         if let Err(error) = written {
             tracing::warn!("{}: {error}: after a restart the clock may go back", path.display());
         }

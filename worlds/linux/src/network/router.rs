@@ -246,11 +246,9 @@ impl Routers {
         nft(&router, &kept.applied.changes(&next))?;
         kept.applied = next;
         let path = self.facts.join(id);
-        let pending = self.facts.join(format!(".{id}"));
         let facts = serde_json::to_vec(&kept.vpc)
             .map_err(|e| Error::Protocol { peer: "facts file", message: e.to_string() })?;
-        std::fs::write(&pending, facts).act("write", pending.display())?;
-        std::fs::rename(&pending, &path).act("rename", path.display())
+        crate::files::replace(&path, facts).act("write", path.display())
     }
 
     /// Makes an interface, or gives it other addresses and groups.

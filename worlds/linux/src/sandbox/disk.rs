@@ -36,11 +36,9 @@ pub(crate) struct Record {
 impl Record {
     /// Writes it down.
     pub(crate) fn write(&self, config: &Config, id: &str) -> Result<()> {
-        let path = config.disk(id);
+        let path = config.disk(id).join("record.json");
         let text = serde_json::to_vec(self).map_err(|e| Error::Refused(e.to_string()))?;
-        let (pending, file) = (path.join("record.new"), path.join("record.json"));
-        fs::write(&pending, text).act("write", pending.display())?;
-        fs::rename(&pending, &file).act("rename", file.display())
+        crate::files::replace(&path, text).act("write", path.display())
     }
 }
 

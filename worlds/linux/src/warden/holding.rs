@@ -70,10 +70,8 @@ pub(crate) fn children(parent: i32) -> Vec<(i32, String)> {
 pub(crate) fn announce(config: &Config) -> Result<()> {
     let pid = std::process::id().cast_signed();
     let path = config.directory.join("holder.pid");
-    let pending = config.directory.join("holder.pid.new");
     let text = format!("{pid} {}\n", start_time(pid).unwrap_or_default());
-    fs::write(&pending, text).act("write", pending.display())?;
-    fs::rename(&pending, &path).act("rename", path.display())
+    crate::files::replace(&path, text).act("write", path.display())
 }
 
 /// Enters the mount namespace of the world's holder, of the one that was just started if there was none, and connects to it.
