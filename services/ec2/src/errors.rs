@@ -48,7 +48,7 @@ fn missing(kind: &str, ids: &[String]) -> String {
     match (kind, ids) {
         ("image id", [id]) => format!("The image id '[{id}]' does not exist"),
         ("image id", ids) => format!("The image ids '[{}]' do not exist", ids.join(", ")),
-        ("volume", [id]) => format!("The volume '{id}' does not exist."),
+        (kind @ ("volume" | "snapshot"), [id]) => format!("The {kind} '{id}' does not exist."),
         (kind, [id]) => format!("The {kind} ID '{id}' does not exist"),
         (kind, ids) => format!("The {kind} IDs '{}' do not exist", ids.join(", ")),
     }

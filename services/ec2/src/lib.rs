@@ -54,6 +54,7 @@ impl Service for Ec2 {
         registrar.record::<model::RouteTable>();
         registrar.record::<model::SecurityGroup>();
         registrar.record::<model::Settings>();
+        registrar.record::<model::Snapshot>();
         registrar.record::<model::StatusChecks>();
         registrar.record::<model::Subnet>();
         registrar.record::<model::Volume>();
@@ -75,6 +76,7 @@ impl Service for Ec2 {
             tx.ask(ask);
         }
         reports::boot_again(tx, inventory);
+        operations::snapshots::adopt(tx);
     }
 
     fn coverage(&self) -> Coverage {

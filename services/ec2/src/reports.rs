@@ -5,7 +5,7 @@ use crate::model::{
     Failure, Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Trouble,
     Volume, Vpc, ZoneOutage,
 };
-use crate::operations::{attachments, interfaces, run};
+use crate::operations::{attachments, interfaces, run, snapshots};
 use zonal_cloud::{Record, Tx, View};
 use zonal_substrate::{Ask, Inventory, Lack, Report, SandboxState, StopCause};
 
@@ -34,9 +34,10 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, report: &Report) {
             }
         }),
         Report::SandboxRemoved(id) => on::<Instance>(tx, id, removed),
-        Report::ImageReady(id) => {
-            on::<Image>(tx, id, |tx, image| tx.put(Image { state: ImageState::Available, ..image }))
-        }
+        Report::ImageReady(id) => on::<Image>(tx, id, |tx, image| {
+            snapshots::complete(tx, &image.snapshot);
+            tx.put(Image { state: ImageState::Available, ..image });
+        }),
         Report::SandboxFigures { minute, figures } => metrics::publish(tx, *minute, figures),
         Report::Failed { id, reason } => troubled(tx, id, reason),
         Report::TargetHealth(_)

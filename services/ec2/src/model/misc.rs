@@ -1,4 +1,4 @@
-//! Images, key pairs, launch templates, volumes, and outages of zones.
+//! Images, snapshots, key pairs, launch templates, volumes, and outages of zones.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ pub struct Image {
     /// Its root device's name.
     #[serde(default = "crate::model::xvda")]
     pub root_device: String,
-    /// Its snapshot.
+    /// The id of its snapshot.
     pub snapshot: String,
-    /// The snapshot's tags.
-    #[serde(default)]
+    /// The snapshot's tags, in images that were stored when snapshots had no records of their own. `snapshots::adopt` takes them over.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub snapshot_tags: Tags,
     /// When it was made.
     pub created: Time,
@@ -49,6 +49,41 @@ pub enum ImageState {
     Pending,
     /// Ready to start instances from.
     Available,
+}
+
+/// A snapshot of a root volume. It outlives the image that it was made for, and the volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `snap-…`.
+    pub id: String,
+    /// What it is of.
+    pub description: String,
+    /// The volume it was made of, where that is known.
+    pub volume: Option<String>,
+    /// The volume's size, GiB.
+    pub size: i32,
+    /// When it was begun.
+    pub started: Time,
+    /// How far it is.
+    pub state: SnapshotState,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl Record for Snapshot {
+    const TABLE: &'static str = "ec2.snapshot";
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
+/// How far a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SnapshotState {
+    /// Being made.
+    Pending,
+    /// All of it is there.
+    Completed,
 }
 
 /// A key pair: the public half.

@@ -10,7 +10,8 @@ mod network;
 pub use instance::{Failure, Instance, InstanceState, MetadataOptions, StateReason, Status, Trouble};
 pub use interface::{ElasticAddress, Interface, InterfaceAttachment, InterfacePhase, PublicAddress};
 pub use misc::{
-    Image, ImageState, KeyPair, LaunchTemplate, Settings, StatusChecks, TemplateVersion, Volume, ZoneOutage,
+    Image, ImageState, KeyPair, LaunchTemplate, Settings, Snapshot, SnapshotState, StatusChecks, TemplateVersion,
+    Volume, ZoneOutage,
 };
 pub use network::{
     Acl, AclAssociation, AclRule, GroupRule, InternetGateway, Peer, Route, RouteTable, RouteTableAssociation, RouteVia,

@@ -1,8 +1,8 @@
 //! Images: the public ones that every account sees, and those that users make of their instances.
 
-use super::{Answer, Selection, filters, json, one, specified, tag_list, text};
+use super::{Answer, Selection, filters, json, one, snapshots, specified, tag_list, text};
 use crate::errors::Error;
-use crate::model::{Image, ImageState, Instance, Volume};
+use crate::model::{Image, ImageState, Instance, Snapshot, Volume};
 use crate::shapes::{self, *};
 use sha2::{Digest, Sha256};
 use zonal_cloud::tags::Tags;
@@ -281,14 +281,14 @@ fn public_shape(view: &View<'_>, image: &Public) -> shapes::Image {
 }
 
 /// The snapshots that public images are made of.
-pub(crate) fn public_snapshots(view: &View<'_>) -> Vec<Snapshot> {
-    let of = |image: &Public| Snapshot {
+pub(crate) fn public_snapshots(view: &View<'_>) -> Vec<shapes::Snapshot> {
+    let of = |image: &Public| shapes::Snapshot {
         snapshot_id: text(format!("snap-0{}", stable_hex(&public_id(view, image)))),
         owner_id: text(image.owner),
         owner_alias: image.owner_alias.map(ToOwned::to_owned),
         description: text(""),
         volume_id: text("vol-ffffffff"),
-        state: Some(SnapshotState::Completed),
+        state: Some(shapes::SnapshotState::Completed),
         progress: text("100%"),
         start_time: Some(Time::from_secs(image.created)),
         volume_size: Some(image.size),
@@ -334,7 +334,10 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateImageRequest) -> Answer<CreateImage
         return Err(Error::Coded("InvalidAMIName.Duplicate", text).into());
     }
     let tags = specified(tx, &input.tag_specifications, "image", &["image", "snapshot"])?;
-    let size = tx.get::<Volume>(&instance.volume).map_or(8, |volume| volume.size);
+    let snapshot_tags = specified(tx, &input.tag_specifications, "snapshot", &["image", "snapshot"])?;
+    let volume = tx.get::<Volume>(&instance.volume);
+    let size = volume.map_or(8, |volume| volume.size);
+    let volume = volume.map(|volume| volume.id.clone());
     let image = Image {
         id: tx.id("ami-"),
         name: input.name.clone(),
@@ -343,12 +346,13 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateImageRequest) -> Answer<CreateImage
         size,
         root_device: instance.root_device.clone(),
         snapshot: tx.id("snap-"),
-        snapshot_tags: specified(tx, &input.tag_specifications, "snapshot", &["image", "snapshot"])?,
+        snapshot_tags: Tags::new(),
         created: tx.now,
         state: ImageState::Pending,
         tags,
     };
     let image_id = text(&image.id);
+    tx.put(Snapshot { tags: snapshot_tags, ..snapshots::of_image(&image, volume) });
     tx.put(image);
     // Unless told otherwise, AWS shuts the instance down and boots it again, so that its file system is at rest.
     if input.no_reboot != Some(true) && instance.state == crate::model::InstanceState::Running {
@@ -359,13 +363,24 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateImageRequest) -> Answer<CreateImage
 
 pub fn deregister(tx: &mut Tx<'_>, input: &DeregisterImageRequest) -> Answer<DeregisterImageResult> {
     let id = &input.image_id;
-    if tx.get::<Image>(id).is_none() {
+    let Some(image) = tx.get::<Image>(id).cloned() else {
         find(&tx.view(), id)?;
         let text = format!("Not authorized for image: {id}");
         return Err(Error::Coded("AuthFailure", text).into());
-    }
+    };
     tx.remove::<Image>(id);
-    Ok(DeregisterImageResult { return_: Some(true), ..Default::default() })
+    let mut delete_snapshot_results = Vec::new();
+    if input.delete_associated_snapshots == Some(true) {
+        tx.remove::<Snapshot>(&image.snapshot);
+        delete_snapshot_results.push(DeleteSnapshotReturnCode {
+            snapshot_id: text(&image.snapshot),
+            return_code: Some(SnapshotReturnCodes::Success),
+        });
+    } else {
+        // One that was being made is made; nobody will tell of it any more.
+        snapshots::complete(tx, &image.snapshot);
+    }
+    Ok(DeregisterImageResult { return_: Some(true), delete_snapshot_results })
 }
 
 /// ModifyImageAttribute. What an image is called can be changed; it is its account's alone.

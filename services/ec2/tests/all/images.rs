@@ -67,25 +67,121 @@ fn a_launch_answers_what_is_not_yet_there_as_pending() {
     assert_eq!(changed["InstanceMetadataOptions"]["State"], "pending");
 }
 
-#[test]
-fn an_image_has_a_snapshot_which_is_its_own_as_long_as_it_is_there() {
-    let yard = Yard::new();
-    let id = yard.run(json!({}));
-    yard.settle();
+/// A golden image of an instance, and its snapshot.
+fn golden(yard: &Yard, instance: &str) -> (String, Value) {
     let tags = json!([{ "ResourceType": "snapshot", "Tags": [{ "Key": "of", "Value": "gold" }] }]);
-    let image = json!({ "InstanceId": id, "Name": "gold", "TagSpecifications": tags });
+    let image = json!({ "InstanceId": instance, "Name": "gold", "TagSpecifications": tags });
     let image = text(&yard.ok("CreateImage", image)["ImageId"]);
     let own = yard.ok("DescribeSnapshots", json!({ "OwnerIds": ["self"] }))["Snapshots"].clone();
     assert_eq!(own.as_array().map(Vec::len), Some(1));
-    assert_eq!(own[0]["Tags"], json!([{ "Key": "of", "Value": "gold" }]));
-    assert_eq!(own[0]["Description"], json!(format!("Created by CreateImage({id}) for {image}")));
-    let snapshot = json!({ "SnapshotId": own[0]["SnapshotId"] });
-    let said = yard.refused("DeleteSnapshot", snapshot.clone(), "InvalidSnapshot.InUse");
+    (image, own[0].clone())
+}
+
+#[test]
+fn an_images_snapshot_outlives_it_and_is_deleted_by_itself_and_not_before() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let (image, snapshot) = golden(&yard, &id);
+    assert_eq!(snapshot["Tags"], json!([{ "Key": "of", "Value": "gold" }]));
+    assert_eq!(snapshot["Description"], json!(format!("Created by CreateImage({id}) for {image}")));
+    assert_eq!((&snapshot["State"], &snapshot["Progress"]), (&json!("pending"), &json!("0%")));
+    yard.settle();
+    let named = json!({ "SnapshotIds": [snapshot["SnapshotId"]] });
+    let made = yard.ok("DescribeSnapshots", named.clone())["Snapshots"][0].clone();
+    assert_eq!((&made["State"], &made["Progress"]), (&json!("completed"), &json!("100%")));
+    let delete = json!({ "SnapshotId": snapshot["SnapshotId"] });
+    let said = yard.refused("DeleteSnapshot", delete.clone(), "InvalidSnapshot.InUse");
     assert!(said.ends_with(&format!("is currently in use by {image}")), "{said}");
-    yard.ok("DeregisterImage", json!({ "ImageId": image }));
-    yard.refused("DeleteSnapshot", snapshot, "InvalidSnapshot.NotFound");
-    let public = json!({ "Filters": [{ "Name": "owner-alias", "Values": ["amazon"] }] });
-    assert!(yard.ok("DescribeSnapshots", public)["Snapshots"][0].is_object());
+    let answer = yard.ok("DeregisterImage", json!({ "ImageId": image }));
+    assert_eq!((&answer["Return"], &answer["DeleteSnapshotResults"]), (&json!(true), &Value::Null));
+    assert_eq!(yard.ok("DescribeSnapshots", named.clone())["Snapshots"][0], made, "deregistering has no effect on it");
+    yard.ok("DeleteSnapshot", delete.clone());
+    let said = yard.refused("DescribeSnapshots", named, "InvalidSnapshot.NotFound");
+    assert_eq!(said, format!("The snapshot '{}' does not exist.", text(&snapshot["SnapshotId"])));
+    yard.refused("DeleteSnapshot", delete, "InvalidSnapshot.NotFound");
+}
+
+#[test]
+fn deregistering_deletes_the_snapshot_too_where_it_is_told_to() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let (image, snapshot) = golden(&yard, &id);
+    let answer = yard.ok("DeregisterImage", json!({ "ImageId": image, "DeleteAssociatedSnapshots": true }));
+    let deleted = json!([{ "SnapshotId": snapshot["SnapshotId"], "ReturnCode": "success" }]);
+    assert_eq!(answer["DeleteSnapshotResults"], deleted);
+    assert_eq!(yard.ok("DescribeSnapshots", json!({ "OwnerIds": ["self"] }))["Snapshots"], Value::Null);
+}
+
+#[test]
+fn a_snapshot_keeps_its_volumes_id_when_instance_and_volume_are_gone() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let volume = yard.instance(&id)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"].clone();
+    let (_, snapshot) = golden(&yard, &id);
+    assert_eq!(snapshot["VolumeId"], volume);
+    yard.ok("TerminateInstances", json!({ "InstanceIds": [id] }));
+    yard.settle();
+    yard.refused("DescribeVolumes", json!({ "VolumeIds": [volume] }), "InvalidVolume.NotFound");
+    let of_volume = json!({ "Filters": [{ "Name": "volume-id", "Values": [volume] }] });
+    let later = yard.ok("DescribeSnapshots", of_volume)["Snapshots"][0].clone();
+    assert_eq!(later["SnapshotId"], snapshot["SnapshotId"]);
+}
+
+#[test]
+fn snapshots_are_told_by_who_may_make_volumes_of_them() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let (_, own) = golden(&yard, &id);
+    let ids = |input: Value| -> Vec<Value> {
+        let all = yard.ok("DescribeSnapshots", input)["Snapshots"].clone();
+        all.as_array().into_iter().flatten().map(|snapshot| snapshot["SnapshotId"].clone()).collect()
+    };
+    let restorable = |users: Value| ids(json!({ "RestorableByUserIds": users }));
+    let everything = ids(json!({}));
+    let public: Vec<Value> = everything.iter().filter(|id| **id != own["SnapshotId"]).cloned().collect();
+    assert_eq!((public.is_empty(), everything.len()), (false, public.len() + 1));
+    assert_eq!(restorable(json!(["all"])), public);
+    assert_eq!(restorable(json!(["self"])), [own["SnapshotId"].clone()]);
+    assert_eq!(restorable(json!([own["OwnerId"]])), [own["SnapshotId"].clone()]);
+    assert_eq!(restorable(json!(["self", "all"])), everything);
+    assert_eq!(restorable(json!(["111122223333"])), [] as [Value; 0]);
+    let amazon = json!({ "Filters": [{ "Name": "owner-alias", "Values": ["amazon"] }] });
+    assert!(!ids(amazon).is_empty());
+}
+
+#[test]
+fn an_image_that_was_stored_before_snapshots_were_has_its_snapshot_after_the_next_start() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let volume = yard.instance(&id)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"].clone();
+    // As version 0.1.0 wrote it.
+    let stored = json!({
+        "id": "ami-0123456789abcdef0", "name": "old", "description": null, "instance": id, "size": 8,
+        "snapshot": "snap-0123456789abcdef0", "snapshot_tags": { "of": "old" }, "created": 1_795_574_658_918_966_i64,
+        "state": "Available", "tags": {},
+    });
+    let image: zonal_ec2::model::Image = serde_json::from_value(stored).unwrap();
+    yard.cloud
+        .act(&yard.scope, "test", |tx| {
+            tx.put(image);
+            Ok(())
+        })
+        .unwrap();
+    yard.cloud.start();
+    let own = yard.ok("DescribeSnapshots", json!({ "OwnerIds": ["self"] }))["Snapshots"].clone();
+    assert_eq!(own[0]["SnapshotId"], "snap-0123456789abcdef0");
+    assert_eq!((&own[0]["VolumeId"], &own[0]["State"]), (&volume, &json!("completed")));
+    assert_eq!(own[0]["Tags"], json!([{ "Key": "of", "Value": "old" }]));
+    let delete = json!({ "SnapshotId": "snap-0123456789abcdef0" });
+    yard.refused("DeleteSnapshot", delete.clone(), "InvalidSnapshot.InUse");
+    yard.ok("DeregisterImage", json!({ "ImageId": "ami-0123456789abcdef0" }));
+    yard.cloud.start();
+    yard.ok("DeleteSnapshot", delete);
 }
 
 #[test]
