@@ -5,7 +5,7 @@ use super::{Answer, add_tags, at_least_five, cut, one, text};
 use crate::errors::Error;
 use crate::model::{
     Acl, ElasticAddress, Image, Instance, Interface, InternetGateway, KeyPair, LaunchTemplate, RouteTable,
-    SecurityGroup, Subnet, Volume, Vpc,
+    SecurityGroup, Snapshot, Subnet, Volume, Vpc,
 };
 use crate::shapes::{self, *};
 use zonal_cloud::tags::{TagError, Tags};
@@ -94,6 +94,7 @@ fn kinds() -> Vec<Kind> {
         kind::<ElasticAddress>("eipalloc-", "elastic-ip", |own| &own.tags, |own| &mut own.tags),
         kind::<Instance>("i-", "instance", |own| &own.tags, |own| &mut own.tags),
         kind::<Volume>("vol-", "volume", |own| &own.tags, |own| &mut own.tags),
+        kind::<Snapshot>("snap-", "snapshot", |own| &own.tags, |own| &mut own.tags),
         kind::<Image>("ami-", "image", |own| &own.tags, |own| &mut own.tags),
         kind::<LaunchTemplate>("lt-", "launch-template", |own| &own.tags, |own| &mut own.tags),
         key_pairs(),
@@ -121,6 +122,7 @@ fn unknown(id: &str) -> Error {
         "rtb" => super::routes::UNKNOWN,
         "eni" => super::interfaces::UNKNOWN,
         "vol" => super::volumes::UNKNOWN,
+        "snap" => super::snapshots::UNKNOWN,
         "ami" => super::images::UNKNOWN,
         "sg" => return super::groups::unknown(id),
         "sgr" => return super::rules::unknown(id),

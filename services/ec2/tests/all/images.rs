@@ -131,6 +131,26 @@ fn a_snapshot_keeps_its_volumes_id_when_instance_and_volume_are_gone() {
 }
 
 #[test]
+fn snapshots_are_tagged_and_their_tags_described_as_any_others() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    let (_, snapshot) = golden(&yard, &id);
+    let named = snapshot["SnapshotId"].clone();
+    yard.ok("CreateTags", json!({ "Resources": [named], "Tags": [{ "Key": "kept", "Value": "yes" }] }));
+    yard.ok("DeleteTags", json!({ "Resources": [named], "Tags": [{ "Key": "of" }] }));
+    let tagged = json!({ "Filters": [{ "Name": "tag:kept", "Values": ["yes"] }] });
+    let found = yard.ok("DescribeSnapshots", tagged)["Snapshots"][0].clone();
+    assert_eq!((&found["SnapshotId"], &found["Tags"]), (&named, &json!([{ "Key": "kept", "Value": "yes" }])));
+    let described =
+        yard.ok("DescribeTags", json!({ "Filters": [{ "Name": "resource-type", "Values": ["snapshot"] }] }));
+    let expected = json!([{ "Key": "kept", "Value": "yes", "ResourceId": named, "ResourceType": "snapshot" }]);
+    assert_eq!(described["Tags"], expected);
+    let nobodys = json!({ "Resources": ["snap-00000000000000000"], "Tags": [{ "Key": "a", "Value": "b" }] });
+    yard.refused("CreateTags", nobodys, "InvalidSnapshot.NotFound");
+}
+
+#[test]
 fn snapshots_are_told_by_who_may_make_volumes_of_them() {
     let yard = Yard::new();
     let id = yard.run(json!({}));
