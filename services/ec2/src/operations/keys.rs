@@ -9,13 +9,17 @@ use base64::engine::general_purpose::STANDARD;
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, View};
 
-fn refuse_duplicate(tx: &Tx<'_>, name: &str) -> Result<(), Error> {
-    if tx.get::<KeyPair>(name).is_some() {
-        return Err(Error::Coded("InvalidKeyPair.Duplicate", format!("The keypair already exists: {name}")));
-    }
+fn check_name(name: &str) -> Result<(), Error> {
     if !name.is_ascii() || name.len() > 255 {
         let text = format!("Value ({name}) for parameter KeyName is invalid. It is up to 255 ASCII characters.");
         return Err(Error::InvalidParameterValue(text));
+    }
+    Ok(())
+}
+
+fn refuse_duplicate(tx: &Tx<'_>, name: &str) -> Result<(), Error> {
+    if tx.get::<KeyPair>(name).is_some() {
+        return Err(Error::Coded("InvalidKeyPair.Duplicate", format!("The keypair already exists: {name}")));
     }
     Ok(())
 }
@@ -27,6 +31,7 @@ pub(crate) fn pair<'a>(view: &View<'a>, name: &str) -> Result<&'a KeyPair, Error
 }
 
 pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKeyPairResult> {
+    check_name(&input.key_name)?;
     refuse_duplicate(tx, &input.key_name)?;
     let invalid = || Error::Coded("InvalidKey.Format", "Key is not in valid OpenSSH public key format".to_owned());
     let material = std::str::from_utf8(&input.public_key_material.0).map_err(|_| invalid())?.trim();
@@ -61,6 +66,7 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportKeyPairRequest) -> Answer<ImportKey
 
 /// CreateKeyPair. The private half is in the answer, and nowhere else.
 pub fn create(tx: &mut Tx<'_>, input: &CreateKeyPairRequest) -> Answer<shapes::KeyPair> {
+    check_name(&input.key_name)?;
     refuse_duplicate(tx, &input.key_name)?;
     let tags = specified(tx, &input.tag_specifications, "key-pair", &["key-pair"])?;
     let (kind, algorithm, made) = match &input.key_type {

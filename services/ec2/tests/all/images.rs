@@ -254,8 +254,9 @@ fn an_ed25519_keys_fingerprint_is_padded_base64() {
     let blob = json!({ "KeyName": "mine", "PublicKeyMaterial": base64(material) });
     let fingerprint = text(&yard.ok("ImportKeyPair", blob)["KeyFingerprint"]);
     assert_eq!((fingerprint.len(), fingerprint.ends_with('=')), (44, true), "{fingerprint}");
-    let long = json!({ "KeyName": "x".repeat(256) });
-    yard.refused("CreateKeyPair", long, "InvalidParameterValue");
+    for name in ["x".repeat(256), "schlüssel".to_owned()] {
+        yard.refused("CreateKeyPair", json!({ "KeyName": name }), "InvalidParameterValue");
+    }
 }
 
 fn base64(text: &str) -> String {
