@@ -37,11 +37,19 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// Evaluates an expression.
+    /// Evaluates an expression. Where that gives no number (a division by zero, the logarithm of nothing), a series has no value.
     ///
     /// # Errors
     /// What is wrong with it, for people.
     pub fn evaluate(&self, expression: &Expression) -> Result<Value, String> {
+        let numbers = |mut series: Values| {
+            series.retain(|_, value| value.is_finite());
+            series
+        };
+        Ok(each(self.value(expression)?, numbers))
+    }
+
+    fn value(&self, expression: &Expression) -> Result<Value, String> {
         Ok(match expression {
             Expression::Number(number) => Value::Scalar(*number),
             Expression::Id(id) => {
@@ -332,10 +340,7 @@ fn combine(left: Value, right: Value, of: impl Fn(f64, f64) -> f64 + Copy) -> Re
 }
 
 fn both(left: &Values, right: &Values, of: impl Fn(f64, f64) -> f64) -> Values {
-    left.iter()
-        .filter_map(|(second, a)| Some((*second, of(*a, *right.get(second)?))))
-        .filter(|(_, v)| v.is_finite())
-        .collect()
+    left.iter().filter_map(|(second, a)| Some((*second, of(*a, *right.get(second)?)))).collect()
 }
 
 fn apply(operator: Operator, a: f64, b: f64) -> f64 {

@@ -220,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn a_series_has_no_value_where_the_result_is_no_number() {
+        check("LOG(m1 - 1)", &[(60, 0.0), (180, 3f64.ln())]);
+        check("LOG10(m1 - 2)", &[(180, 2f64.log10())]);
+        check("-LOG(m1 - 1)", &[(60, 0.0), (180, -3f64.ln())]);
+        check("m1 / (m2 - 10)", &[(60, 0.2)]);
+        check("m1 / 0", &[]);
+        check("(m1 - 2) ^ 0.5", &[(60, 0.0), (180, 2f64.sqrt())]);
+        check("TIME_SERIES(LOG(0))", &[]);
+        check("FILL(m1, LOG(0))", &[(0, 1.0), (60, 2.0), (180, 4.0)]);
+        check("IF(m1 > 1, LOG(0), m1)", &[(0, 1.0)]);
+        check("SUM([LOG(m1 - 1), m1])", &[(0, 1.0), (60, 2.0), (180, 4.0 + 3f64.ln())]);
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, said) in [
             ("m1 +", "it ends too early"),
