@@ -237,8 +237,13 @@ impl Scope<'_> {
         then: &Expression,
         otherwise: Option<&Expression>,
     ) -> Result<Value, String> {
-        let then = self.evaluate(then)?;
-        let otherwise = otherwise.map(|other| self.evaluate(other)).transpose()?;
+        let no_arrays = || "IF does not take an array".to_owned();
+        let branch = |expression: &Expression| match self.evaluate(expression)? {
+            Value::Array(_) => Err(no_arrays()),
+            one => Ok(one),
+        };
+        let then = branch(then)?;
+        let otherwise = otherwise.map(branch).transpose()?;
         let at = |value: &Value, second: i64| match value {
             Value::Scalar(number) => Some(*number),
             Value::Series(series) => series.get(&second).copied(),
@@ -247,7 +252,7 @@ impl Scope<'_> {
         match self.evaluate(condition)? {
             Value::Scalar(number) if number != 0.0 => Ok(then),
             Value::Scalar(_) => Ok(otherwise.unwrap_or_else(|| Value::Series(Values::new()))),
-            Value::Array(_) => Err("IF does not take an array".to_owned()),
+            Value::Array(_) => Err(no_arrays()),
             Value::Series(series) => {
                 let chosen = series.iter().filter_map(|(second, holds)| {
                     let value = if *holds == 0.0 { otherwise.as_ref() } else { Some(&then) };

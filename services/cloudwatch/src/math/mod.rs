@@ -209,14 +209,28 @@ mod tests {
     fn logarithms_and_times() {
         check("LOG10(m2 * 10)", &[(0, 2.0), (60, 200f64.log10()), (120, 300f64.log10())]);
         check("LOG(m1)", &[(0, 0.0), (60, 2f64.ln()), (180, 4f64.ln())]);
-        check("MINUTE(m2)", &[(0, 0.0), (60, 1.0), (120, 2.0)]);
         check("DIFF_TIME(m1)", &[(60, 60.0), (180, 120.0)]);
         check("EPOCH(m1)", &[(0, 0.0), (60, 60.0), (180, 180.0)]);
-        // The first of January 1970, a Thursday.
-        check(
-            "DAY(m1) * 1000000 + YEAR(m1) * 100 + MONTH(m1) + DATE(m1) + HOUR(m1)",
-            &[(0, 4_197_002.0), (60, 4_197_002.0), (180, 4_197_002.0)],
-        );
+    }
+
+    #[test]
+    fn each_function_of_the_calendar_tells_its_own_part() {
+        // Tuesday, 2026-11-24T16:05:00Z, and the first minute of the Sunday after.
+        let (tuesday, sunday) = (1_795_536_300, 1_795_910_400);
+        let results = BTreeMap::from([("m1".to_owned(), Value::Series(Values::from([(tuesday, 1.0), (sunday, 1.0)])))]);
+        let scope = Scope { results: &results, metrics: &[], period: 60, range: (tuesday, sunday + 60) };
+        for (name, then, later) in [
+            ("MINUTE", 5.0, 0.0),
+            ("HOUR", 16.0, 0.0),
+            ("DAY", 2.0, 7.0),
+            ("DATE", 24.0, 29.0),
+            ("MONTH", 11.0, 11.0),
+            ("YEAR", 2026.0, 2026.0),
+            ("EPOCH", 1_795_536_300.0, 1_795_910_400.0),
+        ] {
+            let told = scope.evaluate(&parse(&format!("{name}(m1)")).unwrap());
+            assert_eq!(told, Ok(Value::Series(Values::from([(tuesday, then), (sunday, later)]))), "{name}");
+        }
     }
 
     #[test]
@@ -241,6 +255,10 @@ mod tests {
             ("ANOMALY_DETECTION_BAND(m1)", "the function ANOMALY_DETECTION_BAND is not supported"),
             ("m9", "there is no query with the id m9"),
             ("m1 m2", "unexpected 'm2'"),
+            ("IF(METRICS(), m1, m2)", "IF does not take an array"),
+            ("IF(m1 > 1, METRICS(), m2)", "IF does not take an array"),
+            ("IF(m1 > 1, m1, [m1, m2])", "IF does not take an array"),
+            ("IF(0, METRICS())", "IF does not take an array"),
         ] {
             assert_eq!(evaluate(text), Err(said.to_owned()), "{text}");
         }

@@ -244,10 +244,13 @@ fn a_label_has_its_series_figures_and_its_metrics_properties_put_in() {
 #[test]
 fn an_alarm_watches_one_series() {
     let yard = Yard::new();
-    let several = json!({ "Id": "e", "Expression": "METRICS()", "ReturnData": true });
-    let alarm = json!({
-        "AlarmName": "al", "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold",
-        "Metrics": [query("a", None, false), several],
-    });
-    assert_eq!(&*yard.try_call("PutMetricAlarm", alarm).unwrap_err().code, "ValidationError");
+    for expression in ["METRICS()", "IF(a > 1, METRICS(), a)"] {
+        let several = json!({ "Id": "e", "Expression": expression, "ReturnData": true });
+        let alarm = json!({
+            "AlarmName": "al", "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold",
+            "Metrics": [query("a", None, false), several],
+        });
+        let error = yard.try_call("PutMetricAlarm", alarm).unwrap_err();
+        assert_eq!(&*error.code, "ValidationError", "{expression}");
+    }
 }
