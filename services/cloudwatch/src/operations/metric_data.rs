@@ -151,17 +151,15 @@ pub fn get(view: &View<'_>, input: &GetMetricDataInput) -> Result<GetMetricDataO
     Ok(out)
 }
 
-/// The series of a query's result, with their labels: of several each has its own query's, behind the label that was given.
+/// The series of a query's result, with their labels.
 fn series_of(queries: &[Query], query: &Query, result: Option<Value>, scope: &Scope) -> Vec<(String, Values)> {
-    let label = |query: &Query, values: &Values| labels::of(query, &scope.region, &scope.account, values);
+    let (region, account) = (&scope.region, &scope.account);
     match result {
-        Some(Value::Series(values)) => vec![(label(query, &values), values)],
+        Some(Value::Series(values)) => vec![(labels::of(query, region, account, &values), values)],
         Some(Value::Array(all)) => {
             let named = |one: Named| {
                 let source = queries.iter().find(|query| query.id == one.name);
-                let own = label(source.unwrap_or(query), &one.values);
-                let text = if query.label.is_some() { format!("{} {own}", label(query, &one.values)) } else { own };
-                (text, one.values)
+                (labels::of_several(query, source, region, account, &one.values), one.values)
             };
             all.into_iter().map(named).collect()
         }

@@ -242,6 +242,31 @@ fn a_label_has_its_series_figures_and_its_metrics_properties_put_in() {
 }
 
 #[test]
+fn each_of_several_series_has_the_label_given_before_its_own_or_a_dynamic_label_put_in_for_it() {
+    let labels = |expression: &str, label: Option<&str>| -> Vec<String> {
+        let mut several = json!({ "Id": "e", "Expression": expression });
+        if let Some(label) = label {
+            several["Label"] = label.into();
+        }
+        let queries = json!([query("a", None, false), query("b", Some("Bees ${MAX}"), false), several]);
+        results(queries).into_iter().map(|(label, _)| label).collect()
+    };
+    let array = "[a, b]";
+    assert_eq!(labels(array, None), ["a", "Bees 30"]);
+    assert_eq!(labels(array, Some("All")), ["All a", "All Bees 30"]);
+    assert_eq!(labels(array, Some("")), ["a", "Bees 30"]);
+    assert_eq!(labels(array, Some("${PROP('Dim.Host')}")), ["a.example", "b.example"]);
+    assert_eq!(labels(array, Some("${LABEL}: ${MAX}")), ["a: 2", "b: 30"]);
+    assert_eq!(labels("[a + 1, b]", Some("All")), ["All", "All Bees 30"]);
+}
+
+#[test]
+fn a_series_without_values_has_no_figures_in_its_label() {
+    let label = "${MIN}${MAX}${AVG}${SUM}${FIRST}${LAST}${FIRST_LAST_RANGE}${MIN_MAX_RANGE}|${DATAPOINT_COUNT}";
+    assert_eq!(results(json!([query("nobodys", Some(label), true)]))[0].0, "|0");
+}
+
+#[test]
 fn an_alarm_watches_one_series() {
     let yard = Yard::new();
     for expression in ["METRICS()", "IF(a > 1, METRICS(), a)"] {
