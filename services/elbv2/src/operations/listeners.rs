@@ -6,7 +6,7 @@ use super::{balancer, balancer_of_group, group, listener, merge_tags, new_id, pa
 use crate::albs;
 use crate::attributes;
 use crate::errors::{Error, invalid};
-use crate::model::{Kind, Listener, LoadBalancer, Protocol, Version};
+use crate::model::{Kind, Listener, LoadBalancer, Protocol, Rule, Version};
 use crate::rules::{Act, Action, action_of};
 use crate::shapes::{
     Certificate, CreateListenerInput, CreateListenerOutput, DeleteListenerInput, DeleteListenerOutput,
@@ -162,6 +162,11 @@ pub fn modify(tx: &mut Tx<'_>, input: &ModifyListenerInput) -> Result<ModifyList
         changed.default_action = action_of(&input.default_actions)?;
     }
     check_action(&tx.view(), &changed.balancer, changed.protocol, &changed.default_action)?;
+    if input.protocol.is_some() {
+        for rule in tx.starting::<Rule>(Listener::keys_of_rules(&changed.arn)) {
+            check_action(&tx.view(), &changed.balancer, changed.protocol, &rule.action)?;
+        }
+    }
     let output = ModifyListenerOutput { listeners: vec![shown(&changed)] };
     let balancer = changed.balancer.clone();
     tx.put(changed);

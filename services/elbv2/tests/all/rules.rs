@@ -98,6 +98,45 @@ fn a_port_has_one_listener_and_tls_needs_a_certificate() {
 }
 
 #[test]
+fn a_listener_becomes_no_http_listener_while_a_rule_of_it_forwards_grpc() {
+    let (bench, balancer, _) = bench_with_listener();
+    let certificate = Certificate { certificate_arn: Some(bench.certificate("www.example.com")), ..Default::default() };
+    let respond = || Action {
+        type_: ActionTypeEnum::FixedResponse,
+        fixed_response_config: Some(FixedResponseActionConfig { status_code: "404".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let input = CreateListenerInput {
+        load_balancer_arn: balancer,
+        protocol: Some(ProtocolEnum::Https),
+        port: Some(443),
+        certificates: vec![certificate],
+        default_actions: vec![respond()],
+        ..Default::default()
+    };
+    let arn = bench.call::<ops::CreateListener>(input).unwrap().listeners.remove(0).listener_arn.unwrap();
+    let input = CreateTargetGroupInput {
+        name: "calls".into(),
+        protocol: Some(ProtocolEnum::Http),
+        protocol_version: Some("GRPC".into()),
+        port: Some(80),
+        vpc_id: Some("vpc-1".into()),
+        ..Default::default()
+    };
+    let calls = bench.call::<ops::CreateTargetGroup>(input).unwrap().target_groups.remove(0).target_group_arn;
+    let rule = path_rule(&bench, &arn, 1, "/calls/*").unwrap().rule_arn.unwrap();
+    let forward = Action { type_: ActionTypeEnum::Forward, target_group_arn: calls, ..Default::default() };
+    let act = |action: Action| ModifyRuleInput { rule_arn: rule.clone(), actions: vec![action], ..Default::default() };
+    bench.call::<ops::ModifyRule>(act(forward)).unwrap();
+    let plain =
+        || ModifyListenerInput { listener_arn: arn.clone(), protocol: Some(ProtocolEnum::Http), ..Default::default() };
+    let error = bench.call::<ops::ModifyListener>(plain()).unwrap_err();
+    assert!(error.message.contains("protocol-version 'GRPC'"), "{error}");
+    bench.call::<ops::ModifyRule>(act(respond())).unwrap();
+    bench.call::<ops::ModifyListener>(plain()).unwrap();
+}
+
+#[test]
 fn deleting_a_listener_takes_its_rules_along() {
     let (bench, balancer, listener) = bench_with_listener();
     let rule_arn = path_rule(&bench, &listener, 1, "/a").unwrap().rule_arn.unwrap();
