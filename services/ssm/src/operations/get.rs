@@ -131,44 +131,37 @@ pub(crate) fn by_path(
     }
     let recursive = input.recursive == Some(true);
     let path = format!("{}/", input.path.trim_end_matches('/'));
-    let mut found = if path.starts_with(public::PREFIX) { public::below(tx, &path, recursive)? } else { Vec::new() };
+    // With filters by label it is the version that has all of those labels that is looked for; public ones have none.
+    let (labels, others): (Vec<_>, Vec<_>) = input.parameter_filters.iter().partition(|filter| filter.key == "Label");
+    let mut found = Vec::new();
+    if labels.is_empty() && path.starts_with(public::PREFIX) {
+        found.extend(public::below(tx, &path, recursive)?.into_iter().map(|parameter| (parameter, None)));
+    }
     let own = tx
         .list::<Parameter>()
         .filter(|parameter| parameter.name.strip_prefix(&path).is_some_and(|rest| recursive || !rest.contains('/')));
-    // With a filter by label it is the versions of that label that are looked for.
-    let label = input.parameter_filters.iter().find(|filter| filter.key == "Label");
     for parameter in own {
-        let version = match label {
-            None => Some(parameter.latest()),
-            Some(filter) => parameter.versions.iter().find(|version| {
-                let fits = |label: &String| passes(filter, label);
-                version.labels.iter().any(fits)
-            }),
-        };
+        let labelled =
+            |version: &&Version| labels.iter().all(|filter| version.labels.iter().any(|label| passes(filter, label)));
+        let version =
+            if labels.is_empty() { Some(parameter.latest()) } else { parameter.versions.iter().find(labelled) };
         if let Some(version) = version {
-            found.push(shown(&tx.scope, &with, parameter, version)?);
+            found.push((shown(&tx.scope, &with, parameter, version)?, version.key_id.clone()));
         }
     }
-    if label.is_some() {
-        // Public ones have no labels.
-        found.retain(|parameter| !parameter.name.as_ref().is_some_and(|name| name.starts_with(public::PREFIX)));
-    }
-    let keys = |name: Option<&String>| {
-        tx.get::<Parameter>(Parameter::key_of(name?)).and_then(|own| own.latest().key_id.clone())
-    };
-    found.retain(|parameter| {
-        input.parameter_filters.iter().all(|filter| {
+    found.retain(|(parameter, key)| {
+        others.iter().all(|filter| {
             let own = match filter.key.as_str() {
                 "Type" => parameter.type_.map(|kind| kind.to_string()),
                 "DataType" => parameter.data_type.clone(),
-                "KeyId" => keys(parameter.name.as_ref()),
-                // Labels are looked at above.
-                _ => return true,
+                // The only one left.
+                _ => key.clone(),
             };
             own.is_some_and(|own| passes(filter, &own))
         })
     });
-    let items = found.into_iter().map(|parameter| (parameter.name.clone().unwrap_or_default(), parameter));
+    let found = found.into_iter().map(|(parameter, _)| parameter);
+    let items = found.map(|parameter| (parameter.name.clone().unwrap_or_default(), parameter));
     let limit = input.max_results.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10);
     let (parameters, next_token) =
         pages::page(items, input.next_token.as_deref(), Some(limit)).map_err(|_| Error::NextToken)?;

@@ -321,6 +321,53 @@ fn a_label_names_a_version_and_goes_over_to_another() {
 }
 
 #[test]
+fn filters_hold_all_at_once_and_of_the_version_that_the_labels_name() {
+    let bench = Bench::new();
+    let secret = |value: &str, key: &str| {
+        bench
+            .call::<ops::PutParameter>(PutParameterRequest {
+                name: "/app/password".into(),
+                value: value.into(),
+                type_: Some(ParameterType::SecureString),
+                key_id: Some(key.into()),
+                overwrite: Some(true),
+                ..Default::default()
+            })
+            .unwrap();
+    };
+    let arn = "arn:aws:kms:us-east-1:000000000000:alias/aws/ssm";
+    secret("one", arn);
+    secret("two", "alias/aws/ssm");
+    for (version, labels) in [(1, ["old", "blue"]), (2, ["new", "green"])] {
+        let input = LabelParameterVersionRequest {
+            name: "/app/password".into(),
+            parameter_version: Some(version),
+            labels: labels.map(Into::into).to_vec(),
+        };
+        bench.call::<ops::LabelParameterVersion>(input).unwrap();
+    }
+    let versions = |filters: &[(&str, &str)]| -> Vec<i64> {
+        let filter = |(key, value): &(&str, &str)| ParameterStringFilter {
+            key: (*key).into(),
+            option: None,
+            values: vec![(*value).into()],
+        };
+        let input = GetParametersByPathRequest {
+            path: "/app".into(),
+            parameter_filters: filters.iter().map(filter).collect(),
+            ..Default::default()
+        };
+        let found = bench.call::<ops::GetParametersByPath>(input).unwrap().parameters;
+        found.into_iter().filter_map(|parameter| parameter.version).collect()
+    };
+    assert_eq!(versions(&[("Label", "old"), ("Label", "blue")]), [1]);
+    assert_eq!(versions(&[("Label", "old"), ("Label", "green")]), [] as [i64; 0]);
+    assert_eq!(versions(&[("Label", "old"), ("KeyId", arn)]), [1]);
+    assert_eq!(versions(&[("KeyId", "alias/aws/ssm"), ("Label", "old")]), [] as [i64; 0]);
+    assert_eq!(versions(&[("KeyId", "alias/aws/ssm")]), [2]);
+}
+
+#[test]
 fn the_oldest_version_stays_while_it_is_labelled() {
     let bench = Bench::new();
     bench.put("p", "1", false).unwrap();
