@@ -16,7 +16,7 @@ const VALUES: usize = 5;
 /// Wildcards in all conditions of a rule.
 const WILDCARDS: usize = 6;
 /// What a path pattern is made of beside letters and digits.
-const PATH: &[u8] = b"_-.$/~\"'@:+&*?;=%,!()|#[]{}^`<>\\";
+const PATH: &[u8] = b"_-.$/~\"'@:+&*?";
 
 /// What a rule looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,16 @@ fn condition_of(wire: &RuleCondition) -> Result<Condition, Error> {
     Ok(match field {
         "host-header" => {
             let values = values(wire, field, wire.host_header_config.as_ref().map(|c| &c.values))?;
-            check(field, &values, 128, |byte| byte.is_ascii_alphanumeric() || b"-.*?_".contains(&byte))?;
+            check(field, &values, 128, |byte| byte.is_ascii_alphanumeric() || b"-.*?".contains(&byte))?;
+            let whole = |host: &str| {
+                let last = host.rsplit_once('.').map(|(_, last)| last);
+                last.is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_alphabetic()))
+            };
+            if let Some(bad) = values.iter().find(|value| !whole(value)) {
+                return Err(invalid(format!(
+                    "Condition value '{bad}' must have a '.' with nothing but letters after the last one"
+                )));
+            }
             Condition::HostHeader(values)
         }
         "path-pattern" => {
@@ -151,6 +160,9 @@ fn values(wire: &RuleCondition, field: &str, own: Option<&Vec<String>>) -> Resul
 
 fn check(field: &str, values: &[String], longest: usize, is_allowed: impl Fn(u8) -> bool) -> Result<(), Error> {
     for value in values {
+        if value.is_empty() {
+            return Err(invalid(format!("Condition values of the field '{field}' cannot be empty")));
+        }
         if value.len() > longest {
             return Err(invalid(format!("Condition value '{value}' cannot be longer than '{longest}' characters")));
         }
@@ -282,9 +294,18 @@ mod tests {
         for bad in [
             Condition::PathPattern(vec!["/a b".into()]),
             Condition::PathPattern(vec![format!("/{}", "a".repeat(128))]),
-            Condition::PathPattern(vec!["/*a*b*c*d*e*f*".into()]),
+            Condition::PathPattern(vec!["/*a*b*c*d*e*f?".into()]),
+            Condition::PathPattern(vec!["/a;b=c".into()]),
+            Condition::PathPattern(vec!["/a%20b".into()]),
+            Condition::PathPattern(vec!["/{id}".into()]),
             Condition::HostHeader(vec!["a/b.example".into()]),
+            Condition::HostHeader(vec!["a_b.example".into()]),
+            Condition::HostHeader(vec!["localhost".into()]),
+            Condition::HostHeader(vec!["a.b1".into()]),
+            Condition::HostHeader(vec!["a.example.".into()]),
+            Condition::HostHeader(vec!["example.*".into()]),
             Condition::Method(vec!["get".into()]),
+            Condition::Method(vec![String::new()]),
             Condition::Method(vec!["GE*".into()]),
             Condition::Method(vec!["G".repeat(41)]),
             header(&"x".repeat(41)),
@@ -295,8 +316,10 @@ mod tests {
             assert!(conditions_of(&[bad.wire()]).is_err(), "{bad:?}");
         }
         for good in [
-            Condition::PathPattern(vec!["/*a*b*c*d*e*?".replace("?", "")]),
+            Condition::PathPattern(vec!["/*a*b*c*d*e?".into()]),
+            Condition::PathPattern(vec!["/_-.$/~\"'@:+&".into()]),
             Condition::HostHeader(vec!["*.Example.com".into()]),
+            Condition::HostHeader(vec!["?-1.b1.example".into()]),
             Condition::Method(vec!["M-SEARCH".into()]),
             header("X-A_b"),
         ] {
