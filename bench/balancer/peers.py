@@ -60,6 +60,28 @@ listen flows
 """
 
 
+def haproxy_grown(port, backend, targets, threads):
+    """Its configuration with many targets that are all one backend, taken in turns."""
+    servers = "".join(f"  server target-{target} 127.0.0.1:{backend} pool-max-conn 256\n" for target in range(targets))
+    return f"""
+global
+  nbthread {threads}
+  maxconn 4000
+defaults
+  mode http
+  timeout client 60s
+  timeout server 60s
+  timeout connect 10s
+  http-reuse always
+  option forwardfor
+listen balance
+  bind 127.0.0.1:{port} shards by-thread
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Port %[dst_port]
+  balance roundrobin
+{servers}"""
+
+
 def nginx(config):
     return [find("nginx"), "-c", config]
 
