@@ -4,6 +4,8 @@
 //!
 //! Reference: "Detect unmanaged configuration changes to stacks and resources with drift detection", PropertyDifference.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use zonal_cloud::Record;
@@ -150,11 +152,31 @@ pub fn meets(expected: &Value, actual: &Value) -> bool {
             expected.iter().all(|(name, want)| actual.get(name).is_some_and(|has| meets(want, has)))
         }
         (Value::Array(expected), Value::Array(actual)) => {
-            expected.len() == actual.len() && expected.iter().all(|want| actual.iter().any(|has| meets(want, has)))
+            expected.len() == actual.len() && pairs(expected, actual).iter().flatten().count() == expected.len()
         }
         (Value::Number(expected), Value::Number(actual)) => expected.as_f64() == actual.as_f64(),
         _ => expected == actual,
     }
+}
+
+/// Which item that stands each of the template's is met by: each by one of its own, and as many as can be. What says little may be met
+/// by much, so an item gives its own up where it finds another.
+fn pairs(expected: &[Value], actual: &[Value]) -> Vec<Option<usize>> {
+    fn seek(at: usize, lists: (&[Value], &[Value]), tried: &mut BTreeSet<usize>, owners: &mut [Option<usize>]) -> bool {
+        (0..lists.1.len()).any(|place| {
+            let free = meets(&lists.0[at], &lists.1[place]) && tried.insert(place);
+            let won = free && owners[place].is_none_or(|owner| seek(owner, lists, tried, owners));
+            if won {
+                owners[place] = Some(at);
+            }
+            won
+        })
+    }
+    let mut owners = vec![None; actual.len()];
+    for at in 0..expected.len() {
+        seek(at, (expected, actual), &mut BTreeSet::new(), &mut owners);
+    }
+    (0..expected.len()).map(|at| owners.iter().position(|owner| *owner == Some(at))).collect()
 }
 
 fn differ(path: &str, expected: &Value, actual: &Value, out: &mut Vec<Difference>) {
@@ -173,15 +195,10 @@ fn differ(path: &str, expected: &Value, actual: &Value, out: &mut Vec<Difference
             }
         }
         (Value::Array(expected), Value::Array(actual)) => {
-            let mut left: Vec<(usize, &Value)> = actual.iter().enumerate().collect();
-            let mut missing = Vec::new();
-            for (at, want) in expected.iter().enumerate() {
-                match left.iter().position(|(_, has)| meets(want, has)) {
-                    Some(found) => drop(left.remove(found)),
-                    None => missing.push((at, want)),
-                }
-            }
-            for (at, want) in missing {
+            let pairs = pairs(expected, actual);
+            let mut left: Vec<(usize, &Value)> =
+                actual.iter().enumerate().filter(|(place, _)| !pairs.contains(&Some(*place))).collect();
+            for (at, want) in expected.iter().enumerate().filter(|(at, _)| pairs[*at].is_none()) {
                 // What has the same key, or stands in the same place, is another value of the same.
                 let same = |(place, has): &(usize, &Value)| match want.get("Key") {
                     Some(key) => has.get("Key") == Some(key),
@@ -233,6 +250,8 @@ mod tests {
     fn lists_are_compared_as_sets_and_keyed_items_by_their_keys() {
         check(json!(["a", "b"]), json!(["b", "a"]), &[]);
         check(json!(["a", "b"]), json!(["b", "c"]), &["REMOVE /0", "ADD /1"]);
+        check(json!(["a", "a"]), json!(["a", "b"]), &["NOT_EQUAL /1"]);
+        check(json!([{"a": 1}, {"a": 1, "b": 2}]), json!([{"a": 1, "b": 2}, {"a": 1}]), &[]);
         check(json!(["a"]), json!(["a", "b"]), &["ADD /1"]);
         check(json!(["a", "b"]), json!(["b"]), &["REMOVE /0"]);
         let tag = |key: &str, value: &str| json!({"Key": key, "Value": value});
