@@ -16,7 +16,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The name that OpenSSL looks this authority up by in a directory of certificates: a hash of its distinguished name, which is the same
 /// in every world.
@@ -105,7 +105,9 @@ pub(crate) fn issue(config: &Config, names: Vec<String>, days: (i64, i64)) -> Re
     params.serial_number = Some(serial().act("read", "/dev/urandom")?.into());
     let span = |days: i64| Duration::from_secs(days.unsigned_abs() * 86_400);
     (params.not_before, params.not_after) = (date_time_ymd(1970, 1, 1), date_time_ymd(1970, 1, 1));
-    params.not_before += span(days.0);
+    // Who checks it goes by the kernel's clock, and a world's may be ahead of that.
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
+    params.not_before += span(days.0.min(today.try_into().unwrap_or(i64::MAX)));
     params.not_after += span(days.1);
     let certificate = params.signed_by(&own, &issuer).map_err(refused)?;
     let chain = text(self::certificate(config))?;

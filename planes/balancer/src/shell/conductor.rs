@@ -302,8 +302,7 @@ impl Conductor {
         let tls = self.target_tls.of(probe.version).clone();
         let limit = self.pace.timeout(probe.timeout);
         spawn_local(async move {
-            let asked = tokio::time::timeout(limit, probe::ask(&probe, &node, &sockets, &tls)).await;
-            let (outcome, answer) = asked.unwrap_or((Outcome::TimedOut, None));
+            let (outcome, answer) = probe::ask(&probe, &node, &sockets, &tls, limit).await;
             // The conductor may have ended meanwhile.
             let _ = events.send(Event::Probed { balancer, key: probe.key, round: probe.round, outcome });
             if let Some(stream) = answer {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 use super::buffer::Buffer;
 use super::h2;
@@ -23,16 +24,26 @@ use crate::core::health::Outcome;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// Asks, and gives the connection too if an answer may still be coming. Takes as long as the
-/// target does, so the caller sets the limit.
+/// A socket is waited for so long at most: whoever makes them may be away, which says nothing of the target.
+const SUPPLIED: Duration = Duration::from_secs(5);
+
+/// Asks within `limit`, and gives the connection too if an answer may still be coming.
 pub async fn ask(
     probe: &Probe,
     node: &Node,
     sockets: &Arc<dyn Sockets>,
     tls: &ClientTls,
+    limit: Duration,
 ) -> (Outcome, Option<Transport>) {
-    let Ok(socket) = sockets.connect_socket(node).get().await else { return (Outcome::Unasked, None) };
+    // The wait for a socket is none of the target's, and does not count for its limit.
+    let Ok(Ok(socket)) = timeout(SUPPLIED, sockets.connect_socket(node).get()).await else {
+        return (Outcome::Unasked, None);
+    };
     let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
+    timeout(limit, connect(probe, socket, tls)).await.unwrap_or((Outcome::TimedOut, None))
+}
+
+async fn connect(probe: &Probe, socket: TcpSocket, tls: &ClientTls) -> (Outcome, Option<Transport>) {
     let Ok(stream) = socket.connect(SocketAddrV4::new(probe.address, probe.port).into()).await else {
         return (Outcome::Failed, None);
     };

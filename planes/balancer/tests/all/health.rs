@@ -183,3 +183,24 @@ fn hold(listener: TcpListener) -> Server {
     });
     Server::absent("silent")
 }
+
+#[test]
+fn a_check_for_which_no_socket_comes_says_nothing_of_its_target() {
+    let target = Server::plain("good");
+    let world = World::on_cores(1, &[&target], |_| {});
+    world.wait_health("good", HealthState::Healthy);
+    let mut client = world.client();
+    assert_eq!(client.get("/").text(), "good");
+    world.hold_sockets(true);
+    // Far longer than a check may take, thrice over.
+    let until = Instant::now() + INTERVAL * 10 + Duration::from_secs(1);
+    while Instant::now() < until {
+        assert_eq!(client.get("/").text(), "good", "over the connection that is kept");
+    }
+    let health = world.health("good").expect("it was checked");
+    assert_eq!(health.health.state, HealthState::Healthy, "{health:?}");
+    // It is checked again once sockets come.
+    world.hold_sockets(false);
+    target.set_healthy(false);
+    world.wait_health("good", HealthState::Unhealthy);
+}

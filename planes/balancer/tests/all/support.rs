@@ -128,6 +128,11 @@ impl World {
         self.sockets.broken.store(broken, SeqCst);
     }
 
+    /// Whether whoever makes sockets to targets is away: nothing is refused, and nothing comes.
+    pub fn hold_sockets(&self, held: bool) {
+        self.sockets.slow.store(held, SeqCst);
+    }
+
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.sockets.port.load(SeqCst)).into()
     }

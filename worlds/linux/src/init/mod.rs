@@ -391,7 +391,10 @@ impl Init {
                 Answer::fine("")
             }
             Asked::Later { reboot, seconds } => {
-                self.scheduled = Some((Instant::now() + Duration::from_secs(seconds), reboot));
+                let Some(at) = Instant::now().checked_add(Duration::from_secs(seconds)) else {
+                    return Answer::failed("That is too far in the future.\n");
+                };
+                self.scheduled = Some((at, reboot));
                 Answer::fine(&format!("Shutdown scheduled in {seconds} seconds, use 'shutdown -c' to cancel.\n"))
             }
             Asked::Cancel => {

@@ -251,6 +251,14 @@ impl Routers {
         crate::files::replace(&path, facts).act("write", path.display())
     }
 
+    /// Whether an interface beside this one has a public address: it moved there, and its new holder was put first. Both are
+    /// reached by one route, which is to stay.
+    fn is_anothers(&self, home: &str, id: &str, public: Ipv4Addr) -> bool {
+        let all = self.vpcs.get(home).into_iter().flat_map(|kept| kept.vpc.interfaces.values());
+        let mut others = all.filter(|other| other.id != id);
+        others.any(|other| other.addresses.iter().any(|address| address.public == Some(public)))
+    }
+
     /// Makes an interface, or gives it other addresses and groups.
     pub(crate) fn put_interface(&mut self, interface: Interface) -> Result<()> {
         let id = interface.id.clone();
@@ -287,6 +295,7 @@ impl Routers {
             }
             if let Some(public) = gone.public
                 && !interface.addresses.iter().any(|address| address.public == Some(public))
+                && !self.is_anothers(&home, &id, public)
             {
                 let _ = inet.unroute(uplink, Ipv4Net::from(public));
             }
@@ -347,7 +356,9 @@ impl Routers {
             let inet = self.namespace(INET)?.netlink()?;
             if let Ok(uplink) = inet.index(&device(&home)) {
                 for public in interface.iter().flat_map(|i| &i.addresses).filter_map(|address| address.public) {
-                    let _ = inet.unroute(uplink, net(public, 32));
+                    if !self.is_anothers(&home, id, public) {
+                        let _ = inet.unroute(uplink, net(public, 32));
+                    }
                 }
             }
             let router = self.namespace(&home)?.netlink()?;

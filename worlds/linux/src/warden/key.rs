@@ -6,7 +6,7 @@ use crate::error::{Act, Error, Result};
 use crate::frame;
 use crate::world::Config;
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,12 @@ pub(super) fn is_key(socket: &Path, said: &str) -> bool {
 /// A connection to a world's warden, as one who may ask for everything: who can't read the key may not.
 pub(crate) fn connect(socket: &Path) -> Result<UnixStream> {
     let stream = UnixStream::connect(socket).act("connect to", socket.display())?;
-    let Ok(key) = fs::read_to_string(path(socket)) else { return Ok(stream) };
+    let key = match fs::read_to_string(path(socket)) {
+        Ok(key) => key,
+        // The plane's way. Any other error would leave a daemon that is refused for as long as it lives.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(stream),
+        Err(e) => return Err(e).act("read", path(socket).display()),
+    };
     stream.set_read_timeout(Some(PATIENCE)).act("set up", socket.display())?;
     frame::send(&stream, "warden", &Request::Key(key), &[])?;
     match frame::receive::<Reply>(&stream, "warden")? {

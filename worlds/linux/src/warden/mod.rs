@@ -160,10 +160,11 @@ impl Warden {
                     return;
                 }
             };
-            if let Request::Key(said) = &request {
-                rights = if key::is_key(&self.config.warden_socket(), said) { Rights::All } else { Rights::Planes };
+            let wrong = matches!(&request, Request::Key(said) if !key::is_key(&self.config.warden_socket(), said));
+            if let Request::Key(_) = &request {
+                rights = if wrong { Rights::Planes } else { Rights::All };
             }
-            if rights == Rights::Planes && !request.is_planes() {
+            if wrong || rights == Rights::Planes && !request.is_planes() {
                 let refusal = Reply::Failed("who does not say the world's key may ask for sockets only".into());
                 if frame::send(stream, "caller", &refusal, &[]).is_err() {
                     return;

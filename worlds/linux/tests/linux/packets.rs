@@ -8,6 +8,10 @@ use zonal_substrate::*;
 pub const TESTS: &[Test] = &[
     ("between_instances_exactly_what_groups_allow_passes", between_instances_exactly_what_groups_allow_passes),
     ("a_changed_group_holds_at_once_and_answers_still_pass", a_changed_group_holds_at_once_and_answers_still_pass),
+    (
+        "a_public_address_moves_whichever_interface_is_put_first",
+        a_public_address_moves_whichever_interface_is_put_first,
+    ),
     ("an_access_list_is_stateless_and_at_the_subnets_border", an_access_list_is_stateless_and_at_the_subnets_border),
     ("names_are_answered_inside_the_vpc", names_are_answered_inside_the_vpc),
     ("metadata_tells_each_instance_of_itself", metadata_tells_each_instance_of_itself),
@@ -178,6 +182,36 @@ fn a_changed_group_holds_at_once_and_answers_still_pass() {
     until("the host's door on 80 to shut", || answers(world.public(10), 80).is_none().then_some(()));
     // Nothing may begin from inside: it has no outbound rules.
     assert!(tries(&world, "web", &[("10.0.1.11".parse().unwrap(), 80)]).is_empty());
+}
+
+fn a_public_address_moves_whichever_interface_is_put_first() {
+    let world = Fixture::new();
+    world.ask(simple());
+    let public = world.public(10);
+    let machine =
+        |name, private| Instance { groups: vec!["sg-web"], user_data: servers(), ..Instance::new(name, private) };
+    let (one, other) = (machine("one", "10.0.1.10"), machine("other", "10.0.1.11"));
+    world.instance(&Instance { public: Some(public), ..machine("one", "10.0.1.10") });
+    world.instance(&other);
+    until("its first holder", || answers(public, 80));
+    let put = |holder: &Instance, public: Option<Ipv4Addr>, generation: u64| {
+        let addresses = vec![Address { private: holder.private, public }];
+        Ask::PutInterface(Interface { addresses, generation, ..holder.interface() })
+    };
+    let ready = |holder: &Instance, generation: u64| Report::InterfaceReady { id: holder.interface().id, generation };
+    // First whoever gets it, then whoever had it; then the other way about.
+    world.ask(vec![put(&other, Some(public), 1), put(&one, None, 1)]);
+    until("both", || [ready(&one, 1), ready(&other, 1)].iter().all(|told| world.heard().contains(told)).then_some(()));
+    until("its second holder", || answers(public, 80));
+    world.ask(vec![put(&other, None, 2), put(&one, Some(public), 2)]);
+    until("both", || [ready(&one, 2), ready(&other, 2)].iter().all(|told| world.heard().contains(told)).then_some(()));
+    until("its first holder again", || answers(public, 80));
+    // And one that goes away takes nothing along that is another's by then.
+    world.ask(vec![put(&other, Some(public), 3)]);
+    until("the other", || world.heard().contains(&ready(&other, 3)).then_some(()));
+    world.ask(vec![put(&one, None, 3)]);
+    until("the first", || world.heard().contains(&ready(&one, 3)).then_some(()));
+    until("its second holder again", || answers(public, 80));
 }
 
 fn an_access_list_is_stateless_and_at_the_subnets_border() {
