@@ -57,6 +57,19 @@ fn end(tx: &mut Tx<'_>, mut refresh: Refresh, status: RefreshStatus, reason: Opt
     tx.put(refresh);
 }
 
+/// The types of which an instance may be, all if there are none, and the image that it has to have if that is said.
+fn wanted<'a>(group: &'a Group, current: &'a neighbours::TemplateVersion) -> (Vec<&'a str>, Option<&'a str>) {
+    let own = |member: &str| current.data[member].as_str();
+    let overrides = group.mixed.iter().flat_map(|mixed| &mixed.overrides);
+    let mut kinds: Vec<&str> = overrides.filter_map(|one| one.instance_type.as_deref()).collect();
+    if kinds.is_empty() {
+        kinds.extend(own("InstanceType"));
+    }
+    // A template may name an image by a parameter, which was something else when the instance was launched.
+    let plain = own("ImageId").filter(|image| image.starts_with("ami-"));
+    (kinds, group.choice().and_then(|choice| choice.image.as_deref()).or(plain))
+}
+
 /// Finds out what is to be replaced.
 fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
     let own = group.launch_template();
@@ -69,10 +82,11 @@ fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
         }
     };
     let number = current.number.to_string();
-    let kind = group.choice().and_then(|choice| choice.instance_type.as_ref());
+    let (kinds, image) = wanted(group, &current);
     let replaced = |member: &&Member| {
         let same = member.template.as_ref().is_some_and(|own| own.id == current.id && own.version == number);
-        let matches = same && kind.is_none_or(|kind| *kind == member.instance_type);
+        let is_kind = kinds.is_empty() || kinds.contains(&member.instance_type.as_str());
+        let matches = same && is_kind && image.is_none_or(|image| image == member.image);
         let exempt = (member.protected && refresh.protected == Exempt::Ignore)
             || (member.state == Lifecycle::Standby && refresh.standby == Exempt::Ignore);
         !(member.state.is_terminating() || exempt || (refresh.skip_matching && matches))

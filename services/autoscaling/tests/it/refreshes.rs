@@ -76,6 +76,37 @@ fn a_cancelled_refresh_stops_and_one_that_skips_what_matches_goes_on_from_there(
 }
 
 #[test]
+fn what_matches_is_of_a_type_that_the_policy_has_and_of_the_templates_where_there_is_none() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (2, 2, 2), json!({}));
+    yard.serving(MINUTE, "asg", 2);
+    let policy = |kinds: &[&str]| {
+        let overrides: Vec<Value> = kinds.iter().map(|kind| json!({ "InstanceType": kind })).collect();
+        let template =
+            json!({ "LaunchTemplateSpecification": { "LaunchTemplateName": "web" }, "Overrides": overrides });
+        json!({ "AutoScalingGroupName": "asg", "MixedInstancesPolicy": { "LaunchTemplate": template } })
+    };
+    // How many would be replaced, and all are by the end.
+    let replaced = |update: Value| {
+        yard.scaling("UpdateAutoScalingGroup", update);
+        let preferences = json!({ "SkipMatching": true, "InstanceWarmup": 10 });
+        yard.scaling("StartInstanceRefresh", json!({ "AutoScalingGroupName": "asg", "Preferences": preferences }));
+        let before = yard.in_state("asg", "InService");
+        yard.pass(MINUTE * 10);
+        assert_eq!(refresh(&yard)["Status"], "Successful");
+        yard.in_state("asg", "InService").iter().filter(|id| !before.contains(id)).count()
+    };
+    assert_eq!(replaced(policy(&["t3.small", "t3.medium"])), 2);
+    assert_eq!(
+        replaced(policy(&["t3.medium", "t3.small"])),
+        0,
+        "the order chooses what is launched, not what may stay"
+    );
+    let plain = json!({ "AutoScalingGroupName": "asg", "LaunchTemplate": { "LaunchTemplateName": "web" } });
+    assert_eq!(replaced(plain), 2, "the template's own type again");
+}
+
+#[test]
 fn a_refresh_whose_template_is_gone_fails_and_says_so() {
     let yard = Yard::new();
     yard.group("asg", "ab", (2, 2, 2), json!({}));

@@ -30,11 +30,11 @@ pub fn get(view: &View<'_>, input: &shapes::GetTemplateInput) -> Result<shapes::
         (None, None) => return Err(Error::validation("Either StackName or ChangeSetName must be specified").into()),
     };
     let text = deployment.and_then(|deployment| text_of(view, stack, deployment));
-    let template_body = match (text, deployment, input.template_stage) {
-        (Some(text), Some(deployment), Some(shapes::TemplateStage::Processed)) => {
-            Some(processed(&text, &deployment.values(view.scope))?)
-        }
-        (text, ..) => text,
+    // Who names no stage is given what was made of the template.
+    let original = input.template_stage == Some(shapes::TemplateStage::Original);
+    let template_body = match (text, deployment) {
+        (Some(text), Some(deployment)) if !original => Some(processed(&text, &deployment.values(view.scope))?),
+        (text, _) => text,
     };
     Ok(shapes::GetTemplateOutput {
         template_body,

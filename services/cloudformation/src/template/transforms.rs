@@ -20,6 +20,8 @@ pub type Values = BTreeMap<String, Value>;
 
 /// How many nodes loops may make: far more than 500 resources need.
 const MOST: usize = 200_000;
+/// Bytes of texts and keys that they may make: what a template may have when all is done.
+const MOST_TEXT: usize = 1024 * 1024;
 const LOOP: &str = "Fn::ForEach::";
 
 /// The transforms that a template declares.
@@ -62,7 +64,7 @@ pub fn apply(root: Node, values: &Values) -> Result<Node, TemplateError> {
         return Ok(root);
     }
     let known = Template::without_resources(&root, false)?;
-    let mut expansion = Expansion { template: known, values, made: 0, names: BTreeSet::new() };
+    let mut expansion = Expansion { template: known, values, made: 0, text: 0, names: BTreeSet::new() };
     let mut root = expansion.node(&root, &[])?;
     settle_policies(&mut root, values)?;
     Ok(root)
@@ -89,6 +91,8 @@ struct Expansion<'a> {
     template: Template,
     values: &'a Values,
     made: usize,
+    /// Bytes of it.
+    text: usize,
     names: BTreeSet<String>,
 }
 
@@ -107,7 +111,7 @@ impl Expansion<'_> {
             }
         }
         let kind = match &node.kind {
-            Kind::Text(text) => Kind::Text(filled(text, bound)),
+            Kind::Text(text) => Kind::Text(self.filled(text, bound, node.at)?),
             Kind::List(items) => Kind::List(items.iter().map(|item| self.node(item, bound)).collect::<Result<_, _>>()?),
             Kind::Map(entries) => match bound_reference(entries, bound) {
                 Some(value) => Kind::Text(value.to_owned()),
@@ -125,7 +129,7 @@ impl Expansion<'_> {
                 self.turns(entry, bound)?
             } else {
                 let value = self.node(&entry.value, bound)?;
-                vec![Entry { key: filled(&entry.key, bound), at: entry.at, value }]
+                vec![Entry { key: self.filled(&entry.key, bound, entry.at)?, at: entry.at, value }]
             };
             out.extend(made);
         }
@@ -137,6 +141,19 @@ impl Expansion<'_> {
                 format!("Template format error: Duplicate key {} after Fn::ForEach", twice.key),
             )),
         }
+    }
+
+    /// A text with its identifiers filled in, if there is still room for it.
+    fn filled(&mut self, text: &str, bound: &[Bound], at: Position) -> Result<String, TemplateError> {
+        let text = filled(text, bound);
+        if !bound.is_empty() {
+            self.text += text.len();
+            if self.text > MOST_TEXT {
+                let words = format!("Fn::ForEach makes more than {MOST_TEXT} bytes of this template");
+                return Err(TemplateError::at(at, words));
+            }
+        }
+        Ok(text)
     }
 
     /// What a loop makes, turn by turn.

@@ -1,5 +1,7 @@
 //! `AWS::CertificateManager::Certificate`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::context::{Context, Failure, deleted, list_of, pick, tag_changes, text};
@@ -29,6 +31,9 @@ struct Certificate;
 
 /// Seconds that a validation record may be kept.
 const TTL: u32 = 300;
+
+/// How long a certificate's validation is waited for: the record may be put in by hand.
+const VALIDATED: Duration = Duration::from_secs(12 * 3600);
 
 /// The hosted zone that a template names for a domain.
 fn zone_of<'v>(properties: &'v Value, domain: &str) -> Option<&'v str> {
@@ -84,6 +89,10 @@ impl Handler for Certificate {
             "PENDING_VALIDATION" => Ok(Progress::Waiting),
             other => Err(Failure::Unfit(format!("Certificate was not issued: its status is {other}"))),
         }
+    }
+
+    fn patience(&self, _: &Value) -> Option<Duration> {
+        Some(VALIDATED)
     }
 
     fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {

@@ -88,6 +88,8 @@ fn loops_make_resources_conditions_and_outputs_of_a_parameters_items() {
         yard.stacks("GetTemplate", json!({"StackName": "s", "TemplateStage": stage}))["TemplateBody"].clone()
     };
     assert_eq!(get("Original"), TEMPLATE);
+    let unsaid = yard.stacks("GetTemplate", json!({"StackName": "s"}))["TemplateBody"].clone();
+    assert_eq!(unsaid, get("Processed"), "who names no stage gets what was made");
     let processed: Value = serde_json::from_str(get("Processed").as_str().unwrap()).unwrap();
     assert_eq!(processed["Resources"]["Vpc"]["DeletionPolicy"], "Retain");
     assert!(processed["Resources"]["Subnetc"].is_object() && processed.get("Transform").is_none(), "{processed:#}");
@@ -176,6 +178,13 @@ fn other_transforms_are_refused_by_name_and_place_and_the_extensions_where_they_
         "Transform: AWS::LanguageExtensions\nResources:\n  V: {{Type: 'AWS::EC2::InternetGateway', Metadata: {{{deep}}}}}\n"
     );
     assert!(refused(&text).contains("makes more than"), "{}", refused(&text));
+    // Few nodes, but much text.
+    let long = format!(
+        "Transform: AWS::LanguageExtensions\nResources:\n  V: {{Type: 'AWS::EC2::InternetGateway', Metadata: \
+         {{'Fn::ForEach::L': [I, [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30], {{'K${{I}}': '{}'}}]}}}}\n",
+        "x".repeat(40_000)
+    );
+    assert!(refused(&long).contains("makes more than 1048576 bytes"), "{}", refused(&long));
 }
 
 #[test]
