@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
 use zonal_cloud::{Record, Scope, Tx, ids};
 use zonal_wire::Time;
 
@@ -177,9 +178,12 @@ pub fn scope_of(path: &str) -> Option<Scope> {
 /// The URL is not one that is valid now, or the body is too large: nothing is kept then.
 pub fn receive(tx: &mut Tx<'_>, (path, query): (&str, &str), body: &[u8]) -> Result<(), Refusal> {
     let key = path.strip_prefix('/').and_then(name_in).ok_or(Refusal::Signature)?;
-    let signature = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Signature="));
+    let signature = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Signature=")).ok_or(Refusal::Signature)?;
     let now = tx.now;
-    let handle = tx.get::<WaitHandle>(&key).filter(|handle| Some(handle.signature.as_str()) == signature);
+    let handle = tx.get::<WaitHandle>(&key).filter(|handle| {
+        // As long for each wrong one.
+        handle.signature.as_bytes().ct_eq(signature.as_bytes()).into()
+    });
     let expires = handle.map(|handle| handle.expires).ok_or(Refusal::Signature)?;
     if now >= expires {
         return Err(Refusal::Expired);

@@ -143,28 +143,31 @@ impl Processes {
         self.await_plane()
     }
 
-    /// Starts again what has ended. Call it now and then.
+    /// Starts again what has ended; whether anything had. Call it now and then.
     ///
     /// # Errors
     /// When a process can't be started.
-    pub fn keep(&mut self) -> Result<()> {
-        self.keep_warden()?;
-        self.keep_plane()
+    pub fn keep(&mut self) -> Result<bool> {
+        // Neither waits for the other.
+        let (warden, plane) = (self.keep_warden(), self.keep_plane());
+        Ok(warden? | plane?)
     }
 
-    fn keep_warden(&mut self) -> Result<()> {
+    /// Whether it had ended.
+    fn keep_warden(&mut self) -> Result<bool> {
         match self.warden.as_mut().map(Child::try_wait) {
-            Some(Ok(None)) => return Ok(()),
+            Some(Ok(None)) => return Ok(false),
             Some(Ok(Some(status))) => tracing::warn!("{}", self.warden_ended(status)),
             Some(Err(_)) | None => {}
         }
         self.said = fs::metadata(log_of(&self.config, "warden")).map_or(0, |log| log.len());
         let socket = listen(&self.config)?;
         self.warden = Some(spawn(&self.config, "warden", None, socket.into())?);
-        Ok(())
+        Ok(true)
     }
 
-    fn keep_plane(&mut self) -> Result<()> {
+    /// Whether it had ended.
+    fn keep_plane(&mut self) -> Result<bool> {
         let holder = holding::find(&self.config);
         if let (Some(plane), Some(before), Some(now)) = (&mut self.plane, self.holder, holder)
             && before != now
@@ -174,10 +177,11 @@ impl Processes {
             let _ = plane.wait();
         }
         self.holder = holder.or(self.holder);
-        if self.plane.as_mut().is_none_or(|plane| !matches!(plane.try_wait(), Ok(None))) {
+        let ended = self.plane.as_mut().is_none_or(|plane| !matches!(plane.try_wait(), Ok(None)));
+        if ended {
             self.plane = Some(spawn(&self.config, "plane", Some(self.config.owner), Stdio::null())?);
         }
-        Ok(())
+        Ok(ended)
     }
 
     fn await_warden(&mut self) -> Result<()> {

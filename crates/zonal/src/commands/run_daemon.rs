@@ -222,10 +222,14 @@ fn supervise(settings: &Settings) -> Result<(), CommandError> {
             }
             // One that ends again and again is started less and less often; whatever goes wrong here, the rest is looked after.
             let ended = !matches!(daemon.try_wait(), Ok(None));
-            pause = if ended { (pause * 2).min(LONGEST_PAUSE) } else { LOOK };
-            if let Err(error) = processes.keep() {
+            let others = processes.keep();
+            pause = match &others {
+                Err(_) => LONGEST_PAUSE,
+                Ok(others) if ended || *others => (pause * 2).min(LONGEST_PAUSE),
+                Ok(_) => LOOK,
+            };
+            if let Err(error) = others {
                 tracing::error!("{error}");
-                pause = LONGEST_PAUSE;
             }
             if ended {
                 match spawn_daemon(settings, config.owner) {

@@ -79,7 +79,9 @@ impl Controller for Zones {
         };
         let zones = named(&tx.view(), name, view);
         let first = zones.iter().find(|(_, zone)| zone.is_seen_in(view));
-        let confirm = confirmation(&tx.view(), &zones, view);
+        // What is asked of one name says nothing of the others that a change may wait for.
+        let whole = part.is_none_or(|part| part == PENDING);
+        let confirm = whole.then(|| confirmation(&tx.view(), &zones, view)).flatten();
         let (view, name) = (view.to_owned(), name.to_owned());
         match (part, first) {
             (None, Some((scope, zone))) => {

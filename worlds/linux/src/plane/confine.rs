@@ -1,5 +1,8 @@
 //! What the plane may reach of the machine's files: its own directory, what it must read of the world's, and what the machine's package
-//! manager is made of. It reads bytes from anywhere, so whoever should come to be it finds no state, no keys and nobody's home.
+//! manager is made of. It reads bytes from anywhere, so whoever should come to be it finds no state, nobody's home and none of the
+//! world's keys but those with which it answers: its authority's and its listeners'.
+//!
+//! Files are all that this is about: Landlock keeps nobody from connecting to a socket of the same user, the API's or the session bus's.
 //!
 //! Landlock (Linux 5.13) does that for any user. It keeps this process from tracing its equals too (the daemon has the same user), and
 //! from sending them signals where the kernel knows how to. A kernel without goes on without; `zonal doctor` says so.
@@ -15,7 +18,7 @@ use std::path::PathBuf;
 const KNOWN: ABI = ABI::V6;
 
 /// What the package manager is, and what it, the resolver and the runtime read. None of it is a user's.
-const READ: [&str; 13] = [
+const READ: [&str; 15] = [
     "/usr",
     "/lib",
     "/lib64",
@@ -28,7 +31,9 @@ const READ: [&str; 13] = [
     "/proc",
     "/sys/fs/cgroup",
     "/sys/devices/system/cpu",
-    "/dev",
+    "/dev/zero",
+    "/dev/random",
+    "/dev/urandom",
 ];
 /// Where /etc/resolv.conf may lead.
 const RESOLVER: [&str; 3] = ["/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"];
@@ -56,7 +61,9 @@ pub(super) fn enter(config: &Config) {
 fn restrict(config: &Config) -> Result<RulesetStatus, RulesetError> {
     let own = [config.plane_directory(), PathBuf::from("/dev/null")];
     let of_the_world = ["ca", "places.json"].map(|name| config.directory.join(name));
-    let read = READ.into_iter().chain(RESOLVER).map(PathBuf::from).chain(of_the_world);
+    // It may lead elsewhere still: on WSL to /mnt.
+    let resolver = std::fs::canonicalize("/etc/resolv.conf").ok().and_then(|file| Some(file.parent()?.to_owned()));
+    let read = READ.into_iter().chain(RESOLVER).map(PathBuf::from).chain(of_the_world).chain(resolver);
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(KNOWN))?
@@ -96,6 +103,9 @@ mod tests {
             fs::rename(at.join("plane/kept"), at.join("plane/renamed")).unwrap();
             fs::read(at.join("ca/key.pem")).unwrap();
             fs::read("/etc/passwd").unwrap();
+            fs::File::open("/dev/urandom").unwrap();
+            // What is typed in the user's terminals.
+            assert!(fs::read_dir("/dev/pts").is_err());
             for forbidden in ["daemon/world.key", "warden.key"] {
                 let error = fs::read(at.join(forbidden)).unwrap_err();
                 assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{forbidden}");

@@ -291,7 +291,10 @@ fn shared_udp(at: SocketAddr) -> io::Result<UdpSocket> {
 
 /// The machine's own resolver.
 fn upstream() -> Option<SocketAddr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").ok()?;
+    let read = std::fs::read_to_string("/etc/resolv.conf");
+    let text = read
+        .inspect_err(|error| tracing::warn!(%error, "/etc/resolv.conf: instances resolve the world's names only"))
+        .ok()?;
     let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let address: Ipv4Addr = servers.find_map(|server| server.trim().parse().ok())?;
     Some(SocketAddr::from((address, 53)))

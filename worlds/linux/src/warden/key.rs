@@ -1,5 +1,5 @@
 //! Who may ask the warden for everything: whoever says the world's key. The plane has the daemon's user, so that user alone says little;
-//! it cannot read the key ([`crate::plane`]), and gets sockets and no more.
+//! it cannot read the key ([`crate::plane`]), and gets no more than sockets and the ports that listen.
 
 use super::request::{Reply, Request};
 use crate::error::{Act, Error, Result};

@@ -37,7 +37,7 @@ pub(super) fn checks() -> Vec<Check> {
 fn landlock() -> Check {
     const NAME: &str = "Landlock";
     if zonal_linux::plane::is_possible() {
-        Check::ok(NAME, "the plane reaches its own files only")
+        Check::ok(NAME, "the plane reads no files but its own and the system's")
     } else {
         let remedy = "Linux 5.13 and newer have it, unless it is left out of `lsm=` at boot";
         Check::note(NAME, "none: the plane, which reads the world's traffic, could read what its user can", remedy)
