@@ -178,7 +178,8 @@ pub fn scope_of(path: &str) -> Option<Scope> {
 /// The URL is not one that is valid now, or the body is too large: nothing is kept then.
 pub fn receive(tx: &mut Tx<'_>, (path, query): (&str, &str), body: &[u8]) -> Result<(), Refusal> {
     let key = path.strip_prefix('/').and_then(name_in).ok_or(Refusal::Signature)?;
-    let signature = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Signature=")).ok_or(Refusal::Signature)?;
+    let signature =
+        query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Signature=")).ok_or(Refusal::Signature)?;
     let now = tx.now;
     let handle = tx.get::<WaitHandle>(&key).filter(|handle| {
         // As long for each wrong one.

@@ -50,7 +50,8 @@ pub(super) enum Turn {
 /// A sandbox.
 pub(super) struct Held {
     spec: Spec,
-    state: SandboxState,
+    /// None until its first process says that it runs, or ends.
+    state: Option<SandboxState>,
     course: Course,
     process: Option<Process>,
     log: VecDeque<u8>,
@@ -96,9 +97,7 @@ impl Held {
         let handle = sys::pidfd(pid).act("watch", id)?;
         let console = File::from(OwnedFd::from(console));
         let process = Process { pid: Pid::from_raw(pid), handle, control: ours.into(), console, by: None };
-        // Not running before it says so; until then the list says the last that is true of a start: it has none.
-        let state = SandboxState::Stopped(StopCause::Asked);
-        Ok(Self { spec, state, course: Course::Up, process: Some(process), log: VecDeque::new() })
+        Ok(Self { spec, state: None, course: Course::Up, process: Some(process), log: VecDeque::new() })
     }
 
     /// The descriptors to wait for.
@@ -132,9 +131,9 @@ impl Held {
         self.spec.sandbox.generation
     }
 
-    /// What it is doing.
-    pub(super) fn state(&self) -> &SandboxState {
-        &self.state
+    /// What it is doing, as far as its first process has said so: nothing while it is on its way up.
+    pub(super) fn state(&self) -> Option<&SandboxState> {
+        self.state.as_ref()
     }
 
     /// What it is, if it runs.
@@ -226,8 +225,9 @@ impl Held {
     /// It should have come up again as `spec`, and could not.
     pub(super) fn fail(&mut self, spec: Spec, why: String) -> SandboxState {
         self.spec = spec;
-        self.state = SandboxState::Stopped(StopCause::Died(why));
-        self.state.clone()
+        let state = SandboxState::Stopped(StopCause::Died(why));
+        self.state = Some(state.clone());
+        state
     }
 
     fn drain(&mut self) {
@@ -253,9 +253,9 @@ impl Held {
         // Bounded, as the console is: the next turn goes on.
         for _ in 0..64 {
             let Some(notice) = self.notice() else { break };
-            match notice {
-                Notice::Started => self.state = SandboxState::Running,
-                Notice::UserDataDone(exit) => self.state = SandboxState::UserDataDone { exit },
+            let state = match notice {
+                Notice::Started => SandboxState::Running,
+                Notice::UserDataDone(exit) => SandboxState::UserDataDone { exit },
                 Notice::Failed(reason) => {
                     self.course = Course::Failed(reason);
                     continue;
@@ -267,8 +267,9 @@ impl Held {
                     }
                     continue;
                 }
-            }
-            events.push((self.generation(), self.state.clone()));
+            };
+            self.state = Some(state.clone());
+            events.push((self.generation(), state));
         }
         let Some(process) = &self.process else { return (events, Turn::None) };
         let status = match waitpid(process.pid, Some(WaitPidFlag::WNOHANG)) {
@@ -278,7 +279,7 @@ impl Held {
         };
         self.drain();
         self.process = None;
-        match std::mem::replace(&mut self.course, Course::Up) {
+        let cause = match std::mem::replace(&mut self.course, Course::Up) {
             Course::Again(mut spec) => {
                 // A second boot of the same start must not run user data again.
                 spec.sandbox.user_data = if spec.sandbox.generation == self.generation() {
@@ -288,12 +289,14 @@ impl Held {
                 };
                 return (events, Turn::StartAgain(spec));
             }
-            Course::Asked => self.state = SandboxState::Stopped(StopCause::Asked),
-            Course::Itself => self.state = SandboxState::Stopped(StopCause::Itself),
-            Course::Failed(reason) => self.state = SandboxState::Stopped(StopCause::Died(reason)),
-            Course::Up => self.state = SandboxState::Stopped(StopCause::Died(cause_of(status))),
-        }
-        events.push((self.generation(), self.state.clone()));
+            Course::Asked => StopCause::Asked,
+            Course::Itself => StopCause::Itself,
+            Course::Failed(reason) => StopCause::Died(reason),
+            Course::Up => StopCause::Died(cause_of(status)),
+        };
+        let state = SandboxState::Stopped(cause);
+        self.state = Some(state.clone());
+        events.push((self.generation(), state));
         (events, Turn::None)
     }
 

@@ -189,8 +189,8 @@ impl Holder {
             if let Ok(watcher) = self.callers[number].try_clone() {
                 self.watchers.push(watcher);
             }
-            for event in self.list().into_iter().map(|(id, (generation, state))| HolderEvent { id, generation, state })
-            {
+            let said = |(id, (generation, state))| Some(HolderEvent { id, generation, state: state? });
+            for event in self.list().into_iter().filter_map(said) {
                 if !frame::tell(&self.callers[number], "warden", &event) {
                     return false;
                 }
@@ -265,8 +265,8 @@ impl Holder {
         Ok(HolderReply::Done)
     }
 
-    fn list(&self) -> BTreeMap<String, (u64, zonal_substrate::SandboxState)> {
-        self.held.iter().map(|(id, held)| (id.clone(), (held.generation(), held.state().clone()))).collect()
+    fn list(&self) -> BTreeMap<String, (u64, Option<zonal_substrate::SandboxState>)> {
+        self.held.iter().map(|(id, held)| (id.clone(), (held.generation(), held.state().cloned()))).collect()
     }
 
     /// Looks after one sandbox: its console, what its PID 1 says, its end.

@@ -43,7 +43,8 @@ pub(crate) enum HolderReply {
     Done,
     Failed(String),
     Console(Vec<u8>),
-    List(BTreeMap<String, (u64, SandboxState)>),
+    /// The newest start of each, and what it is doing: nothing while it is on its way up.
+    List(BTreeMap<String, (u64, Option<SandboxState>)>),
     Running(Vec<Running>),
 }
 

@@ -237,7 +237,8 @@ impl HolderLink {
         self.ask(&HolderRequest::Cut(interfaces.clone()), &[]).map(drop)
     }
 
-    pub(super) fn list(&mut self) -> Result<BTreeMap<String, (u64, SandboxState)>> {
+    /// The newest start of each sandbox, and what it is doing: nothing while it is on its way up.
+    pub(super) fn list(&mut self) -> Result<BTreeMap<String, (u64, Option<SandboxState>)>> {
         match self.ask(&HolderRequest::List, &[])? {
             HolderReply::List(list) => Ok(list),
             _ => Ok(BTreeMap::new()),

@@ -198,6 +198,8 @@ impl Warden {
         let mut watchers = lock(&self.watchers);
         // Under the lock, so that no event falls between the list and what comes after.
         for (id, (generation, state)) in lock(&self.holder).list().unwrap_or_default() {
+            // What is on its way up says so itself.
+            let Some(state) = state else { continue };
             if !frame::tell(&watcher, "caller", &Event { id, generation, state }) {
                 return;
             }

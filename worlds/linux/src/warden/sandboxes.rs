@@ -94,8 +94,9 @@ impl Warden {
     /// Kills a sandbox as a panic of its kernel would: what it had to say is not heard any more.
     pub(super) fn crash(&self, id: &str, generation: u64) -> Result<()> {
         let held = lock(&self.holder).list()?;
-        let is_meant =
-            held.get(id).is_some_and(|(own, state)| *own == generation && !matches!(state, SandboxState::Stopped(_)));
+        let is_meant = held
+            .get(id)
+            .is_some_and(|(own, state)| *own == generation && !matches!(state, Some(SandboxState::Stopped(_))));
         let interface = lock(&self.machines).get(id).cloned().filter(|_| is_meant);
         if let Some(interface) = interface {
             lock(&self.routers).set_silent(&interface, true)?;
@@ -183,7 +184,9 @@ impl Warden {
                 sandboxes.insert(id, stopped);
             }
         }
-        sandboxes.extend(held);
+        // One on its way up is no world's that ended.
+        sandboxes
+            .extend(held.into_iter().map(|(id, (start, state))| (id, (start, state.unwrap_or(SandboxState::Running)))));
         let routers = lock(&self.routers);
         let images = images::all(&self.config);
         Ok(Inventory { sandboxes, interfaces: routers.interfaces(), networks: routers.networks(), images })
