@@ -2,8 +2,9 @@
 
 use crate::activities;
 use crate::controllers::groups;
+use crate::mixed::Override;
 use crate::model::{Group, GroupState, Lifecycle, Member, Process};
-use crate::neighbours;
+use crate::neighbours::{self, TemplateVersion};
 use crate::refresh::{Exempt, Refresh, RefreshStatus, may_take};
 use std::time::Duration;
 use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
@@ -57,36 +58,56 @@ fn end(tx: &mut Tx<'_>, mut refresh: Refresh, status: RefreshStatus, reason: Opt
     tx.put(refresh);
 }
 
-/// The types of which an instance may be, all if there are none, and the image that it has to have if that is said.
-fn wanted<'a>(group: &'a Group, current: &'a neighbours::TemplateVersion) -> (Vec<&'a str>, Option<&'a str>) {
-    let own = |member: &str| current.data[member].as_str();
-    let overrides = group.mixed.iter().flat_map(|mixed| &mixed.overrides);
-    let mut kinds: Vec<&str> = overrides.filter_map(|one| one.instance_type.as_deref()).collect();
-    if kinds.is_empty() {
-        kinds.extend(own("InstanceType"));
+/// What an instance has that is as it should be.
+struct Wanted {
+    template: TemplateVersion,
+    /// Its type; any where nobody says.
+    kind: Option<String>,
+    /// Its image; any where that is not known.
+    image: Option<String>,
+}
+
+impl Wanted {
+    fn fits(&self, member: &Member) -> bool {
+        let number = self.template.number.to_string();
+        member.template.as_ref().is_some_and(|own| own.id == self.template.id && own.version == number)
+            && self.kind.as_ref().is_none_or(|kind| *kind == member.instance_type)
+            && self.image.as_ref().is_none_or(|image| *image == member.image)
     }
-    // A template may name an image by a parameter, which was something else when the instance was launched.
-    let plain = own("ImageId").filter(|image| image.starts_with("ami-"));
-    (kinds, group.choice().and_then(|choice| choice.image.as_deref()).or(plain))
+}
+
+/// All that an instance may be: what the template says with what each of the policy's overrides puts in its place. Their order decides
+/// what is launched, not what may stay.
+fn wanted(tx: &mut Tx<'_>, group: &Group) -> Result<Vec<Wanted>, AwsError> {
+    let overrides = group.mixed.as_ref().map(|mixed| mixed.overrides.as_slice()).unwrap_or_default();
+    let choices = if overrides.is_empty() { vec![None] } else { overrides.iter().map(Some).collect() };
+    let of = |choice: Option<&Override>| {
+        let own = choice.and_then(|choice| choice.template.as_ref()).unwrap_or(&group.template);
+        let template = neighbours::template(tx, Some(&own.id), None, &own.version)?;
+        let said = |member: &str| template.data[member].as_str().map(ToOwned::to_owned);
+        // A template may name an image by a parameter, which was something else when the instance was launched.
+        let image = said("ImageId").filter(|image| image.starts_with("ami-"));
+        Ok(Wanted {
+            kind: choice.and_then(|choice| choice.instance_type.clone()).or_else(|| said("InstanceType")),
+            image: choice.and_then(|choice| choice.image.clone()).or(image),
+            template,
+        })
+    };
+    choices.into_iter().map(of).collect()
 }
 
 /// Finds out what is to be replaced.
 fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
-    let own = group.launch_template();
-    let current = match neighbours::template(tx, Some(&own.id), None, &own.version) {
-        Ok(current) => current,
-        // Asking again would change nothing: the template or its version is gone.
+    let wanted = match wanted(tx, group) {
+        Ok(wanted) => wanted,
+        // Asking again would change nothing: a template or its version is gone.
         Err(error) => {
             let reason = format!("The launch template cannot be used: {}", error.message);
             return end(tx, refresh, RefreshStatus::Failed, Some(reason));
         }
     };
-    let number = current.number.to_string();
-    let (kinds, image) = wanted(group, &current);
     let replaced = |member: &&Member| {
-        let same = member.template.as_ref().is_some_and(|own| own.id == current.id && own.version == number);
-        let is_kind = kinds.is_empty() || kinds.contains(&member.instance_type.as_str());
-        let matches = same && is_kind && image.is_none_or(|image| image == member.image);
+        let matches = wanted.iter().any(|wanted| wanted.fits(member));
         let exempt = (member.protected && refresh.protected == Exempt::Ignore)
             || (member.state == Lifecycle::Standby && refresh.standby == Exempt::Ignore);
         !(member.state.is_terminating() || exempt || (refresh.skip_matching && matches))

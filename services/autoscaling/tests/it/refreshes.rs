@@ -75,35 +75,63 @@ fn a_cancelled_refresh_stops_and_one_that_skips_what_matches_goes_on_from_there(
     assert_eq!(versions(&yard), ["2", "2", "2", "2"]);
 }
 
+/// A mixed policy of the template `web` with overrides.
+fn policy(overrides: &Value) -> Value {
+    let template = json!({ "LaunchTemplateSpecification": { "LaunchTemplateName": "web" }, "Overrides": overrides });
+    json!({ "AutoScalingGroupName": "asg", "MixedInstancesPolicy": { "LaunchTemplate": template } })
+}
+
+/// How many instances a refresh that skips what matches replaces after an update.
+fn replaced(yard: &Yard, update: Value) -> usize {
+    yard.scaling("UpdateAutoScalingGroup", update);
+    let preferences = json!({ "SkipMatching": true, "InstanceWarmup": 10 });
+    yard.scaling("StartInstanceRefresh", json!({ "AutoScalingGroupName": "asg", "Preferences": preferences }));
+    let before = yard.in_state("asg", "InService");
+    yard.pass(MINUTE * 10);
+    assert_eq!(refresh(yard)["Status"], "Successful");
+    yard.in_state("asg", "InService").iter().filter(|id| !before.contains(id)).count()
+}
+
 #[test]
 fn what_matches_is_of_a_type_that_the_policy_has_and_of_the_templates_where_there_is_none() {
     let yard = Yard::new();
     yard.group("asg", "ab", (2, 2, 2), json!({}));
     yard.serving(MINUTE, "asg", 2);
-    let policy = |kinds: &[&str]| {
-        let overrides: Vec<Value> = kinds.iter().map(|kind| json!({ "InstanceType": kind })).collect();
-        let template =
-            json!({ "LaunchTemplateSpecification": { "LaunchTemplateName": "web" }, "Overrides": overrides });
-        json!({ "AutoScalingGroupName": "asg", "MixedInstancesPolicy": { "LaunchTemplate": template } })
-    };
-    // How many would be replaced, and all are by the end.
-    let replaced = |update: Value| {
-        yard.scaling("UpdateAutoScalingGroup", update);
-        let preferences = json!({ "SkipMatching": true, "InstanceWarmup": 10 });
-        yard.scaling("StartInstanceRefresh", json!({ "AutoScalingGroupName": "asg", "Preferences": preferences }));
-        let before = yard.in_state("asg", "InService");
-        yard.pass(MINUTE * 10);
-        assert_eq!(refresh(&yard)["Status"], "Successful");
-        yard.in_state("asg", "InService").iter().filter(|id| !before.contains(id)).count()
-    };
-    assert_eq!(replaced(policy(&["t3.small", "t3.medium"])), 2);
+    let (small, medium) = (json!({ "InstanceType": "t3.small" }), json!({ "InstanceType": "t3.medium" }));
+    assert_eq!(replaced(&yard, policy(&json!([small, medium]))), 2);
     assert_eq!(
-        replaced(policy(&["t3.medium", "t3.small"])),
+        replaced(&yard, policy(&json!([medium, small]))),
         0,
         "the order chooses what is launched, not what may stay"
     );
     let plain = json!({ "AutoScalingGroupName": "asg", "LaunchTemplate": { "LaunchTemplateName": "web" } });
-    assert_eq!(replaced(plain), 2, "the template's own type again");
+    assert_eq!(replaced(&yard, plain), 2, "the template's own type again");
+}
+
+#[test]
+fn what_matches_has_the_image_and_the_template_of_the_override_that_it_is_of() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (2, 2, 2), json!({}));
+    yard.serving(MINUTE, "asg", 2);
+    let first = yard.in_state("asg", "InService").remove(0);
+    let image = yard.call("ec2", "CreateImage", json!({ "InstanceId": first, "Name": "golden" }))["ImageId"].clone();
+    yard.pass(MINUTE);
+    let golden = json!({ "InstanceType": "t3.micro", "ImageId": image });
+    assert_eq!(replaced(&yard, policy(&json!([{ "InstanceType": "t3.micro" }]))), 0, "it says what the template says");
+    assert_eq!(replaced(&yard, policy(&json!([golden]))), 2, "only the image is another");
+    let images = |yard: &Yard| -> Vec<Value> {
+        crate::yard::items(&yard.described("asg")["Instances"]).iter().map(|own| own["ImageId"].clone()).collect()
+    };
+    assert_eq!(images(&yard), [image.clone(), image.clone()]);
+    // What another override launches may stay, with that one's image and template.
+    let small = json!({ "InstanceType": "t3.small" });
+    assert_eq!(replaced(&yard, policy(&json!([small, golden]))), 0);
+    let other = yard.call("ec2", "DescribeLaunchTemplateVersions", json!({ "LaunchTemplateName": "web" }));
+    let data = other["LaunchTemplateVersions"][0]["LaunchTemplateData"].clone();
+    yard.call("ec2", "CreateLaunchTemplate", json!({ "LaunchTemplateName": "other", "LaunchTemplateData": data }));
+    let other = json!({ "InstanceType": "t3.micro", "LaunchTemplateSpecification": { "LaunchTemplateName": "other" } });
+    assert_eq!(replaced(&yard, policy(&json!([other]))), 2, "the same type of another template");
+    assert_eq!(replaced(&yard, policy(&json!([small, other]))), 0);
 }
 
 #[test]
