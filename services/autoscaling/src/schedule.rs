@@ -16,9 +16,9 @@ pub struct Schedule {
     pub name: String,
     /// In its ARN.
     pub uuid: String,
-    /// Not before; for a single time, then.
+    /// When it acts first; where it is not given, when it first recurs.
     pub start: Option<Time>,
-    /// Not after.
+    /// It recurs not after that.
     pub end: Option<Time>,
     /// When, as cron has it.
     pub recurrence: Option<String>,
@@ -54,10 +54,15 @@ impl Schedule {
         }
     }
 
-    /// When its recurrence comes next.
+    /// When its recurrence comes next; `None` where it does not, or only after its end.
     pub fn after(&self, time: Time) -> Option<Time> {
         let zone = self.time_zone.as_deref().map_or_else(|| Some(Zone::utc()), Zone::named)?;
-        Cron::parse(self.recurrence.as_deref()?)?.after(time, &zone)
+        Cron::parse(self.recurrence.as_deref()?)?.after(time, &zone).filter(|next| !self.has_ended(*next))
+    }
+
+    /// Whether its recurrence has ended by then.
+    pub fn has_ended(&self, time: Time) -> bool {
+        self.recurrence.is_some() && self.end.is_some_and(|end| end < time)
     }
 }
 

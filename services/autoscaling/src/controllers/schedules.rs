@@ -28,6 +28,11 @@ impl Controller for Schedules {
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let Some(schedule) = tx.get::<Schedule>(key).cloned() else { return Ok(Wake::OnChange) };
+        // One that was stored with an end before it ever came.
+        if schedule.has_ended(schedule.next) {
+            tx.remove::<Schedule>(key);
+            return Ok(Wake::OnChange);
+        }
         if schedule.next > tx.now {
             return Ok(Wake::At(schedule.next));
         }
@@ -41,8 +46,7 @@ impl Controller for Schedules {
                 tx.put(group);
             }
         }
-        let next = schedule.after(tx.now).filter(|next| schedule.end.is_none_or(|end| *next <= end));
-        match next {
+        match schedule.after(tx.now) {
             Some(next) => {
                 tx.update::<Schedule, _>(key, |schedule| schedule.next = next);
                 Ok(Wake::At(next))

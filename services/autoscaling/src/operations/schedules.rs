@@ -47,22 +47,26 @@ fn put_one(tx: &mut Tx<'_>, input: &PutScheduledUpdateGroupActionType) -> Result
     if start.zip(input.end_time).is_some_and(|(start, end)| end <= start) {
         return Err(Error::Validation("End time must be after start time.".to_owned()));
     }
-    let next = match &input.recurrence {
+    let first = match &input.recurrence {
         Some(text) => {
             let cron = Cron::parse(text)
                 .ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} is invalid")))?;
-            // A start that is itself one of its times counts.
-            let from = start.map_or(tx.now, |start| start - std::time::Duration::from_secs(1));
-            cron.after(from, &zone)
-                .ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} never comes")))?
+            let comes = cron.after(start.unwrap_or(tx.now), &zone);
+            let comes =
+                comes.ok_or_else(|| Error::Validation(format!("Given recurrence string:{text} never comes")))?;
+            // It acts at the start, then as it recurs.
+            start.unwrap_or(comes)
         }
         None => start.ok_or_else(|| Error::Validation("Either StartTime or Recurrence must be given.".to_owned()))?,
     };
+    if input.recurrence.is_some() && input.end_time.is_some_and(|end| end < first) {
+        return Err(Error::Validation("End time must be after start time.".to_owned()));
+    }
     let uuid = match tx.get::<Schedule>(&pair(group, name)) {
         Some(old) => old.uuid.clone(),
         None => ids::uuid(tx.chance()),
     };
-    let mut schedule = Schedule::new(group, name, uuid, next);
+    let mut schedule = Schedule::new(group, name, uuid, first);
     schedule.start = start;
     schedule.end = input.end_time;
     schedule.recurrence = input.recurrence.clone();

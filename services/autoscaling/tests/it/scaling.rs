@@ -190,6 +190,45 @@ fn a_scheduled_action_changes_the_sizes_when_its_time_comes() {
 }
 
 #[test]
+fn a_recurring_action_acts_at_its_start_and_then_as_it_recurs_until_its_end() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (1, 1, 9), json!({}));
+    let at = |minutes: u32| (zonal_testbed::START + MINUTE * minutes).iso8601_millis();
+    let put = |more: Value| {
+        let mut input = json!({ "AutoScalingGroupName": "asg", "ScheduledActionName": "rush", "Recurrence": "30 * * * *",
+            "DesiredCapacity": 3 });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        yard.try_call("autoscaling", "PutScheduledUpdateGroupAction", input)
+    };
+    let set = |count: u32| {
+        let input = json!({ "AutoScalingGroupName": "asg", "DesiredCapacity": count });
+        yard.scaling("SetDesiredCapacity", input);
+    };
+    let starts = || {
+        let found = yard.scaling("DescribeScheduledActions", json!({ "AutoScalingGroupName": "asg" }));
+        items(&found["ScheduledUpdateGroupActions"]).iter().map(|own| own["StartTime"].clone()).collect::<Vec<_>>()
+    };
+    // It is 16:00: from 16:10 on, then at 16:30 and 17:30, not at 18:30.
+    put(json!({ "StartTime": at(10), "EndTime": at(120) })).unwrap();
+    assert_eq!(starts(), [at(10)]);
+    yard.pass(MINUTE * 11);
+    assert_eq!((desired(&yard), starts()), (3, vec![json!(at(30))]));
+    set(1);
+    yard.pass(MINUTE * 20);
+    assert_eq!((desired(&yard), starts()), (3, vec![json!(at(90))]));
+    set(1);
+    yard.pass(MINUTE * 60);
+    assert_eq!((desired(&yard), starts()), (3, vec![]), "it has ended");
+    // It is 17:31 by now, and the next is 18:30.
+    for end in [at(140), at(10)] {
+        let refused = put(json!({ "EndTime": end })).unwrap_err();
+        assert_eq!((&*refused.code, &*refused.message), ("ValidationError", "End time must be after start time."));
+    }
+    put(json!({ "EndTime": at(150) })).unwrap();
+    assert_eq!(starts(), [at(150)]);
+}
+
+#[test]
 fn enabled_group_metrics_are_published_each_minute() {
     let yard = Yard::new();
     yard.group("asg", "a", (1, 2, 5), json!({}));
