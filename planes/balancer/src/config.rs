@@ -119,7 +119,7 @@ pub enum Condition {
         /// Patterns.
         values: Vec<String>,
     },
-    /// `query-string`: a key (or any) with a value, in any case.
+    /// `query-string`: a key (or any) with a value, in any case. `\*` and `\?` are these characters themselves.
     QueryString(Vec<QueryPattern>),
     /// `source-ip`: network and prefix length.
     SourceIp(Vec<(Ipv4Addr, u8)>),

@@ -65,10 +65,15 @@ pub fn redirect(redirect: &Redirect, facts: &Facts<'_>, occasion: Occasion<'_>, 
 /// A fixed response.
 pub fn fixed(status: u16, content_type: Option<&str>, body: &str, occasion: Occasion<'_>, out: &mut Vec<u8>) {
     start(status, occasion, out);
-    if let Some(content_type) = content_type {
+    // Neither has a body (RFC 9110, 15.3.5 and 15.3.6): what followed would be taken for the next answer.
+    let bodiless = matches!(status, 204 | 205);
+    if let Some(content_type) = content_type.filter(|_| !bodiless) {
         field("Content-Type", content_type.as_bytes(), out);
     }
-    finish(body.as_bytes(), &[], occasion, out);
+    match status {
+        204 => end(&[], occasion, out),
+        _ => finish(if bodiless { &[] } else { body.as_bytes() }, &[], occasion, out),
+    }
 }
 
 fn page(status: u16, location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8>) {
@@ -95,6 +100,14 @@ fn start(status: u16, occasion: Occasion<'_>, out: &mut Vec<u8>) {
 
 fn finish(body: &[u8], location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8>) {
     field("Content-Length", body.len().to_string().as_bytes(), out);
+    end(location, occasion, out);
+    if !occasion.head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+/// The head's rest.
+fn end(location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(occasion.after.header());
     if let Some(headers) = occasion.headers {
         add(headers, out);
@@ -103,9 +116,6 @@ fn finish(body: &[u8], location: &[u8], occasion: Occasion<'_>, out: &mut Vec<u8
         field("Location", location, out);
     }
     out.extend_from_slice(b"\r\n");
-    if !occasion.head_only {
-        out.extend_from_slice(body);
-    }
 }
 
 fn field(name: &str, value: &[u8], out: &mut Vec<u8>) {
@@ -149,17 +159,18 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A redirect's Location: placeholders filled in, the port left out where it is the protocol's.
+/// A redirect's Location, placeholders filled in. The port is always said, as an ALB does it.
 pub fn location(redirect: &Redirect, facts: &Facts<'_>) -> String {
     let (path, query) = facts.target.split_once('?').unwrap_or((facts.target, ""));
     let port = facts.port.to_string();
-    let fill = |text: &str| {
-        text.replace("#{protocol}", facts.scheme.as_str())
-            .replace("#{host}", facts.host_name())
-            .replace("#{port}", &port)
-            .replace("#{path}", path.trim_start_matches('/'))
-            .replace("#{query}", query)
-    };
+    let parts = [
+        ("#{protocol}", facts.scheme.as_str()),
+        ("#{host}", facts.host_name()),
+        ("#{port}", &port),
+        ("#{path}", path.strip_prefix('/').unwrap_or(path)),
+        ("#{query}", query),
+    ];
+    let fill = |text: &str| fill(text, &parts);
     let protocol = fill(&redirect.protocol).to_ascii_lowercase();
     let mut location =
         format!("{protocol}://{}:{}{}", fill(&redirect.host), fill(&redirect.port), fill(&redirect.path));
@@ -169,6 +180,20 @@ pub fn location(redirect: &Redirect, facts: &Facts<'_>) -> String {
         location.push_str(&query);
     }
     location
+}
+
+/// A text with its placeholders filled in, from left to right: what a client says is none, whatever it looks like.
+fn fill(text: &str, parts: &[(&str, &str)]) -> String {
+    let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("#{") {
+        filled.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (placeholder, part) = parts.iter().find(|(name, _)| rest.starts_with(name)).unwrap_or(&("#{", "#{"));
+        filled.push_str(part);
+        rest = &rest[placeholder.len()..];
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
@@ -262,5 +287,17 @@ mod tests {
         assert_eq!(location(&https, &facts), "https://example.com:443/a/b?c=d");
         let moved = to("#{protocol}", "new.#{host}", "#{port}", "/new/#{path}", "");
         assert_eq!(location(&moved, &facts), "http://new.example.com:80/new/a/b");
+        let odd = Facts { target: "//a/#{query}?c=#{host}", ..facts };
+        assert_eq!(location(&https, &odd), "https://example.com:443//a/#{query}?c=#{host}");
+    }
+
+    #[test]
+    fn a_fixed_response_of_a_status_without_a_body_has_none() {
+        let answer = |status| text(|out| fixed(status, Some("text/plain"), "body", OCCASION, out));
+        let none = answer(204);
+        assert!(none.ends_with("\r\nConnection: keep-alive\r\n\r\n"), "{none}");
+        assert!(!none.contains("Content-"), "{none}");
+        let reset = answer(205);
+        assert!(reset.ends_with("\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"), "{reset}");
     }
 }

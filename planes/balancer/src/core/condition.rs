@@ -183,8 +183,8 @@ impl Test {
 }
 
 fn pair(wanted: &QueryPattern) -> (Option<Pattern>, Pattern) {
-    let key = wanted.key.as_ref().map(|key| Pattern::new(key, Case::Insensitive));
-    (key, Pattern::new(&wanted.value, Case::Insensitive))
+    let key = wanted.key.as_ref().map(|key| Pattern::with_escapes(key, Case::Insensitive));
+    (key, Pattern::with_escapes(&wanted.value, Case::Insensitive))
 }
 
 fn network((address, length): &(Ipv4Addr, u8)) -> Test {

@@ -14,6 +14,9 @@ use crate::config::{
     Target, TargetGroup, TargetState,
 };
 
+/// The zone of addresses outside the VPC: they are in reach of every node.
+pub(crate) const EVERYWHERE: &str = "all";
+
 /// Names a target within its balancer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetKey {
@@ -36,7 +39,7 @@ pub struct Probe {
     pub address: Ipv4Addr,
     /// Where to connect to.
     pub port: u16,
-    /// The target's zone: the node there asks.
+    /// The target's zone: the node there asks, or any if none is there.
     pub zone: String,
     /// What to ask.
     pub protocol: CheckProtocol,
@@ -53,7 +56,8 @@ pub struct Events {
     pub probes: Vec<Probe>,
     /// Targets whose health changed.
     pub reports: Vec<HealthReport>,
-    /// Targets whose time to drain is over: what they still have is cut off.
+    /// Targets whose time to drain is over, by the clock or because the configuration names them no more: what they
+    /// still have is cut off.
     pub expired: Vec<Arc<TargetKey>>,
 }
 
@@ -106,7 +110,7 @@ impl Fleet {
                 named.insert(key.clone());
                 let idle = if !used.contains(group.id.as_str()) {
                     Some("Target group is not configured to receive traffic from the load balancer")
-                } else if !zones.contains(target.zone.as_str()) {
+                } else if target.zone != EVERYWHERE && !zones.contains(target.zone.as_str()) {
                     Some("Target is in an Availability Zone that is not enabled for the load balancer")
                 } else {
                     None
@@ -116,7 +120,12 @@ impl Fleet {
         }
         let gone: Vec<_> = self.members.keys().filter(|key| !named.contains(*key)).cloned().collect();
         for key in gone {
-            self.take(&key);
+            let member = self.take(&key);
+            // Its group is there, so that it was let go of by itself: whoever configures us saw its time come first.
+            let drained = member.is_some_and(|member| matches!(member.phase, Phase::Draining { .. }));
+            if drained && config.group(&key.group).is_some() {
+                events.expired.push(key);
+            }
         }
         events
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::fleet::EVERYWHERE;
 use super::handle::{GroupHandle, TargetHandle};
 use super::health::Time;
 use super::route::Facts;
@@ -16,8 +17,6 @@ use super::sticky::{self, Kind, Marker, Marks, Seal, token};
 use super::trace::mix;
 use crate::config::{Algorithm, GroupRouting, HealthState, Stickiness, TargetGroup};
 
-/// The zone of addresses outside the VPC: they are in reach of every node.
-const EVERYWHERE: &str = "all";
 /// A target that is being warmed up is passed over so many times, at most, for one request.
 const TRIES: u64 = 8;
 

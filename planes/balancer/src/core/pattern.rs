@@ -47,12 +47,18 @@ impl Anchor {
     }
 }
 
+/// The wildcards of [`Kind::Escaped`]: bytes that are in no UTF-8.
+const RUN: u8 = 0xff;
+const ONE: u8 = 0xfe;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Exact,
     Prefix,
     Suffix,
     Wild,
+    /// Wild, with [`RUN`] and [`ONE`] for the wildcards, since its text may have both as ordinary characters.
+    Escaped,
 }
 
 impl Pattern {
@@ -67,6 +73,29 @@ impl Pattern {
         };
         let telling = if kind == Kind::Suffix { text.last() } else { text.first() };
         Self { kind, case, telling: telling.map_or(0, u8::to_ascii_lowercase), text: text.into() }
+    }
+
+    /// Of its text, in which `\*` and `\?` stand for these characters themselves.
+    pub fn with_escapes(text: &str, case: Case) -> Self {
+        let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+        if !rest.contains(&b'\\') {
+            return Self::new(text, case);
+        }
+        while let [first, more @ ..] = rest {
+            rest = more;
+            bytes.push(match (first, more) {
+                (b'\\', [wildcard @ (b'*' | b'?'), after @ ..]) => {
+                    rest = after;
+                    *wildcard
+                }
+                (b'*', _) => RUN,
+                (b'?', _) => ONE,
+                (other, _) => *other,
+            });
+        }
+        let kind = if bytes.iter().any(|byte| matches!(*byte, RUN | ONE)) { Kind::Escaped } else { Kind::Exact };
+        let telling = bytes.first().map_or(0, u8::to_ascii_lowercase);
+        Self { kind, case, telling, text: bytes.into() }
     }
 
     /// The laxity of a pattern that says next to nothing: `*`, or `/*` of paths.
@@ -84,7 +113,7 @@ impl Pattern {
         let anchor = match self.kind {
             Kind::Exact | Kind::Prefix => Anchor::Start,
             Kind::Suffix => Anchor::End,
-            Kind::Wild => return None,
+            Kind::Wild | Kind::Escaped => return None,
         };
         let (bytes, mask) = match self.case {
             Case::Sensitive => anchor.bytes(&self.text),
@@ -100,7 +129,8 @@ impl Pattern {
             Kind::Exact => (text.len() == length).then_some(text),
             Kind::Prefix => text.get(..length),
             Kind::Suffix => text.len().checked_sub(length).map(|at| &text[at..]),
-            Kind::Wild => return matches(&self.text, text, self.case),
+            Kind::Wild => return matches::<b'*', b'?'>(&self.text, text, self.case),
+            Kind::Escaped => return matches::<RUN, ONE>(&self.text, text, self.case),
         };
         let Some(part) = part else { return false };
         let told = if self.kind == Kind::Suffix { part.last() } else { part.first() };
@@ -114,7 +144,7 @@ impl Pattern {
 
 /// Whether `text` is what `pattern` describes. Linear in practice and never worse than the product
 /// of the lengths: only the last `*` is ever taken back.
-fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
+fn matches<const RUN: u8, const ONE: u8>(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let same = |a: u8, b: u8| match case {
         Case::Sensitive => a == b,
         Case::Insensitive => a.eq_ignore_ascii_case(&b),
@@ -124,11 +154,11 @@ fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let mut retry: Option<(usize, usize)> = None;
     while in_text < text.len() {
         match pattern.get(at) {
-            Some(b'*') => {
+            Some(byte) if *byte == RUN => {
                 retry = Some((at + 1, in_text));
                 at += 1;
             }
-            Some(expected) if *expected == b'?' || same(*expected, text[in_text]) => {
+            Some(expected) if *expected == ONE || same(*expected, text[in_text]) => {
                 at += 1;
                 in_text += 1;
             }
@@ -141,7 +171,7 @@ fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
             },
         }
     }
-    pattern[at..].iter().all(|rest| *rest == b'*')
+    pattern[at..].iter().all(|rest| *rest == RUN)
 }
 
 #[cfg(test)]
@@ -149,6 +179,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn wild(pattern: &[u8], text: &[u8], case: Case) -> bool {
+        matches::<b'*', b'?'>(pattern, text, case)
+    }
 
     /// The definition, without regard to cost.
     fn plainly(pattern: &[u8], text: &[u8]) -> bool {
@@ -163,18 +197,37 @@ mod tests {
 
     #[test]
     fn wildcards_stand_for_runs_and_single_characters() {
-        assert!(matches(b"*.example.com", b"WWW.example.com", Case::Insensitive));
-        assert!(!matches(b"*.example.com", b"example.com", Case::Insensitive));
-        assert!(matches(b"/img/*", b"/img/", Case::Sensitive));
-        assert!(!matches(b"/img/?", b"/img/", Case::Sensitive));
-        assert!(!matches(b"/IMG/*", b"/img/a", Case::Sensitive));
+        assert!(wild(b"*.example.com", b"WWW.example.com", Case::Insensitive));
+        assert!(!wild(b"*.example.com", b"example.com", Case::Insensitive));
+        assert!(wild(b"/img/*", b"/img/", Case::Sensitive));
+        assert!(!wild(b"/img/?", b"/img/", Case::Sensitive));
+        assert!(!wild(b"/IMG/*", b"/img/a", Case::Sensitive));
+    }
+
+    #[test]
+    fn a_wildcard_after_a_backslash_is_an_ordinary_character() {
+        for (pattern, text, expected) in [
+            (r"a\*b", "A*b", true),
+            (r"a\*b", "axb", false),
+            (r"\?", "?", true),
+            (r"\?", "x", false),
+            (r"*\**", "is*in", true),
+            (r"*\**", "isin", false),
+            (r"?\?", "a?", true),
+            (r"?\?", "ab", false),
+            (r"a\b", r"a\b", true),
+            (r"a*", "ab", true),
+        ] {
+            let matched = Pattern::with_escapes(pattern, Case::Insensitive).matches(text.as_bytes());
+            assert_eq!(matched, expected, "{pattern} {text}");
+        }
     }
 
     proptest! {
         #[test]
         fn matching_agrees_with_the_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}") {
             let expected = plainly(pattern.as_bytes(), text.as_bytes());
-            prop_assert_eq!(matches(pattern.as_bytes(), text.as_bytes(), Case::Sensitive), expected);
+            prop_assert_eq!(wild(pattern.as_bytes(), text.as_bytes(), Case::Sensitive), expected);
             prop_assert_eq!(Pattern::new(&pattern, Case::Sensitive).matches(text.as_bytes()), expected);
             let loud = text.to_uppercase();
             prop_assert_eq!(Pattern::new(&pattern, Case::Insensitive).matches(loud.as_bytes()), expected);

@@ -229,8 +229,10 @@ impl Conductor {
         changed.extend(events.reports.iter().map(|report| report.target_group.clone()));
         // Routed by the new snapshot before the first connection is accepted on a new port.
         one.publish(before.as_deref(), &changed);
-        for slot in gone {
-            self.tell(|| Command::Purge(slot));
+        let ends = |key| events.expired.contains(key) && ConductedFlows::cuts(one.config.group(&key.group));
+        let gone: Vec<_> = gone.iter().map(|target| (target.slot, ends(&target.key))).collect();
+        for (slot, ends) in gone {
+            self.tell(|| if ends { Command::Cut(slot) } else { Command::Purge(slot) });
         }
         self.put_doors(&id);
         self.follow(&id, events);
@@ -379,7 +381,7 @@ impl Conducted {
     }
 
     /// Gives the slots of targets that are no more, or elsewhere.
-    fn put_targets(&mut self, cores: usize, slots: &mut u64) -> Vec<u64> {
+    fn put_targets(&mut self, cores: usize, slots: &mut u64) -> Vec<Arc<TargetHandle>> {
         let mut old = std::mem::take(&mut self.targets);
         let ledger = self.shared.ledger();
         for group in &self.config.target_groups {
@@ -389,12 +391,8 @@ impl Conducted {
                 self.targets.insert(key, handle);
             }
         }
-        let gone = old.values();
-        gone.map(|target| {
-            target.draining.store(true, Relaxed);
-            target.slot
-        })
-        .collect()
+        let gone = old.into_values();
+        gone.inspect(|target| target.draining.store(true, Relaxed)).collect()
     }
 }
 

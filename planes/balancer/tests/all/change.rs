@@ -84,6 +84,23 @@ fn what_outlasts_the_deregistration_delay_is_cut_off() {
 }
 
 #[test]
+fn what_a_drained_target_still_has_is_cut_off_when_the_configuration_forgets_it() {
+    let (target, _tell) = slow("a");
+    let mut world = World::with(&[&target]);
+    let mut client = world.client();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for("the request is at the target", || if target.requests().is_empty() { Err(String::new()) } else { Ok(()) });
+    world.apply(|config| {
+        config.target_groups[0].deregistration_delay = Duration::from_secs(3600);
+        config.target_groups[0].targets[0].state = TargetState::Draining;
+    });
+    world.wait_health("a", HealthState::Draining);
+    // The control plane's clock says first that the delay is over.
+    world.apply(|config| config.target_groups[0].targets.clear());
+    assert!(client.try_answer(false).is_err());
+}
+
+#[test]
 fn no_request_is_lost_while_configurations_change() {
     let targets = ["a", "b", "c"].map(Server::plain);
     let mut world = World::with(&targets.each_ref());

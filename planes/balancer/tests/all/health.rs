@@ -109,6 +109,19 @@ fn targets_of_a_zone_without_a_node_are_in_no_use() {
 }
 
 #[test]
+fn addresses_outside_the_network_are_checked_and_used_from_every_zone() {
+    let target = Server::plain("outside");
+    for cross_zone in [true, false] {
+        let world = World::unsettled(&[&target], |config| {
+            config.target_groups[0].cross_zone = cross_zone;
+            config.target_groups[0].targets[0].zone = "all".to_owned();
+        });
+        world.wait_health("outside", HealthState::Healthy);
+        assert_eq!(world.get("/").text(), "outside");
+    }
+}
+
+#[test]
 fn groups_that_no_listener_names_are_in_no_use() {
     let target = Server::plain("a");
     let world = World::unsettled(&[&target], |config| {

@@ -13,11 +13,8 @@ use std::time::Duration;
 use crate::config::{
     Action, BalancerConfig, FlowGroup, FlowListener, FlowProtocol, HealthState, TargetGroup, TargetState,
 };
-use crate::core::fleet::TargetKey;
+use crate::core::fleet::{EVERYWHERE, TargetKey};
 use crate::core::route::{Means, TargetHandle};
-
-/// The zone of addresses outside the VPC: they are in reach of every node.
-const EVERYWHERE: &str = "all";
 
 /// What a flow is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
