@@ -146,9 +146,10 @@ fn registry(address: IpAddr) -> Option<(&'static str, Point)> {
 }
 
 /// AWS's regions: where they are (AWS, "Global infrastructure": the cities; their coordinates).
-const REGIONS: [(&str, &str, &str, Option<&str>, Point); 34] = [
+const REGIONS: [(&str, &str, &str, Option<&str>, Point); 39] = [
     ("af-south-1", "AF", "ZA", None, at(-3393, 1842)),
     ("ap-east-1", "AS", "HK", None, at(2228, 11416)),
+    ("ap-east-2", "AS", "TW", None, at(2503, 12157)),
     ("ap-northeast-1", "AS", "JP", None, at(3569, 13969)),
     ("ap-northeast-2", "AS", "KR", None, at(3757, 12698)),
     ("ap-northeast-3", "AS", "JP", None, at(3469, 13550)),
@@ -159,9 +160,12 @@ const REGIONS: [(&str, &str, &str, Option<&str>, Point); 34] = [
     ("ap-southeast-3", "AS", "ID", None, at(-621, 10685)),
     ("ap-southeast-4", "OC", "AU", None, at(-3781, 14496)),
     ("ap-southeast-5", "AS", "MY", None, at(314, 10169)),
+    ("ap-southeast-6", "OC", "NZ", None, at(-3685, 17476)),
     ("ap-southeast-7", "AS", "TH", None, at(1376, 10050)),
     ("ca-central-1", "NA", "CA", None, at(4550, -7357)),
     ("ca-west-1", "NA", "CA", None, at(5105, -11407)),
+    ("cn-north-1", "AS", "CN", None, at(3990, 11641)),
+    ("cn-northwest-1", "AS", "CN", None, at(3750, 10519)),
     ("eu-central-1", "EU", "DE", None, at(5011, 868)),
     ("eu-central-2", "EU", "CH", None, at(4738, 854)),
     ("eu-north-1", "EU", "SE", None, at(5933, 1806)),
@@ -170,6 +174,7 @@ const REGIONS: [(&str, &str, &str, Option<&str>, Point); 34] = [
     ("eu-west-1", "EU", "IE", None, at(5335, -626)),
     ("eu-west-2", "EU", "GB", None, at(5151, -13)),
     ("eu-west-3", "EU", "FR", None, at(4886, 235)),
+    ("eusc-de-east-1", "EU", "DE", None, at(5241, 1253)),
     ("il-central-1", "AS", "IL", None, at(3209, 3478)),
     ("me-central-1", "AS", "AE", None, at(2445, 5438)),
     ("me-south-1", "AS", "BH", None, at(2607, 5055)),

@@ -14,7 +14,6 @@ pub fn normal(text: &str) -> Option<String> {
                     return None;
                 }
                 label = 0;
-                whole += 1;
                 out.push('.');
                 continue;
             }
@@ -22,8 +21,9 @@ pub fn normal(text: &str) -> Option<String> {
             0x21..=0x7e => octet,
             _ => return None,
         };
+        // Each label has its length before it, and the root's is counted already.
+        whole += if label == 0 { 2 } else { 1 };
         label += 1;
-        whole += 1;
         if label > 63 || whole > 255 {
             return None;
         }
@@ -80,6 +80,14 @@ mod tests {
             }
         }
 
+        /// The plane refuses a zone whole for one name that is none.
+        #[test]
+        fn what_is_a_name_here_is_one_where_it_is_served(text in "([a-z]{1,63}\\.){0,5}[a-z]{0,63}") {
+            if let Some(name) = normal(&text) {
+                prop_assert!(zonal_dns::check_value("PTR", &name).is_ok());
+            }
+        }
+
         #[test]
         fn no_text_is_too_strange_to_be_judged(text in ".{0,300}") {
             let _ = normal(&text);
@@ -104,7 +112,19 @@ mod tests {
             assert_eq!(normal(text).as_deref(), expected, "{text}");
         }
         assert!(normal(&"a".repeat(64)).is_none());
-        assert!(normal(&["a".repeat(63), "a".repeat(63), "a".repeat(63), "a".repeat(63)].join(".")).is_none());
+    }
+
+    #[test]
+    fn a_name_has_255_octets_with_its_lengths_at_most() {
+        let of = |last: usize| ["a".repeat(63), "a".repeat(63), "a".repeat(63), "a".repeat(last)].join(".");
+        for (text, fits) in [(of(61), true), (of(61) + ".", true), (of(62), false), (of(62) + ".", false)] {
+            assert_eq!(normal(&text).is_some(), fits, "{} characters", text.len());
+            assert_eq!(
+                zonal_dns::check_value("PTR", &text).is_ok(),
+                fits,
+                "what is a name here is one where it is served"
+            );
+        }
     }
 
     #[test]

@@ -124,6 +124,8 @@ fn text(mut rest: &[u8]) -> Result<&[u8], Problem> {
             [b'\\', b'0'..=b'3', b'0'..=b'7', b'0'..=b'7', rest @ ..] => rest,
             [b'\\', mark, rest @ ..] if mark.is_ascii_punctuation() => rest,
             [b'\\', ..] => return Err(("InvalidEscape", "Value contains an invalid escape code")),
+            // These have to be escaped.
+            [..0x20 | 0x7f.., ..] => return Err(("UnsupportedCharacter", "Value contains unsupported characters")),
             [_, rest @ ..] => rest,
         };
     }
@@ -178,6 +180,10 @@ mod tests {
             ("CAA", "0 issue ca.example.com", false),
             ("TXT", "\"v=spf1 -all\"", true),
             ("TXT", "\"a\" \"b\\\"c\"", true),
+            ("TXT", r#""f\303\274r""#, true),
+            ("TXT", "\"für\"", false),
+            ("TXT", "\"a\tb\"", false),
+            ("TXT", "\"\x7f\"", false),
             ("TXT", "v=spf1", false),
             ("TXT", "\"open", false),
             ("DS", "12345 3 1 123456789abcdef67890123456789abcdef67890", true),

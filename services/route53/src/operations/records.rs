@@ -18,7 +18,7 @@ use zonal_cloud::{Tx, View};
 use zonal_elbv2::zones::domain_of_hosted_zone;
 use zonal_wire::AwsError;
 
-/// Changes in one batch; an UPSERT counts twice.
+/// Records in one batch; those of an UPSERT count twice, an alias as one.
 const BATCH: usize = 1000;
 /// Characters in all values of one batch; an UPSERT's count twice.
 const CHARACTERS: usize = 32_000;
@@ -39,7 +39,8 @@ pub fn change(
             return Err(invalid("Invalid request: the change batch has no changes").into());
         }
         let weight = |change: &WireChange| if change.action == ChangeAction::Upsert { 2 } else { 1 };
-        if batch.changes.iter().map(weight).sum::<usize>() > BATCH {
+        let records = |change: &WireChange| change.resource_record_set.resource_records.len().max(1) * weight(change);
+        if batch.changes.iter().map(records).sum::<usize>() > BATCH {
             return Err(Error::InvalidChangeBatch(vec![format!("Number of records limit of {BATCH} exceeded.")]).into());
         }
         let characters = |change: &WireChange| {
@@ -76,6 +77,12 @@ pub fn change(
             }
             problems.extend(apply(tx, &zone, change.action, set));
         }
+        // What a batch deletes, it names by the TTL that was before it.
+        let changed = wanted.iter().zip(&batch.changes).filter(|(set, change)| {
+            change.action != ChangeAction::Delete && matches!(set.content, Content::Records { .. })
+        });
+        let last: BTreeMap<_, _> = changed.map(|(set, _)| ((&set.name, &set.kind), set)).collect();
+        last.into_values().for_each(|set| share_ttl(tx, set));
         // What is forbidden between record sets is judged by what the whole batch leaves.
         if problems.is_empty() {
             problems.extend(wanted.iter().zip(&batch.changes).filter_map(|(set, change)| {
@@ -121,6 +128,24 @@ fn apply(tx: &mut Tx<'_>, zone: &HostedZone, action: ChangeAction, set: &RecordS
     }
 }
 
+/// Weighted record sets of one name and type have one TTL: the last that was given. Source: Developer Guide, "Values specific for
+/// weighted records".
+fn share_ttl(tx: &mut Tx<'_>, last: &RecordSet) {
+    let (Policy::Weighted(_), Content::Records { ttl: shared, .. }) = (&last.policy, &last.content) else { return };
+    let has_another = |other: &&RecordSet| {
+        let ttl = matches!(&other.content, Content::Records { ttl, .. } if ttl != shared);
+        ttl && other.kind == last.kind && matches!(other.policy, Policy::Weighted(_))
+    };
+    let of_name = RecordSet::keys_of_name(&last.zone, &last.name);
+    let others: Vec<RecordSet> = tx.starting::<RecordSet>(of_name).filter(has_another).cloned().collect();
+    for mut other in others {
+        if let Content::Records { ttl, .. } = &mut other.content {
+            *ttl = *shared;
+        }
+        tx.put(other);
+    }
+}
+
 /// Whether two record sets are the same, whatever the order of their values.
 fn is_same(a: &RecordSet, b: &RecordSet) -> bool {
     let content = match (&a.content, &b.content) {
@@ -145,8 +170,9 @@ fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
             zone.name
         )];
     }
-    if kind == "SOA" && !at_apex {
-        return vec![format!("RRSet of type SOA with DNS name {name} is not permitted in zone {}", zone.name)];
+    // A wildcard delegates nothing.
+    if kind == "SOA" && !at_apex || kind == "NS" && name.starts_with("\\052.") {
+        return vec![format!("RRSet of type {kind} with DNS name {name} is not permitted in zone {}", zone.name)];
     }
     match &set.content {
         Content::Records { values, .. } => {
@@ -176,6 +202,9 @@ fn own_problems(zone: &HostedZone, set: &RecordSet) -> Vec<String> {
 
 fn alias_problem(zone: &HostedZone, kind: &str, target_zone: &str, target: &str) -> Option<String> {
     let tried = format!("Tried to create an alias that targets {target}, type {kind} in zone {target_zone}");
+    if matches!(kind, "NS" | "SOA") {
+        return Some(format!("{tried}, but records of that type cannot be aliases"));
+    }
     let outside = || format!("{tried}, but the alias target name does not lie within the target zone");
     if target_zone == zone.id {
         return (!names::is_in(target, &zone.name)).then(outside);
@@ -278,7 +307,13 @@ fn set_of(zone: &HostedZone, change: &WireChange) -> Result<RecordSet, Error> {
     }
     let content = content(wire, &place)?;
     let policy = policy(wire, &place)?;
-    if policy == Policy::Multivalue && matches!(kind.as_str(), "CNAME" | "NS") {
+    // What keeps a zone and its delegations together answers everybody alike (`ResourceRecordSet`, `Type`).
+    if policy != Policy::Simple && matches!(kind.as_str(), "DS" | "NS" | "SOA") && change.action != ChangeAction::Delete
+    {
+        let text = format!("Invalid request: records of type {kind} cannot have a routing policy {place}");
+        return Err(invalid(text));
+    }
+    if policy == Policy::Multivalue && kind == "CNAME" {
         return Err(invalid(format!("Invalid request: MultiValueAnswer records cannot be of type {kind} {place}")));
     }
     if policy == Policy::Multivalue && matches!(content, Content::Alias { .. }) {

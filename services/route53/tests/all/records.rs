@@ -271,7 +271,7 @@ fn places_reach_the_name_servers_and_are_shown_as_they_were_given() {
 }
 
 #[test]
-fn a_batch_has_a_thousand_changes_and_thirty_two_thousand_characters_at_most() {
+fn a_batch_has_a_thousand_records_and_thirty_two_thousand_characters_at_most() {
     let bench = Bench::new();
     let zone = public(&bench);
     let sets = |count: usize, value: &str| -> Vec<_> {
@@ -285,6 +285,68 @@ fn a_batch_has_a_thousand_changes_and_thirty_two_thousand_characters_at_most() {
     let many: Vec<String> = (0..401).map(|i| format!("192.0.{}.{}", i / 256, i % 256)).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     refused(&bench, &zone, vec![(Create, set("m.example.com", RRType::A, &many))], "more than 400 resource records");
+    let three = ["a.example.com", "b.example.com", "c.example.com"].map(|name| set(name, RRType::A, &many[..334]));
+    refused(&bench, &zone, all(Create, three.to_vec()), "Number of records limit of 1000 exceeded.");
+    let half = ["a.example.com", "b.example.com"].map(|name| set(name, RRType::A, &many[..251]));
+    refused(&bench, &zone, all(Upsert, half.to_vec()), "Number of records limit of 1000 exceeded.");
+    batch(&bench, &zone, all(Create, half.to_vec())).unwrap();
+}
+
+#[test]
+fn every_region_that_can_be_named_is_served() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    let of = |region: &ResourceRecordSetRegion| ResourceRecordSet {
+        region: Some(*region),
+        set_identifier: Some(region.to_string()),
+        ..set("near.example.com", RRType::A, &["192.0.2.1"])
+    };
+    let changes = ResourceRecordSetRegion::ALL.iter().map(|region| (Create, of(region))).collect();
+    batch(&bench, &zone, changes).unwrap();
+    let served = bench.served("public", "example.com.").unwrap();
+    let view = zonal_dns::config::View { name: "public".into(), zones: vec![served] };
+    let config = zonal_dns::config::DnsConfig { revision: 1, views: vec![view], places: Vec::new() };
+    zonal_dns::Snapshot::default().replaced_by(&config).expect("what is accepted can be served");
+}
+
+#[test]
+fn what_holds_a_zone_together_is_neither_routed_nor_an_alias_nor_a_wildcard() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    for (kind, value) in [
+        (RRType::Ns, "ns.example.org"),
+        (RRType::Soa, "ns.example.org. host.example.org. 1 2 3 4 5"),
+        (RRType::Ds, "12345 3 1 123456789abcdef67890123456789abcdef67890"),
+    ] {
+        let name = if kind == RRType::Soa { "example.com" } else { "sub.example.com" };
+        let routed =
+            ResourceRecordSet { weight: Some(1), set_identifier: Some("one".into()), ..set(name, kind, &[value]) };
+        refused(&bench, &zone, vec![(Create, routed)], "cannot have a routing policy");
+    }
+    for kind in [RRType::Ns, RRType::Soa] {
+        let leads = ResourceRecordSet { type_: kind, ..alias("example.com", &zone, "example.com") };
+        refused(&bench, &zone, vec![(Upsert, leads)], "cannot be aliases");
+    }
+    let wild = set("*.example.com", RRType::Ns, &["ns.example.org"]);
+    let text = "[RRSet of type NS with DNS name \\052.example.com. is not permitted in zone example.com.]";
+    refused(&bench, &zone, vec![(Create, wild)], text);
+}
+
+#[test]
+fn weighted_record_sets_have_the_ttl_that_was_given_last() {
+    let bench = Bench::new();
+    let zone = public(&bench);
+    let of =
+        |identifier, ttl| ResourceRecordSet { ttl: Some(ttl), ..weighted("w.example.com", identifier, 1, "192.0.2.1") };
+    batch(&bench, &zone, vec![(Create, of("one", 60)), (Create, of("two", 60))]).unwrap();
+    batch(&bench, &zone, vec![(Create, set("x.w.example.com", RRType::A, &["192.0.2.1"]))]).unwrap();
+    batch(&bench, &zone, vec![(Create, of("four", 60))]).unwrap();
+    batch(&bench, &zone, vec![(Create, of("three", 30)), (Delete, of("four", 60))]).unwrap();
+    let ttls = list(&bench, &zone).resource_record_sets.into_iter().filter(|set| set.name.contains('w'));
+    assert_eq!(ttls.filter_map(|set| set.ttl).collect::<Vec<_>>(), [30, 30, 30, 300]);
+    let served = bench.served("public", "example.com.").unwrap();
+    let weighted = served.records.iter().filter(|set| set.name == "w.example.com.");
+    assert!(weighted.map(|set| set.ttl).eq([30, 30, 30]));
 }
 
 #[test]
