@@ -16,7 +16,7 @@ use domain::dep::octseq::OctetsBuilder as _;
 
 use crate::cache::Fetched;
 use crate::lookup::{Client, Ending, Links, Resolution, Scope};
-use crate::name::{Key, KeyBuffer, WireName};
+use crate::name::{self, Key, KeyBuffer, WireName};
 use crate::names::Node;
 use crate::place::{Compressor, Places, Written};
 use crate::records::{Records, Target};
@@ -281,6 +281,13 @@ impl<'a> Reply<'a> {
         let mut additional = authority.additional();
         if !cut && self.write_additional(&mut additional, &places).is_err() {
             additional.rewind();
+            // Without the addresses of name servers below it nobody gets beyond a cut (RFC 9471, 3.1).
+            cut = match self.authority {
+                Authority::Referral { cut, .. } => {
+                    places.targets().any(|(_, target)| name::is_within(target.key, &cut.key))
+                }
+                _ => false,
+            };
         }
         additional.header_mut().set_tc(cut);
         additional.clear_push_limit();
@@ -289,6 +296,8 @@ impl<'a> Reply<'a> {
             let _ = additional.opt(|opt| {
                 opt.set_udp_payload_size(MAX_UDP as u16);
                 opt.set_rcode(self.rcode);
+                // It comes back as it was sent (RFC 3225, 3).
+                opt.set_dnssec_ok(request.wants_dnssec());
                 let Some(subnet) = request.subnet() else { return Ok(()) };
                 let mut option = [0; 20];
                 let scope = if self.located { subnet.source } else { 0 };
@@ -390,6 +399,7 @@ fn start_message(request: &Request<'_>, role: &Role, mut buffer: Vec<u8>) -> Mes
     header.set_qr(true);
     header.set_opcode(request.header.opcode());
     header.set_rd(request.header.rd());
+    header.set_cd(request.header.cd());
     header.set_ra(matches!(role, Role::Resolver { .. }));
     // The limit is the first size that is too long.
     let opt = match request.edns {

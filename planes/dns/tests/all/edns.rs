@@ -4,7 +4,7 @@ use domain::base::Message;
 use domain::base::message_builder::MessageBuilder;
 use domain::base::opt::ClientSubnet;
 use zonal_dns::Snapshot;
-use zonal_dns::answer::{Transport, Verdict};
+use zonal_dns::answer::{Role, Transport, Verdict};
 use zonal_dns::config::{Location, Policy, RecordSet};
 use zonal_dns::name;
 
@@ -57,6 +57,31 @@ fn a_subnet_decides_where_a_client_is_and_comes_back_with_the_scope_of_the_answe
     let (answer, lengths) = asked("geo.example.com", &[0, 1, 0, 0]);
     assert!(answer.ends_with("192.0.2.3"), "{answer}");
     assert_eq!(lengths, Some((0, 0)));
+}
+
+#[test]
+fn what_a_validator_asks_for_comes_back_as_it_was_asked() {
+    let snapshot = Snapshot::default().replaced_by(&public_zone("example.com", Vec::new())).unwrap();
+    let resolver = Role::Resolver { view: "vpc-1".to_owned(), forwards: false, region: None };
+    for (role, wanted) in
+        [(authoritative(), true), (authoritative(), false), (resolver.clone(), true), (resolver, false)]
+    {
+        let mut builder = MessageBuilder::new_vec();
+        builder.header_mut().set_cd(wanted);
+        let mut question = builder.question();
+        question.push((name::parse("example.com").unwrap(), domain::base::Rtype::A)).unwrap();
+        let mut additional = question.additional();
+        let with_bit = |opt: &mut domain::base::message_builder::OptBuilder<'_, Vec<u8>>| {
+            opt.set_dnssec_ok(wanted);
+            Ok(())
+        };
+        additional.opt(with_bit).unwrap();
+        let (_, answer) = ask(&snapshot, &role, &additional.finish(), Transport::Udp, 0);
+        let message = Message::from_octets(&answer[..]).unwrap();
+        let dnssec_ok = message.opt().map(|opt| opt.dnssec_ok());
+        assert_eq!((message.header().cd(), dnssec_ok), (wanted, Some(wanted)), "{role:?}");
+        assert!(!message.header().ad(), "nothing was validated");
+    }
 }
 
 #[test]
