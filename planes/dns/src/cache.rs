@@ -1,6 +1,7 @@
 //! Answers from upstream, kept for as long as they say, in bounded room. Time is handed in.
 //!
-//! Positive answers live for their smallest TTL, negative ones for what the SOA allows (RFC 2308), failures not at all.
+//! Positive answers live for their smallest TTL, negative ones, those behind CNAMEs too, for what the SOA allows (RFC 2308),
+//! failures not at all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,7 +100,14 @@ impl Fetched {
             return Duration::ZERO;
         }
         let smallest = self.answers().map(|record| ttl(&record)).min();
-        let kept = if self.rcode() == Rcode::NXDOMAIN { negative() } else { smallest.or_else(negative) };
+        let asked = self.message.first_question().map(|question| question.qtype());
+        let is_of_type =
+            |record: FetchedRecord<'_>| asked.is_some_and(|asked| asked == record.rtype() || asked == Rtype::ANY);
+        let kept = match self.rcode() {
+            Rcode::NOERROR if self.answers().any(is_of_type) => smallest,
+            // The CNAMEs before it are there for as long as they say, and what they lead to is not for as long as the SOA says.
+            _ => negative().map(|kept| smallest.map_or(kept, |smallest| kept.min(smallest))),
+        };
         kept.unwrap_or_default().min(MAX_TTL)
     }
 }

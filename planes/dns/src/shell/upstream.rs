@@ -94,14 +94,19 @@ impl Forwarder {
 
     /// Asks, or waits for whoever asks the same already; nothing where upstream says nothing in time.
     pub(super) async fn fetch(&self, name: &WireName, rtype: Rtype) -> Option<Fetched> {
-        match self.part(name, rtype) {
-            Part::Asks(asker) => {
-                let fetched = self.ask(name, rtype).await;
-                asker.outcome.send_replace(Some(fetched.clone()));
-                fetched
+        loop {
+            match self.part(name, rtype) {
+                Part::Asks(asker) => {
+                    let fetched = self.ask(name, rtype).await;
+                    asker.outcome.send_replace(Some(fetched.clone()));
+                    return fetched;
+                }
+                Part::Waits(mut outcome) => match outcome.wait_for(Option::is_some).await {
+                    Ok(known) => return known.clone()?,
+                    // Whoever asked gave up, as when its client is gone: another asks.
+                    Err(_) => {}
+                },
             }
-            // An asker that gave up said nothing.
-            Part::Waits(mut outcome) => outcome.wait_for(Option::is_some).await.ok().and_then(|known| known.clone()?),
         }
     }
 

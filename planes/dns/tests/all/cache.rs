@@ -18,6 +18,9 @@ fn upstream() -> Snapshot {
         set("example.com", "SOA", 900, &[soa]),
         set("www.example.com", "CNAME", 300, &["host.example.com"]),
         set("host.example.com", "A", 60, &["127.100.0.1"]),
+        set("gone.example.com", "CNAME", 20, &["nothing.example.com"]),
+        set("text.example.com", "TXT", 60, &["\"no address\""]),
+        set("to-text.example.com", "CNAME", 300, &["text.example.com"]),
         set("zero.example.com", "A", 0, &["127.100.0.2"]),
         set("loop.example.com", "CNAME", 60, &["loop.example.com"]),
     ];
@@ -75,6 +78,19 @@ fn a_negative_answer_is_kept_for_what_the_soa_allows() {
     let answer = later(&cache, "nothing.example.com", 39).unwrap();
     assert!(answer.starts_with("NXDOMAIN ra\nauthority example.com 1 SOA"), "{answer}");
     assert_eq!(later(&cache, "nothing.example.com", 40), None);
+}
+
+#[test]
+fn a_negative_answer_behind_a_cname_is_kept_for_the_less_of_both() {
+    let cache = cache_of(&["gone.example.com", "to-text.example.com"]);
+    let expected = "NXDOMAIN ra\ngone.example.com 1 CNAME nothing.example.com.\nauthority example.com 21 SOA";
+    let answer = later(&cache, "gone.example.com", 19).unwrap();
+    assert!(answer.starts_with(expected), "{answer}");
+    assert_eq!(later(&cache, "gone.example.com", 20), None);
+    let expected = "NOERROR ra\nto-text.example.com 261 CNAME text.example.com.\nauthority example.com 1 SOA";
+    let answer = later(&cache, "to-text.example.com", 39).unwrap();
+    assert!(answer.starts_with(expected), "{answer}");
+    assert_eq!(later(&cache, "to-text.example.com", 40), None);
 }
 
 #[test]

@@ -82,6 +82,29 @@ fn what_many_ask_is_asked_upstream_once() {
 }
 
 #[test]
+fn who_waits_for_anothers_question_asks_when_that_one_is_gone() {
+    let (world, upstream) = (World::new(), Upstream::new());
+    let (_resolver, address) = world.start(Options::resolver("vpc-1", Some(upstream.address()), 2));
+    let mut first = connect(address);
+    first.write_all(&framed(&far())).unwrap();
+    upstream.hear();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send_to(&far(), address).unwrap();
+    crate::sockets::ask_udp(address, &query("www.example.com", "A", None));
+    assert!(upstream.is_silent(), "it waits for the first");
+    // A connection that is closed with an answer unread is reset.
+    first.write_all(&framed(&query("www.example.com", "A", None))).unwrap();
+    first.peek(&mut [0]).unwrap();
+    drop(first);
+    let (question, from) = upstream.hear();
+    upstream.say(&answer_to(&question, "192.0.2.7"), from);
+    let mut buffer = [0; 512];
+    let len = client.recv(&mut buffer).expect("an answer");
+    assert_eq!(render(&buffer[..len]), "NOERROR ra\nfar.test 60 A 192.0.2.7");
+}
+
+#[test]
 fn a_query_that_waits_holds_up_none_behind_it_on_its_connection() {
     let (world, upstream) = (World::new(), Upstream::new());
     let (_resolver, address) = world.start(Options::resolver("vpc-1", Some(upstream.address()), 2));
