@@ -101,11 +101,12 @@ impl Forwarder {
                     asker.outcome.send_replace(Some(fetched.clone()));
                     return fetched;
                 }
-                Part::Waits(mut outcome) => match outcome.wait_for(Option::is_some).await {
-                    Ok(known) => return known.clone()?,
+                Part::Waits(mut outcome) => {
+                    if let Ok(known) = outcome.wait_for(Option::is_some).await {
+                        return known.clone()?;
+                    }
                     // Whoever asked gave up, as when its client is gone: another asks.
-                    Err(_) => {}
-                },
+                }
             }
         }
     }
