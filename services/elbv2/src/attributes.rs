@@ -63,8 +63,8 @@ const GROUP: Table = &[
     (STICKY, "false", Bool),
     ("stickiness.lb_cookie.duration_seconds", "86400", Number(1, 604_800)),
     (STICKY_TYPE, "lb_cookie", OneOf(&["lb_cookie", "app_cookie"])),
-    ("target_group_health.dns_failover.minimum_healthy_targets.count", "1", NumberOr("off", 1, 1000)),
-    ("target_group_health.dns_failover.minimum_healthy_targets.percentage", "off", NumberOr("off", 1, 100)),
+    (FAILOVER, "1", NumberOr("off", 1, 1000)),
+    (FAILOVER_PERCENTAGE, "off", NumberOr("off", 1, 100)),
     (MINIMUM, "1", Number(1, 1000)),
     (MINIMUM_PERCENTAGE, "off", NumberOr("off", 1, 100)),
 ];
@@ -75,6 +75,8 @@ const SLOW_START: &str = "slow_start.duration_seconds";
 const STICKY: &str = "stickiness.enabled";
 const STICKY_TYPE: &str = "stickiness.type";
 const APP_COOKIE: &str = "stickiness.app_cookie.cookie_name";
+const FAILOVER: &str = "target_group_health.dns_failover.minimum_healthy_targets.count";
+const FAILOVER_PERCENTAGE: &str = "target_group_health.dns_failover.minimum_healthy_targets.percentage";
 const MINIMUM: &str = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count";
 const MINIMUM_PERCENTAGE: &str = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage";
 /// Names that applications cannot have for their cookies.
@@ -332,6 +334,22 @@ pub fn is_set(group: &TargetGroup, key: &str) -> bool {
 #[must_use]
 pub fn listener_number(listener: &Listener, key: &str) -> u64 {
     number(table_of_listener(listener.protocol), &listener.attributes, key)
+}
+
+/// With how many healthy targets at least a zone is in DNS.
+pub struct DnsFailover {
+    /// So many; `None` for `off`.
+    pub count: Option<usize>,
+    /// So many in a hundred; `None` for `off`.
+    pub percentage: Option<usize>,
+}
+
+/// With how many healthy targets of a group at least a zone is in DNS.
+#[must_use]
+pub fn dns_failover(group: &TargetGroup) -> DnsFailover {
+    // What is set was checked: what is no number is `off`.
+    let least = |key: &str| text(GROUP, &group.attributes, key).parse().ok();
+    DnsFailover { count: least(FAILOVER), percentage: least(FAILOVER_PERCENTAGE) }
 }
 
 /// How requests are read and passed on.

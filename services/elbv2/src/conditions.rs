@@ -63,8 +63,7 @@ pub fn conditions_of(wire: &[RuleCondition]) -> Result<Vec<Condition>, Error> {
     if conditions.iter().map(Condition::size).sum::<usize>() > VALUES {
         return Err(invalid(format!("A rule can only have '{VALUES}' condition values")));
     }
-    let wildcards = |text: &&str| text.bytes().filter(|byte| b"*?".contains(byte)).count();
-    if conditions.iter().flat_map(Condition::patterns).map(|text| wildcards(&text)).sum::<usize>() > WILDCARDS {
+    if conditions.iter().map(Condition::wildcards).sum::<usize>() > WILDCARDS {
         return Err(invalid(format!("A rule can only have '{WILDCARDS}' condition wildcards")));
     }
     Ok(conditions)
@@ -181,10 +180,24 @@ fn network(text: &str) -> Result<(IpAddr, u8), Error> {
         let most = if address.is_ipv4() { 32 } else { 128 };
         Some((address, length.parse().ok().filter(|length| *length <= most)?))
     });
+    // Nobody's address, and refused by the guide's "Source IP address conditions".
+    let parsed = parsed.filter(|(address, length)| (*address, *length) != (IpAddr::from([255; 4]), 32));
     parsed.ok_or_else(|| invalid(format!("The value '{text}' is not a valid CIDR block")))
 }
 
 impl Condition {
+    /// How many wildcards it has. In a query string, one behind a `\` is none.
+    fn wildcards(&self) -> usize {
+        let is_wild = |byte: &u8| b"*?".contains(byte);
+        let escapes = matches!(self, Self::Query(_));
+        let of = |text: &str| {
+            let escaped =
+                text.as_bytes().windows(2).filter(|two| escapes && two[0] == b'\\' && is_wild(&two[1])).count();
+            text.bytes().filter(is_wild).count() - escaped
+        };
+        self.patterns().into_iter().map(of).sum()
+    }
+
     /// The texts in which wildcards stand for something.
     fn patterns(&self) -> Vec<&str> {
         match self {
@@ -325,9 +338,17 @@ mod tests {
         ] {
             assert!(conditions_of(&[good.wire()]).is_ok(), "{good:?}");
         }
-        for bad in ["10.0.0.0", "10.0.0.0/33", "2001:db8::/129", "a/8"] {
+        for bad in ["10.0.0.0", "10.0.0.0/33", "2001:db8::/129", "a/8", "255.255.255.255/32"] {
             assert!(network(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_wildcard_of_a_query_string_that_is_escaped_is_none() {
+        let query = |value: &str| Condition::Query(vec![(None, value.into())]).wire();
+        assert!(conditions_of(&[query(r"\*\*\*\*\*\*\*")]).is_ok());
+        assert!(conditions_of(&[query("*a*a*a*a*a*a*")]).is_err());
+        assert!(conditions_of(&[Condition::PathPattern(vec!["/*a*a*a*a*a*a*".into()]).wire()]).is_err());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! `TargetHealth`; User Guide for Application Load Balancers, "Target health status" and "Health check reason codes".
 
 use crate::albs;
-use crate::model::{Listener, LoadBalancer, Rule, Target, TargetStage};
+use crate::attributes;
+use crate::model::{Listener, LoadBalancer, Rule, Target, TargetGroup, TargetStage};
 use crate::operations::balancer_of_group;
 use crate::shapes::{TargetHealth, TargetHealthReasonEnum as Reason, TargetHealthStateEnum as State};
 use std::collections::BTreeSet;
@@ -63,16 +64,52 @@ pub fn is_initial(view: &View<'_>, target: &Target) -> bool {
 /// healthy target (Route 53 API reference, `AliasTarget`: `EvaluateTargetHealth`).
 #[must_use]
 pub fn of_balancer(view: &View<'_>, balancer: &LoadBalancer) -> bool {
+    groups(view, balancer).into_iter().all(|group| Target::of(view, group).any(|target| is_healthy(view, target)))
+}
+
+/// The zones that a load balancer's name is not to lead to, since a target group has too few healthy targets there (DNS failover
+/// of target group health). Where nodes send to all zones, the targets of all count in each.
+#[must_use]
+pub fn failing_zones(view: &View<'_>, balancer: &LoadBalancer) -> BTreeSet<String> {
+    let zones = || balancer.serving().map(|node| node.zone.as_str());
+    let mut failing = BTreeSet::new();
+    for group in groups(view, balancer).into_iter().filter_map(|arn| view.get::<TargetGroup>(arn)) {
+        let least = attributes::dns_failover(group);
+        let fails = |zone: Option<&str>| {
+            let within = |target: &&Target| {
+                let reaches = zone.is_none_or(|zone| target.zone == zone || target.zone == "all");
+                reaches && !matches!(target.stage, TargetStage::Draining(_))
+            };
+            let targets = || Target::of(view, &group.arn).filter(within);
+            let healthy = |most: usize| targets().filter(|target| is_healthy(view, target)).take(most).count();
+            // Counted no further than need be: a group may have a thousand.
+            least.count.is_some_and(|count| healthy(count) < count)
+                || least.percentage.is_some_and(|percentage| {
+                    let needed = (percentage * targets().count()).div_ceil(100);
+                    healthy(needed) < needed
+                })
+        };
+        if attributes::is_cross_zone(balancer, group) {
+            failing.extend(zones().filter(|_| fails(None)).map(ToOwned::to_owned));
+        } else {
+            failing.extend(zones().filter(|zone| fails(Some(zone))).map(ToOwned::to_owned));
+        }
+    }
+    failing
+}
+
+/// The target groups that a load balancer forwards to.
+fn groups<'v>(view: &View<'v>, balancer: &LoadBalancer) -> BTreeSet<&'v str> {
     let own = view.starting::<Listener>(LoadBalancer::keys_of_listeners(&balancer.arn));
-    let groups = own.flat_map(|listener| {
+    own.flat_map(|listener| {
         let rules = view.starting::<Rule>(Listener::keys_of_rules(&listener.arn));
         listener.default_action.groups().chain(rules.flat_map(|rule| rule.action.groups()))
-    });
-    let groups: BTreeSet<_> = groups.collect();
-    groups.into_iter().all(|group| {
-        let mut targets = Target::of(view, group);
-        targets.any(|target| of_target(view, target).state == Some(State::Healthy))
     })
+    .collect()
+}
+
+fn is_healthy(view: &View<'_>, target: &Target) -> bool {
+    of_target(view, target).state == Some(State::Healthy)
 }
 
 fn shown(found: &zonal_balancer::config::Health) -> TargetHealth {

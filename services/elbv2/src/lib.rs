@@ -136,9 +136,8 @@ impl Service for Elbv2 {
                 (
                     "ModifyTargetGroupAttributes",
                     "Attributes",
-                    "kept and shown without effect: load_balancing.algorithm.anomaly_mitigation, \
-                     target_group_health.dns_failover.*; of network load balancers, too: \
-                     target_group_health.unhealthy_state_routing.*, target_health_state.unhealthy.draining_interval_seconds",
+                    "kept and shown without effect: load_balancing.algorithm.anomaly_mitigation; of network load \
+                     balancers: target_health_state.unhealthy.draining_interval_seconds",
                 ),
                 (
                     "SetSecurityGroups",

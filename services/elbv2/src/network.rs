@@ -134,6 +134,7 @@ pub fn default_of(group: &TargetGroup, key: &str) -> Option<&'static str> {
         // Instances and load balancers see their clients; addresses do only of datagrams.
         PRESERVE => Some(word(group.target_type != TargetType::Ip || group.protocol.has_datagrams())),
         TERMINATE => Some(word(group.protocol.has_datagrams())),
+        TERMINATE_UNHEALTHY => Some(word(!group.protocol.has_datagrams())),
         _ => None,
     }
 }
@@ -143,15 +144,33 @@ pub const PRESERVE: &str = "preserve_client_ip.enabled";
 /// Connection termination on deregistration.
 pub const TERMINATE: &str = "deregistration_delay.connection_termination.enabled";
 
+/// Connection termination for targets that became unhealthy.
+pub const TERMINATE_UNHEALTHY: &str = "target_health_state.unhealthy.connection_termination.enabled";
+/// How long one that became unhealthy drains.
+pub const UNHEALTHY_DRAINING: &str = "target_health_state.unhealthy.draining_interval_seconds";
+
 /// What attributes of a target group allow only together.
 ///
 /// # Errors
-/// Datagrams keep their source address.
+/// Datagrams keep their source address, and their flows are not ended where a target is unhealthy; whose connections are ended at
+/// once does not drain.
 pub fn check_attributes(group: &TargetGroup, set: &Attributes) -> Result<(), Error> {
     if group.protocol.has_datagrams() && set.get(PRESERVE).is_some_and(|value| value == "false") {
         let protocol = group.protocol.wire();
         return Err(Error::InvalidConfiguration(format!(
             "Client IP preservation cannot be disabled for target groups with the protocol '{protocol}'"
+        )));
+    }
+    let terminates = set.get(TERMINATE_UNHEALTHY).map_or(!group.protocol.has_datagrams(), |value| value == "true");
+    if terminates && group.protocol.has_datagrams() {
+        return Err(Error::InvalidConfiguration(format!(
+            "Connection termination for unhealthy targets cannot be enabled for target groups with the protocol '{}'",
+            group.protocol.wire()
+        )));
+    }
+    if terminates && set.get(UNHEALTHY_DRAINING).is_some_and(|value| value != "0") {
+        return Err(Error::InvalidConfiguration(format!(
+            "The value of '{UNHEALTHY_DRAINING}' can only be set where '{TERMINATE_UNHEALTHY}' is 'false'"
         )));
     }
     Ok(())
@@ -184,7 +203,7 @@ pub fn flow_group(group: &TargetGroup) -> Option<FlowGroup> {
         preserve_client_ip: is(PRESERVE),
         proxy_protocol_v2: is("proxy_protocol_v2.enabled"),
         terminate_deregistered: is(TERMINATE),
-        terminate_unhealthy: is("target_health_state.unhealthy.connection_termination.enabled"),
+        terminate_unhealthy: is(TERMINATE_UNHEALTHY),
     })
 }
 

@@ -153,6 +153,16 @@ fn redirect_of(wire: &RedirectActionConfig) -> Result<Act, Error> {
     if redirect.port != "#{port}" && !redirect.port.parse::<u16>().is_ok_and(|port| port > 0) {
         return Err(invalid(format!("The redirect port '{}' is not valid", redirect.port)));
     }
+    for (part, text, allowed) in [
+        ("host", &redirect.host, &["host"][..]),
+        ("path", &redirect.path, &["host", "port", "path"]),
+        ("query", &redirect.query, &["protocol", "host", "port", "path", "query"]),
+    ] {
+        if let Some(keyword) = text.split("#{").skip(1).find(|rest| !allowed.iter().any(|word| is_keyword(rest, word)))
+        {
+            return Err(Error::InvalidAction(format!("The redirect {part} cannot contain '#{{{keyword}'")));
+        }
+    }
     if !redirect.path.starts_with('/') {
         return Err(invalid("The redirect path must start with '/'"));
     }
@@ -164,6 +174,11 @@ fn redirect_of(wire: &RedirectActionConfig) -> Result<Act, Error> {
         return Err(Error::InvalidAction("The redirect configuration is not valid because it creates a loop.".into()));
     }
     Ok(Act::Redirect(redirect))
+}
+
+/// Whether what follows `#{` is this keyword, whole.
+fn is_keyword(rest: &str, word: &str) -> bool {
+    rest.strip_prefix(word).is_some_and(|rest| rest.starts_with('}'))
 }
 
 fn fixed_of(wire: &FixedResponseActionConfig) -> Result<Act, Error> {
@@ -270,6 +285,37 @@ mod tests {
             ..Default::default()
         };
         assert!(matches!(action_of(&[wire]), Err(Error::InvalidAction(text)) if text.contains("loop")));
+    }
+
+    #[test]
+    fn each_part_of_a_redirect_has_its_own_keywords() {
+        let config = |part: &str, text: &str| {
+            let mut config = RedirectActionConfig { protocol: Some("HTTPS".into()), ..Default::default() };
+            match part {
+                "host" => config.host = Some(text.into()),
+                "path" => config.path = Some(text.into()),
+                _ => config.query = Some(text.into()),
+            }
+            redirect_of(&config)
+        };
+        for (part, text) in [
+            ("host", "new.#{host}"),
+            ("path", "/#{host}/#{port}/#{path}"),
+            ("query", "#{query}&a=#{protocol}#{host}#{port}#{path}"),
+            ("query", "a=#b"),
+        ] {
+            assert!(config(part, text).is_ok(), "{part} {text}");
+        }
+        for (part, text) in [
+            ("host", "#{path}"),
+            ("path", "/#{query}"),
+            ("path", "/#{protocol}"),
+            ("path", "/#{paths}"),
+            ("path", "/#{path"),
+            ("query", "#{foo}"),
+        ] {
+            assert!(matches!(config(part, text), Err(Error::InvalidAction(_))), "{part} {text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use zonal_balancer::config::{Action, FlowTotals, HealthState, Target, TargetState};
 use zonal_balancer::core::fleet::TargetKey;
+use zonal_balancer::core::route::are_too_few;
 
 impl Inner {
     /// A connection from a client to a node's port; `None` where the port takes requests.
@@ -31,8 +32,8 @@ impl Inner {
             own.fleet.health(&key).is_some_and(|health| health.state == HealthState::Healthy)
         };
         let mut candidates: Vec<&Target> = active.iter().filter(healthy).copied().collect();
-        if candidates.is_empty() {
-            // Fail open: where none is healthy, all are tried.
+        if are_too_few(candidates.len(), active.len(), &group.routing) {
+            // Fail open: where too few are healthy, all are tried.
             candidates = active;
         }
         let counts = own.metrics.flows.entry(zone).or_default();

@@ -130,14 +130,19 @@ impl GroupView {
     }
 }
 
+/// Whether with so many healthy of all that are in use, all of these are sent to.
+pub fn are_too_few(healthy: usize, all: usize, routing: &GroupRouting) -> bool {
+    healthy < (routing.minimum_healthy.max(1) as usize).min(all)
+        || healthy * 100 < usize::from(routing.minimum_healthy_percentage) * all
+}
+
 impl Bench {
     /// The healthy ones; if they are too few, all that are registered and in use (fail-open).
     fn new(registered: &[Registered<'_>], routing: &GroupRouting) -> Self {
         let in_use = |state| matches!(state, HealthState::Healthy | HealthState::Initial | HealthState::Unhealthy);
         let candidates: Vec<&Registered<'_>> = registered.iter().filter(|(_, at, _)| in_use(at.state)).collect();
         let healthy = candidates.iter().filter(|(_, at, _)| at.state == HealthState::Healthy).count();
-        let too_few = healthy < (routing.minimum_healthy.max(1) as usize).min(candidates.len())
-            || healthy * 100 < usize::from(routing.minimum_healthy_percentage) * candidates.len();
+        let too_few = are_too_few(healthy, candidates.len(), routing);
         let chosen = || candidates.iter().filter(|(_, at, _)| too_few || at.state == HealthState::Healthy);
         let targets: Vec<_> = chosen().map(|(.., target)| Arc::clone(target)).collect();
         let warms = !too_few && routing.algorithm == Algorithm::RoundRobin && !routing.slow_start.is_zero();

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::condition::Tests;
 use super::fleet::TargetKey;
-pub use super::group::Standing;
 use super::group::{GroupView, Pick, Registered};
+pub use super::group::{Standing, are_too_few};
 pub use super::handle::{GroupHandle, MAX_ZONES, TargetHandle};
 use super::health::Time;
 use super::sticky::{Kind, Marker, Marks, Seal};

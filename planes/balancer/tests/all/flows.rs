@@ -469,3 +469,20 @@ fn a_flow_table_that_is_shut_down_with_its_balancer_resets_its_flows() {
     world.balancer.remove("lb");
     assert!(is_reset(&mut stream));
 }
+
+#[test]
+fn with_fewer_healthy_targets_than_the_group_asks_for_all_get_flows() {
+    let (good, absent) = (Raw::echo("a"), Server::absent("gone"));
+    let world = world(FlowProtocol::Tcp, &[&good], |config| {
+        config.target_groups[0].targets.push(absent.config());
+        config.target_groups[0].routing.minimum_healthy = 2;
+    });
+    world.wait_health("gone", HealthState::Unhealthy);
+    let answered = (0..40).filter(|_| {
+        let mut stream = connect(&world);
+        let asked = stream.shutdown(Shutdown::Write).is_ok();
+        asked && stream.read_to_end(&mut Vec::new()).is_ok()
+    });
+    let answered = answered.count();
+    assert!((1..40).contains(&answered), "{answered} of 40");
+}

@@ -1,7 +1,9 @@
 //! Attributes of network load balancers, their target groups and listeners.
 
 use super::Takes::{Bool, Number, NumberOr, OneOf, Text};
-use super::{CROSS_ZONE, MINIMUM, MINIMUM_PERCENTAGE, Table};
+use super::{CROSS_ZONE, FAILOVER, FAILOVER_PERCENTAGE, MINIMUM, MINIMUM_PERCENTAGE, Table};
+
+use crate::network::{TERMINATE_UNHEALTHY, UNHEALTHY_DRAINING};
 
 /// Of a network load balancer.
 pub(super) const BALANCER: Table = &[
@@ -28,12 +30,12 @@ pub(super) const GROUP: Table = &[
     ("proxy_protocol_v2.enabled", "false", Bool),
     ("stickiness.enabled", "false", Bool),
     ("stickiness.type", "source_ip", OneOf(&["source_ip"])),
-    ("target_group_health.dns_failover.minimum_healthy_targets.count", "1", NumberOr("off", 1, 1000)),
-    ("target_group_health.dns_failover.minimum_healthy_targets.percentage", "off", NumberOr("off", 1, 100)),
+    (FAILOVER, "1", NumberOr("off", 1, 1000)),
+    (FAILOVER_PERCENTAGE, "off", NumberOr("off", 1, 100)),
     (MINIMUM, "1", Number(1, 1000)),
     (MINIMUM_PERCENTAGE, "off", NumberOr("off", 1, 100)),
-    ("target_health_state.unhealthy.connection_termination.enabled", "true", Bool),
-    ("target_health_state.unhealthy.draining_interval_seconds", "0", Number(0, 360_000)),
+    (TERMINATE_UNHEALTHY, "true", Bool),
+    (UNHEALTHY_DRAINING, "0", Number(0, 360_000)),
 ];
 
 /// Of a listener of connections of a network load balancer; one of datagrams or TLS has none.

@@ -1,12 +1,13 @@
 //! Names: every load balancer's, in the public zone of its kind's load balancers in its region.
 //!
 //! An internal load balancer's name is as public as the others'; it leads to private addresses. A node whose zone is cut off is
-//! left out of the answers once three checks, ten seconds apart, have failed; were none left, all stay. (Route 53 Developer Guide,
-//! "How Amazon Route 53 determines whether a health check is healthy"; Elastic Load Balancing User Guide, "Routing".)
+//! left out of the answers once three checks, ten seconds apart, have failed; one in whose zone a target group has too few healthy
+//! targets, at once; were none left, all stay. (Route 53 Developer Guide, "How Amazon Route 53 determines whether a health check is
+//! healthy"; Elastic Load Balancing User Guide, "Routing"; User Guides for Application and Network Load Balancers, "Target group
+//! health".)
 
 use super::EC2_OUTAGES;
 use super::verdicts::Verdict;
-use crate::health;
 use crate::model::{Kind, LoadBalancer, Scheme};
 use crate::zones::name_of_zone;
 use serde::{Deserialize, Serialize};
@@ -88,9 +89,9 @@ impl Controller for Names {
             let records: Vec<_> = of_kind
                 .flat_map(|(scope, balancer)| {
                     let view = view.at(scope);
-                    let judged = view.get::<Verdict>(&balancer.arn).map(|verdict| verdict.healthy);
-                    let healthy = judged.unwrap_or_else(|| health::of_balancer(&view, balancer));
-                    records(balancer, healthy, &is_withdrawn)
+                    let judged = view.get::<Verdict>(&balancer.arn).cloned();
+                    let verdict = judged.unwrap_or_else(|| Verdict::of(&view, balancer));
+                    records(balancer, &verdict, &is_withdrawn)
                 })
                 .collect();
             let view = zonal_dns::config::PUBLIC.to_owned();
@@ -128,7 +129,7 @@ fn outages(tx: &mut Tx<'_>, scope: &Scope, region: &str) -> Outages {
 }
 
 /// A load balancer's name, and the same with `dualstack.` in front, as alias records use it.
-fn records(balancer: &LoadBalancer, healthy: bool, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<RecordSet> {
+fn records(balancer: &LoadBalancer, verdict: &Verdict, is_withdrawn: &dyn Fn(&str) -> bool) -> Vec<RecordSet> {
     let addressed = || {
         balancer.ready().filter_map(|node| {
             let interface = node.interface.as_ref()?;
@@ -139,15 +140,21 @@ fn records(balancer: &LoadBalancer, healthy: bool, is_withdrawn: &dyn Fn(&str) -
             Some((node.zone.as_str(), address.to_string()))
         })
     };
-    let mut values: Vec<String> =
-        addressed().filter(|(zone, _)| !is_withdrawn(zone)).map(|(_, address)| address).collect();
+    let fails = |zone: &str| verdict.failing.contains(zone);
+    let without = |is_out: &dyn Fn(&str) -> bool| -> Vec<String> {
+        addressed().filter(|(zone, _)| !is_out(zone)).map(|(_, address)| address).collect()
+    };
+    let mut values = without(&|zone| is_withdrawn(zone) || fails(zone));
     if values.is_empty() {
-        values = addressed().map(|(_, address)| address).collect();
+        values = without(is_withdrawn);
+    }
+    if values.is_empty() {
+        values = without(&|_| false);
     }
     if values.is_empty() {
         return Vec::new();
     }
-    let health = if healthy { Health::Healthy } else { Health::Unhealthy };
+    let health = if verdict.healthy { Health::Healthy } else { Health::Unhealthy };
     let set = |name: String, values: Vec<String>| RecordSet {
         name,
         type_: "A".into(),

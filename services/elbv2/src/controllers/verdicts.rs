@@ -1,4 +1,4 @@
-//! Whether aliases may lead to a load balancer: kept for each, so that a target's health makes its region's zone anew only where that
+//! Whether aliases may lead to a load balancer, and its name to which of its zones: kept for each, so that a target's health makes its region's zone anew only where that
 //! changes what names answer.
 
 use super::balancers_of;
@@ -6,6 +6,7 @@ use crate::health;
 use crate::model::{LoadBalancer, TargetHealth};
 use crate::operations::balancer_of_group;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use zonal_cloud::{Change, Controller, Record, Scope, Tx, View, Wake};
 use zonal_wire::AwsError;
 
@@ -16,12 +17,27 @@ pub struct Verdict {
     pub balancer: String,
     /// Whether each target group that it forwards to has a healthy target.
     pub healthy: bool,
+    /// Zones where a target group has too few healthy targets.
+    #[serde(default)]
+    pub failing: BTreeSet<String>,
 }
 
 impl Record for Verdict {
     const TABLE: &'static str = "elbv2.verdict";
     fn key(&self) -> &str {
         &self.balancer
+    }
+}
+
+impl Verdict {
+    /// Of what is so now.
+    #[must_use]
+    pub fn of(view: &View<'_>, balancer: &LoadBalancer) -> Self {
+        Self {
+            balancer: balancer.arn.clone(),
+            healthy: health::of_balancer(view, balancer),
+            failing: health::failing_zones(view, balancer),
+        }
     }
 }
 
@@ -50,8 +66,8 @@ impl Controller for Verdicts {
 
     fn reconcile(&self, tx: &mut Tx<'_>, key: &str) -> Result<Wake, AwsError> {
         let found = tx.get::<LoadBalancer>(key).filter(|balancer| balancer.lives());
-        match found.map(|balancer| health::of_balancer(&tx.view(), balancer)) {
-            Some(healthy) => tx.put(Verdict { balancer: key.to_owned(), healthy }),
+        match found.map(|balancer| Verdict::of(&tx.view(), balancer)) {
+            Some(verdict) => tx.put(verdict),
             None => tx.remove::<Verdict>(key),
         }
         Ok(Wake::OnChange)

@@ -82,6 +82,10 @@ pub(super) fn check_action(view: &View<'_>, balancer: &str, protocol: Protocol, 
             protocol.wire()
         )));
     }
+    if protocol == Protocol::Https && matches!(&action.act, Act::Redirect(redirect) if redirect.protocol == "HTTP") {
+        let text = "Requests of HTTPS listeners cannot be redirected to the protocol 'HTTP'";
+        return Err(Error::InvalidAction(text.into()));
+    }
     check_groups(view, balancer, action)?;
     for arn in action.groups() {
         let found = group(view, arn)?;

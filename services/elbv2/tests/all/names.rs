@@ -2,10 +2,14 @@
 
 use crate::fake::Bench;
 use crate::load_balancers::{create, internet_facing, ready};
-use crate::targets::{group, listener};
+use crate::targets::{found, group, listener, register};
 use std::time::Duration;
+use zonal_balancer::config::HealthState;
 use zonal_ec2::shapes::{CreateTagsRequest, ops as ec2};
-use zonal_elbv2::shapes::{DeleteLoadBalancerInput, LoadBalancerSchemeEnum, SetSubnetsInput, ops};
+use zonal_elbv2::shapes::{
+    DeleteLoadBalancerInput, LoadBalancerSchemeEnum, ModifyTargetGroupAttributesInput, SetSubnetsInput,
+    TargetGroupAttribute, ops,
+};
 use zonal_substrate::Ask;
 
 #[test]
@@ -59,4 +63,39 @@ fn an_address_in_a_zone_that_is_cut_off_is_withdrawn_after_thirty_seconds() {
     bench.ec2::<ec2::CreateTags>(cut("us-east-1b"));
     bench.pass(Duration::from_secs(30));
     assert_eq!(bench.addresses(&name).len(), 2, "were none left, all stay");
+}
+
+#[test]
+fn an_address_in_a_zone_with_too_few_healthy_targets_is_withdrawn() {
+    let bench = Bench::new();
+    let made = internet_facing(&bench, "web");
+    let (name, balancer) = (made.dns_name.unwrap(), made.load_balancer_arn.unwrap());
+    let group = group(&bench, "tg");
+    listener(&bench, &balancer, 80, &group).unwrap();
+    ready(&bench);
+    for (id, subnet) in [("i-1", "subnet-a"), ("i-2", "subnet-b")] {
+        bench.run_instance(id, subnet);
+        register(&bench, &group, id).unwrap();
+    }
+    let set = |key: &str, value: &str| {
+        let attribute = TargetGroupAttribute { key: Some(key.into()), value: Some(value.into()) };
+        let input = ModifyTargetGroupAttributesInput { target_group_arn: group.clone(), attributes: vec![attribute] };
+        bench.call::<ops::ModifyTargetGroupAttributes>(input).unwrap();
+    };
+    let is = |id: &str, state| bench.report(&found(&balancer, &group, id, state, None));
+    let count = || bench.addresses(&name).len();
+    assert_eq!(count(), 2, "nothing is known yet, so all stay");
+    is("i-1", HealthState::Healthy);
+    is("i-2", HealthState::Unhealthy);
+    assert_eq!(count(), 2, "each node reaches the healthy one");
+    set("load_balancing.cross_zone.enabled", "false");
+    assert_eq!(bench.addresses(&name), ["127.100.0.1"]);
+    set("target_group_health.dns_failover.minimum_healthy_targets.count", "off");
+    assert_eq!(count(), 2);
+    set("target_group_health.dns_failover.minimum_healthy_targets.percentage", "50");
+    assert_eq!(bench.addresses(&name), ["127.100.0.1"]);
+    is("i-1", HealthState::Unhealthy);
+    assert_eq!(count(), 2, "were none left, all stay");
+    is("i-2", HealthState::Healthy);
+    assert_eq!(bench.addresses(&name), ["127.100.0.2"]);
 }

@@ -98,6 +98,36 @@ fn a_port_has_one_listener_and_tls_needs_a_certificate() {
 }
 
 #[test]
+fn https_is_not_redirected_to_http() {
+    let (bench, balancer, plain) = bench_with_listener();
+    let redirect = |protocol: &str| Action {
+        type_: ActionTypeEnum::Redirect,
+        redirect_config: Some(RedirectActionConfig {
+            protocol: Some(protocol.into()),
+            host: Some("www.example.com".into()),
+            status_code: RedirectActionStatusCodeEnum::Http302,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let certificate = Certificate { certificate_arn: Some(bench.certificate("www.example.com")), ..Default::default() };
+    let create = |action| CreateListenerInput {
+        load_balancer_arn: balancer.clone(),
+        protocol: Some(ProtocolEnum::Https),
+        port: Some(443),
+        certificates: vec![certificate.clone()],
+        default_actions: vec![action],
+        ..Default::default()
+    };
+    let error = bench.call::<ops::CreateListener>(create(redirect("HTTP"))).unwrap_err();
+    assert_eq!(error.code, "InvalidLoadBalancerAction");
+    bench.call::<ops::CreateListener>(create(redirect("#{protocol}"))).unwrap();
+    let plain =
+        ModifyListenerInput { listener_arn: plain, default_actions: vec![redirect("HTTP")], ..Default::default() };
+    bench.call::<ops::ModifyListener>(plain).unwrap();
+}
+
+#[test]
 fn a_listener_becomes_no_http_listener_while_a_rule_of_it_forwards_grpc() {
     let (bench, balancer, _) = bench_with_listener();
     let certificate = Certificate { certificate_arn: Some(bench.certificate("www.example.com")), ..Default::default() };

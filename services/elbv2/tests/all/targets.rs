@@ -38,7 +38,7 @@ fn target(id: &str) -> TargetDescription {
     TargetDescription { id: id.into(), ..Default::default() }
 }
 
-fn register(bench: &Bench, group: &str, id: &str) -> Result<RegisterTargetsOutput, AwsError> {
+pub fn register(bench: &Bench, group: &str, id: &str) -> Result<RegisterTargetsOutput, AwsError> {
     bench.call::<ops::RegisterTargets>(RegisterTargetsInput {
         target_group_arn: group.into(),
         targets: vec![target(id)],
@@ -269,4 +269,44 @@ fn addresses_are_targets_in_their_subnets_zone() {
     let target = shown.target.unwrap();
     assert_eq!((target.port, target.availability_zone.as_deref()), (Some(8080), Some("us-east-1b")));
     assert_eq!(shown.health_check_port.as_deref(), Some("8080"));
+}
+
+#[test]
+fn connections_to_unhealthy_targets_are_ended_or_drain_and_datagrams_are_let_be() {
+    const ENDS: &str = "target_health_state.unhealthy.connection_termination.enabled";
+    const DRAINS: &str = "target_health_state.unhealthy.draining_interval_seconds";
+    let bench = Bench::new();
+    let of = |name: &str, protocol| {
+        let input = CreateTargetGroupInput {
+            name: name.into(),
+            protocol: Some(protocol),
+            port: Some(53),
+            vpc_id: Some("vpc-1".into()),
+            ..Default::default()
+        };
+        bench.call::<ops::CreateTargetGroup>(input).unwrap().target_groups.remove(0).target_group_arn.unwrap()
+    };
+    let (tcp, udp) = (of("tcp", ProtocolEnum::Tcp), of("udp", ProtocolEnum::Udp));
+    let set = |group: &str, pairs: &[(&str, &str)]| {
+        let attribute = |(key, value): &(&str, &str)| TargetGroupAttribute {
+            key: Some((*key).into()),
+            value: Some((*value).into()),
+        };
+        let input = ModifyTargetGroupAttributesInput {
+            target_group_arn: group.into(),
+            attributes: pairs.iter().map(attribute).collect(),
+        };
+        bench.call::<ops::ModifyTargetGroupAttributes>(input).map(drop).map_err(|error| error.code)
+    };
+    let shown = |group: &str| {
+        let input = DescribeTargetGroupAttributesInput { target_group_arn: group.into() };
+        let all = bench.call::<ops::DescribeTargetGroupAttributes>(input).unwrap().attributes;
+        all.into_iter().find(|one| one.key.as_deref() == Some(ENDS)).unwrap().value.unwrap()
+    };
+    assert_eq!((shown(&tcp).as_str(), shown(&udp).as_str()), ("true", "false"));
+    let refused = Err("InvalidConfigurationRequest".into());
+    assert_eq!(set(&udp, &[(ENDS, "true")]), refused);
+    assert_eq!(set(&udp, &[(DRAINS, "5")]), Ok(()));
+    assert_eq!(set(&tcp, &[(DRAINS, "5")]), refused);
+    assert_eq!(set(&tcp, &[(ENDS, "false"), (DRAINS, "5")]), Ok(()));
 }

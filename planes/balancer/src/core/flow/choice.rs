@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    Action, BalancerConfig, FlowGroup, FlowListener, FlowProtocol, HealthState, TargetGroup, TargetState,
+    Action, BalancerConfig, FlowGroup, FlowListener, FlowProtocol, GroupRouting, HealthState, TargetGroup, TargetState,
 };
 use crate::core::fleet::{EVERYWHERE, TargetKey};
-use crate::core::route::{Means, TargetHandle};
+use crate::core::route::{Means, TargetHandle, are_too_few};
 
 /// What a flow is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +153,9 @@ fn view(config: &BalancerConfig, group: &TargetGroup, means: Means<'_>) -> Optio
         .collect();
     Some(Arc::new(GroupView {
         settings,
-        all: eligible(&registered, |_| true),
+        all: eligible(&registered, &group.routing, |_| true),
         by_zone: (!group.cross_zone).then(|| {
-            let of = |zone: &str| eligible(&registered, |other| other == zone || other == EVERYWHERE);
+            let of = |zone: &str| eligible(&registered, &group.routing, |other| other == zone || other == EVERYWHERE);
             config.nodes.iter().map(|node| (node.zone.clone(), of(&node.zone))).collect()
         }),
     }))
@@ -184,9 +184,10 @@ impl PortView {
     }
 }
 
-/// The healthy ones; if there are none, all that are registered and in use (fail-open).
+/// The healthy ones; if they are too few, all that are registered and in use (fail-open).
 fn eligible(
     registered: &[(&str, HealthState, &Arc<TargetHandle>)],
+    routing: &GroupRouting,
     in_zone: impl Fn(&str) -> bool,
 ) -> Vec<Arc<TargetHandle>> {
     let pick = |wanted: &dyn Fn(HealthState) -> bool| -> Vec<_> {
@@ -194,10 +195,8 @@ fn eligible(
         of.map(|(.., target)| Arc::clone(target)).collect()
     };
     let healthy = pick(&|state| state == HealthState::Healthy);
-    if healthy.is_empty() {
-        return pick(&|state| matches!(state, HealthState::Initial | HealthState::Unhealthy));
-    }
-    healthy
+    let all = pick(&|state| matches!(state, HealthState::Healthy | HealthState::Initial | HealthState::Unhealthy));
+    if are_too_few(healthy.len(), all.len(), routing) { all } else { healthy }
 }
 
 fn at(targets: &[Arc<TargetHandle>], hash: u64) -> Option<&Arc<TargetHandle>> {
