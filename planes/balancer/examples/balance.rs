@@ -9,7 +9,9 @@ mod shared;
 
 use std::sync::Arc;
 
-use zonal_balancer::config::{Action, AlpnPolicy, Certificate, CheckProtocol, Condition, Listener, ListenerTls, Rule};
+use zonal_balancer::config::{
+    Action, AlpnPolicy, Certificate, CheckProtocol, Condition, Listener, ListenerTls, Rule, TlsHeaders,
+};
 use zonal_balancer::{Balancer, HostSockets};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             tls: Some(ListenerTls {
                 policy: "ELBSecurityPolicy-TLS13-1-2-2021-06".to_owned(),
                 alpn: AlpnPolicy::Http2Preferred,
+                headers: TlsHeaders::default(),
                 default_certificate: Certificate {
                     id: "certificate".to_owned(),
                     chain: std::fs::read_to_string(certificate)?,

@@ -21,7 +21,7 @@ pub use report::{
 pub use settings::{
     Algorithm, DesyncMode, Forward, GroupRouting, HttpSettings, ResponseHeaders, Stickiness, WeightedGroup, XffMode,
 };
-pub use tls::{AlpnPolicy, Certificate, ListenerTls};
+pub use tls::{AlpnPolicy, Certificate, ListenerTls, TlsHeaders};
 
 /// One application load balancer, whole. A new revision replaces the old one; one that is not newer
 /// is refused.

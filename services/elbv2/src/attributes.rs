@@ -6,9 +6,11 @@
 use crate::errors::{Error, invalid};
 use crate::model::{Attributes, Kind, Listener, LoadBalancer, Protocol, Scheme, TargetGroup};
 use std::time::Duration;
-use zonal_balancer::config::{Algorithm, DesyncMode, GroupRouting, HttpSettings, ResponseHeaders, Stickiness, XffMode};
 
 mod network;
+mod plane;
+
+pub use plane::{http, response_headers, routing, tls_headers};
 
 /// What values an attribute takes.
 enum Takes {
@@ -18,9 +20,11 @@ enum Takes {
     NumberOr(&'static str, u64, u64),
     OneOf(&'static [&'static str]),
     Text,
+    /// The name of a header of ours.
+    HeaderName,
 }
 
-use Takes::{Bool, Number, NumberOr, OneOf, Text};
+use Takes::{Bool, HeaderName, Number, NumberOr, OneOf, Text};
 
 /// A key, its default, and what it takes.
 type Attribute = (&'static str, &'static str, Takes);
@@ -106,7 +110,14 @@ fn table_of_listener(protocol: Protocol) -> Table {
 
 const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
 
+const TLS_VERSION: &str = "routing.http.request.x_amzn_tls_version.header_name";
+const TLS_CIPHER_SUITE: &str = "routing.http.request.x_amzn_tls_cipher_suite.header_name";
+/// What attributes begin with that only HTTPS listeners have.
+const OF_HTTPS: &str = "routing.http.request.";
+
 const LISTENER: Table = &[
+    (TLS_CIPHER_SUITE, "X-Amzn-Tls-Cipher-Suite", HeaderName),
+    (TLS_VERSION, "X-Amzn-Tls-Version", HeaderName),
     ("routing.http.response.access_control_allow_credentials.header_value", "", OneOf(&["", "true"])),
     ("routing.http.response.access_control_allow_headers.header_value", "", Text),
     ("routing.http.response.access_control_allow_methods.header_value", "", Text),
@@ -141,7 +152,8 @@ pub fn of_group(group: &TargetGroup) -> impl Iterator<Item = (String, String)> {
 
 /// All attributes of a listener.
 pub fn of_listener(listener: &Listener) -> impl Iterator<Item = (String, String)> {
-    shown(table_of_listener(listener.protocol), &listener.attributes)
+    let has = |(key, _): &(String, String)| listener.protocol == Protocol::Https || !key.starts_with(OF_HTTPS);
+    shown(table_of_listener(listener.protocol), &listener.attributes).filter(has)
 }
 
 fn shown(table: Table, set: &Attributes) -> impl Iterator<Item = (String, String)> {
@@ -225,6 +237,12 @@ fn check_group(set: &Attributes) -> Result<(), Error> {
 /// # Errors
 /// As [`set_balancer`].
 pub fn set_listener(listener: &mut Listener, new: impl IntoIterator<Item = Given>) -> Result<(), Error> {
+    let new: Vec<Given> = new.into_iter().collect();
+    let is_other = |(key, _): &Given| key.as_deref().is_some_and(|key| key.starts_with(OF_HTTPS));
+    if listener.protocol == Protocol::Http && new.iter().any(is_other) {
+        let text = "Request header attributes are only supported on listeners with the protocol 'HTTPS'";
+        return Err(Error::InvalidConfiguration(text.into()));
+    }
     change(table_of_listener(listener.protocol), "Listener", &mut listener.attributes, new)
 }
 
@@ -245,6 +263,7 @@ fn change(table: Table, what: &str, set: &mut Attributes, new: impl IntoIterator
             }
             // They go into headers: no line ends among them.
             Text => value.len() <= 1024 && !value.chars().any(char::is_control),
+            HeaderName => is_header_name(&value),
         };
         if !fits {
             return Err(invalid(match takes {
@@ -254,13 +273,32 @@ fn change(table: Table, what: &str, set: &mut Attributes, new: impl IntoIterator
                 NumberOr(word, least, most) => {
                     format!("'{key}' must be '{word}' or a number between {least} and {most} inclusive")
                 }
-                Text => format!("The value of '{key}' is not valid"),
+                Text | HeaderName => format!("The value of '{key}' is not valid"),
             }));
         }
         changed.insert(key, value);
     }
     *set = changed;
     Ok(())
+}
+
+/// A name that a header of ours can have: letters, digits, hyphens and underscores, and none that means something else.
+fn is_header_name(name: &str) -> bool {
+    const TAKEN: [&str; 10] = [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "x-forwarded-for",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+    ];
+    (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && !TAKEN.iter().any(|taken| name.eq_ignore_ascii_case(taken))
 }
 
 fn find<'a>(table: &'a [Attribute], key: &str) -> Option<&'a Attribute> {
@@ -352,75 +390,6 @@ pub fn dns_failover(group: &TargetGroup) -> DnsFailover {
     DnsFailover { count: least(FAILOVER), percentage: least(FAILOVER_PERCENTAGE) }
 }
 
-/// How requests are read and passed on.
-#[must_use]
-pub fn http(balancer: &LoadBalancer) -> HttpSettings {
-    let set = &balancer.attributes;
-    let is = |key: &str| text(BALANCER, set, key) == "true";
-    HttpSettings {
-        client_keep_alive: Duration::from_secs(number(BALANCER, set, "client_keep_alive.seconds")),
-        preserve_host_header: is("routing.http.preserve_host_header.enabled"),
-        xff_client_port: is("routing.http.xff_client_port.enabled"),
-        xff_mode: match text(BALANCER, set, "routing.http.xff_header_processing.mode") {
-            "preserve" => XffMode::Preserve,
-            "remove" => XffMode::Remove,
-            _ => XffMode::Append,
-        },
-        drop_invalid_header_fields: is("routing.http.drop_invalid_header_fields.enabled"),
-        desync: match text(BALANCER, set, "routing.http.desync_mitigation_mode") {
-            "monitor" => DesyncMode::Monitor,
-            "strictest" => DesyncMode::Strictest,
-            _ => DesyncMode::Defensive,
-        },
-        tls_headers: is("routing.http.x_amzn_tls_version_and_cipher_suite.enabled"),
-        // There is no S3 to deliver them to.
-        access_log: false,
-    }
-}
-
-/// How a target group's targets are chosen.
-#[must_use]
-pub fn routing(group: &TargetGroup) -> GroupRouting {
-    let set = &group.attributes;
-    let seconds = |key: &str| Duration::from_secs(number(GROUP, set, key));
-    GroupRouting {
-        algorithm: match text(GROUP, set, ALGORITHM) {
-            "least_outstanding_requests" => Algorithm::LeastOutstandingRequests,
-            "weighted_random" => Algorithm::WeightedRandom,
-            _ => Algorithm::RoundRobin,
-        },
-        slow_start: seconds(SLOW_START),
-        stickiness: match (text(GROUP, set, STICKY), text(GROUP, set, STICKY_TYPE)) {
-            ("true", "app_cookie") => Stickiness::AppCookie {
-                name: text(GROUP, set, APP_COOKIE).to_owned(),
-                duration: seconds("stickiness.app_cookie.duration_seconds"),
-            },
-            ("true", _) => Stickiness::LbCookie { duration: seconds("stickiness.lb_cookie.duration_seconds") },
-            _ => Stickiness::Off,
-        },
-        // Both were checked: the defaults stand for `off`.
-        minimum_healthy: text(GROUP, set, MINIMUM).parse().unwrap_or(1),
-        minimum_healthy_percentage: text(GROUP, set, MINIMUM_PERCENTAGE).parse().unwrap_or(0),
-    }
-}
-
-/// What a listener changes of answers. An attribute's name is its header's, in lower case and with underscores.
-#[must_use]
-pub fn response_headers(set: &Attributes) -> ResponseHeaders {
-    let header = |(key, value): (&String, &String)| {
-        let name = key.strip_prefix("routing.http.response.")?.strip_suffix(".header_value")?;
-        let words = name.split('_').map(|word| {
-            let (first, rest) = word.split_at(word.len().min(1));
-            format!("{}{rest}", first.to_ascii_uppercase())
-        });
-        (!value.is_empty()).then(|| (words.collect::<Vec<_>>().join("-"), value.clone()))
-    };
-    ResponseHeaders {
-        server: text(LISTENER, set, "routing.http.response.server.enabled") == "true",
-        set: set.iter().filter_map(header).collect(),
-    }
-}
-
 fn text<'a>(table: Table, set: &'a Attributes, key: &str) -> &'a str {
     let default = table.iter().find(|(known, ..)| *known == key).map_or("", |(_, default, _)| *default);
     set.get(key).map_or(default, String::as_str)
@@ -482,6 +451,16 @@ mod tests {
         assert!(
             change(LISTENER, "Listener", &mut set, [given("content_security_policy.header_value", "a\r\nb")]).is_err()
         );
+    }
+
+    #[test]
+    fn a_header_of_ours_has_a_name_that_no_other_has() {
+        let named =
+            |name: &str| change(LISTENER, "", &mut Attributes::new(), [(Some(TLS_VERSION.into()), Some(name.into()))]);
+        assert_eq!(named("X_My-Version1"), Ok(()));
+        for bad in ["", "a b", "a:b", "Host", "content-length"] {
+            assert!(named(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

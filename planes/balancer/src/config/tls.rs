@@ -12,11 +12,30 @@ pub struct ListenerTls {
     pub policy: String,
     /// What is offered by ALPN.
     pub alpn: AlpnPolicy,
+    /// What targets are told the client's TLS in.
+    #[serde(default)]
+    pub headers: TlsHeaders,
     /// Shown to clients that name no host, or none that another certificate is for.
     pub default_certificate: Certificate,
     /// Chosen from by the host that a client names (SNI).
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+}
+
+/// The names of the headers that tell targets of the client's TLS: a listener's attributes
+/// `routing.http.request.x_amzn_tls_….header_name`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsHeaders {
+    /// `X-Amzn-Tls-Version` unless it has another name.
+    pub version: String,
+    /// `X-Amzn-Tls-Cipher-Suite` unless it has another name.
+    pub cipher_suite: String,
+}
+
+impl Default for TlsHeaders {
+    fn default() -> Self {
+        Self { version: "X-Amzn-Tls-Version".to_owned(), cipher_suite: "X-Amzn-Tls-Cipher-Suite".to_owned() }
+    }
 }
 
 /// A certificate with all that proves it.

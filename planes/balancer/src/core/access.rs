@@ -20,8 +20,9 @@ pub struct Record {
     pub client: SocketAddr,
     /// The target, if one was chosen.
     pub target: Option<SocketAddrV4>,
-    /// From the request's arrival to its leaving, on to the answer's head, on to the answer's leaving.
-    pub times: Option<[Duration; 3]>,
+    /// From the request's arrival to its leaving, on to the answer's head, on to the answer's leaving; `None` for what
+    /// did not come to pass.
+    pub times: [Option<Duration>; 3],
     /// What the client was answered with; `None` if with nothing.
     pub elb_status: Option<u16>,
     /// What the target answered.
@@ -34,8 +35,10 @@ pub struct Record {
     pub request: Option<String>,
     /// User-Agent.
     pub user_agent: Option<String>,
-    /// Cipher suite and version.
-    pub tls: Option<(String, String)>,
+    /// What the client's TLS came to.
+    pub tls: Option<TlsRecord>,
+    /// Of the client's connection: the same for all that comes on it.
+    pub connection: String,
     /// The target group's ARN.
     pub group: Option<String>,
     /// X-Amzn-Trace-Id as the target saw it.
@@ -50,6 +53,19 @@ pub struct Record {
     pub verdict: Reason,
 }
 
+/// Of a client's TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsRecord {
+    /// Cipher suite, by OpenSSL's name.
+    pub cipher: String,
+    /// Version, by OpenSSL's name.
+    pub version: String,
+    /// The host that the client named, if a certificate is for it.
+    pub domain: Option<String>,
+    /// The ARN of the certificate shown; `None` where an earlier session went on.
+    pub certificate: Option<String>,
+}
+
 impl Record {
     /// The log line of a load balancer by its ARN, without the end of the line.
     pub fn line(&self, balancer: &str) -> String {
@@ -60,28 +76,27 @@ impl Record {
         // Writing to a string cannot fail.
         let _ = write!(out, "{} {} {resource} {} ", self.kind, timestamp(self.ended), self.client);
         let _ = write!(out, "{} ", target.as_deref().unwrap_or("-"));
-        match self.times {
-            Some(times) => {
-                for time in times {
-                    let _ = write!(out, "{:.3} ", time.as_secs_f64());
-                }
+        for time in self.times {
+            match time {
+                Some(time) => drop(write!(out, "{:.3} ", time.as_secs_f64())),
+                None => out.push_str("-1 "),
             }
-            None => out.push_str("-1 -1 -1 "),
         }
         let _ = write!(out, "{} {} ", status(self.elb_status), status(self.target_status));
         let _ = write!(out, "{} {} ", self.received, self.sent);
         quote(self.request.as_deref(), &mut out);
         quote(self.user_agent.as_deref(), &mut out);
         match &self.tls {
-            Some((cipher, version)) => {
-                let _ = write!(out, "{cipher} {version} ");
+            Some(tls) => {
+                let _ = write!(out, "{} {} ", tls.cipher, tls.version);
             }
             None => out.push_str("- - "),
         }
         let _ = write!(out, "{} ", self.group.as_deref().unwrap_or("-"));
         quote(self.trace.as_deref(), &mut out);
-        // Domain and certificate of SNI.
-        out.push_str("\"-\" \"-\" ");
+        let certificate = |tls: &'_ TlsRecord| tls.certificate.clone().unwrap_or_else(|| "session-reused".to_owned());
+        quote(self.tls.as_ref().and_then(|tls| tls.domain.as_deref()), &mut out);
+        quote(self.tls.as_ref().map(certificate).as_deref(), &mut out);
         let rule = self.rule.map_or_else(|| "-".to_owned(), |rule| rule.to_string());
         let _ = write!(out, "{rule} {} ", timestamp(self.created));
         quote(self.action, &mut out);
@@ -98,7 +113,7 @@ impl Record {
         };
         quote(tier, &mut out);
         quote(tier.map(|_| format!("{:?}", self.verdict)).as_deref(), &mut out);
-        out.pop();
+        out.push_str(&self.connection);
         out
     }
 }
@@ -143,7 +158,7 @@ mod tests {
             ended: 1_530_570_180_186_641,
             client: ([192, 168, 131, 39], 2817).into(),
             target: Some(SocketAddrV4::new([10, 0, 0, 1].into(), 80)),
-            times: Some([0, 1, 0].map(Duration::from_millis)),
+            times: [0, 1, 0].map(|time| Some(Duration::from_millis(time))),
             elb_status: Some(200),
             target_status: Some(200),
             received: 34,
@@ -151,6 +166,7 @@ mod tests {
             request: Some("GET http://www.example.com:80/ HTTP/1.1".to_owned()),
             user_agent: Some("curl/7.46.0".to_owned()),
             tls: None,
+            connection: "TID_1234abcd5678ef90".to_owned(),
             group: Some("arn:aws:elasticloadbalancing:us-east-2:1:targetgroup/my-targets/73e2d6bc24d8a067".to_owned()),
             trace: Some("Root=1-58337262-36d228ad5d99923122bbe354".to_owned()),
             rule: Some(0),
@@ -170,8 +186,22 @@ mod tests {
              0.000 0.001 0.000 200 200 34 366 \"GET http://www.example.com:80/ HTTP/1.1\" \"curl/7.46.0\" - - \
              arn:aws:elasticloadbalancing:us-east-2:1:targetgroup/my-targets/73e2d6bc24d8a067 \
              \"Root=1-58337262-36d228ad5d99923122bbe354\" \"-\" \"-\" 0 2018-07-02T22:23:00.070641Z \"forward\" \"-\" \
-             \"-\" \"10.0.0.1:80\" \"200\" \"-\" \"-\""
+             \"-\" \"10.0.0.1:80\" \"200\" \"-\" \"-\" TID_1234abcd5678ef90"
         );
+    }
+
+    #[test]
+    fn of_tls_there_is_the_host_and_the_certificate_that_it_chose() {
+        let tls = |domain: Option<&str>, certificate: Option<&str>| {
+            let (cipher, version) = ("ECDHE-RSA-AES128-GCM-SHA256".to_owned(), "TLSv1.2".to_owned());
+            let (domain, certificate) = (domain.map(ToOwned::to_owned), certificate.map(ToOwned::to_owned));
+            Record { tls: Some(TlsRecord { cipher, version, domain, certificate }), ..record() }.line("lb")
+        };
+        let named = tls(Some("www.example.com"), Some("arn:c"));
+        assert!(named.contains(" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 "), "{named}");
+        assert!(named.contains("bbe354\" \"www.example.com\" \"arn:c\" 0 "), "{named}");
+        let resumed = tls(None, None);
+        assert!(resumed.contains("bbe354\" \"-\" \"session-reused\" 0 "), "{resumed}");
     }
 
     #[test]
@@ -179,13 +209,13 @@ mod tests {
         let hostile = Record {
             user_agent: Some("a\" \"b\\\r\nhttp".to_owned()),
             verdict: Reason::BothTeClPresent,
-            times: None,
+            times: [Some(Duration::from_millis(2)), None, None],
             elb_status: None,
             ..record()
         };
         let line = hostile.line("lb");
         assert!(line.contains(" \"a\\x22 \\x22b\\x5C\\x0D\\x0Ahttp\" "), "{line}");
-        assert!(line.contains(" -1 -1 -1 - 200 "), "{line}");
-        assert!(line.ends_with(" \"Ambiguous\" \"BothTeClPresent\""), "{line}");
+        assert!(line.contains(" 0.002 -1 -1 - 200 "), "{line}");
+        assert!(line.ends_with(" \"Ambiguous\" \"BothTeClPresent\" TID_1234abcd5678ef90"), "{line}");
     }
 }

@@ -10,7 +10,7 @@ use super::known::Known;
 use super::route::Scheme;
 use super::sticky::{Marks, sets};
 use super::trace::TraceIds;
-use crate::config::{HttpSettings, ResponseHeaders, XffMode};
+use crate::config::{HttpSettings, ResponseHeaders, TlsHeaders, XffMode};
 
 /// What a client's connection adds to each of its requests.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Hop {
     port: u16,
     /// What the client's TLS adds, ready to be copied.
     tls: String,
+    /// The names of that, unless they are the usual ones.
+    tls_headers: Option<Arc<TlsHeaders>>,
 }
 
 impl Hop {
@@ -39,14 +41,26 @@ impl Hop {
             node: node.to_owned(),
             port,
             tls: String::new(),
+            tls_headers: None,
         }
     }
 
     /// As it is over TLS of that version and with that cipher suite.
     #[must_use]
-    pub fn with_tls(mut self, version: &str, cipher_suite: &str) -> Self {
-        self.tls = format!("X-Amzn-Tls-Version: {version}\r\nX-Amzn-Tls-Cipher-Suite: {cipher_suite}\r\n");
+    pub fn with_tls(mut self, version: &str, cipher_suite: &str, headers: &Arc<TlsHeaders>) -> Self {
+        self.tls = format!("{}: {version}\r\n{}: {cipher_suite}\r\n", headers.version, headers.cipher_suite);
+        self.tls_headers = Some(headers.clone());
         self
+    }
+
+    /// What clients must not say themselves.
+    fn says_of_tls(&self, name: &str) -> bool {
+        let is_one =
+            |version: &str, suite: &str| name.eq_ignore_ascii_case(version) || name.eq_ignore_ascii_case(suite);
+        match &self.tls_headers {
+            Some(headers) => is_one(&headers.version, &headers.cipher_suite),
+            None => is_one("X-Amzn-Tls-Version", "X-Amzn-Tls-Cipher-Suite"),
+        }
     }
 }
 
@@ -96,7 +110,7 @@ pub fn request(
     for header in head.headers {
         match Known::of(header.name) {
             Known::Other if http.drop_invalid_header_fields && !is_plain(header.name) => dropped = true,
-            Known::Other if http.tls_headers && is_ours_of_tls(header.name) => {}
+            Known::Other if http.tls_headers && hop.says_of_tls(header.name) => {}
             Known::Other if !(has_connection && is_option(header.name, head.headers)) => copy(header, out),
             Known::ForwardedFor if http.xff_mode == XffMode::Preserve => copy(header, out),
             Known::Expect if !head.expects_continue => copy(header, out),
@@ -138,11 +152,6 @@ fn is_number(text: &str) -> bool {
 /// Letters, digits and hyphens.
 fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-/// What clients must not say themselves.
-fn is_ours_of_tls(name: &str) -> bool {
-    name.eq_ignore_ascii_case("x-amzn-tls-version") || name.eq_ignore_ascii_case("x-amzn-tls-cipher-suite")
 }
 
 /// What an answer has that its target did not say, and what it loses.

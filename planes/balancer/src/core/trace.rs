@@ -30,6 +30,11 @@ impl TraceIds {
         }
     }
 
+    /// An id of a client's connection, as access logs have it.
+    pub fn connection(&mut self) -> String {
+        format!("TID_{:016x}{:016x}", self.mix(), self.mix())
+    }
+
     fn next(&mut self, seconds: u32) -> [u8; ID] {
         let mut id = *b"1-00000000-000000000000000000000000";
         hex(u64::from(seconds), &mut id[2..10]);

@@ -1,6 +1,6 @@
 //! A client's connection: request after request, each read, routed, forwarded and answered.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use std::time::Instant;
 use super::buffer::Buffer;
 use super::exchange::{Done, Exchange, Failure};
 use super::flight::InFlight;
-use super::journal::{Page, Traffic};
+use super::journal::{Page, Sender, Traffic};
 use super::own::{describe, trace_in, write_own};
 use super::patience::{Idle, Patience};
 use super::pool::Kept;
 use super::respond::Answering;
 use super::stream::{linger, send, unix_time};
-use super::transport::{Cipher, Transport};
+use super::tls::Handshake;
+use super::transport::Transport;
 use super::worker::{Client, ConnectError, Door, Worker};
 use crate::config::ProtocolVersion;
 use crate::core::answer::{self, After, Occasion};
@@ -30,23 +31,31 @@ pub struct Origin {
     address: Ipv4Addr,
     peer: SocketAddr,
     hop: Hop,
-    cipher: Option<Cipher>,
+    handshake: Option<Box<Handshake>>,
+    /// Its id, once a log has asked for it.
+    id: OnceCell<String>,
 }
 
 impl Origin {
     /// Of a connection through `door`.
-    pub fn new(door: &Door, peer: SocketAddr, scheme: Scheme, cipher: Option<Cipher>) -> Self {
+    pub fn new(door: &Door, peer: SocketAddr, scheme: Scheme, handshake: Option<Box<Handshake>>) -> Self {
         let address = match peer.ip() {
             IpAddr::V4(address) => address,
             IpAddr::V6(address) => address.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED),
         };
         let peer = (address, peer.port()).into();
         let hop = Hop::new(peer, &door.node.address.to_string(), door.port, scheme);
-        let hop = match cipher {
-            Some((version, suite)) => hop.with_tls(version, suite),
+        let hop = match &handshake {
+            Some(tls) => hop.with_tls(tls.version, tls.suite, &tls.headers),
             None => hop,
         };
-        Self { address, peer, hop, cipher }
+        Self { address, peer, hop, handshake, id: OnceCell::new() }
+    }
+
+    /// As access logs know it.
+    fn sender(&self, worker: &Worker) -> Sender<'_> {
+        let connection = self.id.get_or_init(|| worker.traces.borrow_mut().connection());
+        Sender { peer: self.peer, handshake: self.handshake.as_deref(), connection }
     }
 }
 
@@ -238,7 +247,7 @@ impl Session<'_> {
         self.traffic = Traffic::default();
         self.page = snapshot.http.access_log.then(|| {
             let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
-            Box::new(Page::new(Some(&head), self.origin.peer, door.port, scheme, h2).over(self.origin.cipher))
+            Box::new(Page::new(Some(&head), &self.origin.sender(worker), door.port, scheme, h2))
         });
         let now = unix_time();
         let facts = Facts {
@@ -423,8 +432,8 @@ impl Session<'_> {
         if self.door.shared.snapshot.load().http.access_log {
             self.traffic = Traffic::default();
             let (scheme, h2) = (self.stream.scheme(), self.stream.is_stream());
-            self.page =
-                Some(Box::new(Page::new(None, self.origin.peer, self.door.port, scheme, h2).over(self.origin.cipher)));
+            let sender = self.origin.sender(&self.worker);
+            self.page = Some(Box::new(Page::new(None, &sender, self.door.port, scheme, h2)));
         }
         self.refuse(refusal.status(), After::Close, false).await
     }

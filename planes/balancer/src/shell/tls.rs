@@ -15,11 +15,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, IpAddr, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, ServerConfig, SignatureAlgorithm, SupportedCipherSuite, version};
+use rustls::{
+    CipherSuite, HandshakeKind, ServerConfig, ServerConnection, SignatureAlgorithm, SupportedCipherSuite, version,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, client, server};
 
-use crate::config::{AlpnPolicy, Certificate, ListenerTls, ProtocolVersion};
+use crate::config::{AlpnPolicy, Certificate, ListenerTls, ProtocolVersion, TlsHeaders};
 use crate::core::policy::{SecurityPolicy, Tls13, security_policy};
 
 /// Why a listener's TLS settings cannot be used.
@@ -69,7 +71,11 @@ impl Tickets {
 
 /// What a listener shows its clients. Cheap to clone.
 #[derive(Clone)]
-pub struct ServerTls(TlsAcceptor);
+pub struct ServerTls {
+    acceptor: TlsAcceptor,
+    certificates: Arc<Certificates>,
+    headers: Arc<TlsHeaders>,
+}
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,17 +90,18 @@ impl ServerTls {
     /// See [`TlsError`].
     pub fn new(tls: &ListenerTls, tickets: &Tickets) -> Result<Self, TlsError> {
         let policy = security_policy(&tls.policy).ok_or_else(|| TlsError::Policy(tls.policy.clone()))?;
-        let certificates = Certificates::new(tls)?;
+        let certificates = Arc::new(Certificates::new(tls)?);
         let mut config = ServerConfig::builder_with_provider(provider(policy))
             .with_protocol_versions(&versions(policy))?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificates));
+            .with_cert_resolver(certificates.clone());
         // The order is the policy's, not the client's.
         config.ignore_client_order = true;
         config.alpn_protocols = tls.alpn.protocols().iter().map(|name| name.to_vec()).collect();
         config.ticketer = tickets.0.clone();
         config.send_tls13_tickets = 1;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { acceptor, certificates, headers: Arc::new(tls.headers.clone()) })
     }
 
     /// As [`ServerTls::accept`], of a client that may have taken the port for an HTTP one.
@@ -108,7 +115,9 @@ impl ServerTls {
         if first[0].is_ascii_alphabetic() {
             return Ok(Met::Http(stream));
         }
-        Ok(Met::Tls(Box::new(self.accept(stream).await?.into())))
+        let stream = self.accept(stream).await?;
+        let handshake = self.handshake(stream.get_ref().1);
+        Ok(Met::Tls(Box::new(stream.into()), handshake))
     }
 
     /// Makes a client's connection one that is encrypted.
@@ -116,14 +125,62 @@ impl ServerTls {
     /// # Errors
     /// If the handshake fails.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<server::TlsStream<TcpStream>> {
-        self.0.accept(stream).await
+        self.acceptor.accept(stream).await
     }
+
+    /// What became of a handshake.
+    fn handshake(&self, session: &ServerConnection) -> Option<Box<Handshake>> {
+        let (version, suite) = (session.protocol_version()?, session.negotiated_cipher_suite()?.suite());
+        let usable = |key: &CertifiedKey| fits(suite, key.key.algorithm());
+        let named = session.server_name().and_then(|host| Some((host, self.certificates.pick(host, usable)?)));
+        let shown = named.map_or(&self.certificates.default, |(_, shown)| shown);
+        Some(Box::new(Handshake {
+            version: if version == rustls::ProtocolVersion::TLSv1_3 { "TLSv1.3" } else { "TLSv1.2" },
+            suite: name_of(suite)?,
+            headers: self.headers.clone(),
+            domain: named.map(|(host, _)| host.to_owned()),
+            certificate: match session.handshake_kind() {
+                Some(HandshakeKind::Resumed) => None,
+                _ => Some(shown.id.clone()),
+            },
+        }))
+    }
+}
+
+/// What a client's TLS has agreed on. Versions and suites have the names that an ALB gives them, which are OpenSSL's.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// TLS version.
+    pub version: &'static str,
+    /// Cipher suite.
+    pub suite: &'static str,
+    /// What targets are told both in.
+    pub headers: Arc<TlsHeaders>,
+    /// The host that the client named, if a certificate is for it.
+    pub domain: Option<String>,
+    /// The ARN of the certificate that was shown; `None` where an earlier session went on. Of two kinds of key for one
+    /// host, TLS 1.3 leaves open which it was: then it is the one that is preferred.
+    pub certificate: Option<Arc<str>>,
+}
+
+fn name_of(suite: CipherSuite) -> Option<&'static str> {
+    Some(match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        // No policy has another.
+        _ => return None,
+    })
 }
 
 /// What a client of a port that wants TLS speaks.
 pub enum Met {
-    /// TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    /// TLS, and what was agreed on.
+    Tls(Box<TlsStream<TcpStream>>, Option<Box<Handshake>>),
     /// HTTP; nothing of it has been read.
     Http(TcpStream),
 }
@@ -227,45 +284,58 @@ fn versions(policy: SecurityPolicy) -> Vec<&'static rustls::SupportedProtocolVer
 /// A listener's certificates by the names that they are for.
 #[derive(Debug)]
 struct Certificates {
-    default: Arc<CertifiedKey>,
+    default: Shown,
     /// By DNS name in lower case; a wildcard without its `*`, so with a leading dot. Elliptic curves
     /// before RSA: whoever understands both gets the cheaper one.
-    named: BTreeMap<String, Vec<Arc<CertifiedKey>>>,
+    named: BTreeMap<String, Vec<Shown>>,
+}
+
+/// A certificate with its key, and its ARN.
+#[derive(Clone, Debug)]
+struct Shown {
+    id: Arc<str>,
+    key: Arc<CertifiedKey>,
+}
+
+impl Shown {
+    fn new(certificate: &Certificate) -> Result<Self, TlsError> {
+        Ok(Self { id: certificate.id.as_str().into(), key: Arc::new(certified(certificate)?) })
+    }
 }
 
 impl Certificates {
     fn new(tls: &ListenerTls) -> Result<Self, TlsError> {
-        let default = Arc::new(certified(&tls.default_certificate)?);
+        let default = Shown::new(&tls.default_certificate)?;
         let mut named: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        let mut add = |key: &Arc<CertifiedKey>| {
-            for name in names(key) {
-                named.entry(name).or_default().push(key.clone());
+        let mut add = |shown: &Shown| {
+            for name in names(&shown.key) {
+                named.entry(name).or_default().push(shown.clone());
             }
         };
         add(&default);
         for certificate in &tls.certificates {
-            add(&Arc::new(certified(certificate)?));
+            add(&Shown::new(certificate)?);
         }
         for keys in named.values_mut() {
-            keys.sort_by_key(|key| key.key.algorithm() != SignatureAlgorithm::ECDSA);
+            keys.sort_by_key(|shown| shown.key.key.algorithm() != SignatureAlgorithm::ECDSA);
         }
         Ok(Self { default, named })
     }
 
     /// The best one for a host: one for just this name before one for all of its domain; among
     /// those, the first that the client can use.
-    fn pick(&self, host: &str, usable: impl Fn(&CertifiedKey) -> bool) -> Option<Arc<CertifiedKey>> {
+    fn pick(&self, host: &str, usable: impl Fn(&CertifiedKey) -> bool) -> Option<&Shown> {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let domain = host.find('.').map_or("", |dot| &host[dot..]);
         let matching = [host.as_str(), domain].into_iter().filter_map(|name| self.named.get(name)).flatten();
         let mut first = None;
-        for key in matching {
-            if usable(key) {
-                return Some(key.clone());
+        for shown in matching {
+            if usable(&shown.key) {
+                return Some(shown);
             }
-            first.get_or_insert(key);
+            first.get_or_insert(shown);
         }
-        first.cloned()
+        first
     }
 }
 
@@ -276,7 +346,7 @@ impl ResolvesServerCert for Certificates {
                 && hello.cipher_suites().iter().any(|suite| fits(*suite, key.key.algorithm()))
         };
         let named = hello.server_name().and_then(|host| self.pick(host, usable));
-        Some(named.unwrap_or_else(|| self.default.clone()))
+        Some(named.unwrap_or(&self.default).key.clone())
     }
 }
 

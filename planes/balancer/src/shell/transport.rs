@@ -5,38 +5,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use super::h2::{ClientStream, TargetStream, Windowed};
 use crate::core::route::Scheme;
-
-/// TLS version and cipher suite of a client's connection, by the names that an ALB gives them, which are
-/// OpenSSL's.
-pub type Cipher = (&'static str, &'static str);
-
-/// What was agreed on with a client.
-pub fn cipher_of(stream: &TlsStream<TcpStream>) -> Option<Cipher> {
-    let session = stream.get_ref().1;
-    let version = match session.protocol_version()? {
-        ProtocolVersion::TLSv1_3 => "TLSv1.3",
-        _ => "TLSv1.2",
-    };
-    let suite = match session.negotiated_cipher_suite()?.suite() {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
-        // No policy has another.
-        _ => return None,
-    };
-    Some((version, suite))
-}
 
 /// A connection that HTTP/1.1 is spoken on.
 #[derive(Debug)]
@@ -59,14 +33,6 @@ impl Transport {
             // Clients speak HTTP/2 over TLS only.
             Self::Tls(_) | Self::Stream(_) => Scheme::Https,
             Self::Target(stream) => stream.scheme(),
-        }
-    }
-
-    /// What its TLS agreed on, if it is spoken on it directly.
-    pub fn cipher(&self) -> Option<Cipher> {
-        match self {
-            Self::Tls(stream) => cipher_of(stream),
-            _ => None,
         }
     }
 

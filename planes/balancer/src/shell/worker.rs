@@ -23,8 +23,8 @@ use super::patience::{Idle, Pace, Patience};
 use super::pool::{Kept, Pool};
 use super::shared::{Active, Shared};
 use super::sockets::{Sockets, Supply, accepting};
-use super::tls::{Met, TargetTls};
-use super::transport::{Transport, cipher_of};
+use super::tls::{Handshake, Met, TargetTls};
+use super::transport::Transport;
 use crate::config::{Node, ProtocolVersion, TargetProtocol};
 use crate::core::route::TargetHandle;
 use crate::core::trace::TraceIds;
@@ -348,13 +348,12 @@ impl Worker {
         self.admit(door, |worker, door, client| async move {
             let _active = active;
             match worker.meet(stream, &door).await {
-                Some(Transport::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    let cipher = cipher_of(&stream);
+                Some((Transport::Tls(stream), handshake)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                     // Apart, since the task is as large as the largest of these.
-                    Box::pin(h2::serve(worker, door, client, stream, peer, cipher)).await;
+                    Box::pin(h2::serve(worker, door, client, stream, peer, handshake)).await;
                 }
-                Some(stream) => {
-                    let origin = Origin::new(&door, peer, stream.scheme(), stream.cipher());
+                Some((stream, handshake)) => {
+                    let origin = Origin::new(&door, peer, stream.scheme(), handshake);
                     let idle = Idle::new(worker.pace.timeout(door.shared.snapshot.load().idle_timeout));
                     let mut patience = Patience::new(&idle);
                     client::serve(worker, door, client, stream, &origin, (&idle, &mut patience)).await;
@@ -397,13 +396,13 @@ impl Worker {
 
     /// Makes a client's connection what the listener says; `None` if the client does not play its
     /// part.
-    async fn meet(&self, stream: TcpStream, door: &Door) -> Option<Transport> {
+    async fn meet(&self, stream: TcpStream, door: &Door) -> Option<(Transport, Option<Box<Handshake>>)> {
         let (encryption, limit) = (door.encryption.load_full(), self.pace.connect_timeout());
         match &*encryption {
-            Encryption::Off => Some(Transport::Plain(stream)),
+            Encryption::Off => Some((Transport::Plain(stream), None)),
             Encryption::Broken => None,
             Encryption::On(tls) => match tokio::time::timeout(limit, Box::pin(tls.meet(stream))).await {
-                Ok(Ok(Met::Tls(stream))) => Some(Transport::Tls(stream)),
+                Ok(Ok(Met::Tls(stream, handshake))) => Some((Transport::Tls(stream), handshake)),
                 Ok(Ok(Met::Http(stream))) => {
                     door.shared.node(self.core, door.zone).elb_error(400);
                     decline_http(stream).await;

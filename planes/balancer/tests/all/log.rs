@@ -7,6 +7,7 @@ use zonal_balancer::LogEntry;
 use zonal_balancer::config::*;
 
 use crate::support::*;
+use crate::tls::{Kind, ask, certificate, connect, listener_tls};
 
 fn logged(target: &Server) -> (World, Receiver<LogEntry>) {
     let world = World::unsettled(&[target], |config| config.http.access_log = true);
@@ -28,7 +29,7 @@ fn next(log: &Receiver<LogEntry>) -> Vec<String> {
             _ => fields.last_mut().expect("there is one").push(character),
         }
     }
-    assert_eq!(fields.len(), 29, "{}", entry.line);
+    assert_eq!(fields.len(), 30, "{}", entry.line);
     fields
 }
 
@@ -83,6 +84,61 @@ fn what_no_target_answers_is_logged_too() {
     let record = next(&log);
     assert_eq!((record[8].as_str(), record[22].as_str()), ("301", "redirect"));
     assert_eq!(record[23], "https://example.com:443/x");
+}
+
+#[test]
+fn requests_of_one_connection_have_its_id_and_no_others() {
+    let (world, log) = logged(&Server::plain("a"));
+    let mut client = world.client();
+    let ids = [1, 1, 2].map(|number| {
+        if number == 2 {
+            client = world.client();
+        }
+        client.get("/");
+        next(&log)[29].clone()
+    });
+    assert!(ids[0].starts_with("TID_") && ids[0].len() == 36, "{ids:?}");
+    assert!(ids[0] == ids[1] && ids[1] != ids[2], "{ids:?}");
+}
+
+#[test]
+fn of_https_the_log_has_the_host_and_its_certificate_or_that_the_default_was_shown() {
+    let target = Server::plain("a");
+    let (mut world, log) = logged(&target);
+    let certificates = ["default.example.com", "*.example.com"].map(|name| certificate(name, &[name]));
+    let [default, wild] = certificates;
+    world.apply(|config| config.listeners[0].tls = Some(listener_tls(default, vec![wild])));
+    let of = |host| {
+        let mut stream = connect(&world, &Kind { host, ..Kind::default() }).expect("the handshake succeeds");
+        ask(&mut stream, "/");
+        let record = next(&log);
+        assert_eq!((record[0].as_str(), record[15].as_str()), ("https", "TLSv1.3"));
+        [record[18].clone(), record[19].clone()]
+    };
+    assert_eq!(of(Some("www.example.com")), ["www.example.com", "*.example.com"]);
+    assert_eq!(of(Some("www.example.org")), ["-", "default.example.com"]);
+    assert_eq!(of(None), ["-", "default.example.com"]);
+}
+
+#[test]
+fn of_a_target_that_does_not_answer_in_time_the_log_has_when_it_was_asked() {
+    let target = Server::raw("a", |stream| {
+        let mut stream = stream;
+        let mut buffer = Vec::new();
+        read_until(&mut stream, &mut buffer, b"\r\n\r\n")?;
+        // Until the balancer hangs up.
+        while read_more(&mut stream, &mut buffer)? > 0 {}
+        Ok(())
+    });
+    let world = World::unsettled(&[&target], |config| {
+        config.http.access_log = true;
+        config.idle_timeout = std::time::Duration::from_millis(300);
+    });
+    let log = world.balancer.access_log().expect("nobody has asked before");
+    assert_eq!(world.get("/").status, 504);
+    let record = next(&log);
+    assert_eq!(record[6..10], ["-1", "-1", "504", "-"]);
+    assert!(record[5].parse::<f64>().is_ok_and(|time| time >= 0.0), "{}", record[5]);
 }
 
 #[test]

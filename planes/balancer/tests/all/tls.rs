@@ -36,6 +36,7 @@ pub fn listener_tls(default: Certificate, others: Vec<Certificate>) -> ListenerT
     ListenerTls {
         policy: POLICY.to_owned(),
         alpn: AlpnPolicy::Http1Only,
+        headers: TlsHeaders::default(),
         default_certificate: default,
         certificates: others,
     }
@@ -147,6 +148,21 @@ fn targets_hear_of_version_and_cipher_suite_if_they_are_to_and_clients_cannot_sa
     assert_eq!(told.header("x-amzn-tls-version"), Some("TLSv1.3"));
     assert_eq!(told.head.to_ascii_lowercase().matches("x-amzn-tls-version").count(), 1);
     assert!(told.header("x-amzn-tls-cipher-suite").is_some_and(|suite| suite.starts_with("TLS_")));
+}
+
+#[test]
+fn a_listener_names_the_headers_of_version_and_cipher_suite() {
+    let target = Server::plain("one");
+    let headers = TlsHeaders { version: "X-Tls".to_owned(), cipher_suite: "X_Suite".to_owned() };
+    let tls = ListenerTls { headers, ..listener_tls(certificate("c", &["www.example.com"]), Vec::new()) };
+    let mut world = secure(&target, tls);
+    world.apply(|config| config.http.tls_headers = true);
+    let mut stream = connect(&world, &Kind::default()).expect("the handshake succeeds");
+    write!(stream, "GET / HTTP/1.1\r\nHost: a\r\nx-tls: TLSv1.0\r\n\r\n").expect("the balancer reads");
+    let told = wait_for("the target is asked", || target.requests().pop().ok_or_else(String::new));
+    assert_eq!((told.header("x-tls"), told.header("x-amzn-tls-version")), (Some("TLSv1.3"), None));
+    assert_eq!(told.head.to_ascii_lowercase().matches("x-tls:").count(), 1);
+    assert!(told.header("x_suite").is_some_and(|suite| suite.starts_with("TLS_")));
 }
 
 #[test]

@@ -196,6 +196,7 @@ pub fn tls(view: &View<'_>, balancer: &LoadBalancer, listener: &Listener) -> Opt
     Some(config::ListenerTls {
         policy: tls.policy.clone(),
         alpn,
+        headers: attributes::tls_headers(&listener.attributes),
         default_certificate: certificate(&tls.default_certificate)?,
         certificates: tls.certificates.iter().filter_map(certificate).collect(),
     })

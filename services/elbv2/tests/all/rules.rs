@@ -196,3 +196,41 @@ fn tags_are_of_every_kind_of_resource() {
     let found = bench.call::<ops::DescribeTags>(DescribeTagsInput { resource_arns }).unwrap();
     assert!(found.tag_descriptions.iter().all(|one| one.tags.is_empty()));
 }
+
+#[test]
+fn only_https_listeners_have_attributes_that_rename_request_headers() {
+    const VERSION: &str = "routing.http.request.x_amzn_tls_version.header_name";
+    let (bench, balancer, plain) = bench_with_listener();
+    let certificate = Certificate { certificate_arn: Some(bench.certificate("www.example.com")), ..Default::default() };
+    let respond = Action {
+        type_: ActionTypeEnum::FixedResponse,
+        fixed_response_config: Some(FixedResponseActionConfig { status_code: "404".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let input = CreateListenerInput {
+        load_balancer_arn: balancer.clone(),
+        protocol: Some(ProtocolEnum::Https),
+        port: Some(443),
+        certificates: vec![certificate],
+        default_actions: vec![respond],
+        ..Default::default()
+    };
+    let secure = bench.call::<ops::CreateListener>(input).unwrap().listeners.remove(0).listener_arn.unwrap();
+    let shown = |arn: &str| {
+        let input = DescribeListenerAttributesInput { listener_arn: arn.into() };
+        let all = bench.call::<ops::DescribeListenerAttributes>(input).unwrap().attributes;
+        all.into_iter().find(|one| one.key.as_deref() == Some(VERSION)).and_then(|one| one.value)
+    };
+    assert_eq!((shown(&plain), shown(&secure).as_deref()), (None, Some("X-Amzn-Tls-Version")));
+    let rename = |arn: &str| {
+        let attribute = ListenerAttribute { key: Some(VERSION.into()), value: Some("X-Tls".into()) };
+        let input = ModifyListenerAttributesInput { listener_arn: arn.into(), attributes: vec![attribute] };
+        bench.call::<ops::ModifyListenerAttributes>(input).map(drop).map_err(|error| error.code)
+    };
+    assert_eq!(rename(&plain), Err("InvalidConfigurationRequest".into()));
+    rename(&secure).unwrap();
+    assert_eq!(shown(&secure).as_deref(), Some("X-Tls"));
+    let told = bench.told(&balancer).listeners;
+    let tls = told.into_iter().find_map(|listener| listener.tls).unwrap();
+    assert_eq!((tls.headers.version.as_str(), tls.headers.cipher_suite.as_str()), ("X-Tls", "X-Amzn-Tls-Cipher-Suite"));
+}

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::client::Origin;
 use super::patience::Idle;
-use super::transport::Cipher;
+use super::tls::Handshake;
 use super::worker::{Client, Door, Worker};
 use crate::core::frames::Fault;
 use crate::core::route::Scheme;
@@ -60,7 +60,7 @@ pub async fn serve<S>(
     client: Rc<Client>,
     stream: S,
     peer: SocketAddr,
-    cipher: Option<Cipher>,
+    tls: Option<Box<Handshake>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -81,7 +81,7 @@ pub async fn serve<S>(
         (idle, worker.pace.real(snapshot.http.client_keep_alive))
     };
     tail.gather();
-    let origin = Rc::new(Origin::new(&door, peer, Scheme::Https, cipher));
+    let origin = Rc::new(Origin::new(&door, peer, Scheme::Https, tls));
     let streams = Rc::new(());
     let mut stage = Stage::Open;
     let mut quiet = pin!(quiet(&idle, &streams));
