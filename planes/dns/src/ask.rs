@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use domain::base::iana::Rcode;
 use domain::base::message_builder::MessageBuilder;
 use domain::base::name::ParsedName;
+use domain::base::rdata::UnknownRecordData;
+use domain::base::record::ParsedRecord;
 use domain::base::{Message, Rtype};
 use domain::dep::octseq::OctetsBuilder;
 use domain::rdata::AllRecordData;
@@ -23,8 +25,10 @@ const CLIENT_SUBNET: u16 = 8;
 pub struct Said {
     /// Such as `NOERROR`.
     pub rcode: String,
-    /// Values of the type that was asked for, in presentation form; without one, of what leads on.
+    /// Values of the type that was asked for, as record sets have them; without one, of what leads on.
     pub values: Vec<String>,
+    /// What it came over, `UDP` or `TCP`: more than the former takes comes over the latter only.
+    pub protocol: &'static str,
 }
 
 /// A query for a name and a type, for a client with addresses of that prefix if one is given.
@@ -64,14 +68,26 @@ fn option_of(address: IpAddr, length: u8) -> Vec<u8> {
     [vec![0, family, length as u8, 0], kept].concat()
 }
 
-/// What a public name server of these zones answers; nothing where it says nothing.
+/// What a public name server of these zones answers, over TCP where it is too much for UDP; nothing where it says nothing.
 #[must_use]
 pub fn asked(snapshot: &Snapshot, query: &[u8], draw: u64) -> Option<Vec<u8>> {
     let role = Role::Authoritative { view: PUBLIC.to_owned() };
-    let query = Query { message: query, transport: Transport::Udp, client: None, draw };
     let mut out = Vec::new();
-    let verdict = answer(snapshot, &role, &query, Upstream::NotAsked, &mut out);
-    matches!(verdict, Verdict::Answered { .. }).then_some(out)
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let query = Query { message: query, transport, client: None, draw };
+        match answer(snapshot, &role, &query, Upstream::NotAsked, &mut out) {
+            Verdict::Answered { truncated: true, .. } => {}
+            Verdict::Answered { .. } => return Some(out),
+            Verdict::Drop | Verdict::Fetch { .. } => return None,
+        }
+    }
+    None
+}
+
+/// Whether an answer was cut, and is to be asked for over TCP.
+#[must_use]
+pub fn is_cut(message: &[u8]) -> bool {
+    Message::from_octets(message).is_ok_and(|message| message.header().tc())
 }
 
 /// Reads an answer; nothing where it is none.
@@ -83,14 +99,34 @@ pub fn read(message: &[u8], type_: &str) -> Option<Said> {
     let mut leading = Vec::new();
     for record in message.answer().ok()? {
         let record = record.ok()?;
-        let record = record.into_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>().ok()?;
-        let of_type = record.rtype() == wanted;
-        let text = record.data().to_string();
-        if of_type { own.push(text) } else { leading.push(text) }
+        let text = value(&record)?;
+        if record.rtype() == wanted { own.push(text) } else { leading.push(text) }
     }
     let rcode = match message.header().rcode() {
         Rcode::NOERROR => "NOERROR".to_owned(),
         other => other.to_string(),
     };
-    Some(Said { rcode, values: if own.is_empty() { leading } else { own } })
+    let protocol = if message.as_slice().len() > MAX_UDP { "TCP" } else { "UDP" };
+    Some(Said { rcode, values: if own.is_empty() { leading } else { own }, protocol })
+}
+
+/// A record's value in Route 53's form, which is a zone file's but for a few types.
+fn value(record: &ParsedRecord<'_, &[u8]>) -> Option<String> {
+    let plain = || {
+        let record = record.to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>().ok()?;
+        Some(record.data().to_string())
+    };
+    let raw = || {
+        let record = record.to_record::<UnknownRecordData<&[u8]>>().ok()??;
+        Some(record.data().data().to_vec())
+    };
+    match record.rtype() {
+        Rtype::TXT | rdata::SPF => Some(rdata::shown_texts(&raw()?)),
+        Rtype::TLSA => Some(rdata::shown_digest(&raw()?, 3)),
+        Rtype::SSHFP => Some(rdata::shown_digest(&raw()?, 2)),
+        // Their names have no final dot in a zone file's form.
+        Rtype::SRV | Rtype::NAPTR => plain().map(|text| if text.ends_with('.') { text } else { text + "." }),
+        Rtype::HTTPS | Rtype::SVCB => plain().map(|text| text.trim_end().to_owned()),
+        _ => plain(),
+    }
 }

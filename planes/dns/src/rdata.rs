@@ -11,7 +11,7 @@ use crate::name;
 use crate::svcb;
 
 /// RFC 4408 gave SPF its own type, RFC 7208 took it away; Route 53 still has it.
-const SPF: Rtype = Rtype::from_int(99);
+pub(crate) const SPF: Rtype = Rtype::from_int(99);
 
 /// What is wrong with a value.
 pub(crate) type Problem = &'static str;
@@ -123,6 +123,28 @@ pub(crate) fn parse(rtype: Rtype, text: &str) -> Result<Vec<u8>, Problem> {
         _ => return Err("more fields than the type has"),
     }
     if wire.0.len() < usize::from(u16::MAX) { Ok(wire.0) } else { Err("too long") }
+}
+
+/// Texts as a value has them, each in quotation marks.
+pub(crate) fn shown_texts(mut data: &[u8]) -> String {
+    let mut texts = Vec::new();
+    while let Some((text, rest)) = data.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len))) {
+        let shown = |octet: &u8| match octet {
+            b'"' | b'\\' => format!("\\{}", char::from(*octet)),
+            b' '..=b'~' => char::from(*octet).to_string(),
+            _ => format!("\\{octet:03o}"),
+        };
+        texts.push(format!("\"{}\"", text.iter().map(shown).collect::<String>()));
+        data = rest;
+    }
+    texts.join(" ")
+}
+
+/// So many numbers of eight bits, and the rest in hexadecimal digits.
+pub(crate) fn shown_digest(data: &[u8], numbers: usize) -> String {
+    let (numbers, digest) = data.split_at(numbers.min(data.len()));
+    let digest: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+    numbers.iter().map(ToString::to_string).chain([digest]).collect::<Vec<_>>().join(" ")
 }
 
 /// A CAA value's text goes without a length: it is what is left.

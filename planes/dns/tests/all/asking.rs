@@ -2,7 +2,7 @@
 
 use zonal_dns::Snapshot;
 use zonal_dns::answer::Transport;
-use zonal_dns::ask::{query, read};
+use zonal_dns::ask::{asked, query, read};
 use zonal_dns::config::{Location, Policy, RecordSet};
 
 use crate::message::{ask, authoritative, public_zone, set};
@@ -37,4 +37,45 @@ fn an_answer_is_read_in_presentation_form_and_a_subnet_decides_whose_it_is() {
     assert_eq!(said("geo.example.com", "A", Some(europe)), values(&["192.0.2.2"]));
     assert_eq!(said("geo.example.com", "A", None), values(&["192.0.2.3"]));
     assert!(query("a..b", "A", None).is_err() && read(b"no message", "A").is_none());
+}
+
+#[test]
+fn values_are_read_as_record_sets_have_them() {
+    let values = [
+        ("A", "192.0.2.1"),
+        ("AAAA", "2001:db8::1"),
+        ("CAA", "0 issue \"ca.example.com; a=b\""),
+        ("CNAME", "host.example.com."),
+        ("DS", "12345 3 1 123456789abcdef67890123456789abcdef67890"),
+        ("HTTPS", "1 . alpn=h2,h3 port=443"),
+        ("MX", "10 mail.example.com."),
+        ("NAPTR", "100 50 \"u\" \"E2U+sip\" \"!^.*$!sip:info@example.com!\" sip.example.com."),
+        ("PTR", "host.example.com."),
+        ("SOA", "ns.example.com. host.example.com. 1 7200 900 1209600 86400"),
+        ("SPF", "\"v=spf1 -all\""),
+        ("SRV", "1 2 3 host.example.com."),
+        ("SSHFP", "4 2 123456789abcdef67890123456789abcdef67890123456789abcdef123456789a0"),
+        ("SVCB", "0 host.example.com."),
+        ("TLSA", "3 1 1 d2abde240d7cd3ee6b4b28c54df034b97983a1d16e8a410e4561cb106618e971"),
+        ("TXT", r#""a\"b" "\\" "f\303\274r" """#),
+    ];
+    for (type_, value) in values {
+        let zone = public_zone("example.net", vec![set("a.example.net", type_, 60, &[value])]);
+        let snapshot = Snapshot::default().replaced_by(&zone).unwrap();
+        let answer = asked(&snapshot, &query("a.example.net", type_, None).unwrap(), 0).unwrap();
+        assert_eq!(read(&answer, type_).unwrap().values, [value], "{type_}");
+    }
+}
+
+#[test]
+fn what_is_too_much_for_a_datagram_is_asked_for_over_tcp() {
+    let many: Vec<String> = (0..400).map(|at| format!("10.0.{}.{}", at / 250, at % 250)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (count, protocol) in [(10, "UDP"), (400, "TCP")] {
+        let zone = public_zone("example.net", vec![set("a.example.net", "A", 60, &many[..count])]);
+        let snapshot = Snapshot::default().replaced_by(&zone).unwrap();
+        let answer = asked(&snapshot, &query("a.example.net", "A", None).unwrap(), 0).unwrap();
+        let said = read(&answer, "A").unwrap();
+        assert_eq!((said.values.len(), said.protocol), (count, protocol));
+    }
 }

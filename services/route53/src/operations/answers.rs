@@ -41,14 +41,15 @@ pub fn test(view: &View<'_>, input: &TestDNSAnswerRequest) -> Result<Rest<TestDN
     Ok(Box::new(move |world| {
         let said = world.names_answer(&query).and_then(|answer| ask::read(&answer, &kind));
         // Whoever gets no answer from a name server is told this by a resolver.
-        let said = said.unwrap_or_else(|| ask::Said { rcode: "SERVFAIL".to_owned(), values: Vec::new() });
+        let said =
+            said.unwrap_or_else(|| ask::Said { rcode: "SERVFAIL".to_owned(), values: Vec::new(), protocol: "UDP" });
         TestDNSAnswerResponse {
             nameserver,
             record_name,
             record_type,
             record_data: said.values,
             response_code: said.rcode,
-            protocol: "UDP".to_owned(),
+            protocol: said.protocol.to_owned(),
         }
     }))
 }

@@ -50,6 +50,11 @@ fn an_answer_is_tested_as_clients_would_get_it_for_a_subnet_or_a_resolver() {
     assert_eq!(data(subnet), ["192.0.2.2"], "a subnet counts more than a resolver");
     let mask = TestDNSAnswerRequest { edns0_client_subnet_mask: Some("24".into()), ..resolver };
     assert_eq!(bench.call::<ops::TestDNSAnswer>(mask).unwrap_err().code, "InvalidInput");
+    let many: Vec<String> = (0..400).map(|at| format!("10.0.{}.{}", at / 250, at % 250)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    batch(&bench, &zone, vec![(ChangeAction::Create, set("many.example.com", RRType::A, &many))]).unwrap();
+    let whole = bench.call::<ops::TestDNSAnswer>(request("many.example.com", RRType::A)).unwrap();
+    assert_eq!((whole.record_data.len(), whole.protocol.as_str()), (400, "TCP"));
     let private = create(&bench, "corp.internal", Some("vpc-1")).unwrap().hosted_zone.id;
     let input = TestDNSAnswerRequest { hosted_zone_id: private, ..request("a.corp.internal", RRType::A) };
     assert_eq!(bench.call::<ops::TestDNSAnswer>(input).unwrap_err().code, "InvalidInput");

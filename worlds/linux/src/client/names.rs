@@ -1,6 +1,7 @@
 //! The public name servers, asked as anybody on the host asks them.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// How long the plane may take for an answer.
@@ -15,5 +16,18 @@ pub(super) fn answer(port: u16, query: &[u8]) -> Option<Vec<u8>> {
     let mut answer = vec![0; 4096];
     let length = socket.recv(&mut answer).ok()?;
     answer.truncate(length);
+    if zonal_dns::ask::is_cut(&answer) { answer_whole(port, query) } else { Some(answer) }
+}
+
+/// What is too long for a datagram comes over TCP.
+fn answer_whole(port: u16, query: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream.set_read_timeout(Some(ANSWER)).ok()?;
+    let length = u16::try_from(query.len()).ok()?;
+    stream.write_all(&[&length.to_be_bytes()[..], query].concat()).ok()?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).ok()?;
     Some(answer)
 }
