@@ -79,6 +79,17 @@ def test_dig_gets_what_a_zone_says(world, account, zone, transport):
     wait_for("no answer any more", lambda: not dig(world, name, "A", transport))
 
 
+def test_an_answer_is_tested_as_name_servers_give_it(account, zone):
+    """TestDNSAnswer, also of what is too much for a datagram."""
+    many, one = (f"{label}.z{account.id}.example." for label in ("many", "one"))
+    addresses = [f"192.0.2.{last}" for last in range(1, 255)] + [f"198.51.100.{last}" for last in range(1, 100)]
+    change(account, zone, ("CREATE", record(many, "A", *addresses)), ("CREATE", record(one, "SPF", '"v=spf1 -all"')))
+    said = account.route53.test_dns_answer(HostedZoneId=zone, RecordName=many, RecordType="A")
+    assert (sorted(said["RecordData"]), said["Protocol"]) == (sorted(addresses), "TCP")
+    said = account.route53.test_dns_answer(HostedZoneId=zone, RecordName=one, RecordType="SPF")
+    assert (said["RecordData"], said["Protocol"], said["ResponseCode"]) == (['"v=spf1 -all"'], "UDP", "NOERROR")
+
+
 def test_an_alias_answers_with_its_balancers_nodes(world, account, zone):
     _, subnets = account.default_subnets()
     balancer = account.elbv2.create_load_balancer(

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Pending, Responder, Step};
 use crate::answer::Transport;
@@ -18,7 +18,7 @@ use crate::answer::Transport;
 /// Connections of one listener; more wait in its backlog.
 const MAX_CONNECTIONS: usize = 256;
 
-/// A client that says nothing, or takes nothing, for so long is let go.
+/// A client that asks nothing whole, or takes nothing, for so long is let go: bytes one by one keep no connection.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Queries of one connection that may wait for upstream; of the rest nothing is read until then.
@@ -47,7 +47,7 @@ pub(super) async fn serve(listener: TcpListener, responder: Responder) {
                 let responder = responder.clone();
                 connections.spawn(async move {
                     // How a connection ends is the client's affair.
-                    let _ = converse(stream, client.ip(), responder).await;
+                    let _ = converse(stream, client.ip(), responder, IDLE).await;
                     drop(slot);
                 });
             }
@@ -57,13 +57,14 @@ pub(super) async fn serve(listener: TcpListener, responder: Responder) {
 }
 
 /// Reads and answers until the client leaves.
-async fn converse(mut stream: TcpStream, client: IpAddr, mut responder: Responder) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, client: IpAddr, mut responder: Responder, idle: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = Vec::with_capacity(512);
     let mut output = Vec::with_capacity(512);
     let mut answer = Vec::new();
     // What waits for upstream ends with the connection.
     let mut fetches: JoinSet<Vec<u8>> = JoinSet::new();
+    let mut patience = Instant::now() + idle;
     loop {
         let mut used = 0;
         while let Some(query) = next_query(&input[used..])? {
@@ -86,19 +87,23 @@ async fn converse(mut stream: TcpStream, client: IpAddr, mut responder: Responde
             }
         }
         input.drain(..used);
+        if used > 0 {
+            patience = Instant::now() + idle;
+        }
         flush(&mut stream, &mut output).await?;
         let is_idle = fetches.is_empty();
         tokio::select! {
-            read = timeout(IDLE, stream.read_buf(&mut input)), if fetches.len() < MAX_WAITING => match read {
+            read = timeout_at(patience, stream.read_buf(&mut input)), if fetches.len() < MAX_WAITING => match read {
                 Ok(Ok(0)) if is_idle => return Ok(()),
                 // It has asked all that it will and waits for the rest.
                 Ok(Ok(0)) => return finish(stream, fetches, output).await,
                 Ok(read) => drop(read?),
                 Err(elapsed) if is_idle => return Err(elapsed.into()),
-                Err(_) => {}
+                Err(_) => patience = Instant::now() + idle,
             },
             Some(fetched) = fetches.join_next(), if !is_idle => {
                 frame(&mut output, &fetched.unwrap_or_default());
+                patience = Instant::now() + idle;
             }
         }
     }
@@ -150,4 +155,55 @@ async fn flush(stream: &mut TcpStream, output: &mut Vec<u8>) -> io::Result<()> {
         output.clear();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Role;
+    use crate::config::PUBLIC;
+    use crate::shell::counters::Counters;
+    use crate::shell::{Draws, ZoneStore};
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    fn responder() -> Responder {
+        Responder {
+            store: Arc::new(ZoneStore::new()),
+            role: Role::Authoritative { view: PUBLIC.to_owned() },
+            forwarder: None,
+            counters: Arc::new(Counters::default()),
+            draws: Draws::new(1),
+        }
+    }
+
+    /// Sends octets one by one, each after a pause, until they are all sent or the other side has closed; how long that took.
+    async fn trickle(octets: &[u8], pause: Duration) -> (usize, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let (server, from) = listener.accept().await.expect("a connection");
+        let served = tokio::spawn(converse(server, from.ip(), responder(), SHORT));
+        let begun = Instant::now();
+        let mut answer = [0; 64];
+        for (sent, octet) in octets.iter().enumerate() {
+            // Else it is still open, or has answered.
+            if let Ok(Ok(0) | Err(_)) = timeout(pause, client.read(&mut answer)).await {
+                return (sent, begun.elapsed());
+            }
+            if client.write_all(&[*octet]).await.is_err() {
+                return (sent, begun.elapsed());
+            }
+        }
+        served.abort();
+        (octets.len(), begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_query_that_comes_octet_by_octet_keeps_its_connection_no_longer_than_silence() {
+        let (sent, took) = trickle(&[1; 60], SHORT / 10).await;
+        assert!(sent < 60 && took >= SHORT, "{sent} octets in {took:?}");
+        // Whole queries, however short, do.
+        let (sent, took) = trickle(&[0; 40], SHORT / 10).await;
+        assert!(sent == 40 && took > SHORT, "{sent} octets in {took:?}");
+    }
 }
