@@ -1,11 +1,28 @@
 //! The public name servers, asked as anybody on the host asks them.
 
+use super::Listener;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
+use zonal_substrate::Report;
 
 /// How long the plane may take for an answer.
 const ANSWER: Duration = Duration::from_millis(500);
+
+/// What is to be looked up.
+pub(super) struct Question {
+    pub id: String,
+    /// In DNS's wire form.
+    pub query: Vec<u8>,
+}
+
+/// Looks up one after the other, and tells the answers: nothing else waits for name servers that take their time.
+pub(super) fn look_up(port: u16, questions: &Receiver<Question>, tell: &Listener) {
+    while let Ok(Question { id, query }) = questions.recv() {
+        tell(Report::LookedUp { id, answer: answer(port, &query) });
+    }
+}
 
 /// What they answer to a query on their port, both in DNS's wire form.
 pub(super) fn answer(port: u16, query: &[u8]) -> Option<Vec<u8>> {

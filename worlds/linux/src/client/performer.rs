@@ -1,8 +1,9 @@
 //! Performs asks: what concerns networks in their order by one thread, what concerns sandboxes by several, and what concerns the plane by telling it.
 
 use super::doors::Doors;
+use super::names::{self, Question};
 use super::plane::PlaneLink;
-use super::{Listener, PATIENCE, Word, names, spawn};
+use super::{Listener, PATIENCE, Word, spawn};
 use crate::network::{OWN_DOMAIN, PACKAGES};
 use crate::plane::protocol::{Duty, Tell};
 use crate::trust;
@@ -10,8 +11,9 @@ use crate::warden::link::Link;
 use crate::warden::request::{Reply, Request};
 use crate::world::Config;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use zonal_dns::config::{RecordSet, Zone};
 use zonal_substrate::{Ask, Report, Sandbox, SandboxState};
 
@@ -32,20 +34,21 @@ pub(super) struct Performer {
     /// Sandboxes that are to start once their interface is there. A control plane that comes up again knows that it was, and asks for
     /// both in any order.
     early: BTreeMap<String, Box<Sandbox>>,
+    /// Where what is to be looked up goes.
+    questions: Sender<Question>,
     doors: Doors,
-    /// Whose last ask the warden has failed at, so that the plane has not been told what follows from it.
-    failed: BTreeSet<String>,
-    /// Whether the plane is still to hear that it has been told all.
+    /// What the warden failed at last, each with the keys of the plane's duties that follow from it and could not be told: there the plane
+    /// goes on as an earlier control plane told it, and nothing else waits for that.
+    untold: BTreeMap<String, BTreeSet<String>>,
     starting: Starting,
 }
 
 /// How far the control plane's start is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Starting {
     Asking,
-    /// All is asked; what failed of it is tried again.
-    Asked,
-    Over,
+    /// All is asked, and the plane has heard that it was told all but these keys.
+    Over(BTreeSet<String>),
 }
 
 impl Performer {
@@ -61,6 +64,11 @@ impl Performer {
                 sender
             })
             .collect();
+        let (questions, asked) = channel();
+        let (port, hearing) = (config.dns_port, Arc::clone(&tell));
+        if let Err(error) = spawn("zonal-lookups", move || names::look_up(port, &asked, &hearing)) {
+            tracing::error!(%error, "no names are looked up");
+        }
         let doors = Doors::new(config.host(), config.first_port());
         Self {
             config: config.clone(),
@@ -71,8 +79,9 @@ impl Performer {
             standing: BTreeMap::new(),
             plugged: BTreeSet::new(),
             early: BTreeMap::new(),
+            questions,
             doors,
-            failed: BTreeSet::new(),
+            untold: BTreeMap::new(),
             starting: Starting::Asking,
         }
     }
@@ -87,21 +96,33 @@ impl Performer {
                         self.perform(ask);
                     }
                 }
-                Word::All if self.starting == Starting::Asking => self.starting = Starting::Asked,
-                Word::All => {}
+                Word::All => {
+                    self.doors.all_is_known();
+                    self.tell_doors();
+                    self.all_is_told();
+                }
             }
-            if self.starting == Starting::Asked && self.failed.is_empty() {
-                self.starting = Starting::Over;
-                self.doors.all_is_known();
-                self.tell_doors();
-                self.plane.all_is_told();
+            // What failed may have been done by now, or be no more.
+            if self.starting != Starting::Asking {
+                self.all_is_told();
             }
+        }
+    }
+
+    /// Has the plane end what it was not told again.
+    fn all_is_told(&mut self) {
+        let over = Starting::Over(self.untold.values().flatten().cloned().collect());
+        if self.starting != over
+            && let Starting::Over(untold) = &over
+        {
+            self.plane.all_is_told(untold.clone());
+            self.starting = over;
         }
     }
 
     fn tell_doors(&mut self) {
         for (public, door) in self.doors.changes() {
-            self.plane.set(format!("door:{public}"), door.map(Duty::Door));
+            self.plane.set(door_of(public), door.map(Duty::Door));
         }
     }
 
@@ -117,35 +138,37 @@ impl Performer {
                     .extend(network.cidrs.iter().filter_map(|cidr| crate::network::router::resolver_address(*cidr)));
                 let region = network.region.clone();
                 let duty = network.resolver.then(|| Duty::Resolver { network: id.clone(), addresses, region });
-                let done = self.ask(&id, Request::PutNetwork(network));
-                if done {
+                let names = format!("zone:{id}:{OWN_DOMAIN}");
+                if self.ask(&id, Request::PutNetwork(network), [key.clone(), names.clone()]) {
                     self.plane.set(key, duty);
-                    self.plane.set(format!("zone:{id}:{OWN_DOMAIN}"), Some(own_names(&id)));
+                    self.plane.set(names, Some(own_names(&id)));
                 }
                 return;
             }
             Ask::RemoveNetwork(id) => {
                 self.plane.set(format!("resolver:{id}"), None);
                 self.plane.set(format!("zone:{id}:{OWN_DOMAIN}"), None);
-                self.ask(&id, Request::RemoveNetwork(id.clone())).then_some(Report::NetworkRemoved(id))
+                self.ask(&id, Request::RemoveNetwork(id.clone()), []).then_some(Report::NetworkRemoved(id))
             }
             Ask::PutSubnet(subnet) => {
-                self.ask(&subnet.id.clone(), Request::PutSubnet(subnet));
+                self.ask(&subnet.id.clone(), Request::PutSubnet(subnet), []);
                 None
             }
             Ask::PutGroup(group) => {
                 self.doors.put_group(group.clone());
-                self.ask(&group.id.clone(), Request::PutGroup(group));
+                self.ask(&group.id.clone(), Request::PutGroup(group), []);
                 None
             }
             Ask::RemoveSubnet(id) | Ask::RemoveGroup(id) => {
                 self.doors.remove_group(&id);
-                self.ask(&id, Request::Forget(id.clone()));
+                self.ask(&id, Request::Forget(id.clone()), []);
                 None
             }
             Ask::PutInterface(interface) => {
                 let (id, generation) = (interface.id.clone(), interface.generation);
-                let done = self.ask(&id, Request::PutInterface(interface.clone()));
+                let doors =
+                    interface.addresses.iter().filter_map(|address| address.public).map(door_of).collect::<Vec<_>>();
+                let done = self.ask(&id, Request::PutInterface(interface.clone()), doors);
                 if done {
                     self.doors.put_interface(interface);
                     self.plug(&id);
@@ -156,7 +179,7 @@ impl Performer {
                 self.plugged.remove(&id);
                 self.doors.remove_interface(&id);
                 self.plane.set(format!("metadata:{id}"), None);
-                self.ask(&id, Request::RemoveInterface(id.clone())).then_some(Report::InterfaceRemoved(id))
+                self.ask(&id, Request::RemoveInterface(id.clone()), []).then_some(Report::InterfaceRemoved(id))
             }
             Ask::StartSandbox(sandbox) if self.plugged.contains(&sandbox.interface) => {
                 return self.hand_on(Request::StartSandbox(sandbox));
@@ -198,8 +221,10 @@ impl Performer {
             }
             Ask::RemoveProbe(id) => return self.plane.set(format!("probe:{id}"), None),
             Ask::LookUp { id, query } => {
-                let answer = names::answer(self.config.dns_port, &query);
-                return (self.tell)(Report::LookedUp { id, answer });
+                if let Err(SendError(Question { id, .. })) = self.questions.send(Question { id, query }) {
+                    (self.tell)(Report::LookedUp { id, answer: None });
+                }
+                return;
             }
             Ask::IssueCertificate { id, names, days } => {
                 return (self.tell)(match trust::issue(&self.config, names, days) {
@@ -213,7 +238,7 @@ impl Performer {
                 return self.plane.set(format!("metadata:{interface}"), Some(Duty::Metadata { interface, document }));
             }
             Ask::SetZone { zone, cut } => {
-                self.ask(&zone.clone(), Request::SetZone { zone, cut });
+                self.ask(&zone.clone(), Request::SetZone { zone, cut }, []);
                 None
             }
             Ask::SetSpeed(speed) => return self.plane.set("speed".to_owned(), Some(Duty::Speed(speed))),
@@ -235,15 +260,15 @@ impl Performer {
         }
     }
 
-    /// Asks the warden; a failure is told.
-    fn ask(&mut self, id: &str, request: Request) -> bool {
+    /// Asks the warden; a failure is told, and that the plane can't be told under these keys of what follows.
+    fn ask(&mut self, id: &str, request: Request, follows: impl IntoIterator<Item = String>) -> bool {
         match self.link.ask(&request, &[]) {
             Ok(_) => {
-                self.failed.remove(id);
+                self.untold.remove(id);
                 true
             }
             Err(error) => {
-                self.failed.insert(id.to_owned());
+                self.untold.insert(id.to_owned(), follows.into_iter().collect());
                 (self.tell)(Report::Failed { id: id.to_owned(), reason: error.to_string() });
                 false
             }
@@ -288,6 +313,11 @@ impl Performer {
             self.standing.remove(&(kind, id.clone()));
         }
     }
+}
+
+/// The key of a public address's duty.
+fn door_of(public: Ipv4Addr) -> String {
+    format!("door:{public}")
 }
 
 /// The names of what is in no AWS, as a VPC sees them.
@@ -341,5 +371,59 @@ fn work(link: &Link, requests: &Receiver<Request>, tell: &Listener) {
         if let Some(report) = report {
             tell(report);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame;
+    use crate::plane::testing::{DEADLINE, Directory};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use zonal_substrate::Network;
+
+    /// The next list of all that stands.
+    fn next_list(plane: &UnixStream) -> BTreeSet<String> {
+        loop {
+            if let (Tell::Only(keys), _) = frame::receive(plane, "daemon").unwrap().unwrap() {
+                return keys;
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_warden_refuses_keeps_nothing_else_from_being_told_as_all() {
+        let directory = Directory::new("performer");
+        let config = Config::new(directory.0.clone(), (0, 0));
+        std::fs::create_dir_all(config.plane_directory()).unwrap();
+        let plane = UnixListener::bind(config.plane_socket()).unwrap();
+        let _warden = directory.warden(|request| {
+            let refused = matches!(request, Request::PutNetwork(network) if network.id == "vpc-bad");
+            Some((if refused { Reply::Failed("no".to_owned()) } else { Reply::Done }, Vec::new()))
+        });
+        let tell: Arc<Listener> = Arc::new(Box::new(|_| ()));
+        let performer = Performer::new(&config, Arc::clone(&tell), PlaneLink::start(&config, tell));
+        let (queue, words) = channel();
+        let performing = std::thread::spawn(move || performer.run(&words));
+        let network = |id: &str| {
+            Ask::PutNetwork(Network {
+                id: id.to_owned(),
+                cidrs: vec!["10.0.0.0/16".parse().unwrap()],
+                region: "us-east-1".to_owned(),
+                resolver: true,
+                internet: false,
+            })
+        };
+        queue.send(Word::Asks(vec![network("vpc-bad"), network("vpc-good")])).unwrap();
+        queue.send(Word::All).unwrap();
+        let (stream, _) = plane.accept().unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let of = |id: &str| [format!("resolver:{id}"), format!("zone:{id}:{OWN_DOMAIN}")];
+        let all = BTreeSet::from_iter([of("vpc-bad"), of("vpc-good")].concat());
+        assert_eq!(next_list(&stream), all, "what an earlier control plane told of the refused one goes on");
+        queue.send(Word::Asks(vec![Ask::RemoveNetwork("vpc-bad".to_owned())])).unwrap();
+        assert_eq!(next_list(&stream), BTreeSet::from(of("vpc-good")));
+        drop(queue);
+        performing.join().unwrap();
     }
 }

@@ -4,7 +4,7 @@ use super::Listener;
 use crate::frame::{self, LONGEST};
 use crate::plane::protocol::{Duty, Hear, Held, Tell};
 use crate::world::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,8 +16,8 @@ use zonal_substrate::Report;
 /// What is to be told.
 enum Word {
     Tell(Tell),
-    /// All duties have been told.
-    All,
+    /// All duties have been told but those of these keys.
+    All(BTreeSet<String>),
 }
 
 /// A way to tell the plane what to do.
@@ -61,9 +61,10 @@ impl PlaneLink {
     }
 
     /// All that stands has been told. Until then the plane goes on with what an earlier control plane told it, however long that takes;
-    /// now what was not told again is dropped.
-    pub(super) fn all_is_told(&self) {
-        let _ = self.0.send(Word::All);
+    /// now what was not told again is dropped. What can't be told yet goes on too: it is under the keys that are `untold`, and this is said
+    /// again when they are others.
+    pub(super) fn all_is_told(&self, untold: BTreeSet<String>) {
+        let _ = self.0.send(Word::All(untold));
     }
 }
 
@@ -71,13 +72,13 @@ fn run(socket: &Path, words: &Receiver<Word>, tell: &Arc<Listener>) {
     let mut duties: BTreeMap<String, Held> = BTreeMap::new();
     let unconfirmed = Unconfirmed::default();
     let mut stream: Option<UnixStream> = None;
-    // Whether the duties are all that there should be, and whether the plane has yet to hear which they are.
-    let (mut complete, mut unsaid) = (false, true);
+    // Once the duties are all that there should be: those that are not told. And whether the plane has yet to hear which they are.
+    let (mut complete, mut unsaid) = (None, true);
     loop {
         let message = match words.recv_timeout(Duration::from_millis(if stream.is_some() { 200 } else { 50 })) {
             Ok(Word::Tell(message)) => Some(message),
-            Ok(Word::All) => {
-                complete = true;
+            Ok(Word::All(untold)) => {
+                (complete, unsaid) = (Some(untold), true);
                 None
             }
             Err(RecvTimeoutError::Timeout) => None,
@@ -105,8 +106,8 @@ fn run(socket: &Path, words: &Receiver<Word>, tell: &Arc<Listener>) {
         {
             stream = None;
         }
-        if let (Some(open), true, true) = (&stream, complete, unsaid)
-            && say(open, tell, &Tell::Only(duties.keys().cloned().collect()))
+        if let (Some(open), Some(untold), true) = (&stream, &complete, unsaid)
+            && say(open, tell, &Tell::Only(duties.keys().chain(untold).cloned().collect()))
         {
             unsaid = false;
             // By now it has heard of what is no more, too.
@@ -218,7 +219,6 @@ fn served(key: &str, revision: u64) -> Option<Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use std::io::Read;
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         assert!((&first).read(&mut [0; 4]).is_err(), "a start that is not over has no list of all");
         first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         link.set("b".to_owned(), Some(Duty::Speed(2)));
-        link.all_is_told();
+        link.all_is_told(BTreeSet::new());
         assert!(matches!(next(&first), Tell::Put(key, _) if key == "b"));
         let all = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         assert!(matches!(next(&first), Tell::Only(keys) if keys == all));
@@ -253,6 +253,12 @@ mod tests {
         let second = accept();
         let told = [next(&second), next(&second), next(&second)];
         assert!(matches!(&told[2], Tell::Only(keys) if *keys == all), "{told:?}");
+        // What can't be told goes on in the plane, until it is told or is no more.
+        for untold in [BTreeSet::from(["c".to_owned()]), BTreeSet::new()] {
+            link.all_is_told(untold.clone());
+            let wanted = &all | &untold;
+            assert!(matches!(next(&second), Tell::Only(keys) if keys == wanted));
+        }
         drop(link);
         telling.join().unwrap();
         std::fs::remove_file(&socket).unwrap();

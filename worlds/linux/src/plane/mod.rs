@@ -19,7 +19,7 @@ mod services;
 mod shares;
 mod stock;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod told;
 
 pub use confine::is_possible;

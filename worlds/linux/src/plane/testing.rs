@@ -1,4 +1,4 @@
-//! What the plane's own tests stand on: a directory, and a warden that answers as they like.
+//! What tests of the plane and of those who tell it stand on: a directory, and a warden that answers as they like.
 
 use crate::frame;
 use crate::warden::link::Link;
@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// No wait of a test is longer.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A directory that is gone when this is dropped. Then its wardens hang up, so that nobody waits for them any longer.
-pub(super) struct Directory(pub PathBuf, Connections);
+pub(crate) struct Directory(pub PathBuf, Connections);
 
 /// The wardens' connections; none when they have hung up.
 type Connections = Arc<Mutex<Option<Vec<UnixStream>>>>;
 
 impl Directory {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("zonal-plane-{name}-{}-{number}", std::process::id()));
@@ -29,7 +29,7 @@ impl Directory {
     }
 
     /// A link to a warden in here that answers as `answer` says; what gets no answer is waited for.
-    pub(super) fn warden(
+    pub(crate) fn warden(
         &self,
         answer: impl Fn(&Request) -> Option<(Reply, Vec<OwnedFd>)> + Send + Sync + 'static,
     ) -> Arc<Link> {
@@ -56,7 +56,7 @@ impl Directory {
     }
 
     /// A link to no warden at all.
-    pub(super) fn no_warden(&self) -> Arc<Link> {
+    pub(crate) fn no_warden(&self) -> Arc<Link> {
         Arc::new(Link::new(&self.0.join("nobody.sock"), Duration::ZERO))
     }
 }
