@@ -2,12 +2,13 @@
 
 use crate::balance::TERMINATION_POLICIES;
 use crate::errors::Error;
-use crate::mixed;
+use crate::mixed::{self, Mixed};
 use crate::model::{Group, GroupState, Place, Protection, Template};
 use crate::neighbours;
 use crate::operations::{hooks, tags};
 use crate::shapes::{
     CreateAutoScalingGroupOutput, CreateAutoScalingGroupType, DeletionProtection, LaunchTemplateSpecification,
+    MixedInstancesPolicy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::regions::Region;
@@ -42,10 +43,7 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
             let (template, mixed) = mixed::of(tx, policy, None)?;
             (template, Some(mixed))
         }
-        _ => {
-            let text = "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.";
-            return Err(Error::Validation(text.to_owned()).into());
-        }
+        _ => return Err(one_of_both().into()),
     };
     let (places, by_subnet) = places(tx, input.vpc_zone_identifier.as_deref(), &input.availability_zones)?;
     let mut target_groups = input.target_group_arns.clone();
@@ -110,6 +108,32 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateAutoScalingGroupType) -> Result<Cre
         hooks::put_specified(tx, name, hook)?;
     }
     Ok(CreateAutoScalingGroupOutput::default())
+}
+
+/// A request that gives a template and a policy, or neither.
+fn one_of_both() -> Error {
+    let text = "Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.";
+    Error::Validation(text.to_owned())
+}
+
+/// What a request changes of what a group launches: a template takes a policy's place, and a policy a template's. `None` where it gives
+/// neither.
+pub fn relaunching(
+    tx: &mut Tx<'_>,
+    group: &Group,
+    template: Option<&LaunchTemplateSpecification>,
+    policy: Option<&MixedInstancesPolicy>,
+) -> Result<Option<(Template, Option<Mixed>)>, AwsError> {
+    match (template, policy) {
+        (Some(_), Some(_)) => Err(one_of_both().into()),
+        (Some(template), None) => Ok(Some((template_of(tx, template)?, None))),
+        (None, Some(policy)) => {
+            let own = group.mixed.as_ref().map(|mixed| (&group.template, mixed));
+            let (template, mixed) = mixed::of(tx, policy, own)?;
+            Ok(Some((template, Some(mixed))))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 /// Refuses the first parameter that is there and that we do not have.

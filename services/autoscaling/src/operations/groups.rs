@@ -6,7 +6,7 @@ use crate::mixed;
 use crate::model::{Group, GroupState, Health, Lifecycle, Member, Process, Protection, Template};
 use crate::neighbours;
 use crate::operations::create_group::{
-    bounds, health_check, places, protection, refuse, template_of, termination_policies, within,
+    bounds, health_check, places, protection, refuse, relaunching, termination_policies, within,
 };
 use crate::operations::{active_group, group, paged};
 use crate::shapes::{
@@ -67,14 +67,9 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<Upd
         ("CapacityReservationSpecification", input.capacity_reservation_specification.is_some()),
         ("InstanceLifecyclePolicy", input.instance_lifecycle_policy.is_some()),
     ])?;
-    if let Some(template) = &input.launch_template {
-        group.template = template_of(tx, template)?;
-        group.mixed = None;
-    }
-    if let Some(policy) = &input.mixed_instances_policy {
-        let own = group.mixed.as_ref().map(|mixed| (&group.template, mixed));
-        let (template, mixed) = mixed::of(tx, policy, own)?;
-        (group.template, group.mixed) = (template, Some(mixed));
+    let given = relaunching(tx, &group, input.launch_template.as_ref(), input.mixed_instances_policy.as_ref())?;
+    if let Some((template, mixed)) = given {
+        (group.template, group.mixed) = (template, mixed);
     }
     if input.vpc_zone_identifier.is_some() || !input.availability_zones.is_empty() {
         (group.places, group.by_subnet) = places(tx, input.vpc_zone_identifier.as_deref(), &input.availability_zones)?;

@@ -1,8 +1,7 @@
 //! Instance refreshes: started, cancelled, described.
 
 use crate::errors::Error;
-use crate::mixed;
-use crate::operations::create_group::{refuse, template_of};
+use crate::operations::create_group::{refuse, relaunching};
 use crate::operations::{active_group, group, paged};
 use crate::refresh::{Exempt, Refresh, RefreshStatus};
 use crate::shapes::{
@@ -31,15 +30,9 @@ pub fn start(tx: &mut Tx<'_>, input: &StartInstanceRefreshType) -> Result<StartI
     if let Some(preferences) = &input.preferences {
         prefer(&mut refresh, preferences)?;
     }
-    if let Some(template) = &configuration.launch_template {
-        group.template = template_of(tx, template)?;
-        group.mixed = None;
-        tx.put(group.clone());
-    }
-    if let Some(policy) = &configuration.mixed_instances_policy {
-        let own = group.mixed.as_ref().map(|mixed| (&group.template, mixed));
-        let (template, mixed) = mixed::of(tx, policy, own)?;
-        (group.template, group.mixed) = (template, Some(mixed));
+    let (template, policy) = (configuration.launch_template.as_ref(), configuration.mixed_instances_policy.as_ref());
+    if let Some((template, mixed)) = relaunching(tx, &group, template, policy)? {
+        (group.template, group.mixed) = (template, mixed);
         tx.put(group);
     }
     tx.put(refresh);

@@ -41,6 +41,27 @@ fn a_mixed_policy_launches_its_first_instance_type_and_is_shown_in_the_templates
 }
 
 #[test]
+fn a_template_and_a_policy_at_once_are_refused_and_change_nothing() {
+    let yard = Yard::new();
+    let created = mixed(&json!([{ "InstanceType": "t3.small" }]), &json!({}));
+    yard.scaling("CreateAutoScalingGroup", created.clone());
+    let both = json!({
+        "LaunchTemplate": { "LaunchTemplateName": "web" },
+        "MixedInstancesPolicy": created["MixedInstancesPolicy"],
+    });
+    let mut update = both.clone();
+    update["AutoScalingGroupName"] = json!("mixed");
+    let refresh = json!({ "AutoScalingGroupName": "mixed", "DesiredConfiguration": both });
+    let described = || yard.scaling("DescribeAutoScalingGroups", json!({}))["AutoScalingGroups"][0].clone();
+    let before = described();
+    for (operation, input) in [("UpdateAutoScalingGroup", update), ("StartInstanceRefresh", refresh)] {
+        let error = yard.try_call("autoscaling", operation, input).unwrap_err();
+        assert!(&*error.code == "ValidationError" && error.message.contains("either LaunchTemplate"), "{error}");
+    }
+    assert_eq!(described(), before);
+}
+
+#[test]
 fn of_a_mixed_policy_what_is_not_here_is_refused_by_its_name() {
     let yard = Yard::new();
     for (overrides, distribution, what) in [
