@@ -7,6 +7,7 @@
 
 mod activities;
 mod balance;
+mod configuration;
 mod controllers;
 mod errors;
 mod mixed;
@@ -160,7 +161,6 @@ impl Service for AutoScaling {
                 ("PutLifecycleHook", "NotificationTargetARN", "shown; nobody is notified"),
                 ("PutLifecycleHook", "RoleARN", "shown"),
                 ("PutScalingPolicy", "MetricAggregationType", "shown; the alarm's own statistic decides"),
-                ("StartInstanceRefresh", "DesiredConfiguration", "becomes the group's at the start, not at the end"),
                 ("CancelInstanceRefresh", "WaitForTransitioningInstances", "no effect: those in transition go on"),
             ],
         }

@@ -4,7 +4,7 @@
 //! Source: "Auto Scaling groups with multiple instance types and purchase options" in the Auto Scaling user guide.
 
 use crate::errors::Error;
-use crate::model::{Group, Template};
+use crate::model::Template;
 use crate::neighbours;
 use crate::operations::create_group::{refuse, template_of};
 use crate::operations::groups::shown_template;
@@ -108,14 +108,14 @@ fn overrides(tx: &mut Tx<'_>, given: &[LaunchTemplateOverrides]) -> Result<Vec<O
 }
 
 /// The policy as the API shows it, with what is where nothing is given.
-pub fn shown(group: &Group) -> Option<MixedInstancesPolicy> {
-    let mixed = group.mixed.as_ref()?;
+pub fn shown(template: &Template, mixed: Option<&Mixed>) -> Option<MixedInstancesPolicy> {
+    let mixed = mixed?;
     let strategy = mixed.spot_strategy.clone().unwrap_or_else(|| "lowest-price".to_owned());
     // Pools are of that strategy alone.
     let pools = (strategy == "lowest-price").then(|| mixed.spot_pools.unwrap_or(2));
     Some(MixedInstancesPolicy {
         launch_template: Some(LaunchTemplate {
-            launch_template_specification: Some(shown_template(&group.template)),
+            launch_template_specification: Some(shown_template(template)),
             overrides: mixed.overrides.iter().map(shown_override).collect(),
         }),
         instances_distribution: Some(InstancesDistribution {

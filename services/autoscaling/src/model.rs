@@ -1,6 +1,6 @@
 //! What is stored of groups: the groups, their instances and their activities.
 
-use crate::mixed::{Mixed, Override};
+use crate::mixed::Mixed;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use zonal_cloud::{Record, Scope};
@@ -186,17 +186,6 @@ impl Group {
     /// Its ARN.
     pub fn arn(&self, scope: &Scope) -> String {
         scope.arn("autoscaling", &format!("autoScalingGroup:{}:autoScalingGroupName/{}", self.uuid, self.name))
-    }
-
-    /// What it puts in its template's place: of several choices the first, as On-Demand Instances are given by priority, and every
-    /// type is to be had here wherever one is.
-    pub fn choice(&self) -> Option<&Override> {
-        self.mixed.as_ref()?.overrides.first()
-    }
-
-    /// The template that it launches of.
-    pub fn launch_template(&self) -> &Template {
-        self.choice().and_then(|choice| choice.template.as_ref()).unwrap_or(&self.template)
     }
 
     /// Whether it does that of itself.

@@ -1,10 +1,12 @@
 //! Instance refreshes: what is stored of them, and how far they may go at once (pure functions).
 //!
-//! Source: "Use an instance refresh to update instances in an Auto Scaling group" in the Auto Scaling user guide.
+//! Sources: "Use an instance refresh to update instances in an Auto Scaling group" and "How an instance refresh works" in the Auto Scaling user guide.
 
+use crate::configuration::Configuration;
+use crate::model::Group;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use zonal_cloud::Record;
+use zonal_cloud::{Record, View};
 use zonal_wire::Time;
 
 /// How a refresh stands.
@@ -64,6 +66,10 @@ pub struct Refresh {
     pub protected: Exempt,
     /// What becomes of those that stand by.
     pub standby: Exempt,
+    /// What it is to bring about: launched while it goes on, and the group's own once it has succeeded. `None` is what the group
+    /// says.
+    #[serde(default)]
+    pub configuration: Option<Configuration>,
     /// How many instances it began with.
     pub total: i32,
     /// The instances that are still to be replaced.
@@ -86,6 +92,7 @@ impl Refresh {
             skip_matching: false,
             protected: Exempt::default(),
             standby: Exempt::default(),
+            configuration: None,
             total: 0,
             old: BTreeSet::new(),
         }
@@ -104,6 +111,16 @@ impl Record for Refresh {
     fn key(&self) -> &str {
         &self.key
     }
+}
+
+/// The refresh of a group that is under way.
+pub fn active(view: &View<'_>, group: &str) -> Option<Refresh> {
+    view.list::<Refresh>().find(|refresh| refresh.group == group && refresh.status.is_active()).cloned()
+}
+
+/// What a group launches now: whatever the reason, what a refresh is to bring about while one is under way.
+pub fn configuration(view: &View<'_>, group: &Group) -> Configuration {
+    active(view, &group.name).and_then(|refresh| refresh.configuration).unwrap_or_else(|| group.configuration())
 }
 
 /// How many old instances may be taken out now: so many that enough serve, and one at least while nothing else is missing.

@@ -2,12 +2,13 @@
 
 use crate::activities;
 use crate::balance;
+use crate::mixed::Override;
 use crate::model::{
     Activity, ActivityStatus, Group, GroupState, Health, Hook, Lifecycle, Member, Place, Process, Template, ZoneFailure,
 };
 use crate::neighbours::{self, Launch, TemplateVersion};
 use crate::policy::Policy;
-use crate::refresh::Refresh;
+use crate::refresh::{self, Refresh};
 use crate::schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -127,7 +128,8 @@ fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsErr
         Reason::Capacity { replaced, rebalancing } => (group.desired + i32::from(*rebalancing), *replaced),
         Reason::Balance { .. } => (actual + 1, 0),
     };
-    let own = group.launch_template();
+    let configuration = refresh::configuration(&tx.view(), group);
+    let own = configuration.launch_template();
     let template = neighbours::template(tx, Some(&own.id), None, &own.version);
     let mut group = group.clone();
     let missing = usize::try_from(wanted - actual).unwrap_or(0);
@@ -157,7 +159,9 @@ fn launch(tx: &mut Tx<'_>, group: &Group, reason: Reason) -> Result<Wake, AwsErr
                 group.cause.as_ref().map(|cause| format!("{cause}  ")).unwrap_or_default()
             ),
         };
-        let result = template.clone().and_then(|template| launch_one(tx, &group, &place, &template, cause.clone()));
+        let result = template
+            .clone()
+            .and_then(|template| launch_one(tx, &group, &place, &template, configuration.choice(), cause.clone()));
         match result {
             Ok(member) => {
                 if matches!(reason, Reason::Balance { .. }) {
@@ -181,6 +185,7 @@ fn launch_one(
     group: &Group,
     place: &Place,
     template: &TemplateVersion,
+    choice: Option<&Override>,
     cause: String,
 ) -> Result<Member, AwsError> {
     tx.attempt(|tx| {
@@ -194,7 +199,7 @@ fn launch_one(
             .collect();
         tags.insert("aws:autoscaling:groupName".to_owned(), group.name.clone());
         let token = activity.id.clone();
-        let instance = neighbours::launch(tx, &Launch { template, choice: group.choice(), place, tags, token })?;
+        let instance = neighbours::launch(tx, &Launch { template, choice, place, tags, token })?;
         tx.update::<Activity, _>(activity.key(), |activity| {
             activity.description = format!("Launching a new EC2 instance: {}", instance.id);
             activity.status = ActivityStatus::PreInService;

@@ -1,6 +1,7 @@
 //! Replaces a group's instances a few at a time; the group itself launches what then is missing.
 
 use crate::activities;
+use crate::configuration::Configuration;
 use crate::controllers::groups;
 use crate::mixed::Override;
 use crate::model::{Group, GroupState, Lifecycle, Member, Process};
@@ -78,11 +79,11 @@ impl Wanted {
 
 /// All that an instance may be: what the template says with what each of the policy's overrides puts in its place. Their order decides
 /// what is launched, not what may stay.
-fn wanted(tx: &mut Tx<'_>, group: &Group) -> Result<Vec<Wanted>, AwsError> {
-    let overrides = group.mixed.as_ref().map(|mixed| mixed.overrides.as_slice()).unwrap_or_default();
+fn wanted(tx: &mut Tx<'_>, configuration: &Configuration) -> Result<Vec<Wanted>, AwsError> {
+    let overrides = configuration.mixed.as_ref().map(|mixed| mixed.overrides.as_slice()).unwrap_or_default();
     let choices = if overrides.is_empty() { vec![None] } else { overrides.iter().map(Some).collect() };
     let of = |choice: Option<&Override>| {
-        let own = choice.and_then(|choice| choice.template.as_ref()).unwrap_or(&group.template);
+        let own = choice.and_then(|choice| choice.template.as_ref()).unwrap_or(&configuration.template);
         let template = neighbours::template(tx, Some(&own.id), None, &own.version)?;
         let said = |member: &str| template.data[member].as_str().map(ToOwned::to_owned);
         // A template may name an image by a parameter, which was something else when the instance was launched.
@@ -98,7 +99,8 @@ fn wanted(tx: &mut Tx<'_>, group: &Group) -> Result<Vec<Wanted>, AwsError> {
 
 /// Finds out what is to be replaced.
 fn begin(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) {
-    let wanted = match wanted(tx, group) {
+    let configuration = refresh.configuration.clone().unwrap_or_else(|| group.configuration());
+    let wanted = match wanted(tx, &configuration) {
         Ok(wanted) => wanted,
         // Asking again would change nothing: a template or its version is gone.
         Err(error) => {
@@ -153,6 +155,9 @@ fn go_on(tx: &mut Tx<'_>, group: &Group, mut refresh: Refresh) -> Result<Wake, A
         refresh.old.remove(&member.id);
     }
     if refresh.old.is_empty() && serving >= group.desired && allowed.min(candidates.len()) == 0 {
+        if let Some(configuration) = refresh.configuration.clone() {
+            tx.update::<Group, _>(&group.name, |group| group.configure(configuration));
+        }
         end(tx, refresh, RefreshStatus::Successful, None);
         return Ok(Wake::OnChange);
     }

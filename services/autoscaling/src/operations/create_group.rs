@@ -1,8 +1,9 @@
 //! CreateAutoScalingGroup, and what it shares with UpdateAutoScalingGroup: where a group launches, and what.
 
 use crate::balance::TERMINATION_POLICIES;
+use crate::configuration::Configuration;
 use crate::errors::Error;
-use crate::mixed::{self, Mixed};
+use crate::mixed;
 use crate::model::{Group, GroupState, Place, Protection, Template};
 use crate::neighbours;
 use crate::operations::{hooks, tags};
@@ -123,14 +124,14 @@ pub fn relaunching(
     group: &Group,
     template: Option<&LaunchTemplateSpecification>,
     policy: Option<&MixedInstancesPolicy>,
-) -> Result<Option<(Template, Option<Mixed>)>, AwsError> {
+) -> Result<Option<Configuration>, AwsError> {
     match (template, policy) {
         (Some(_), Some(_)) => Err(one_of_both().into()),
-        (Some(template), None) => Ok(Some((template_of(tx, template)?, None))),
+        (Some(template), None) => Ok(Some(Configuration { template: template_of(tx, template)?, mixed: None })),
         (None, Some(policy)) => {
             let own = group.mixed.as_ref().map(|mixed| (&group.template, mixed));
             let (template, mixed) = mixed::of(tx, policy, own)?;
-            Ok(Some((template, Some(mixed))))
+            Ok(Some(Configuration { template, mixed: Some(mixed) }))
         }
         (None, None) => Ok(None),
     }

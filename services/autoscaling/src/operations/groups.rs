@@ -9,6 +9,7 @@ use crate::operations::create_group::{
     bounds, health_check, places, protection, refuse, relaunching, termination_policies, within,
 };
 use crate::operations::{active_group, group, paged};
+use crate::refresh;
 use crate::shapes::{
     AutoScalingGroup, AutoScalingGroupNamesType, AutoScalingGroupsType, AvailabilityZoneDistribution,
     CapacityDistributionStrategy, DeleteAutoScalingGroupOutput, DeleteAutoScalingGroupType, DeletionProtection,
@@ -56,6 +57,9 @@ pub fn resize(group: &mut Group, sizes: &Sizes, who: &str, now: Time) -> Result<
     Ok(())
 }
 
+/// Why what a refresh is to bring about cannot be changed meanwhile, in AWS's words.
+const REFRESHED: &str = "An active instance refresh with a desired configuration exists. All configuration options derived from the desired configuration are not available for update while the instance refresh is active.";
+
 /// UpdateAutoScalingGroup.
 pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<UpdateAutoScalingGroupOutput, AwsError> {
     let mut group = active_group(&tx.view(), &input.auto_scaling_group_name)?;
@@ -68,8 +72,11 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateAutoScalingGroupType) -> Result<Upd
         ("InstanceLifecyclePolicy", input.instance_lifecycle_policy.is_some()),
     ])?;
     let given = relaunching(tx, &group, input.launch_template.as_ref(), input.mixed_instances_policy.as_ref())?;
-    if let Some((template, mixed)) = given {
-        (group.template, group.mixed) = (template, mixed);
+    if let Some(configuration) = given {
+        if refresh::active(&tx.view(), &group.name).is_some_and(|refresh| refresh.configuration.is_some()) {
+            return Err(Error::Validation(REFRESHED.to_owned()).into());
+        }
+        group.configure(configuration);
     }
     if input.vpc_zone_identifier.is_some() || !input.availability_zones.is_empty() {
         (group.places, group.by_subnet) = places(tx, input.vpc_zone_identifier.as_deref(), &input.availability_zones)?;
@@ -244,7 +251,7 @@ fn shape(scope: &Scope, group: &Group, members: &[&Member]) -> AutoScalingGroup 
         auto_scaling_group_name: group.name.clone(),
         auto_scaling_group_arn: Some(group.arn(scope)),
         launch_template: group.mixed.is_none().then(|| shown_template(&group.template)),
-        mixed_instances_policy: mixed::shown(group),
+        mixed_instances_policy: mixed::shown(&group.template, group.mixed.as_ref()),
         min_size: group.min,
         max_size: group.max,
         desired_capacity: group.desired,

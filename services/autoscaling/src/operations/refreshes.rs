@@ -1,25 +1,23 @@
 //! Instance refreshes: started, cancelled, described.
 
 use crate::errors::Error;
+use crate::mixed;
 use crate::operations::create_group::{refuse, relaunching};
+use crate::operations::groups::shown_template;
 use crate::operations::{active_group, group, paged};
-use crate::refresh::{Exempt, Refresh, RefreshStatus};
+use crate::refresh::{Exempt, Refresh, RefreshStatus, active};
 use crate::shapes::{
     CancelInstanceRefreshAnswer, CancelInstanceRefreshType, DescribeInstanceRefreshesAnswer,
-    DescribeInstanceRefreshesType, InstanceRefresh, InstanceRefreshLivePoolProgress, InstanceRefreshProgressDetails,
-    InstanceRefreshStatus, RefreshPreferences, RefreshStrategy, ScaleInProtectedInstances, StandbyInstances,
-    StartInstanceRefreshAnswer, StartInstanceRefreshType,
+    DescribeInstanceRefreshesType, DesiredConfiguration, InstanceRefresh, InstanceRefreshLivePoolProgress,
+    InstanceRefreshProgressDetails, InstanceRefreshStatus, RefreshPreferences, RefreshStrategy,
+    ScaleInProtectedInstances, StandbyInstances, StartInstanceRefreshAnswer, StartInstanceRefreshType,
 };
 use zonal_cloud::{Record, Tx, View, ids};
 use zonal_wire::AwsError;
 
-fn active(view: &View<'_>, group: &str) -> Option<Refresh> {
-    view.list::<Refresh>().find(|refresh| refresh.group == group && refresh.status.is_active()).cloned()
-}
-
 /// StartInstanceRefresh.
 pub fn start(tx: &mut Tx<'_>, input: &StartInstanceRefreshType) -> Result<StartInstanceRefreshAnswer, AwsError> {
-    let mut group = active_group(&tx.view(), &input.auto_scaling_group_name)?;
+    let group = active_group(&tx.view(), &input.auto_scaling_group_name)?;
     if active(&tx.view(), &group.name).is_some() {
         return Err(Error::InstanceRefreshInProgress.into());
     }
@@ -31,10 +29,7 @@ pub fn start(tx: &mut Tx<'_>, input: &StartInstanceRefreshType) -> Result<StartI
         prefer(&mut refresh, preferences)?;
     }
     let (template, policy) = (configuration.launch_template.as_ref(), configuration.mixed_instances_policy.as_ref());
-    if let Some((template, mixed)) = relaunching(tx, &group, template, policy)? {
-        (group.template, group.mixed) = (template, mixed);
-        tx.put(group);
-    }
+    refresh.configuration = relaunching(tx, &group, template, policy)?;
     tx.put(refresh);
     Ok(StartInstanceRefreshAnswer { instance_refresh_id: Some(id) })
 }
@@ -135,6 +130,10 @@ fn shape(refresh: &Refresh) -> InstanceRefresh {
                 Exempt::Replace => StandbyInstances::Terminate,
             }),
             ..Default::default()
+        }),
+        desired_configuration: refresh.configuration.as_ref().map(|own| DesiredConfiguration {
+            launch_template: own.mixed.is_none().then(|| shown_template(&own.template)),
+            mixed_instances_policy: mixed::shown(&own.template, own.mixed.as_ref()),
         }),
         strategy: Some(RefreshStrategy::Rolling),
         ..Default::default()

@@ -147,3 +147,62 @@ fn a_refresh_whose_template_is_gone_fails_and_says_so() {
     assert!(ended["Status"] == "Failed" && reason.contains("launch template"), "{ended}");
     assert_eq!(versions(&yard), ["1", "1"], "and nothing was replaced");
 }
+
+/// Makes a group launch the template's first version, whichever is the latest.
+fn first_version() -> Value {
+    json!({ "LaunchTemplate": { "LaunchTemplateName": "web", "Version": "1" } })
+}
+
+/// Starts a refresh that is to bring about a template's version.
+fn to_version(yard: &Yard, version: &str) -> Value {
+    let template = json!({ "LaunchTemplateName": "web", "Version": version });
+    let start = json!({
+        "AutoScalingGroupName": "asg", "Preferences": { "InstanceWarmup": 60 },
+        "DesiredConfiguration": { "LaunchTemplate": template },
+    });
+    yard.scaling("StartInstanceRefresh", start)
+}
+
+#[test]
+fn what_a_refresh_is_to_bring_about_is_launched_meanwhile_and_the_groups_own_once_it_has_succeeded() {
+    let yard = Yard::new();
+    let own = |yard: &Yard| yard.described("asg")["LaunchTemplate"]["Version"].clone();
+    yard.group("asg", "ab", (2, 2, 5), first_version());
+    yard.serving(MINUTE, "asg", 2);
+    let before = own(&yard);
+    new_version(&yard);
+    to_version(&yard, "2");
+    assert_eq!(refresh(&yard)["DesiredConfiguration"]["LaunchTemplate"]["Version"], "2");
+    // Scaling out meanwhile launches it too.
+    yard.scaling("SetDesiredCapacity", json!({ "AutoScalingGroupName": "asg", "DesiredCapacity": 4 }));
+    yard.until(MINUTE, "what is launched beside", |yard| yard.in_state("asg", "InService").len() == 4);
+    assert!(versions(&yard).iter().filter(|version| *version == "2").count() >= 2, "{:?}", versions(&yard));
+    assert_eq!((&refresh(&yard)["Status"], own(&yard)), (&json!("InProgress"), before));
+    let update = json!({ "AutoScalingGroupName": "asg", "LaunchTemplate": { "LaunchTemplateName": "web" } });
+    let error = yard.try_call("autoscaling", "UpdateAutoScalingGroup", update.clone()).unwrap_err();
+    assert!(error.message.starts_with("An active instance refresh with a desired configuration exists"), "{error}");
+    yard.pass(MINUTE * 10);
+    assert_eq!((&refresh(&yard)["Status"], own(&yard)), (&json!("Successful"), json!("2")));
+    assert_eq!(versions(&yard), ["2", "2", "2", "2"]);
+    yard.scaling("UpdateAutoScalingGroup", update);
+}
+
+#[test]
+fn a_cancelled_refresh_leaves_the_group_what_it_launched_before() {
+    let yard = Yard::new();
+    yard.group("asg", "ab", (3, 3, 5), first_version());
+    yard.serving(MINUTE, "asg", 3);
+    let before = yard.described("asg")["LaunchTemplate"].clone();
+    new_version(&yard);
+    to_version(&yard, "2");
+    yard.pass(Duration::from_secs(90));
+    yard.scaling("CancelInstanceRefresh", json!({ "AutoScalingGroupName": "asg" }));
+    yard.pass(MINUTE);
+    assert_eq!((&refresh(&yard)["Status"], &yard.described("asg")["LaunchTemplate"]), (&json!("Cancelled"), &before));
+    let old = |yard: &Yard| versions(yard).iter().filter(|version| *version == "1").count();
+    let left = old(&yard);
+    assert!(left < 3, "one was replaced at least");
+    yard.scaling("SetDesiredCapacity", json!({ "AutoScalingGroupName": "asg", "DesiredCapacity": 5 }));
+    yard.pass(MINUTE * 2);
+    assert_eq!(old(&yard), left + 2);
+}
