@@ -261,6 +261,10 @@ pub fn update(tx: &mut Tx<'_>, input: &UpdateHealthCheckRequest) -> Result<Updat
             return Err(Error::HealthCheckVersionMismatch(old.version).into());
         }
         let mut config = shown_config(&old);
+        if let (Subject::Endpoint(Endpoint { address: None, .. }), Some(_)) = (&old.subject, &input.ip_address) {
+            let text = "Invalid parameter : IPAddress cannot be added to a health check that was made without one";
+            return Err(invalid(text).into());
+        }
         for element in &input.reset_elements {
             match element {
                 ResettableElementName::FullyQualifiedDomainName => config.fully_qualified_domain_name = None,

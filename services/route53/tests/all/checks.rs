@@ -52,6 +52,29 @@ fn an_endpoint_is_probed_as_its_health_check_says() {
 }
 
 #[test]
+fn an_address_can_be_changed_but_not_be_added() {
+    let bench = Bench::new();
+    let named = HealthCheckConfig {
+        type_: HealthCheckType::Http,
+        fully_qualified_domain_name: Some("www.example.com".into()),
+        ..Default::default()
+    };
+    let (named, fixed) = (create(&bench, "a", named).unwrap(), create(&bench, "b", http("127.100.0.9")).unwrap());
+    let moved = |id: &str| {
+        let input = UpdateHealthCheckRequest {
+            health_check_id: id.to_owned(),
+            ip_address: Some("127.100.0.10".into()),
+            ..Default::default()
+        };
+        bench.call::<ops::UpdateHealthCheck>(input)
+    };
+    assert_eq!(moved(&named.id).unwrap_err().code, "InvalidInput");
+    moved(&fixed.id).unwrap();
+    assert_eq!(bench.probe(&named.id).unwrap().host, "www.example.com");
+    assert_eq!(bench.probe(&fixed.id).unwrap().host, "127.100.0.10");
+}
+
+#[test]
 fn an_endpoint_is_asked_over_tls_at_its_own_port_and_told_its_name_unless_it_shall_not_be() {
     let bench = Bench::new();
     let https = || HealthCheckConfig {
