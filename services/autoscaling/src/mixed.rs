@@ -28,6 +28,21 @@ pub struct Mixed {
     pub spot_price: Option<String>,
 }
 
+/// How Spot Instances can be chosen; the first where nobody says.
+const SPOT_STRATEGIES: [&str; 4] =
+    ["lowest-price", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"];
+
+impl Mixed {
+    fn spot_strategy(&self) -> &str {
+        self.spot_strategy.as_deref().unwrap_or(SPOT_STRATEGIES[0])
+    }
+
+    /// Whether a number of pools has a meaning.
+    fn counts_pools(&self) -> bool {
+        self.spot_strategy() == SPOT_STRATEGIES[0]
+    }
+}
+
 /// What a mixed instances policy puts in the template's place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
@@ -85,10 +100,29 @@ fn distribute(mixed: &mut Mixed, given: &InstancesDistribution) -> Result<(), Er
     if given.on_demand_base_capacity.is_some_and(|base| base < 0) {
         return Err(Error::Validation("OnDemandBaseCapacity must not be negative.".to_owned()));
     }
+    if let Some(strategy) = given.spot_allocation_strategy.as_deref().filter(|own| !SPOT_STRATEGIES.contains(own)) {
+        let text = format!("Invalid SpotAllocationStrategy {strategy}: it is one of {}.", SPOT_STRATEGIES.join(", "));
+        return Err(Error::Validation(text));
+    }
+    if let Some(pools) = given.spot_instance_pools.filter(|pools| !(1..=20).contains(pools)) {
+        return Err(Error::Validation(format!("Value {pools} of SpotInstancePools must be between 1 and 20.")));
+    }
+    // An empty price takes one away.
+    let is_price = |price: &str| price.is_empty() || price.parse::<f64>().is_ok_and(|price| (0.001..).contains(&price));
+    if let Some(price) = given.spot_max_price.as_deref().filter(|price| !is_price(price)) {
+        return Err(Error::Validation(format!("Value {price} of SpotMaxPrice must be a number of 0.001 at least.")));
+    }
     mixed.on_demand_base = given.on_demand_base_capacity.or(mixed.on_demand_base);
     mixed.spot_strategy = given.spot_allocation_strategy.clone().or(mixed.spot_strategy.take());
+    mixed.spot_price = given.spot_max_price.clone().or(mixed.spot_price.take()).filter(|price| !price.is_empty());
+    if !mixed.counts_pools() {
+        if given.spot_instance_pools.is_some() {
+            let text = "SpotInstancePools option is only available with the lowest-price allocation strategy.";
+            return Err(Error::Validation(text.to_owned()));
+        }
+        mixed.spot_pools = None;
+    }
     mixed.spot_pools = given.spot_instance_pools.or(mixed.spot_pools);
-    mixed.spot_price = given.spot_max_price.clone().or(mixed.spot_price.take());
     Ok(())
 }
 
@@ -110,9 +144,6 @@ fn overrides(tx: &mut Tx<'_>, given: &[LaunchTemplateOverrides]) -> Result<Vec<O
 /// The policy as the API shows it, with what is where nothing is given.
 pub fn shown(template: &Template, mixed: Option<&Mixed>) -> Option<MixedInstancesPolicy> {
     let mixed = mixed?;
-    let strategy = mixed.spot_strategy.clone().unwrap_or_else(|| "lowest-price".to_owned());
-    // Pools are of that strategy alone.
-    let pools = (strategy == "lowest-price").then(|| mixed.spot_pools.unwrap_or(2));
     Some(MixedInstancesPolicy {
         launch_template: Some(LaunchTemplate {
             launch_template_specification: Some(shown_template(template)),
@@ -122,8 +153,8 @@ pub fn shown(template: &Template, mixed: Option<&Mixed>) -> Option<MixedInstance
             on_demand_allocation_strategy: Some("prioritized".to_owned()),
             on_demand_base_capacity: Some(mixed.on_demand_base.unwrap_or(0)),
             on_demand_percentage_above_base_capacity: Some(100),
-            spot_allocation_strategy: Some(strategy),
-            spot_instance_pools: pools,
+            spot_allocation_strategy: Some(mixed.spot_strategy().to_owned()),
+            spot_instance_pools: mixed.counts_pools().then(|| mixed.spot_pools.unwrap_or(2)),
             spot_max_price: mixed.spot_price.clone(),
         }),
     })

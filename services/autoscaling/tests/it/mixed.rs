@@ -90,3 +90,38 @@ fn launch_configurations_are_refused_as_to_every_new_account() {
     assert_eq!(&*error.code, "UnsupportedOperation");
     assert!(error.message.contains("Use launch templates"), "{}", error.message);
 }
+
+#[test]
+fn what_a_policy_says_of_spot_instances_is_checked_though_there_are_none() {
+    let yard = Yard::new();
+    for (distribution, what) in [
+        (json!({ "SpotAllocationStrategy": "cheapest" }), "SpotAllocationStrategy cheapest"),
+        (json!({ "SpotInstancePools": 0 }), "SpotInstancePools must be between 1 and 20"),
+        (json!({ "SpotInstancePools": 21 }), "SpotInstancePools must be between 1 and 20"),
+        (
+            json!({ "SpotInstancePools": 2, "SpotAllocationStrategy": "capacity-optimized" }),
+            "SpotInstancePools option is only available with the lowest-price allocation strategy",
+        ),
+        (json!({ "SpotMaxPrice": "cheap" }), "SpotMaxPrice"),
+        (json!({ "SpotMaxPrice": "0" }), "SpotMaxPrice"),
+    ] {
+        let input = mixed(&json!([]), &distribution);
+        let error = yard.try_call("autoscaling", "CreateAutoScalingGroup", input).unwrap_err();
+        assert!(&*error.code == "ValidationError" && error.message.contains(what), "{error}");
+    }
+    let own = |change: Value| {
+        let policy = json!({ "InstancesDistribution": change });
+        let update = json!({ "AutoScalingGroupName": "mixed", "MixedInstancesPolicy": policy });
+        yard.scaling("UpdateAutoScalingGroup", update);
+        yard.described("mixed")["MixedInstancesPolicy"]["InstancesDistribution"].clone()
+    };
+    yard.scaling(
+        "CreateAutoScalingGroup",
+        mixed(&json!([]), &json!({ "SpotInstancePools": 5, "SpotMaxPrice": "0.05" })),
+    );
+    // Pools are of one strategy alone, and an empty price takes one away.
+    let other = own(json!({ "SpotAllocationStrategy": "price-capacity-optimized" }));
+    assert_eq!((&other["SpotInstancePools"], &other["SpotMaxPrice"]), (&Value::Null, &json!("0.05")));
+    let back = own(json!({ "SpotAllocationStrategy": "lowest-price", "SpotMaxPrice": "" }));
+    assert_eq!((&back["SpotInstancePools"], &back["SpotMaxPrice"]), (&json!(2), &Value::Null));
+}
