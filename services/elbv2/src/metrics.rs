@@ -125,6 +125,7 @@ fn data(path: &str, report: &MetricsReport, speaks_grpc: impl Fn(&str) -> bool) 
             ("HTTPCode_ELB_503_Count", node.elb_503),
             ("HTTPCode_ELB_504_Count", node.elb_504),
             ("HTTP_Redirect_Count", node.redirects),
+            ("HTTP_Redirect_Url_Limit_Exceeded_Count", node.redirects_too_long),
             ("HTTP_Fixed_Response_Count", node.fixed_responses),
             ("ClientTLSNegotiationErrorCount", node.client_tls_errors),
             ("RuleEvaluations", node.rule_evaluations),
@@ -178,6 +179,8 @@ fn hosts(data: &mut Data, balancer: Place<'_>, report: &MetricsReport) {
 
 fn count_group(data: &mut Data, place: Place<'_>, metrics: &GroupMetrics) {
     data.count("RequestCount", place, metrics.requests);
+    data.count("NonStickyRequestCount", place, metrics.non_sticky_requests);
+    data.count("UnhealthyRoutingRequestCount", place, metrics.unhealthy_routing_requests);
     data.count("HTTPCode_Target_2XX_Count", place, metrics.target_2xx);
     data.count("HTTPCode_Target_3XX_Count", place, metrics.target_3xx);
     data.count("HTTPCode_Target_4XX_Count", place, metrics.target_4xx);
@@ -274,6 +277,20 @@ mod tests {
         assert_eq!(counts.len(), 4);
         assert!(counts.iter().all(|datum| datum["StatisticValues"]["Sum"] == 30));
         assert!(named(&data("app/l/1", &report(), |_| false), "GrpcRequestCount").is_empty());
+    }
+
+    #[test]
+    fn requests_are_counted_by_how_their_target_was_chosen() {
+        let mut report = report();
+        for metrics in report.groups.values_mut().flat_map(BTreeMap::values_mut) {
+            (metrics.non_sticky_requests, metrics.unhealthy_routing_requests) = (4, 5);
+        }
+        let data = data("app/l/1", &report, |_| false);
+        for (name, sum) in [("NonStickyRequestCount", 4), ("UnhealthyRoutingRequestCount", 5)] {
+            let counts = named(&data, name);
+            assert_eq!(counts.len(), 4, "{name}");
+            assert!(counts.iter().all(|datum| datum["StatisticValues"]["Sum"] == sum), "{name}");
+        }
     }
 
     #[test]

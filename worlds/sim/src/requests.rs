@@ -142,8 +142,8 @@ impl Inner {
         let (decision, evaluated) = own.snapshot.decide(&zone, &facts, &|| clock(now));
         let counts = own.metrics.nodes.entry(zone.clone()).or_default();
         counts.rule_evaluations += evaluated;
-        let target = match decision {
-            Decision::Forward(chosen) => chosen.target.clone(),
+        let (target, not_sticky, fails_open) = match decision {
+            Decision::Forward(chosen) => (chosen.target.clone(), chosen.is_not_sticky(), chosen.fails_open),
             Decision::Closed => return Visit { ending: Ending::Refused, after: quick },
             Decision::Fixed { status, .. } => {
                 counts.fixed_responses += 1;
@@ -159,7 +159,10 @@ impl Inner {
             }
         };
         let (group, address, target_port) = (target.key.group.clone(), *target.address.ip(), target.address.port());
-        own.metrics.groups.entry(group.clone()).or_default().entry(zone.clone()).or_default().requests += 1;
+        let counts = own.metrics.groups.entry(group.clone()).or_default().entry(zone.clone()).or_default();
+        counts.requests += 1;
+        counts.non_sticky_requests += u64::from(not_sticky);
+        counts.unhealthy_routing_requests += u64::from(fails_open);
         let visit = self.forwarded(node, address, target_port);
         if let Some(own) = self.balancers.get_mut(balancer) {
             let counts = own.metrics.nodes.entry(zone.clone()).or_default();

@@ -169,6 +169,8 @@ pub struct NodeMetrics {
     pub elb_504: u64,
     /// `HTTP_Redirect_Count`
     pub redirects: u64,
+    /// `HTTP_Redirect_Url_Limit_Exceeded_Count`
+    pub redirects_too_long: u64,
     /// `HTTP_Fixed_Response_Count`
     pub fixed_responses: u64,
     /// `ClientTLSNegotiationErrorCount`
@@ -187,6 +189,10 @@ pub struct NodeMetrics {
 pub struct GroupMetrics {
     /// `RequestCount`: requests that a target was chosen for.
     pub requests: u64,
+    /// `NonStickyRequestCount`: of these, those of groups with stickiness that no cookie brought to their target.
+    pub non_sticky_requests: u64,
+    /// `UnhealthyRoutingRequestCount`: of these, those whose target was chosen of all since too few are healthy.
+    pub unhealthy_routing_requests: u64,
     /// `HTTPCode_Target_2XX_Count`
     pub target_2xx: u64,
     /// `HTTPCode_Target_3XX_Count`

@@ -36,6 +36,9 @@ pub struct Occasion<'a> {
     pub headers: Option<&'a ResponseHeaders>,
 }
 
+/// Bytes of a redirect's Location, at most (ALB guide, CloudWatch metrics, HTTP_Redirect_Url_Limit_Exceeded_Count).
+pub const MAX_LOCATION: usize = 8 * 1024;
+
 /// `100 Continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -56,10 +59,17 @@ pub fn plain_http(now: u64, out: &mut Vec<u8>) {
     finish(body.as_bytes(), &[], occasion, out);
 }
 
-/// A redirect to the address that `redirect` makes of the request.
-pub fn redirect(redirect: &Redirect, facts: &Facts<'_>, occasion: Occasion<'_>, out: &mut Vec<u8>) {
+/// A redirect to the address that `redirect` makes of the request; whether there is such an address. If it would be
+/// longer than an ALB's may be, the client is told of an error instead.
+pub fn redirect(redirect: &Redirect, facts: &Facts<'_>, occasion: Occasion<'_>, out: &mut Vec<u8>) -> bool {
     let location = location(redirect, facts);
-    page(if redirect.permanent { 301 } else { 302 }, location.as_bytes(), occasion, out);
+    let fits = location.len() <= MAX_LOCATION;
+    match (fits, redirect.permanent) {
+        (true, true) => page(301, location.as_bytes(), occasion, out),
+        (true, false) => page(302, location.as_bytes(), occasion, out),
+        (false, _) => error(500, occasion, out),
+    }
+    fits
 }
 
 /// A fixed response.

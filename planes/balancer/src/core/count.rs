@@ -35,6 +35,7 @@ pub struct NodeCounts {
     pub elb_503: Count,
     pub elb_504: Count,
     pub redirects: Count,
+    pub redirects_too_long: Count,
     pub fixed_responses: Count,
     pub client_tls_errors: Count,
     pub rule_evaluations: Count,
@@ -72,6 +73,7 @@ impl NodeCounts {
         self.elb_503.take_into(&mut sum.elb_503);
         self.elb_504.take_into(&mut sum.elb_504);
         self.redirects.take_into(&mut sum.redirects);
+        self.redirects_too_long.take_into(&mut sum.redirects_too_long);
         self.fixed_responses.take_into(&mut sum.fixed_responses);
         self.client_tls_errors.take_into(&mut sum.client_tls_errors);
         self.rule_evaluations.take_into(&mut sum.rule_evaluations);
@@ -85,6 +87,8 @@ impl NodeCounts {
 #[expect(missing_docs, reason = "each is GroupMetrics' of the same name")]
 pub struct GroupCounts {
     pub requests: Count,
+    pub non_sticky_requests: Count,
+    pub unhealthy_routing_requests: Count,
     pub target_2xx: Count,
     pub target_3xx: Count,
     pub target_4xx: Count,
@@ -109,6 +113,8 @@ impl GroupCounts {
     /// Moves what was counted into `sum`.
     pub fn take_into(&self, sum: &mut GroupMetrics) {
         self.requests.take_into(&mut sum.requests);
+        self.non_sticky_requests.take_into(&mut sum.non_sticky_requests);
+        self.unhealthy_routing_requests.take_into(&mut sum.unhealthy_routing_requests);
         self.target_2xx.take_into(&mut sum.target_2xx);
         self.target_3xx.take_into(&mut sum.target_3xx);
         self.target_4xx.take_into(&mut sum.target_4xx);

@@ -57,6 +57,8 @@ struct Bench {
     targets: Vec<Arc<TargetHandle>>,
     /// Beside `targets`, since when each is being warmed up; empty if none is.
     warming: Vec<Option<Time>>,
+    /// Whether they are all that are in use, healthy or not, since too few are healthy.
+    fails_open: bool,
     /// By token; filled only for groups with stickiness.
     by_token: BTreeMap<u64, usize>,
 }
@@ -67,6 +69,8 @@ pub(super) struct Pick<'s> {
     pub target: &'s Arc<TargetHandle>,
     /// Whether its cookies brought the client here.
     pub stuck: bool,
+    /// Whether it was chosen of all, since too few are healthy.
+    pub fails_open: bool,
 }
 
 impl GroupView {
@@ -99,7 +103,7 @@ impl GroupView {
             }
         };
         if let Some(target) = kept.and_then(|token| bench.targets.get(*bench.by_token.get(&token)?)) {
-            return Some(Pick { target, stuck: true });
+            return Some(Pick { target, stuck: true, fails_open: bench.fails_open });
         }
         let turn = self.handle.turn.fetch_add(1, Relaxed);
         let target = match self.routing.algorithm {
@@ -110,7 +114,7 @@ impl GroupView {
             Algorithm::LeastOutstandingRequests => bench.least_busy(turn),
             Algorithm::WeightedRandom => bench.at_random(turn as u64),
         };
-        Some(Pick { target: target?, stuck: false })
+        Some(Pick { target: target?, stuck: false, fails_open: bench.fails_open })
     }
 
     /// The cookies that bring the client back to `pick`.
@@ -151,7 +155,8 @@ impl Bench {
             Stickiness::Off => BTreeMap::new(),
             _ => targets.iter().enumerate().map(|(at, target)| (target.token, at)).collect(),
         };
-        Self { targets, warming: if warming.iter().any(Option::is_some) { warming } else { Vec::new() }, by_token }
+        let warming = if warming.iter().any(Option::is_some) { warming } else { Vec::new() };
+        Self { targets, warming, fails_open: too_few, by_token }
     }
 
     /// Each in turn, but one that is being warmed up takes only as much of its share as it is along;

@@ -99,11 +99,18 @@ pub struct Chosen<'s> {
     pub rule: Option<u32>,
     group: &'s GroupView,
     stuck: bool,
+    /// Whether it was chosen of all that are in use, since too few are healthy.
+    pub fails_open: bool,
     stickiness: Option<Duration>,
     seal: &'s Seal,
 }
 
 impl Chosen<'_> {
+    /// Whether its group has stickiness, and no cookie brought the client here.
+    pub fn is_not_sticky(&self) -> bool {
+        !self.stuck && self.group.is_sticky()
+    }
+
     /// The cookies that bring the client back, if it is to come back. `real` turns virtual durations
     /// into real ones.
     pub fn marks(&self, facts: &Facts<'_>, real: &dyn Fn(Duration) -> Duration) -> Option<Box<Marks>> {
@@ -116,7 +123,8 @@ impl Chosen<'_> {
         if let Some(duration) = self.stickiness {
             marker.stick(Kind::Group, self.group.token, duration, &mut marks);
         }
-        self.group.mark(Pick { target: self.target, stuck: self.stuck }, &marker, &mut marks);
+        let pick = Pick { target: self.target, stuck: self.stuck, fails_open: self.fails_open };
+        self.group.mark(pick, &marker, &mut marks);
         Some(Box::new(marks))
     }
 }
@@ -311,9 +319,9 @@ impl Snapshot {
                 let named = kept.and_then(|token| shares.named(token, &self.groups));
                 let group = named.or_else(|| shares.next(&self.groups));
                 let chosen = group.and_then(|group| {
-                    let Pick { target, stuck } = group.next(zone, facts, &self.seal, now)?;
+                    let Pick { target, stuck, fails_open } = group.next(zone, facts, &self.seal, now)?;
                     let (rule, stickiness) = (hit.map(|rule| rule.priority), shares.stickiness);
-                    Some(Chosen { target, rule, group, stuck, stickiness, seal: &self.seal })
+                    Some(Chosen { target, rule, group, stuck, fails_open, stickiness, seal: &self.seal })
                 });
                 chosen.map_or(Decision::NoTarget, Decision::Forward)
             }

@@ -312,6 +312,11 @@ impl Session<'_> {
                     page.record.group = Some(target.key.group.clone());
                     page.record.trace = trace_in(&self.output);
                 }
+                if chosen.is_not_sticky() || chosen.fails_open {
+                    let counts = target.group.counts(worker.core, door.zone);
+                    counts.non_sticky_requests.add(chosen.is_not_sticky().into());
+                    counts.unhealthy_routing_requests.add(chosen.fails_open.into());
+                }
                 target.begin(worker.core);
                 self.client.at(target.slot);
                 let route = worker.kept(target, door).map_or_else(|| Route::New(target.clone()), Route::Kept);

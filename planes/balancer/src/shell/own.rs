@@ -23,9 +23,13 @@ pub fn write_own(
             answer::fixed(status, content_type, body, at, out);
         }
         Decision::Redirect(redirect) => {
-            counts.redirects.add(1);
-            counts.elb_3xx.add(1);
-            answer::redirect(redirect, facts, at, out);
+            if answer::redirect(redirect, facts, at, out) {
+                counts.redirects.add(1);
+                counts.elb_3xx.add(1);
+            } else {
+                counts.redirects_too_long.add(1);
+                counts.elb_error(500);
+            }
         }
         Decision::NoTarget | Decision::Forward(_) => {
             counts.elb_error(503);
@@ -58,7 +62,11 @@ pub fn describe(decision: &Decision<'_>, facts: &Facts<'_>, record: &mut Record)
         Decision::Closed => (None, Some(503)),
     };
     if let Decision::Redirect(redirect) = decision {
-        record.redirect = Some(answer::location(redirect, facts));
+        let location = answer::location(redirect, facts);
+        if location.len() > answer::MAX_LOCATION {
+            record.elb_status = Some(500);
+        }
+        record.redirect = Some(location);
     }
 }
 

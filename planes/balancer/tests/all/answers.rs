@@ -194,6 +194,11 @@ fn fixed_responses_and_redirects_need_no_target() {
     assert_eq!(answer.header("content-type"), Some("text/plain"));
     let node = &world.metrics().nodes[ZONE];
     assert_eq!((node.redirects, node.elb_3xx, node.fixed_responses), (1, 1, 1));
+    // A Location has at most 8 KiB.
+    let answer = client.get(&format!("/{}", "a".repeat(8 * 1024)));
+    assert_eq!((answer.status, answer.header("location")), (500, None));
+    let node = &world.metrics().nodes[ZONE];
+    assert_eq!((node.redirects, node.redirects_too_long, node.elb_3xx, node.elb_500), (0, 1, 0, 1));
 }
 
 #[test]

@@ -43,9 +43,11 @@ fn with_no_healthy_target_all_get_requests() {
         assert_eq!(world.get("/").status, 200);
     }
     assert_eq!(targets.each_ref().map(|target| target.requests().len()), [5, 5]);
+    assert_eq!(world.metrics().groups["group"][ZONE].unhealthy_routing_requests, 10);
     targets[0].set_healthy(true);
     world.wait_health("a", HealthState::Healthy);
     assert_eq!((0..6).map(|_| world.get("/").text().to_owned()).collect::<Vec<_>>(), ["a"; 6]);
+    assert_eq!(world.metrics().groups["group"][ZONE].unhealthy_routing_requests, 0);
 }
 
 #[test]

@@ -67,6 +67,8 @@ fn a_client_with_the_load_balancers_cookie_stays_with_its_target() {
     // Without it, or with one that is forged, everybody has a turn.
     assert_eq!(who(&world, "").len(), 3);
     assert_eq!(who(&world, "AWSALB=AAAAAAAA").len(), 3);
+    let counted = &world.metrics().groups["group"][ZONE];
+    assert_eq!((counted.requests, counted.non_sticky_requests), (34, 17));
 }
 
 #[test]
