@@ -15,6 +15,8 @@ use zonal_dns::table::NameSets;
 
 /// Appended to a file of so many bytes or more, it is written anew once what was appended is longer than itself.
 const SHORT: u64 = 64 << 10;
+/// What counts as appended where a line may have been begun: more than there may be.
+const TORN: u64 = u64::MAX >> 1;
 
 /// The files, by the keys of their duties. A file's name is a number: keys are as long as they like.
 pub(super) struct Kept {
@@ -70,11 +72,11 @@ impl Kept {
     /// Brings a duty to what was appended since. A last line that was being written ends with it: the duty is written anew then.
     fn read_appended(&mut self, key: &str, duty: &mut Duty) -> Result<()> {
         let Some(file) = self.files.get(key) else { return Ok(()) };
-        let Ok(text) = fs::read_to_string(self.beside(file)) else { return Ok(()) };
+        let Ok(bytes) = fs::read(self.beside(file)) else { return Ok(()) };
         let mut held = Held::new(duty.clone());
-        let mut is_whole = text.ends_with('\n');
-        for line in text.lines() {
-            match (&mut held, serde_json::from_str::<NameSets>(line)) {
+        let mut is_whole = bytes.ends_with(b"\n");
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match (&mut held, serde_json::from_slice::<NameSets>(line)) {
                 (Held::Zone { table, .. }, Ok(names)) => drop(table.put(names)),
                 _ => {
                     is_whole = false;
@@ -84,7 +86,7 @@ impl Kept {
         }
         *duty = held.duty();
         if is_whole {
-            self.files.entry(key.to_owned()).and_modify(|file| file.appended = text.len() as u64);
+            self.files.entry(key.to_owned()).and_modify(|file| file.appended = bytes.len() as u64);
             return Ok(());
         }
         self.put(key, duty)
@@ -130,9 +132,14 @@ impl Kept {
         };
         let path = self.beside(file);
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        file.and_then(|mut file| file.write_all(&line)).act("write", path.display())?;
-        self.files.entry(key.to_owned()).and_modify(|file| file.appended += added);
-        Ok(())
+        let written = file.and_then(|mut file| file.write_all(&line)).act("write", path.display());
+        // After a line that was only begun, no other would be read: then the whole is written, now or with the next change.
+        let more = if written.is_ok() { added } else { TORN };
+        self.files.entry(key.to_owned()).and_modify(|file| file.appended += more);
+        match written {
+            Err(error) => whole().map_or(Err(error), |duty| self.put(key, &duty)),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Keeps a duty no longer.
@@ -241,7 +248,8 @@ mod tests {
             only
         };
         let earlier = beside();
-        OpenOptions::new().append(true).open(&earlier).unwrap().write_all(b"{\"b.test.\":[{").unwrap();
+        // In the middle of a character, even.
+        OpenOptions::new().append(true).open(&earlier).unwrap().write_all(b"{\"b\xc3").unwrap();
         assert_eq!(Kept::open(&directory.0).unwrap().1, [("zone".to_owned(), second)], "killed while it appended");
         // Killed between the next version and the end of what is beside the last.
         let (mut kept, _) = Kept::open(&directory.0).unwrap();
@@ -249,5 +257,23 @@ mod tests {
         fs::write(&earlier, serde_json::to_vec(&names(&zone("192.0.2.9"))).unwrap()).unwrap();
         assert_eq!(Kept::open(&directory.0).unwrap().1, [("zone".to_owned(), third)]);
         assert!(!earlier.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_appended_is_written_whole() {
+        let directory = Directory::new("whole");
+        let (mut kept, _) = Kept::open(&directory.0).unwrap();
+        kept.put("zone", &zone("192.0.2.0")).unwrap();
+        let beside = kept.beside(&kept.files["zone"]);
+        // A directory in its place stands for a disk that has no room.
+        fs::create_dir(&beside).unwrap();
+        let [second, third] = ["192.0.2.2", "192.0.2.3"].map(zone);
+        kept.put_names("zone", &names(&second), || None).unwrap_err();
+        fs::remove_dir(&beside).unwrap();
+        // There is room again, and the line before may have been begun.
+        fs::write(&beside, b"{\"b.te").unwrap();
+        kept.put_names("zone", &names(&third), || Some(third.clone())).unwrap();
+        assert_eq!(Kept::open(&directory.0).unwrap().1, [("zone".to_owned(), third)]);
+        assert!(!beside.exists());
     }
 }

@@ -168,11 +168,13 @@ pub(super) fn connect(config: &Config) -> Result<UnixStream> {
 }
 
 impl HolderLink {
-    /// Asks; once more on a new connection where the one there was had broken. Every request may be asked twice but a shell.
+    /// Asks; once more on a new connection where the one there was had broken. Every request may be asked twice but a shell. A holder that
+    /// hangs is not waited for again.
     fn ask(&mut self, request: &HolderRequest, fds: &[OwnedFd]) -> Result<HolderReply> {
         let once_only = self.stream.is_none() || matches!(request, HolderRequest::Shell(_));
+        let began = Instant::now();
         match self.once(request, fds) {
-            Err(Error::Protocol { .. }) if !once_only => self.once(request, fds),
+            Err(Error::Protocol { .. }) if !once_only && began.elapsed() < self.patience => self.once(request, fds),
             other => other,
         }
     }
@@ -257,7 +259,8 @@ mod tests {
         let _ = fs::remove_file(&socket);
         let _hung = UnixListener::bind(&socket).unwrap();
         let patience = Duration::from_millis(20);
-        let mut link = HolderLink { socket: socket.clone(), stream: None, patience };
+        let connected = connect_plain(&socket).unwrap();
+        let mut link = HolderLink { socket: socket.clone(), stream: Some(connected), patience };
         let began = Instant::now();
         assert!(matches!(link.console("i-a"), Err(Error::Protocol { .. })));
         assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
