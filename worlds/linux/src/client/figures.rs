@@ -3,14 +3,14 @@
 //! The clock may run many times faster than real time, and a look at the warden's counters takes time of its own. Where minutes pass between
 //! two looks, each is given its part of what was used, so that sums and averages are the same at every speed.
 
-use super::Listener;
 use super::plane::PlaneLink;
+use super::{Listener, spawn};
 use crate::plane::protocol::Tell;
 use crate::warden::link::Link;
 use crate::warden::request::{Reply, Request, Usage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zonal_substrate::{Report, SandboxFigures};
 
@@ -59,28 +59,42 @@ pub(super) struct Measures {
 impl Measures {
     /// Measures until the world is dropped.
     pub(super) fn run(self) {
-        let now = self.clock.micros();
-        let (mut counted, mut looked) = (now.div_euclid(COUNTED), Instant::now());
-        let mut meter = Meter::new(now);
+        let Self { link, clock, plane, changes, tell } = self;
+        let now = clock.micros();
+        let (mut counted, mut minute, mut looked) = (now.div_euclid(COUNTED), now.div_euclid(MINUTE), Instant::now());
+        // The warden may be busy; what balancers counted does not wait for it.
+        let (look, due) = sync_channel(1);
+        let (meter, pace) = (Meter::new(now), Arc::clone(&clock));
+        if let Err(error) = spawn("zonal-figures", move || look_on(meter, &link, &*pace, &due, &tell)) {
+            tracing::error!(%error, "sandboxes have no figures");
+        }
         loop {
-            let next = self.clock.until((counted + 1) * COUNTED).clamp(SHORTEST, LOOK);
-            if self.changes.recv_timeout(next) == Err(RecvTimeoutError::Disconnected) {
+            let next = clock.until((counted + 1) * COUNTED).clamp(SHORTEST, LOOK);
+            if changes.recv_timeout(next) == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
-            let now = self.clock.micros();
+            let now = clock.micros();
             if now.div_euclid(COUNTED) > counted {
                 counted = now.div_euclid(COUNTED);
                 // Stamped with the last instant of what is counted, however late we are.
-                self.plane.tell(Tell::Count(counted * COUNTED - 1));
+                plane.tell(Tell::Count(counted * COUNTED - 1));
             }
-            if looked.elapsed() < LOOK && !meter.is_due(now) {
-                continue;
+            if looked.elapsed() >= LOOK || now.div_euclid(MINUTE) > minute {
+                (looked, minute) = (Instant::now(), now.div_euclid(MINUTE));
+                // One that waits for the warden still finds this when it has its answer; it does for any more of them too.
+                let _ = look.try_send(());
             }
-            looked = Instant::now();
-            let Ok((Reply::Figures(usages), _)) = self.link.ask(&Request::Figures, &[]) else { continue };
-            for (minute, figures) in meter.read(usages, now, Instant::now()) {
-                (self.tell)(Report::SandboxFigures { minute, figures });
-            }
+        }
+    }
+}
+
+/// Looks at the warden's counters whenever a look is due.
+fn look_on(mut meter: Meter, link: &Link, clock: &dyn WorldClock, due: &Receiver<()>, tell: &Listener) {
+    while due.recv().is_ok() {
+        let now = clock.micros();
+        let Ok((Reply::Figures(usages), _)) = link.ask(&Request::Figures, &[]) else { continue };
+        for (minute, figures) in meter.read(usages, now, Instant::now()) {
+            tell(Report::SandboxFigures { minute, figures });
         }
     }
 }
@@ -206,6 +220,51 @@ fn between(before: &Usage, after: &Usage, span: Duration) -> SandboxFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame;
+    use crate::plane::testing::{DEADLINE, Directory};
+    use crate::world::Config;
+    use std::os::unix::net::UnixListener;
+    use std::sync::mpsc::channel;
+
+    /// A clock that runs a thousand times as fast.
+    struct Fast(Instant);
+
+    impl WorldClock for Fast {
+        fn micros(&self) -> i64 {
+            i64::try_from(self.0.elapsed().as_micros()).unwrap() * 1000
+        }
+
+        fn until(&self, micros: i64) -> Duration {
+            Duration::from_micros(u64::try_from(micros - self.micros()).unwrap_or(0) / 1000)
+        }
+    }
+
+    #[test]
+    fn what_balancers_counted_waits_for_no_warden() {
+        let directory = Directory::new("figures");
+        let config = Config::new(directory.0.clone(), (0, 0));
+        std::fs::create_dir_all(config.plane_directory()).unwrap();
+        let plane = UnixListener::bind(config.plane_socket()).unwrap();
+        // It never answers.
+        let _warden = directory.warden(|_| None);
+        let tell: Arc<Listener> = Arc::new(Box::new(|_| ()));
+        let (_changes, changed) = channel();
+        let measures = Measures {
+            link: Link::new(&config.warden_socket(), Duration::ZERO),
+            clock: Arc::new(Fast(Instant::now())),
+            plane: PlaneLink::start(&config, Arc::clone(&tell)),
+            changes: changed,
+            tell,
+        };
+        std::thread::spawn(move || measures.run());
+        let (stream, _) = plane.accept().unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        // Each is of ten seconds: a look is due with each minute.
+        for _ in 0..20 {
+            let (told, _) = frame::receive::<Tell>(&stream, "daemon").unwrap().unwrap();
+            assert!(matches!(told, Tell::Count(until) if (until + 1) % COUNTED == 0), "{told:?}");
+        }
+    }
 
     fn usage(cpu: u64, bytes: u64) -> Usage {
         Usage { id: "i-1".into(), cpu, quota: 1e8, bytes: (bytes, 20), packets: (1, 2) }

@@ -75,7 +75,7 @@ impl LinuxWorld {
         spawn("zonal-events", move || hear_events(&events, &heard, &again))?;
         let link = Link::new(&config.warden_socket(), Duration::ZERO);
         let measures = Measures { link, clock, plane: counting, changes, tell };
-        spawn("zonal-figures", move || measures.run())?;
+        spawn("zonal-measures", move || measures.run())?;
         Ok(Self { config, queue: Mutex::new(queue), direct, consoles, paced: Mutex::new(paced) })
     }
 
