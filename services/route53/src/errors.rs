@@ -95,6 +95,14 @@ pub enum Error {
         /// The zone that it sees already.
         zone: String,
     },
+    /// A zone of that name, or one above or below it, has name servers of the same set.
+    #[error(
+        "The hosted zone {0} has the same name, or is a parent or a child, and has name servers of the delegation set."
+    )]
+    ConflictingServers(String),
+    /// All name servers have a zone of that name, or one above or below it.
+    #[error("There is no delegation set left for a hosted zone of that name.")]
+    DelegationSetNotAvailable,
     /// The zone is public.
     #[error(
         "You're trying to associate a VPC with a public hosted zone. Amazon Route 53 doesn't support associating a VPC with a public hosted zone."
@@ -153,7 +161,8 @@ impl From<Error> for AwsError {
             Error::HostedZoneNotEmpty => ("HostedZoneNotEmpty", 400),
             Error::TooManyHostedZones => ("TooManyHostedZones", 400),
             Error::InvalidVpcId(..) => ("InvalidVPCId", 400),
-            Error::ConflictingDomainExists { .. } => ("ConflictingDomainExists", 400),
+            Error::DelegationSetNotAvailable => ("DelegationSetNotAvailable", 400),
+            Error::ConflictingDomainExists { .. } | Error::ConflictingServers(_) => ("ConflictingDomainExists", 400),
             Error::PublicZone => ("PublicZoneVPCAssociation", 400),
             Error::AssociationNotFound { .. } => ("VPCAssociationNotFound", 404),
             Error::LastAssociation { .. } => ("LastVPCAssociation", 400),

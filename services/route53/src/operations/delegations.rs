@@ -9,6 +9,7 @@ use crate::shapes::{
     DeleteReusableDelegationSetRequest, DeleteReusableDelegationSetResponse, GetReusableDelegationSetRequest,
     GetReusableDelegationSetResponse, ListReusableDelegationSetsRequest, ListReusableDelegationSetsResponse,
 };
+use std::collections::BTreeSet;
 use zonal_cloud::{Tx, View, ids};
 use zonal_wire::AwsError;
 
@@ -43,7 +44,7 @@ pub fn create(
             return Err(Error::LimitsExceeded(text.to_owned()).into());
         }
         let (servers, of) = match &input.hosted_zone_id {
-            None => (name_servers(tx, &Audience::Public), None),
+            None => (name_servers(tx, &Audience::Public, &BTreeSet::new())?, None),
             Some(id) => {
                 let of = zone(&tx.view(), id).map_err(|_| Error::HostedZoneNotFound(plain_id(id).to_owned()))?;
                 if of.is_private() {

@@ -44,12 +44,23 @@ pub fn create(tx: &mut Tx<'_>, input: &CreateHostedZoneRequest) -> Result<Create
         if set.is_some() && vpc.is_some() {
             return Err(invalid("A private hosted zone can't be associated with a reusable delegation set.").into());
         }
+        let related = |other: &&HostedZone| {
+            !other.is_private() && (names::is_in(&name, &other.name) || names::is_in(&other.name, &name))
+        };
+        let related: Vec<&HostedZone> = living().filter(related).collect();
+        if let Some(set) = &set
+            && let Some(other) =
+                related.iter().find(|zone| zone.name_servers.iter().any(|of| set.name_servers.contains(of)))
+        {
+            return Err(Error::ConflictingServers(other.id.clone()).into());
+        }
+        let taken = related.into_iter().flat_map(|zone| zone.name_servers.iter().cloned()).collect();
         let audience = vpc.map_or(Audience::Public, |vpc| Audience::Private(vec![vpc]));
         let mut record = HostedZone {
             id: format!("Z0{}", ids::alphanumeric(19, tx.chance())),
             name_servers: match &set {
                 Some(set) => set.name_servers.clone(),
-                None => name_servers(tx, &audience),
+                None => name_servers(tx, &audience, &taken)?,
             },
             delegation_set: set.map(|set| set.id),
             name,
@@ -88,15 +99,28 @@ pub(super) fn refuse_conflict(view: &View<'_>, name: &str, vpc: &Vpc) -> Result<
     }
 }
 
-/// Four servers, one under each of four top-level domains; each range of 512 numbers has sixty-four groups of eight.
-pub(super) fn name_servers(tx: &mut Tx<'_>, audience: &Audience) -> Vec<String> {
-    let domains = ["com", "net", "org", "co.uk"];
-    let server = |(at, domain): (u32, &str)| {
-        // Private zones all have the first of each range.
-        let number = if *audience == Audience::Public { tx.chance().random_range(0..512) } else { 0 };
-        format!("ns-{}.awsdns-{:02}.{domain}", at * 512 + number, number / 8)
+/// Four servers, one under each of four top-level domains; each range of 512 numbers has sixty-four groups of eight. Two zones of one
+/// name, or of which one is above the other, have none in common (`ConflictingDomainExists`).
+pub(super) fn name_servers(
+    tx: &mut Tx<'_>,
+    audience: &Audience,
+    taken: &BTreeSet<String>,
+) -> Result<Vec<String>, Error> {
+    // Private zones all have the first of each range.
+    if *audience != Audience::Public {
+        return Ok((0..4).map(|range| server(range, 0)).collect());
+    }
+    let mut free = |range| {
+        let first = tx.chance().random_range(0..512);
+        let mut servers = (0..512).map(|step| server(range, (first + step) % 512));
+        servers.find(|server| !taken.contains(server)).ok_or(Error::DelegationSetNotAvailable)
     };
-    (0..).zip(domains).map(server).collect()
+    (0..4).map(&mut free).collect()
+}
+
+fn server(range: u32, number: u32) -> String {
+    let domain = ["com", "net", "org", "co.uk"][range as usize];
+    format!("ns-{}.awsdns-{:02}.{domain}", range * 512 + number, number / 8)
 }
 
 fn make_records(tx: &mut Tx<'_>, zone: &HostedZone) {

@@ -54,6 +54,39 @@ fn zones_of_one_delegation_set_have_its_name_servers_and_it_stays_as_long_as_the
 }
 
 #[test]
+fn zones_of_one_name_or_one_above_the_other_have_no_name_server_in_common() {
+    let bench = Bench::new();
+    let id = set(&bench, "1", None).unwrap().id.unwrap();
+    let first = zone_of(&bench, "b.example.org", &id).unwrap().hosted_zone.id;
+    for (reference, name) in [("same", "B.example.org."), ("above", "example.org"), ("below", "a.b.example.org")] {
+        let again = bench.call::<ops::CreateHostedZone>(CreateHostedZoneRequest {
+            name: name.into(),
+            caller_reference: reference.into(),
+            delegation_set_id: Some(id.clone()),
+            ..Default::default()
+        });
+        let error = again.unwrap_err();
+        assert_eq!((error.code.as_ref(), error.status), ("ConflictingDomainExists", 400), "{name}");
+    }
+    zone_of(&bench, "bb.example.org", &id).unwrap();
+    bench.call::<ops::DeleteHostedZone>(DeleteHostedZoneRequest { id: first }).unwrap();
+    zone_of(&bench, "a.b.example.org", &id).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for reference in 0..200 {
+        let made = bench.call::<ops::CreateHostedZone>(CreateHostedZoneRequest {
+            name: "example.net".into(),
+            caller_reference: reference.to_string(),
+            ..Default::default()
+        });
+        let servers = made.unwrap().delegation_set.name_servers;
+        assert!(
+            servers.into_iter().all(|server| seen.insert(server)),
+            "of 512 in each range, 200 are had by one zone each"
+        );
+    }
+}
+
+#[test]
 fn a_delegation_set_is_made_of_a_public_zones_servers_once() {
     let bench = Bench::new();
     let zone = public(&bench);
