@@ -125,7 +125,11 @@ impl Duties {
         // What listens on the host is looked at again whenever it is told.
         if is_news || matches!(duty, Duty::Door(_)) {
             self.take_up(key, duty);
-            self.told.insert(key.to_owned(), held);
+            let before = self.told.insert(key.to_owned(), held);
+            if let Some(Held::Other(Duty::Balancer(before))) = before {
+                let nodes = if let Duty::Balancer(now) = duty { now.nodes.as_slice() } else { &[] };
+                self.leave(before.nodes.iter().filter(|node| !nodes.contains(node)));
+            }
         }
         is_news
     }
@@ -234,6 +238,13 @@ impl Duties {
         }
     }
 
+    /// Throws away the sockets of nodes that are a balancer's no more: as long as there is one, there is its interface's namespace.
+    fn leave<'a>(&self, nodes: impl IntoIterator<Item = &'a Node>) {
+        for node in nodes {
+            self.means.stocks.forget(&Place::Interface(node.interface.clone()));
+        }
+    }
+
     fn change_zones(&mut self, changes: &[Change]) -> std::result::Result<(), String> {
         self.zone_revision += 1;
         self.means.zones.change(self.zone_revision, changes).map(drop).map_err(|e| e.to_string())
@@ -250,9 +261,7 @@ impl Duties {
             }
             Some(Held::Other(Duty::Balancer(config))) => {
                 self.balancer.remove(&config.id);
-                for node in &config.nodes {
-                    self.means.stocks.forget(&Place::Interface(node.interface.clone()));
-                }
+                self.leave(&config.nodes);
             }
             Some(Held::Other(Duty::Probe(_))) => drop(self.probers.remove(key)),
             Some(Held::Other(Duty::Speed(_))) => {

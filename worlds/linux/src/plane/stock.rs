@@ -176,6 +176,12 @@ impl Stocks {
         bound.await.map_err(io::Error::other)?.map_err(io::Error::other)
     }
 
+    /// What there are shelves of.
+    #[cfg(test)]
+    pub(super) fn wares(&self) -> Vec<Ware> {
+        self.shelves().all.keys().cloned().collect()
+    }
+
     /// The warden itself.
     pub(crate) fn link(&self) -> &Arc<Link> {
         &self.link

@@ -150,9 +150,10 @@ async fn hear(stream: &mut OwnedReadHalf) -> Result<Option<Tell>> {
 #[cfg(test)]
 mod tests {
     use super::super::protocol::{Door, Duty};
+    use super::super::stock::Ware;
     use super::super::testing::{DEADLINE, Directory};
     use super::*;
-    use crate::warden::request::{Reply, Request};
+    use crate::warden::request::{Place, Reply, Request};
     use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
     use std::time::Duration;
@@ -287,6 +288,29 @@ mod tests {
             assert!(failures < 2 && healths < 2, "{report:?} again");
         }
         assert_eq!((failures, healths), (1, 1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn sockets_of_a_node_that_is_its_balancers_no_more_are_let_go() {
+        let directory = Directory::new("left");
+        let (told, _) = told(&directory, directory.no_warden());
+        let moved = |interface: &str, revision| {
+            let Tell::Put(key, duty) = balancer() else { panic!("a duty") };
+            let Duty::Balancer(mut config) = *duty else { panic!("a balancer") };
+            config.nodes[0].interface = interface.to_owned();
+            // Nothing of its own takes sockets.
+            (config.revision, config.listeners, config.target_groups) = (revision, Vec::new(), Vec::new());
+            Tell::Put(key, Box::new(Duty::Balancer(config)))
+        };
+        let ware = |interface: &str| Ware::tcp(Place::Interface(interface.to_owned()));
+        told.hear(moved("eni-1", 1));
+        for interface in ["eni-1", "eni-2"] {
+            drop(told.stocks().take(&ware(interface)));
+        }
+        told.hear(moved("eni-2", 2));
+        assert_eq!(told.stocks().wares(), [ware("eni-2")], "the other is its balancer's now");
+        told.hear(Tell::Drop("balancer:lb".to_owned()));
+        assert_eq!(told.stocks().wares(), []);
     }
 
     #[tokio::test(flavor = "multi_thread")]
