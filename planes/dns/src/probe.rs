@@ -117,6 +117,11 @@ pub fn judge(check: &Check, answer: &[u8], ended: bool) -> Option<Outcome> {
     is_over.then(|| Outcome::Failure(format!("{text}, but the string was not found in the body")))
 }
 
+/// Whether a status line has come, whatever it says.
+pub fn has_status(answer: &[u8]) -> bool {
+    answer.contains(&b'\n')
+}
+
 /// The status line, once it is whole; an error where it is none.
 fn status(answer: &[u8]) -> Option<Result<(u16, String), ()>> {
     let end = answer.iter().position(|octet| *octet == b'\n')?;

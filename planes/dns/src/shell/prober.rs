@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::ZoneStore;
@@ -125,8 +126,7 @@ async fn once(zones: &ZoneStore, probe: &Probe, draw: u64, speed: u32, way: &dyn
         Ok(Err(outcome)) => return (ip, outcome),
         Ok(Ok(stream)) => stream,
     };
-    // The status and the body have their time each.
-    let outcome = timeout(limit(ANSWER_TIMEOUT * 2), judged(stream, probe)).await;
+    let outcome = judged(stream, probe, limit(ANSWER_TIMEOUT)).await;
     (ip, outcome.unwrap_or_else(|_| failure("The endpoint did not answer within the time allowed")))
 }
 
@@ -151,25 +151,29 @@ async fn connect(address: SocketAddr, check: &Check, way: &dyn Way) -> Result<Bo
     Ok(Box::new(stream))
 }
 
-/// Asks over a connection, and says what came of it.
-async fn judged(mut stream: Box<dyn Stream>, probe: &Probe) -> Outcome {
+/// Asks over a connection, and says what came of it. The status and, from there on, the body have that time each.
+async fn judged(mut stream: Box<dyn Stream>, probe: &Probe, limit: Duration) -> Result<Outcome, Elapsed> {
+    let mut until = Instant::now() + limit;
     if let Some(request) = probe::request(probe) {
         let sent = async {
             stream.write_all(&request).await?;
             stream.flush().await
         };
-        if let Err(error) = sent.await {
-            return Outcome::Failure(format!("The request failed: {error}"));
+        if let Err(error) = timeout_at(until, sent).await? {
+            return Ok(Outcome::Failure(format!("The request failed: {error}")));
         }
     }
     let mut answer = Vec::new();
-    let mut ended = false;
+    let (mut has_status, mut ended) = (false, false);
     loop {
         if let Some(outcome) = probe::judge(&probe.check, &answer, ended) {
-            return outcome;
+            return Ok(outcome);
+        }
+        if !has_status && probe::has_status(&answer) {
+            (has_status, until) = (true, Instant::now() + limit);
         }
         // A connection that breaks has said all that it will.
-        ended = !matches!(stream.read_buf(&mut answer).await, Ok(1..));
+        ended = !matches!(timeout_at(until, stream.read_buf(&mut answer)).await?, Ok(1..));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -51,6 +52,24 @@ impl Way for Loopback {
     }
 }
 
+/// An endpoint that answers in parts, each after a pause; its port.
+fn slow_endpoint(parts: &'static [&'static [u8]], pause: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(pause)).unwrap();
+        for part in parts {
+            // Whoever asks says no more and goes on listening, so that reading is a pause.
+            while stream.read(&mut [0; 1024]).is_ok_and(|len| len > 0) {}
+            if stream.write_all(part).is_err() {
+                return;
+            }
+        }
+    });
+    port
+}
+
 /// What the first connection of a health check came to.
 fn probed(port: u16, tls: Option<Tls>) -> Probed {
     let host = Some("www.example.com".to_owned());
@@ -60,10 +79,15 @@ fn probed(port: u16, tls: Option<Tls>) -> Probed {
 
 /// Likewise, of an endpoint that is found by a name or address.
 fn probed_at(host: &str, port: u16, check: Check, way: Loopback) -> Probed {
+    probed_fast(host, port, check, way, 1)
+}
+
+/// Likewise, in a world whose clock is so many times as fast.
+fn probed_fast(host: &str, port: u16, check: Check, way: Loopback, times: u32) -> Probed {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let probe = Probe { id: "check".to_owned(), host: host.to_owned(), port, check, interval: 30, threshold: 1 };
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let (_speed, speed) = watch::channel(1);
+    let (_speed, speed) = watch::channel(times);
     runtime.block_on(async {
         let store = Arc::new(ZoneStore::new());
         let _prober = Prober::start(&store, probe, speed, Arc::new(way), move |probed| drop(tell.send(probed)));
@@ -112,4 +136,20 @@ fn nothing_is_learned_of_what_is_where_checks_may_not_lead_whether_by_address_or
     for host in ["localhost", "::ffff:127.0.0.1"] {
         assert_eq!(probed_at(host, port, Check::Tcp, Loopback(true)).healthy, Some(true), "{host}");
     }
+}
+
+#[test]
+fn the_status_has_two_seconds_and_the_body_two_more_once_it_is_there() {
+    // Twice as fast: a second each.
+    let said = |parts: &'static [&'static [u8]], pause, search: Option<&str>| {
+        let port = slow_endpoint(parts, Duration::from_millis(pause));
+        let check = Check::Http { path: "/".to_owned(), host: None, search: search.map(str::to_owned), tls: None };
+        probed_fast("127.0.0.1", port, check, Loopback(true), 2)
+    };
+    let late = said(&[b"HTTP/1.1 200 OK\r\n\r\n"], 1500, None);
+    assert_eq!(late.healthy, Some(false), "{}", late.outcome);
+    assert_eq!(late.outcome, "Failure: The endpoint did not answer within the time allowed");
+    let parts: &[&[u8]] = &[b"HTTP/1.1 200 OK\r\n\r\nall is ", b"well"];
+    let slow = said(parts, 600, Some("well"));
+    assert_eq!(slow.outcome, "Success: HTTP Status Code 200, OK");
 }
