@@ -1,14 +1,19 @@
 //! The operation table: what is implemented, and how each is called.
 
+use crate::errors::Error;
 use crate::operations::*;
 use crate::shapes::ops;
 use std::time::Duration;
-use zonal_cloud::{Entry, ask, read, write};
+use zonal_cloud::{Entry, Tx, ask, read, write};
+use zonal_wire::{AwsError, Operation};
 
 /// How long a Describe waits for what it names to leave a transition.
 const SETTLE: Duration = Duration::from_secs(1);
 /// The code of a client token that was used for something else.
 const MISMATCH: &str = "IdempotentParameterMismatch";
+/// So many ASCII characters a client token has at most, of all operations and of those of launch templates.
+const TOKEN: usize = 64;
+const TEMPLATE_TOKEN: usize = 128;
 
 /// Parameters that are accepted but have no effect: (operation, parameter, why).
 pub(crate) const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
@@ -80,8 +85,7 @@ pub(crate) fn operations() -> Vec<Entry> {
         read::<ops::DescribeVpcClassicLink>(absent::classic_link)
             .dry_run::<ops::DescribeVpcClassicLink>(|input| input.dry_run),
         read::<ops::DescribeVpcClassicLinkDnsSupport>(absent::classic_link_dns),
-        write::<ops::CreateNetworkAcl>(acls::create)
-            .idempotent::<ops::CreateNetworkAcl>(|input| input.client_token.as_deref(), MISMATCH)
+        once::<ops::CreateNetworkAcl>(acls::create, |input| input.client_token.as_deref(), TOKEN)
             .dry_run::<ops::CreateNetworkAcl>(|input| input.dry_run),
         read::<ops::DescribeNetworkAcls>(acls::describe).dry_run::<ops::DescribeNetworkAcls>(|input| input.dry_run),
         write::<ops::CreateNetworkAclEntry>(acls::create_entry)
@@ -164,8 +168,7 @@ pub(crate) fn operations() -> Vec<Entry> {
         write::<ops::TerminateInstances>(instances::terminate)
             .dry_run::<ops::TerminateInstances>(|input| input.dry_run),
         ask::<ops::GetConsoleOutput>(instances::console).dry_run::<ops::GetConsoleOutput>(|input| input.dry_run),
-        write::<ops::CreateNetworkInterface>(interfaces::create)
-            .idempotent::<ops::CreateNetworkInterface>(|input| input.client_token.as_deref(), MISMATCH)
+        once::<ops::CreateNetworkInterface>(interfaces::create, |input| input.client_token.as_deref(), TOKEN)
             .dry_run::<ops::CreateNetworkInterface>(|input| input.dry_run),
         write::<ops::AttachNetworkInterface>(attachments::attach)
             .dry_run::<ops::AttachNetworkInterface>(|input| input.dry_run),
@@ -196,8 +199,7 @@ pub(crate) fn operations() -> Vec<Entry> {
         write::<ops::ImportKeyPair>(keys::import).dry_run::<ops::ImportKeyPair>(|input| input.dry_run),
         read::<ops::DescribeKeyPairs>(keys::describe).dry_run::<ops::DescribeKeyPairs>(|input| input.dry_run),
         write::<ops::DeleteKeyPair>(keys::delete).dry_run::<ops::DeleteKeyPair>(|input| input.dry_run),
-        write::<ops::CreateRouteTable>(routes::create)
-            .idempotent::<ops::CreateRouteTable>(|input| input.client_token.as_deref(), MISMATCH)
+        once::<ops::CreateRouteTable>(routes::create, |input| input.client_token.as_deref(), TOKEN)
             .dry_run::<ops::CreateRouteTable>(|input| input.dry_run),
         read::<ops::DescribeRouteTables>(routes::describe).dry_run::<ops::DescribeRouteTables>(|input| input.dry_run),
         write::<ops::DeleteRouteTable>(routes::delete).dry_run::<ops::DeleteRouteTable>(|input| input.dry_run),
@@ -209,8 +211,7 @@ pub(crate) fn operations() -> Vec<Entry> {
             .dry_run::<ops::DisassociateRouteTable>(|input| input.dry_run),
         write::<ops::ReplaceRouteTableAssociation>(routes::replace_association)
             .dry_run::<ops::ReplaceRouteTableAssociation>(|input| input.dry_run),
-        write::<ops::RunInstances>(run::run)
-            .idempotent::<ops::RunInstances>(|input| input.client_token.as_deref(), MISMATCH)
+        once::<ops::RunInstances>(run::run, |input| input.client_token.as_deref(), TOKEN)
             .dry_run::<ops::RunInstances>(|input| input.dry_run),
         read::<ops::DescribeInstanceStatus>(status::describe)
             .settles::<ops::DescribeInstanceStatus>(SETTLE, status::unsettled)
@@ -224,18 +225,19 @@ pub(crate) fn operations() -> Vec<Entry> {
         write::<ops::CreateTags>(tags::create).dry_run::<ops::CreateTags>(|input| input.dry_run),
         write::<ops::DeleteTags>(tags::delete).dry_run::<ops::DeleteTags>(|input| input.dry_run),
         read::<ops::DescribeTags>(tags::describe).dry_run::<ops::DescribeTags>(|input| input.dry_run),
-        write::<ops::CreateLaunchTemplate>(templates::create)
-            .idempotent::<ops::CreateLaunchTemplate>(|input| input.client_token.as_deref(), MISMATCH)
+        once::<ops::CreateLaunchTemplate>(templates::create, |input| input.client_token.as_deref(), TEMPLATE_TOKEN)
             .dry_run::<ops::CreateLaunchTemplate>(|input| input.dry_run),
-        write::<ops::CreateLaunchTemplateVersion>(templates::create_version)
-            .idempotent::<ops::CreateLaunchTemplateVersion>(|input| input.client_token.as_deref(), MISMATCH)
-            .dry_run::<ops::CreateLaunchTemplateVersion>(|input| input.dry_run),
+        once::<ops::CreateLaunchTemplateVersion>(
+            templates::create_version,
+            |input| input.client_token.as_deref(),
+            TEMPLATE_TOKEN,
+        )
+        .dry_run::<ops::CreateLaunchTemplateVersion>(|input| input.dry_run),
         read::<ops::DescribeLaunchTemplates>(templates::describe)
             .dry_run::<ops::DescribeLaunchTemplates>(|input| input.dry_run),
         read::<ops::DescribeLaunchTemplateVersions>(templates::describe_versions)
             .dry_run::<ops::DescribeLaunchTemplateVersions>(|input| input.dry_run),
-        write::<ops::ModifyLaunchTemplate>(templates::modify)
-            .idempotent::<ops::ModifyLaunchTemplate>(|input| input.client_token.as_deref(), MISMATCH)
+        once::<ops::ModifyLaunchTemplate>(templates::modify, |input| input.client_token.as_deref(), TEMPLATE_TOKEN)
             .dry_run::<ops::ModifyLaunchTemplate>(|input| input.dry_run),
         write::<ops::DeleteLaunchTemplate>(templates::delete)
             .dry_run::<ops::DeleteLaunchTemplate>(|input| input.dry_run),
@@ -256,4 +258,21 @@ pub(crate) fn operations() -> Vec<Entry> {
         read::<ops::DescribeVpcAttribute>(vpcs::describe_attribute)
             .dry_run::<ops::DescribeVpcAttribute>(|input| input.dry_run),
     ]
+}
+
+/// An operation that writes, once for each client token.
+fn once<O: Operation>(
+    handler: fn(&mut Tx<'_>, &O::Input) -> Result<O::Output, AwsError>,
+    token: fn(&O::Input) -> Option<&str>,
+    longest: usize,
+) -> Entry {
+    let handler = move |tx: &mut Tx<'_>, input: &O::Input| {
+        if token(input).is_some_and(|token| token.len() > longest || !token.is_ascii()) {
+            let text =
+                format!("Value for parameter clientToken is invalid. Expecting at most {longest} ASCII characters.");
+            return Err(Error::InvalidParameterValue(text).into());
+        }
+        handler(tx, input)
+    };
+    write::<O>(handler).idempotent::<O>(token, MISMATCH)
 }

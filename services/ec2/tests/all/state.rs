@@ -63,6 +63,25 @@ fn a_token_makes_a_call_once_and_another_call_with_it_is_refused() {
 }
 
 #[test]
+fn a_token_is_of_so_many_ascii_characters_at_most() {
+    let yard = Yard::new();
+    let vpc = yard.default_vpc();
+    let long = |count: usize| "t".repeat(count);
+    let network = |token: String| json!({ "VpcId": vpc, "ClientToken": token });
+    let template = |name: &str, token: String| {
+        json!({
+            "LaunchTemplateName": name, "LaunchTemplateData": { "InstanceType": "t3.micro" }, "ClientToken": token,
+        })
+    };
+    yard.ok("CreateNetworkAcl", network(long(64)));
+    for token in [long(65), "é".to_owned()] {
+        yard.refused("CreateNetworkAcl", network(token), "InvalidParameterValue");
+    }
+    yard.ok("CreateLaunchTemplate", template("first", long(128)));
+    yard.refused("CreateLaunchTemplate", template("second", long(129)), "InvalidParameterValue");
+}
+
+#[test]
 fn pages_put_together_are_the_whole() {
     let yard = Yard::new();
     for _ in 0..7 {
