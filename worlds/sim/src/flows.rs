@@ -32,8 +32,8 @@ impl Inner {
             own.fleet.health(&key).is_some_and(|health| health.state == HealthState::Healthy)
         };
         let mut candidates: Vec<&Target> = active.iter().filter(healthy).copied().collect();
-        if are_too_few(candidates.len(), active.len(), &group.routing) {
-            // Fail open: where too few are healthy, all are tried.
+        let fails_open = are_too_few(candidates.len(), active.len(), &group.routing);
+        if fails_open {
             candidates = active;
         }
         let counts = own.metrics.flows.entry(zone).or_default();
@@ -42,6 +42,7 @@ impl Inner {
             return Some(refused);
         };
         own.flows += 1;
+        counts.unhealthy_routing += u64::from(fails_open);
         counts.tcp = FlowTotals { new: counts.tcp.new + 1, ..counts.tcp };
         let target = candidates[turn].clone();
         let preserves = group.flow.is_some_and(|flow| flow.preserve_client_ip);

@@ -79,6 +79,8 @@ pub struct FlowMetrics {
     pub target_tls_errors: u64,
     /// `RejectedFlowCount`: more flows than there is room for.
     pub rejected: u64,
+    /// `UnhealthyRoutingFlowCount`: flows whose target was chosen of all since too few are healthy; not of TLS listeners.
+    pub unhealthy_routing: u64,
     /// `PortAllocationErrorCount`
     pub port_allocation_errors: u64,
 }

@@ -9,8 +9,8 @@ use super::body::Framing;
 use super::desync::{Imitated, Reason, imitates};
 use super::known::Known;
 
-/// Headers in one message, at most.
-pub const MAX_HEADERS: usize = 128;
+/// Headers in one message, at most. An ALB's quotas are about bytes only: no message of a client's own comes near.
+pub const MAX_HEADERS: usize = 256;
 /// Bytes in a request's head, at most (ELB quotas: 64 K).
 pub const MAX_REQUEST_HEAD: usize = 64 * 1024;
 /// Bytes in a request line or in one header, at most (ELB quotas: 16 K).

@@ -485,4 +485,5 @@ fn with_fewer_healthy_targets_than_the_group_asks_for_all_get_flows() {
     });
     let answered = answered.count();
     assert!((1..40).contains(&answered), "{answered} of 40");
+    assert_eq!(counts(&world).unhealthy_routing, 40);
 }

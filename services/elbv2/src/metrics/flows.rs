@@ -36,6 +36,7 @@ fn whole(zones: &BTreeMap<String, FlowMetrics>) -> FlowMetrics {
         sum.client_tls_errors += flows.client_tls_errors;
         sum.target_tls_errors += flows.target_tls_errors;
         sum.rejected += flows.rejected;
+        sum.unhealthy_routing += flows.unhealthy_routing;
         sum.port_allocation_errors += flows.port_allocation_errors;
     }
     sum
@@ -65,6 +66,7 @@ fn zonal(data: &mut Data, place: Place<'_>, flows: &FlowMetrics) {
         ("ClientTLSNegotiationErrorCount", flows.client_tls_errors),
         ("TargetTLSNegotiationErrorCount", flows.target_tls_errors),
         ("RejectedFlowCount", flows.rejected),
+        ("UnhealthyRoutingFlowCount", flows.unhealthy_routing),
         ("PortAllocationErrorCount", flows.port_allocation_errors),
     ] {
         data.count(name, place, count);
@@ -82,6 +84,7 @@ mod tests {
             tcp: FlowTotals { active: 2, new: 3, bytes: 100 },
             udp: FlowTotals { active: 1, new: 1, bytes: 10 },
             target_resets: 1,
+            unhealthy_routing: 3,
             ..FlowMetrics::default()
         };
         let zones = [("a".to_owned(), flows), ("b".to_owned(), flows)];
@@ -99,6 +102,7 @@ mod tests {
         assert_eq!(value("NewFlowCount_TCP", 1, "Sum"), Some(json!(6)));
         assert_eq!(value("ProcessedBytes", 2, ""), Some(json!(110.0)));
         assert_eq!(value("TCP_Target_Reset_Count", 1, "Sum"), Some(json!(2)));
+        assert_eq!(value("UnhealthyRoutingFlowCount", 1, "Sum"), Some(json!(6)));
         assert_eq!(value("NewFlowCount_TLS", 1, "Sum"), None);
     }
 }

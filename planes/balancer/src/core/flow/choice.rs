@@ -45,6 +45,8 @@ pub struct Chosen<'s> {
     pub target: &'s Arc<TargetHandle>,
     /// Its group's settings.
     pub group: &'s FlowGroup,
+    /// Whether it was chosen of all that are in use, since too few are healthy.
+    pub fails_open: bool,
 }
 
 /// Why a flow goes nowhere.
@@ -76,8 +78,16 @@ struct PortView {
 struct GroupView {
     settings: FlowGroup,
     /// Whom nodes of any zone choose from; the rest is by zone.
-    all: Vec<Arc<TargetHandle>>,
-    by_zone: Option<BTreeMap<String, Vec<Arc<TargetHandle>>>>,
+    all: Eligible,
+    by_zone: Option<BTreeMap<String, Eligible>>,
+}
+
+/// Those who take new flows.
+#[derive(Debug)]
+struct Eligible {
+    targets: Vec<Arc<TargetHandle>>,
+    /// Whether they are all that are in use, healthy or not, since too few are healthy.
+    fails_open: bool,
 }
 
 impl FlowSnapshot {
@@ -121,13 +131,13 @@ impl FlowSnapshot {
     pub fn choose(&self, zone: &str, key: &FlowKey) -> Result<Chosen<'_>, NoFlow> {
         let port = self.ports.get(&key.destination.port()).ok_or(NoFlow::Closed)?;
         let group = port.group(key, &self.groups).ok_or(NoFlow::NoTarget)?;
-        let targets = match &group.by_zone {
+        let Eligible { targets, fails_open } = match &group.by_zone {
             None => &group.all,
             Some(zones) => zones.get(zone).ok_or(NoFlow::NoTarget)?,
         };
         let target = if group.settings.sticky { nearest(targets, key) } else { at(targets, hash(key)) }
             .ok_or(NoFlow::NoTarget)?;
-        Ok(Chosen { target, group: &group.settings })
+        Ok(Chosen { target, group: &group.settings, fails_open: *fails_open })
     }
 
     /// After which silence a TCP flow of this port ends; `None` where the port is listened on no more.
@@ -189,14 +199,15 @@ fn eligible(
     registered: &[(&str, HealthState, &Arc<TargetHandle>)],
     routing: &GroupRouting,
     in_zone: impl Fn(&str) -> bool,
-) -> Vec<Arc<TargetHandle>> {
+) -> Eligible {
     let pick = |wanted: &dyn Fn(HealthState) -> bool| -> Vec<_> {
         let of = registered.iter().filter(|(zone, state, _)| in_zone(zone) && wanted(*state));
         of.map(|(.., target)| Arc::clone(target)).collect()
     };
     let healthy = pick(&|state| state == HealthState::Healthy);
     let all = pick(&|state| matches!(state, HealthState::Healthy | HealthState::Initial | HealthState::Unhealthy));
-    if are_too_few(healthy.len(), all.len(), routing) { all } else { healthy }
+    let fails_open = are_too_few(healthy.len(), all.len(), routing);
+    Eligible { targets: if fails_open { all } else { healthy }, fails_open }
 }
 
 fn at(targets: &[Arc<TargetHandle>], hash: u64) -> Option<&Arc<TargetHandle>> {

@@ -18,6 +18,7 @@ pub struct FlowCounts {
     pub client_tls_errors: Count,
     pub target_tls_errors: Count,
     pub rejected: Count,
+    pub unhealthy_routing: Count,
     pub port_allocation_errors: Count,
 }
 
@@ -68,6 +69,7 @@ impl FlowCounts {
         self.client_tls_errors.take_into(&mut sum.client_tls_errors);
         self.target_tls_errors.take_into(&mut sum.target_tls_errors);
         self.rejected.take_into(&mut sum.rejected);
+        self.unhealthy_routing.take_into(&mut sum.unhealthy_routing);
         self.port_allocation_errors.take_into(&mut sum.port_allocation_errors);
     }
 }

@@ -157,6 +157,7 @@ fn begin(
     let key = FlowKey { transport: Transport::Udp, source: client, destination, sequence: 0 };
     let snapshot = door.shared.flows.load();
     let chosen = snapshot.choose(&door.node.zone, &key).ok()?;
+    counts.unhealthy_routing.add(chosen.fails_open.into());
     let source = chosen.group.preserve_client_ip.then_some(client);
     let target = chosen.target.address;
     let supply = flow_socket(worker.sockets(), &door.node, Transport::Udp, source).and_then(move |socket| {

@@ -41,6 +41,9 @@ pub fn welcome(worker: &Rc<Worker>, client: TcpStream, peer: SocketAddrV4, door:
         counts.elb_resets.add(1);
         return;
     };
+    if chosen.fails_open && protocol != FlowProtocol::Tls {
+        counts.unhealthy_routing.add(1);
+    }
     let plan = Plan { key, target: chosen.target.clone(), group: *chosen.group, idle };
     let counted = Counted::connection(protocol);
     let id = worker.flows.number();
