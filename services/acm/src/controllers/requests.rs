@@ -119,8 +119,9 @@ fn looked_up(tx: &mut Tx<'_>, id: &str, answer: &[u8]) {
     if request.stage(tx.now) != Stage::Validating {
         return;
     }
-    if let Some(validation) = request.validations.get_mut(at) {
-        validation.done |= said.values.iter().any(|value| value.eq_ignore_ascii_case(&validation.value));
+    let Some(validation) = request.validations.get_mut(at).filter(|validation| !validation.done) else { return };
+    validation.done = said.values.iter().any(|value| value.eq_ignore_ascii_case(&validation.value));
+    if validation.done {
+        tx.within(&scope, |tx| tx.put(request));
     }
-    tx.within(&scope, |tx| tx.put(request));
 }

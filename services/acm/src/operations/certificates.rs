@@ -43,7 +43,7 @@ pub fn describe(view: &View<'_>, input: &DescribeCertificateRequest) -> Result<D
     }
     if let Some(request) = found.request {
         detail.issued_at = request.issued;
-        detail.domain_validation_options = request::shown(request);
+        detail.domain_validation_options = request::shown(request, view.now);
         detail.options = Some(CertificateOptions {
             certificate_transparency_logging_preference: Some(match request.logged {
                 true => CertificateTransparencyLoggingPreference::Enabled,

@@ -10,7 +10,7 @@ use zonal_cloud::Tx;
 use zonal_cloud::tags::Tags;
 use zonal_wire::AwsError;
 
-/// Certificates per account and region, as AWS's default quota has it.
+/// Imported certificates per account and region, as AWS's default quota has it.
 const QUOTA: usize = 2500;
 
 /// `ImportCertificate`: a new one, or in place of one that keeps its ARN, its tags and its users.
@@ -33,7 +33,7 @@ pub fn import(tx: &mut Tx<'_>, input: &ImportCertificateRequest) -> Result<Impor
     let record = match old {
         Some(old) => Certificate { body, chain, private_key, facts, imported: tx.now, ..old },
         None => {
-            if tx.list::<Certificate>().count() >= QUOTA {
+            if tx.list::<Certificate>().filter(|own| tx.get::<Request>(&own.arn).is_none()).count() >= QUOTA {
                 return Err(Error::Limit.into());
             }
             let mut own = Tags::new();

@@ -2,20 +2,23 @@
 
 use super::tags;
 use crate::errors::{Error, invalid};
-use crate::model::{Algorithm, Certificate, Method, Request, Validation};
+use crate::model::{Algorithm, Method, Request, Stage, Validation};
 use crate::shapes::{
     CertificateTransparencyLoggingPreference, DomainStatus, DomainValidation, KeyAlgorithm, RecordType,
     RequestCertificateRequest, RequestCertificateResponse, ResourceRecord, ValidationMethod,
 };
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 use zonal_cloud::tags::Tags;
 use zonal_cloud::{Tx, ids};
-use zonal_wire::AwsError;
+use zonal_wire::{AwsError, Time};
 
-/// Requests and certificates per account and region, as AWS's default quota has it.
+/// Requested certificates per account and region, as AWS's default quota has it; imported ones have their own.
 const QUOTA: usize = 2500;
 /// Names in one certificate, as AWS's default quota has it.
 const NAMES: usize = 10;
+/// Bytes of the first name, which is the subject's common name.
+const COMMON: usize = 64;
 /// For so long an idempotency token stands for the first request with it.
 const TOKEN: Duration = Duration::from_secs(3600);
 /// What validation records lead to.
@@ -39,6 +42,9 @@ pub fn request(tx: &mut Tx<'_>, input: &RequestCertificateRequest) -> Result<Req
             names.push(name);
         }
     }
+    if names[0].len() > COMMON {
+        return Err(invalid(format!("The domain name can be no longer than {COMMON} bytes.")).into());
+    }
     if names.len() > NAMES {
         return Err(Error::Limit.into());
     }
@@ -58,10 +64,10 @@ pub fn request(tx: &mut Tx<'_>, input: &RequestCertificateRequest) -> Result<Req
     if let Some(known) = tx.list::<Request>().find(same) {
         return Ok(RequestCertificateResponse { certificate_arn: Some(known.arn.clone()) });
     }
-    if tx.list::<Request>().count() + tx.list::<Certificate>().count() >= QUOTA {
+    if tx.list::<Request>().count() >= QUOTA {
         return Err(Error::Limit.into());
     }
-    let validations = validations(tx, &names);
+    let validations = names.iter().map(|domain| validation(&tx.scope.account, domain)).collect();
     let arn = tx.scope.clone().arn("acm", &format!("certificate/{}", ids::uuid(tx.chance())));
     tx.put(Request {
         arn: arn.clone(),
@@ -95,39 +101,31 @@ fn checked(name: &str) -> Result<String, Error> {
     Ok(name)
 }
 
-/// What shows that names are the caller's: a name and its wildcard by the same record.
-fn validations(tx: &mut Tx<'_>, names: &[String]) -> Vec<Validation> {
-    let mut made: Vec<Validation> = Vec::new();
-    for domain in names {
-        let apex = domain.strip_prefix("*.").unwrap_or(domain);
-        let suffix = format!(".{apex}.");
-        let known = made.iter().find(|other| other.name.strip_prefix('_').is_some_and(|rest| rest[32..] == suffix));
-        let (name, value) = match known {
-            Some(known) => (known.name.clone(), known.value.clone()),
-            None => {
-                let (name, value) = (token(tx), token(tx));
-                (
-                    format!("_{name}{suffix}"),
-                    format!("_{value}.{}.{VALIDATIONS}", ids::alphanumeric(10, tx.chance()).to_ascii_lowercase()),
-                )
-            }
-        };
-        made.push(Validation { domain: domain.clone(), name, value, done: false });
+/// What shows that a name is the account's: one record for a name and its wildcard, the same for every certificate and in every region, so that
+/// what stands in a zone once holds for the next certificate too.
+fn validation(account: &str, domain: &str) -> Validation {
+    let apex = domain.strip_prefix("*.").unwrap_or(domain);
+    let digest = Sha256::digest(format!("{account} {apex}"));
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (name, value) = digits.split_at(32);
+    let house: String = Sha256::digest(&digits).iter().take(10).map(|byte| char::from(b'a' + byte % 26)).collect();
+    Validation {
+        domain: domain.to_owned(),
+        name: format!("_{name}.{apex}."),
+        value: format!("_{value}.{house}.{VALIDATIONS}"),
+        done: false,
     }
-    made
-}
-
-fn token(tx: &mut Tx<'_>) -> String {
-    ids::hex(32, tx.chance())
 }
 
 /// Validations as the wire shows them.
-pub(super) fn shown(request: &Request) -> Vec<DomainValidation> {
+pub(super) fn shown(request: &Request, now: Time) -> Vec<DomainValidation> {
+    let timed_out = request.stage(now) == Stage::TimedOut;
     let one = |validation: &Validation| DomainValidation {
         domain_name: validation.domain.clone(),
         validation_domain: Some(validation.domain.clone()),
         validation_status: Some(match validation.done {
             true => DomainStatus::Success,
+            false if timed_out => DomainStatus::Failed,
             false => DomainStatus::PendingValidation,
         }),
         resource_record: (request.method == Method::Dns).then(|| ResourceRecord {

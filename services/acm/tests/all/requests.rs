@@ -108,7 +108,9 @@ fn names_that_are_not_validated_in_72_hours_never_are() {
     let arn = bench.request(&["example.com"], None);
     let records = records(&bench.describe(&arn));
     bench.pass(72 * 3600 + 1);
-    assert_eq!(bench.describe(&arn).status, Some(CertificateStatus::ValidationTimedOut));
+    let timed_out = bench.describe(&arn);
+    assert_eq!(timed_out.status, Some(CertificateStatus::ValidationTimedOut));
+    assert_eq!(timed_out.domain_validation_options[0].validation_status, Some(DomainStatus::Failed));
     bench.zone(&records);
     bench.pass(600);
     assert_eq!(bench.describe(&arn).status, Some(CertificateStatus::ValidationTimedOut));
@@ -138,4 +140,45 @@ fn what_is_no_domain_name_is_not_requested() {
         let input = RequestCertificateRequest { domain_name: name.into(), ..Default::default() };
         assert!(bench.call::<ops::RequestCertificate>(input).is_err(), "{name}");
     }
+}
+
+#[test]
+fn a_domains_record_is_the_same_for_every_certificate_of_the_account() {
+    let bench = Bench::new();
+    let first = bench.request(&["example.com"], None);
+    let known = records(&bench.describe(&first));
+    bench.zone(&known);
+    bench.pass(30);
+    bench.call::<ops::DeleteCertificate>(DeleteCertificateRequest { certificate_arn: first }).unwrap();
+    let second = bench.request(&["www.example.com", "*.example.com"], None);
+    let records = records(&bench.describe(&second));
+    assert_eq!(records[1], known[0]);
+    assert_ne!((&records[0].name, &records[0].value), (&known[0].name, &known[0].value));
+    bench.pass(30);
+    let detail = bench.describe(&second);
+    assert_eq!(detail.domain_validation_options[1].validation_status, Some(DomainStatus::Success), "it stands already");
+}
+
+#[test]
+fn the_first_name_has_64_bytes_at_most_and_others_have_more() {
+    let bench = Bench::new();
+    let long = format!("{}.example.com", "a".repeat(53));
+    let input = RequestCertificateRequest { domain_name: long.clone(), ..Default::default() };
+    assert_eq!(bench.call::<ops::RequestCertificate>(input).unwrap_err().code, "ValidationException");
+    bench.request(&["example.com", &long], None);
+    bench.request(&[&long[1..]], None);
+}
+
+#[test]
+fn an_issued_certificate_counts_once_towards_the_quota() {
+    let bench = Bench::new();
+    let arn = bench.request(&["example.com"], None);
+    bench.zone(&records(&bench.describe(&arn)));
+    bench.pass(30);
+    assert_eq!(bench.describe(&arn).status, Some(CertificateStatus::Issued));
+    for _ in 1..2500 {
+        bench.request(&["example.org"], None);
+    }
+    let input = RequestCertificateRequest { domain_name: "example.net".into(), ..Default::default() };
+    assert_eq!(bench.call::<ops::RequestCertificate>(input).unwrap_err().code, "LimitExceededException");
 }
