@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use zonal_cloud::Tx;
 use zonal_wire::AwsError;
 
-/// `AssociateVPCWithHostedZone`: a VPC that sees the zone already goes on seeing it.
+/// `AssociateVPCWithHostedZone`. The zone itself is a conflict too, where the VPC sees it already.
 pub fn associate(
     tx: &mut Tx<'_>,
     input: &AssociateVPCWithHostedZoneRequest,
@@ -21,11 +21,9 @@ pub fn associate(
     globally(tx, |tx| {
         let mut found = zone(&tx.view(), &input.hosted_zone_id)?.clone();
         let Audience::Private(vpcs) = &mut found.audience else { return Err(Error::PublicZone.into()) };
-        if !vpcs.contains(&vpc) {
-            refuse_conflict(&tx.view(), &found.name, &vpc)?;
-            found.served.insert(vpc.id.clone());
-            vpcs.push(vpc);
-        }
+        refuse_conflict(&tx.view(), &found.name, &vpc)?;
+        found.served.insert(vpc.id.clone());
+        vpcs.push(vpc);
         let change_info = new_change(tx, &found, input.comment.clone(), BTreeSet::new());
         tx.put(found);
         Ok(AssociateVPCWithHostedZoneResponse { change_info })

@@ -56,11 +56,6 @@ fn a_change_to_what_is_there_already_comes_in_sync_too() {
         bench.settle();
         assert_eq!(status(&bench, &id), ChangeStatus::Insync);
     }
-    let zone = create(&bench, "corp.internal", Some("vpc-1")).unwrap().hosted_zone.id;
-    let vpc = VPC { vpc_region: Some(VPCRegion::UsEast1), vpc_id: Some("vpc-1".into()) };
-    let input = AssociateVPCWithHostedZoneRequest { hosted_zone_id: zone, vpc, comment: None };
-    let again = bench.call::<ops::AssociateVPCWithHostedZone>(input).unwrap();
-    assert_eq!(status(&bench, &again.change_info.id), ChangeStatus::Insync);
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn a_private_zone_is_seen_by_its_vpcs_only() {
     };
     bench.call::<ops::AssociateVPCWithHostedZone>(associate(&id, "vpc-2")).unwrap();
     assert!(bench.served("vpc-2", "corp.internal.").is_some());
+    let again = bench.call::<ops::AssociateVPCWithHostedZone>(associate(&id, "vpc-2")).unwrap_err();
+    assert_eq!(again.code, "ConflictingDomainExists", "also of the zone that it sees");
     let leave =
         |of: &str| DisassociateVPCFromHostedZoneRequest { hosted_zone_id: id.clone(), vpc: vpc(of), comment: None };
     bench.call::<ops::DisassociateVPCFromHostedZone>(leave("vpc-1")).unwrap();
