@@ -28,7 +28,8 @@ use operations::{
 };
 use shapes::ops;
 use std::time::Duration;
-use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, read, write};
+use zonal_cloud::{Controller, Coverage, Entry, Registrar, Service, Tx, read, write};
+use zonal_substrate::Inventory;
 use zonal_wire::Api;
 
 /// How long a Describe waits for what it names to settle.
@@ -129,6 +130,10 @@ impl Service for AutoScaling {
         registrar.record::<policy::Policy>();
         registrar.record::<refresh::Refresh>();
         registrar.record::<schedule::Schedule>();
+    }
+
+    fn adopt(&self, tx: &mut Tx<'_>, _: &Inventory) {
+        controllers::metrics::begin(tx);
     }
 
     fn coverage(&self) -> Coverage {

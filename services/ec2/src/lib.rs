@@ -77,6 +77,7 @@ impl Service for Ec2 {
         }
         reports::boot_again(tx, inventory);
         operations::snapshots::adopt(tx);
+        controllers::checks::begin(tx);
     }
 
     fn coverage(&self) -> Coverage {

@@ -36,6 +36,25 @@ impl Record for Published {
     }
 }
 
+/// Seconds of a minute; and minutes that are longer ago are not made up for.
+const MINUTE: i64 = 60;
+const LATEST: i64 = 3600;
+
+/// The beginning of the present minute, in seconds.
+fn present(tx: &Tx<'_>) -> i64 {
+    tx.now.secs() - tx.now.secs().rem_euclid(MINUTE)
+}
+
+/// Publishing begins anew: of the time when nobody was there, nothing is known.
+pub fn begin(tx: &mut Tx<'_>) {
+    let last = present(tx) - MINUTE;
+    let all: Vec<(Scope, String)> =
+        tx.view().everywhere::<Published>().map(|(scope, own)| (scope.clone(), own.group.clone())).collect();
+    for (scope, group) in all {
+        tx.within(&scope, |tx| tx.update::<Published, _>(&group, |own| own.minute = own.minute.max(last)));
+    }
+}
+
 /// The controller; a key is a group's name.
 pub struct Metrics;
 
@@ -61,10 +80,12 @@ impl Controller for Metrics {
             tx.remove::<Published>(key);
             return Ok(Wake::OnChange);
         };
-        let minute = tx.now.secs() - tx.now.secs().rem_euclid(60);
-        let next = Wake::At(Time::from_secs(minute + 60));
-        // Each minute once, however late in it we come; a change in between is no reason to publish again.
-        if tx.get::<Published>(key).is_some_and(|last| last.minute >= minute) {
+        let minute = present(tx);
+        let next = Wake::At(Time::from_secs(minute + MINUTE));
+        // Each minute once, however late we come, and also those that we came too late to meet: what stands now stood then. A change in
+        // between is no reason to publish again.
+        let last = tx.get::<Published>(key).map_or(minute - MINUTE, |last| last.minute).max(minute - LATEST);
+        if last >= minute {
             return Ok(next);
         }
         tx.put(Published { group: key.to_owned(), minute });
@@ -87,7 +108,11 @@ impl Controller for Metrics {
                 (*name, value)
             })
             .collect();
-        neighbours::publish(tx, key, Time::from_secs(minute), &values)?;
+        let mut missing = last + MINUTE;
+        while missing <= minute {
+            neighbours::publish(tx, key, Time::from_secs(missing), &values)?;
+            missing += MINUTE;
+        }
         Ok(next)
     }
 }

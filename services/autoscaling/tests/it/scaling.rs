@@ -292,6 +292,27 @@ fn group_metrics_are_published_for_each_minute_once_also_when_the_minute_is_not_
 }
 
 #[test]
+fn group_metrics_have_no_gap_where_we_come_minutes_late_and_none_of_the_time_when_nobody_was_there() {
+    let yard = Yard::new();
+    yard.group("asg", "a", (0, 0, 5), json!({}));
+    yard.scaling("EnableMetricsCollection", json!({ "AutoScalingGroupName": "asg", "Granularity": "1Minute" }));
+    yard.pass(Duration::from_secs(10));
+    let published = |yard: &Yard| {
+        yard.cloud.run_due();
+        yard.clock.set(yard.now() + MINUTE);
+        of_group(yard, ("AWS/AutoScaling", "GroupMaxSize"), 60).len()
+    };
+    // The first minute's and the four after it.
+    yard.clock.set(yard.now() + MINUTE * 4);
+    assert_eq!(published(&yard), 5);
+    // The present minute and the next: the daemon was away for the others.
+    yard.clock.set(yard.now() + MINUTE * 10);
+    yard.cloud.start();
+    assert_eq!(published(&yard), 6);
+    assert_eq!(published(&yard), 7);
+}
+
+#[test]
 fn the_metrics_of_a_groups_instances_are_kept_for_the_group_too() {
     let yard = Yard::new();
     yard.group("asg", "ab", (2, 2, 5), json!({}));

@@ -1,6 +1,6 @@
 //! What drives EC2's things towards what is stored.
 
-mod checks;
+pub(crate) mod checks;
 mod images;
 mod instances;
 mod interfaces;

@@ -108,6 +108,24 @@ fn a_dead_machine_fails_its_checks_each_minute_until_the_alarm_on_them_reboots_i
 }
 
 #[test]
+fn checks_have_no_gap_where_we_come_minutes_late_and_none_of_the_time_when_nobody_was_there() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    let checked = |yard: &Yard| data(yard, "StatusCheckFailed", Some(("InstanceId", &id)), 60).len();
+    yard.pass(MINUTE * 2);
+    assert_eq!(checked(&yard), 2);
+    yard.clock.set(yard.now() + MINUTE * 5);
+    yard.cloud.run_due();
+    assert_eq!(checked(&yard), 7);
+    yard.clock.set(yard.now() + MINUTE * 10);
+    yard.cloud.start();
+    yard.cloud.run_due();
+    assert_eq!(checked(&yard), 7);
+    yard.pass(MINUTE * 2);
+    assert_eq!(checked(&yard), 9);
+}
+
+#[test]
 fn instances_that_do_nothing_cost_a_commit_or_two_a_minute_however_many_they_are() {
     let yard = Yard::new();
     (0..20).for_each(|_| drop(yard.run(json!({}))));
