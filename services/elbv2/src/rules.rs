@@ -160,6 +160,7 @@ fn redirect_of(wire: &RedirectActionConfig) -> Result<Act, Error> {
     ] {
         if let Some(keyword) = text.split("#{").skip(1).find(|rest| !allowed.iter().any(|word| is_keyword(rest, word)))
         {
+            let keyword = keyword.split_inclusive('}').next().unwrap_or_default();
             return Err(Error::InvalidAction(format!("The redirect {part} cannot contain '#{{{keyword}'")));
         }
     }
@@ -316,6 +317,8 @@ mod tests {
         ] {
             assert!(matches!(config(part, text), Err(Error::InvalidAction(_))), "{part} {text}");
         }
+        let error = config("host", "a.#{path}.b").unwrap_err();
+        assert_eq!(error.to_string(), "The redirect host cannot contain '#{path}'");
     }
 
     #[test]
