@@ -139,9 +139,9 @@ impl Inner {
             scheme: Scheme::Http,
             now: clock(now).as_secs(),
         };
-        let (decision, evaluated) = own.snapshot.decide(&zone, &facts, &|| clock(now));
+        let (decision, evaluation) = own.snapshot.decide(&zone, &facts, &|| clock(now));
         let counts = own.metrics.nodes.entry(zone.clone()).or_default();
-        counts.rule_evaluations += evaluated;
+        counts.rule_evaluations += evaluation.rules;
         let (target, not_sticky, fails_open) = match decision {
             Decision::Forward(chosen) => (chosen.target.clone(), chosen.is_not_sticky(), chosen.fails_open),
             Decision::Closed => return Visit { ending: Ending::Refused, after: quick },

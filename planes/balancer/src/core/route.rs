@@ -95,8 +95,6 @@ pub enum Decision<'s> {
 pub struct Chosen<'s> {
     /// The target.
     pub target: &'s Arc<TargetHandle>,
-    /// The priority of the rule that said so; `None` for the default action.
-    pub rule: Option<u32>,
     group: &'s GroupView,
     stuck: bool,
     /// Whether it was chosen of all that are in use, since too few are healthy.
@@ -127,6 +125,15 @@ impl Chosen<'_> {
         self.group.mark(pick, &marker, &mut marks);
         Some(Box::new(marks))
     }
+}
+
+/// What the rules came to for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evaluation {
+    /// How many were looked at.
+    pub rules: u64,
+    /// The priority of the one that matched, 0 for the default one; `None` where none was looked at.
+    pub priority: Option<u32>,
 }
 
 /// Configuration and health of a balancer at one instant. The next one shares all that has not changed.
@@ -299,15 +306,15 @@ impl Snapshot {
         (count(&self.groups, &other.groups), count(&self.listeners, &other.listeners))
     }
 
-    /// What to do with a request that came in on a node in `zone`; and how many rules were looked
-    /// at. `now` is asked for the virtual time only where the choice depends on it.
-    pub fn decide(&self, zone: &str, facts: &Facts<'_>, now: &dyn Fn() -> Time) -> (Decision<'_>, u64) {
+    /// What to do with a request that came in on a node in `zone`; and what the rules came to. `now` is asked for the virtual time only where the choice depends on it.
+    pub fn decide(&self, zone: &str, facts: &Facts<'_>, now: &dyn Fn() -> Time) -> (Decision<'_>, Evaluation) {
         let Some(listener) = self.listener(facts.port) else {
-            return (Decision::Closed, 0);
+            return (Decision::Closed, Evaluation::default());
         };
         let hit = listener.tests.first(facts);
-        let evaluated = hit.map_or(listener.tests.count(), |at| at + 1) as u64;
+        let rules = hit.map_or(listener.tests.count(), |at| at + 1) as u64;
         let hit = hit.map(|at| &listener.rules[at]);
+        let evaluation = Evaluation { rules, priority: Some(hit.map_or(0, |rule| rule.priority)) };
         let action = hit.map_or(&listener.default_action, |rule| &rule.action);
         let decision = match action {
             ActionView::Fixed { status, content_type, body } => {
@@ -320,13 +327,13 @@ impl Snapshot {
                 let group = named.or_else(|| shares.next(&self.groups));
                 let chosen = group.and_then(|group| {
                     let Pick { target, stuck, fails_open } = group.next(zone, facts, &self.seal, now)?;
-                    let (rule, stickiness) = (hit.map(|rule| rule.priority), shares.stickiness);
-                    Some(Chosen { target, rule, group, stuck, fails_open, stickiness, seal: &self.seal })
+                    let stickiness = shares.stickiness;
+                    Some(Chosen { target, group, stuck, fails_open, stickiness, seal: &self.seal })
                 });
                 chosen.map_or(Decision::NoTarget, Decision::Forward)
             }
         };
-        (decision, evaluated)
+        (decision, evaluation)
     }
 
     /// How a listener's answers differ from what they would be by themselves.

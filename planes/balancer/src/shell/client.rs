@@ -272,9 +272,12 @@ impl Session<'_> {
             trailers: false,
         };
         self.idle.limit(worker.pace.timeout(snapshot.idle_timeout));
-        let (decision, evaluated) = snapshot.decide(&door.node.zone, &facts, &|| worker.pace.now());
-        if evaluated > 0 {
-            counts.rule_evaluations.add(evaluated);
+        let (decision, evaluation) = snapshot.decide(&door.node.zone, &facts, &|| worker.pace.now());
+        if evaluation.rules > 0 {
+            counts.rule_evaluations.add(evaluation.rules);
+        }
+        if let Some(page) = &mut self.page {
+            page.record.rule = evaluation.priority;
         }
         self.output = worker.lend_bytes();
         // A body that nobody takes ends the connection, unless it is here already.
@@ -306,7 +309,6 @@ impl Session<'_> {
                 let dressing = Dressing { marks, headers: headers.cloned() };
                 let target = chosen.target;
                 if let Some(page) = &mut self.page {
-                    page.record.rule = Some(chosen.rule.unwrap_or(0));
                     page.record.action = Some("forward");
                     page.record.target = Some(target.address);
                     page.record.group = Some(target.key.group.clone());

@@ -194,8 +194,8 @@ fn the_first_rule_in_priority_whose_conditions_all_hold_decides() {
     let curl = [httparse::Header { name: "user-agent", value: b"Curl/8" }];
     let check = |facts: Facts<'_>, expected: u16, looked_at: u64| match snapshot.decide("a", &facts, &|| Duration::ZERO)
     {
-        (Decision::Fixed { status, .. }, evaluated) => {
-            assert_eq!((status, evaluated), (expected, looked_at), "{facts:?}")
+        (Decision::Fixed { status, .. }, evaluation) => {
+            assert_eq!((status, evaluation.rules), (expected, looked_at), "{facts:?}")
         }
         other => panic!("{facts:?}: {other:?}"),
     };

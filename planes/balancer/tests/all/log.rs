@@ -83,7 +83,19 @@ fn what_no_target_answers_is_logged_too() {
     assert_eq!(world.get("/x").status, 301);
     let record = next(&log);
     assert_eq!((record[8].as_str(), record[22].as_str()), ("301", "redirect"));
+    assert_eq!(record[20], "0", "the default rule's");
     assert_eq!(record[23], "https://example.com:443/x");
+    world.apply(|config| {
+        config.listeners[0].rules = vec![Rule {
+            id: "rule".to_owned(),
+            priority: 7,
+            conditions: vec![Condition::PathPattern(vec!["/fixed".to_owned()])],
+            action: Action::FixedResponse { status_code: 200, content_type: None, message_body: String::new() },
+        }];
+    });
+    assert_eq!(world.get("/fixed").status, 200);
+    let record = next(&log);
+    assert_eq!((record[20].as_str(), record[22].as_str()), ("7", "fixed-response"));
 }
 
 #[test]
