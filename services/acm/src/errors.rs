@@ -17,6 +17,9 @@ pub enum Error {
     /// It was requested and is not issued.
     #[error("Certificate {0} is not issued yet.")]
     InProgress(String),
+    /// It was imported, and has no options.
+    #[error("Certificate {0} is imported: only requested certificates have options.")]
+    NoOptions(String),
     /// A load balancer shows it.
     #[error("Certificate {0} is in use.")]
     InUse(String),
@@ -41,6 +44,7 @@ impl From<Error> for AwsError {
             Error::InvalidArn(_) => "InvalidArnException",
             Error::NotFound(_) => "ResourceNotFoundException",
             Error::InProgress(_) => "RequestInProgressException",
+            Error::NoOptions(_) => "InvalidStateException",
             Error::InUse(_) => "ResourceInUseException",
             Error::InvalidTag(_) => "InvalidTagException",
             Error::TooManyTags => "TooManyTagsException",

@@ -41,6 +41,7 @@ impl Service for Acm {
             read::<ops::DescribeCertificate>(certificates::describe),
             read::<ops::ListCertificates>(certificates::list),
             read::<ops::GetCertificate>(certificates::get),
+            write::<ops::UpdateCertificateOptions>(certificates::update_options),
             write::<ops::DeleteCertificate>(certificates::delete),
             write::<ops::AddTagsToCertificate>(tags::add),
             write::<ops::RemoveTagsFromCertificate>(tags::remove),
@@ -71,6 +72,11 @@ impl Service for Acm {
                     "nobody gets a mail: the request stays PENDING_VALIDATION",
                 ),
                 ("RequestCertificate", "Options, DomainValidationOptions, ManagedBy", "no logs, no mails"),
+                (
+                    "UpdateCertificateOptions",
+                    "Options",
+                    "CertificateTransparencyLoggingPreference is shown; there are no logs",
+                ),
             ],
         }
     }

@@ -1,5 +1,5 @@
 //! Certificates. Source: AWS Certificate Manager API reference, `DescribeCertificate`, `ListCertificates`, `GetCertificate`,
-//! `DeleteCertificate`.
+//! `UpdateCertificateOptions`, `DeleteCertificate`.
 
 use super::{Found, found, request};
 use crate::errors::{Error, invalid};
@@ -9,6 +9,7 @@ use crate::shapes::{
     CertificateTransparencyLoggingPreference, CertificateType, DeleteCertificateOutput, DeleteCertificateRequest,
     DescribeCertificateRequest, DescribeCertificateResponse, Filters, GetCertificateRequest, GetCertificateResponse,
     KeyAlgorithm, ListCertificatesRequest, ListCertificatesResponse, RenewalEligibility, SortOrder,
+    UpdateCertificateOptionsOutput, UpdateCertificateOptionsRequest,
 };
 use zonal_cloud::{Tx, View, pages};
 use zonal_wire::{AwsError, Time};
@@ -155,6 +156,20 @@ pub fn get(view: &View<'_>, input: &GetCertificateRequest) -> Result<GetCertific
     let found = found(view, &input.certificate_arn)?.certificate;
     let found = found.ok_or_else(|| Error::InProgress(input.certificate_arn.clone()))?;
     Ok(GetCertificateResponse { certificate: Some(found.body.clone()), certificate_chain: found.chain.clone() })
+}
+
+/// `UpdateCertificateOptions`: of those that were requested; imported ones have none.
+pub fn update_options(
+    tx: &mut Tx<'_>,
+    input: &UpdateCertificateOptionsRequest,
+) -> Result<UpdateCertificateOptionsOutput, AwsError> {
+    let Some(request) = found(&tx.view(), &input.certificate_arn)?.request.cloned() else {
+        return Err(Error::NoOptions(input.certificate_arn.clone()).into());
+    };
+    if let Some(preference) = input.options.certificate_transparency_logging_preference {
+        tx.put(Request { logged: request::is_logged(Some(preference)), ..request });
+    }
+    Ok(UpdateCertificateOptionsOutput {})
 }
 
 /// `DeleteCertificate`

@@ -76,12 +76,17 @@ pub fn request(tx: &mut Tx<'_>, input: &RequestCertificateRequest) -> Result<Req
         method,
         validations,
         algorithm,
-        logged: options != Some(CertificateTransparencyLoggingPreference::Disabled),
+        logged: is_logged(options),
         created: now,
         issued: None,
         tags: own,
     });
     Ok(RequestCertificateResponse { certificate_arn: Some(arn) })
+}
+
+/// Whether a certificate goes into public logs: unless that is declined.
+pub(super) fn is_logged(preference: Option<CertificateTransparencyLoggingPreference>) -> bool {
+    preference != Some(CertificateTransparencyLoggingPreference::Disabled)
 }
 
 /// A name, in lower case, if it can be in a certificate: two labels at least, a wildcard in the first one's place alone.

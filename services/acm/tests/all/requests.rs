@@ -8,7 +8,7 @@ use zonal_sim::{Costs, Sim};
 use zonal_substrate::dns::{RecordSet, Zone};
 use zonal_substrate::{Ask, World};
 use zonal_testbed::{START, TestClock, Testbed, in_memory};
-use zonal_wire::{AwsError, Operation};
+use zonal_wire::{AwsError, Blob, Operation};
 
 struct Bench {
     bed: Testbed,
@@ -181,4 +181,34 @@ fn an_issued_certificate_counts_once_towards_the_quota() {
     }
     let input = RequestCertificateRequest { domain_name: "example.net".into(), ..Default::default() };
     assert_eq!(bench.call::<ops::RequestCertificate>(input).unwrap_err().code, "LimitExceededException");
+}
+
+#[test]
+fn a_requested_certificates_options_can_be_changed_and_an_imported_one_has_none() {
+    let bench = Bench::new();
+    let arn = bench.request(&["example.com"], None);
+    let update = |arn: &str, preference| {
+        let options = CertificateOptions {
+            certificate_transparency_logging_preference: Some(preference),
+            ..CertificateOptions::default()
+        };
+        let input = UpdateCertificateOptionsRequest { certificate_arn: arn.into(), options };
+        bench.call::<ops::UpdateCertificateOptions>(input)
+    };
+    for preference in
+        [CertificateTransparencyLoggingPreference::Disabled, CertificateTransparencyLoggingPreference::Enabled]
+    {
+        update(&arn, preference).unwrap();
+        let options = bench.describe(&arn).options.unwrap();
+        assert_eq!(options.certificate_transparency_logging_preference, Some(preference));
+    }
+    let made = rcgen::generate_simple_self_signed(vec!["example.com".to_owned()]).unwrap();
+    let input = ImportCertificateRequest {
+        certificate: Blob(made.cert.pem().into()),
+        private_key: Blob(made.signing_key.serialize_pem().into()),
+        ..Default::default()
+    };
+    let imported = bench.call::<ops::ImportCertificate>(input).unwrap().certificate_arn.unwrap();
+    let refused = update(&imported, CertificateTransparencyLoggingPreference::Disabled).unwrap_err();
+    assert_eq!(refused.code, "InvalidStateException");
 }

@@ -20,7 +20,7 @@ pub const CERTIFICATE: ResourceType = ResourceType {
         Replace.text("ValidationMethod"),
         Replace.of("DomainValidationOptions", Kind::List(&Kind::Object(VALIDATION))),
         Replace.text("KeyAlgorithm"),
-        Replace.text("CertificateTransparencyLoggingPreference"),
+        InPlace.text("CertificateTransparencyLoggingPreference"),
         InPlace.of("Tags", Kind::List(&Kind::Object(TAG))),
     ],
     attributes: &[],
@@ -96,6 +96,12 @@ impl Handler for Certificate {
     }
 
     fn update(&self, cx: &mut Context<'_, '_>, id: &mut String, old: &Value, new: &Value) -> Result<Progress, Failure> {
+        const LOGGING: &str = "CertificateTransparencyLoggingPreference";
+        if old.get(LOGGING) != new.get(LOGGING) {
+            // What a template no longer names has its default again.
+            let logging = new.get(LOGGING).cloned().unwrap_or_else(|| json!("ENABLED"));
+            cx.call("acm", "UpdateCertificateOptions", json!({"CertificateArn": *id, "Options": {LOGGING: logging}}))?;
+        }
         let (set, removed) = tag_changes(old, new);
         if !removed.is_empty() {
             let tags: Vec<Value> = removed.iter().map(|key| json!({"Key": key})).collect();

@@ -11,6 +11,7 @@ const IDENTIFIERS: &[(&str, &[&str])] = &[
     ("AWS::AutoScaling::LifecycleHook", &["AutoScalingGroupName", "LifecycleHookName"]),
     ("AWS::AutoScaling::ScalingPolicy", &["Arn"]),
     ("AWS::AutoScaling::ScheduledAction", &["ScheduledActionName", "AutoScalingGroupName"]),
+    ("AWS::CertificateManager::Certificate", &["Id"]),
     ("AWS::CloudWatch::Alarm", &["AlarmName"]),
     ("AWS::CloudWatch::CompositeAlarm", &["AlarmName"]),
     ("AWS::CloudWatch::Dashboard", &["DashboardName"]),

@@ -1,5 +1,6 @@
 //! Stacks over the real services and a virtual world, as a client sees them.
 
+mod certificates;
 mod change_sets;
 mod drifts;
 mod failures;

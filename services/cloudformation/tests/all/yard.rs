@@ -99,6 +99,7 @@ impl Yard {
             Box::new(zonal_ec2::Ec2 { public_range: "127.100.0.0/16".parse().unwrap() }),
             Box::new(zonal_elbv2::Elbv2),
             Box::new(zonal_autoscaling::AutoScaling),
+            Box::new(zonal_acm::Acm),
             Box::new(zonal_route53::Route53),
             Box::new(zonal_cloudwatch::CloudWatch),
             Box::new(zonal_ssm::Ssm::new(&[7; 32])),
