@@ -98,6 +98,10 @@ pub enum Test {
     Named(String, Position),
 }
 
+/// What a lookup needs.
+pub(super) const FIND_IN_MAP: &str =
+    "every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value";
+
 /// The sentence for a function that CloudFormation does not know.
 pub(super) fn unsupported_function(name: &str) -> String {
     let known: Vec<_> = FUNCTIONS.iter().map(|name| format!("Fn::{name}")).collect();
@@ -229,9 +233,7 @@ fn call(name: &str, argument: &Node) -> Result<ExprKind, TemplateError> {
                 let default = last.get("DefaultValue").map(boxed).transpose()?;
                 Ok(ExprKind::FindInMap(Box::new([value(map)?, value(first)?, value(second)?]), default))
             }
-            _ => Err(fail(
-                "every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value",
-            )),
+            _ => Err(fail(FIND_IN_MAP)),
         },
         "Fn::If" => match argument.list() {
             Some([condition, yes, no]) => match condition.text() {

@@ -63,11 +63,31 @@ pub fn apply(root: Node, values: &Values) -> Result<Node, TemplateError> {
         refuse_extensions(&root)?;
         return Ok(root);
     }
+    let sections = root.map().into_iter().flatten();
+    for section in sections.filter(|section| !["Conditions", "Outputs", "Resources"].contains(&section.key.as_str())) {
+        refuse_loops(section)?;
+    }
     let known = Template::without_resources(&root, false)?;
     let mut expansion = Expansion { template: known, values, made: 0, text: 0, names: BTreeSet::new() };
     let mut root = expansion.node(&root, &[])?;
+    let resources = root.get("Resources").and_then(Node::map).unwrap_or_default();
+    if let Some(twice) = resources.iter().find(|resource| expansion.names.contains(&resource.key)) {
+        let words = format!("Template error: {LOOP}{}: a loop's name is the logical ID of a resource", twice.key);
+        return Err(TemplateError::at(twice.at, words));
+    }
     settle_policies(&mut root, values)?;
     Ok(root)
+}
+
+/// Refuses loops where none can be.
+fn refuse_loops(entry: &Entry) -> Result<(), TemplateError> {
+    if entry.key.starts_with(LOOP) {
+        let words = "Template error: Fn::ForEach can only be used in Conditions, Outputs and Resources";
+        return Err(TemplateError::at(entry.at, words));
+    }
+    let refuse_in = |node: &Node| node.map().into_iter().flatten().try_for_each(refuse_loops);
+    refuse_in(&entry.value)?;
+    entry.value.list().into_iter().flatten().try_for_each(refuse_in)
 }
 
 /// Refuses the functions that only the language extensions have.
@@ -78,6 +98,12 @@ fn refuse_extensions(node: &Node) -> Result<(), TemplateError> {
             let name = entry.key.as_str();
             if name == "Fn::Length" || name == "Fn::ToJsonString" || name.starts_with(LOOP) {
                 return Err(TemplateError::at(entry.at, expr::unsupported_function(name)));
+            }
+            let [.., last] = entry.value.list().filter(|_| name == "Fn::FindInMap").unwrap_or_default() else {
+                return refuse_extensions(&entry.value);
+            };
+            if last.get("DefaultValue").is_some() {
+                return Err(TemplateError::at(entry.value.at, format!("Template error: {}", expr::FIND_IN_MAP)));
             }
             refuse_extensions(&entry.value)
         }),
@@ -115,7 +141,11 @@ impl Expansion<'_> {
             Kind::List(items) => Kind::List(items.iter().map(|item| self.node(item, bound)).collect::<Result<_, _>>()?),
             Kind::Map(entries) => match bound_reference(entries, bound) {
                 Some(value) => Kind::Text(value.to_owned()),
-                None => Kind::Map(self.entries(entries, bound)?),
+                None => {
+                    let mut entries = self.entries(entries, bound)?;
+                    self.settle_names(&mut entries)?;
+                    Kind::Map(entries)
+                }
             },
             Kind::Null | Kind::Bool(_) | Kind::Number(_) => node.kind.clone(),
         };
@@ -156,6 +186,28 @@ impl Expansion<'_> {
         Ok(text)
     }
 
+    /// Settles functions that say what `Ref` and `Fn::GetAtt` are of.
+    fn settle_names(&self, entries: &mut [Entry]) -> Result<(), TemplateError> {
+        let [Entry { key, value, .. }] = entries else { return Ok(()) };
+        let names = match (key.as_str(), &mut value.kind) {
+            ("Ref", Kind::Map(_)) => std::slice::from_mut(value),
+            ("Fn::GetAtt", Kind::List(names)) => names.as_mut_slice(),
+            _ => return Ok(()),
+        };
+        for name in names.iter_mut().filter(|name| name.map().is_some()) {
+            name.kind = Kind::Text(self.text(name, key)?);
+        }
+        Ok(())
+    }
+
+    /// What a function of parameters and mappings comes to.
+    fn text(&self, node: &Node, function: &str) -> Result<String, TemplateError> {
+        let conditions = BTreeMap::new();
+        let scope = Known(self.values);
+        let evaluator = Evaluator { template: &self.template, conditions: &conditions, scope: &scope };
+        evaluator.text(&expr::value(node)?, function)
+    }
+
     /// What a loop makes, turn by turn.
     fn turns(&mut self, entry: &Entry, bound: &[Bound]) -> Result<Vec<Entry>, TemplateError> {
         let wrong = |at: Position, what: &str| TemplateError::at(at, format!("Template error: {}: {what}", entry.key));
@@ -174,7 +226,8 @@ impl Expansion<'_> {
             let what = "loop names and identifiers are alphanumeric, and an identifier is no parameter's name and no outer identifier";
             return Err(wrong(entry.at, what));
         }
-        if bound.is_empty() && !self.names.insert(name) {
+        // A loop inside another comes once in each of that one's turns.
+        if !self.names.insert(name) && bound.is_empty() {
             return Err(wrong(entry.at, "loop names are unique in a template"));
         }
         let mut out = Vec::new();

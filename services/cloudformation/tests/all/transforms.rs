@@ -103,6 +103,45 @@ fn loops_make_resources_conditions_and_outputs_of_a_parameters_items() {
 }
 
 #[test]
+fn what_is_referred_to_may_be_named_by_functions_of_parameters() {
+    const NAMED: &str = "
+Transform: AWS::LanguageExtensions
+Parameters: {Stage: {Type: String, Default: Beta}}
+Resources:
+  VpcBeta: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.0.0.0/16}}
+  VpcProd: {Type: 'AWS::EC2::VPC', Properties: {CidrBlock: 10.1.0.0/16}}
+Outputs:
+  Id: {Value: !Ref {'Fn::Sub': 'Vpc${Stage}'}}
+  Net: {Value: {'Fn::GetAtt': [!Sub 'Vpc${Stage}', !Join ['', [Cidr, Block]]]}}
+  Fn::ForEach::Each:
+    - One
+    - [Beta, Prod]
+    - 'Id${One}': {Value: {Ref: {'Fn::Join': ['', [Vpc, !Ref One]]}}}
+";
+    let yard = Yard::new();
+    let input = |text: &str, stage: &str| {
+        json!({
+            "StackName": "s", "TemplateBody": text, "Capabilities": ["CAPABILITY_AUTO_EXPAND"],
+            "Parameters": [{"ParameterKey": "Stage", "ParameterValue": stage}],
+        })
+    };
+    yard.stacks("CreateStack", input(NAMED, "Prod"));
+    yard.until("s", "CREATE_COMPLETE");
+    assert_eq!(yard.output("s", "Id"), yard.physical("s", "VpcProd"));
+    assert_eq!(yard.output("s", "Net"), "10.1.0.0/16");
+    assert_eq!(yard.output("s", "IdBeta"), yard.physical("s", "VpcBeta"));
+    let nobody = yard.refused("UpdateStack", input(NAMED, "Gamma"));
+    assert!(nobody.contains("VpcGamma"), "{nobody}");
+    let resource = NAMED.replace("!Ref {'Fn::Sub': 'Vpc${Stage}'}", "!Ref {'Fn::Sub': '${VpcBeta}'}");
+    let refused = yard.refused("UpdateStack", input(&resource, "Beta"));
+    assert!(refused.contains("VpcBeta can't be resolved by the AWS::LanguageExtensions transform"), "{refused}");
+    let undeclared = NAMED.replace("Transform: AWS::LanguageExtensions", "");
+    let undeclared = undeclared.split("  Fn::ForEach").next().unwrap();
+    let refused = yard.refused("UpdateStack", input(undeclared, "Beta"));
+    assert!(refused.contains("every Ref object must have a single String value"), "{refused}");
+}
+
+#[test]
 fn an_expansion_survives_the_daemon_at_every_commit() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state");
@@ -158,6 +197,10 @@ fn other_transforms_are_refused_by_name_and_place_and_the_extensions_where_they_
         let text = format!("Resources:\n  V:\n    Type: AWS::EC2::InternetGateway\n    Metadata: {{P: {function}}}\n");
         assert!(refused(&text).contains("Encountered unsupported function: Fn::"), "{}", refused(&text));
     }
+    let defaulted =
+        with("AWS::LanguageExtensions").replace("Transform: AWS::LanguageExtensions", "Mappings: {M: {a: {b: c}}}");
+    let defaulted = defaulted.replace("'}", "', Metadata: {P: !FindInMap [M, a, x, {DefaultValue: d}]}}");
+    assert!(refused(&defaulted).contains("Fn::FindInMap object requires three parameters"), "{}", refused(&defaulted));
     let late = TEMPLATE.replace("- !Ref Zones\n    - 'Subnet", "- !Ref Vpc\n    - 'Subnet");
     assert!(
         refused(&late).contains("Vpc can't be resolved by the AWS::LanguageExtensions transform"),
@@ -167,6 +210,12 @@ fn other_transforms_are_refused_by_name_and_place_and_the_extensions_where_they_
     for (from, to, words) in [
         ("'Subnet${Zone}'", "Subnet", "whose keys have the identifier"),
         ("Fn::ForEach::Ids", "Fn::ForEach::Subnets", "loop names are unique"),
+        (
+            "Resources:",
+            "Metadata: {'Fn::ForEach::M': [X, [a], {'K${X}': v}]}\nResources:",
+            "only be used in Conditions, Outputs and Resources",
+        ),
+        ("Fn::ForEach::Ids", "Fn::ForEach::Subneta", "is the logical ID of a resource"),
         ("Default: 'a,b'", "Default: 'a,a'", "Duplicate key"),
     ] {
         assert!(refused(&TEMPLATE.replace(from, to)).contains(words), "{}", refused(&TEMPLATE.replace(from, to)));
