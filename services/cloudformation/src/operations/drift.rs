@@ -15,6 +15,9 @@ use crate::secrets::Secrets;
 use crate::shapes::{self, StackDriftStatus, StackResourceDriftStatus};
 use crate::types::{self, Context, standing};
 
+/// Detections of a stack's that can be asked about.
+const DETECTIONS: usize = 100;
+
 /// DetectStackDrift.
 pub fn detect(
     tx: &mut Tx<'_>,
@@ -48,6 +51,7 @@ pub fn detect(
         (0, _) => StackDriftStatus::InSync,
         _ => StackDriftStatus::Drifted,
     };
+    forget_old(tx, &stack.id);
     let id = ids::uuid(tx.chance());
     let failure =
         (!failures.is_empty()).then(|| format!("Failed to detect drift on resources [{}]", failures.join(", ")));
@@ -55,6 +59,17 @@ pub fn detect(
     let now = tx.now;
     tx.update::<Stack, _>(&stack.id, |stack| stack.drift = Some(DriftFound { status, at: now }));
     Ok(shapes::DetectStackDriftOutput { stack_drift_detection_id: id })
+}
+
+/// Makes room for one more detection of a stack's.
+fn forget_old(tx: &mut Tx<'_>, stack: &str) {
+    let of_stack = tx.list::<Detection>().filter(|detection| detection.stack == stack);
+    let mut known: Vec<_> = of_stack.map(|detection| (detection.at, detection.id.clone())).collect();
+    known.sort();
+    let many = (known.len() + 1).saturating_sub(DETECTIONS);
+    for (_, id) in known.into_iter().take(many) {
+        tx.remove::<Detection>(&id);
+    }
 }
 
 /// DetectStackResourceDrift.

@@ -113,3 +113,17 @@ fn drift_is_detected_where_nothing_is_under_way_and_of_resources_that_there_are(
     let unknown = json!({"StackDriftDetectionId": "11111111-2222-3333-4444-555555555555"});
     assert!(yard.refused("DescribeStackDriftDetectionStatus", unknown).contains("does not exist"));
 }
+
+#[test]
+fn a_stacks_latest_hundred_detections_are_kept_and_no_more() {
+    let yard = made();
+    let ids: Vec<Value> = (0..105)
+        .map(|_| yard.stacks("DetectStackDrift", json!({"StackName": "s"}))["StackDriftDetectionId"].clone())
+        .collect();
+    let is_known = |id: &Value| {
+        yard.try_call("cloudformation", "DescribeStackDriftDetectionStatus", json!({"StackDriftDetectionId": id}))
+            .is_ok()
+    };
+    assert_eq!(ids.iter().filter(|id| is_known(id)).count(), 100);
+    assert!(ids.last().is_some_and(is_known));
+}
