@@ -3,7 +3,11 @@
 use crate::commands::{CommandError, Where, status};
 use crate::settings::Settings;
 use clap::Args;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +47,6 @@ pub fn run(arguments: &EnvArguments) -> Result<(), CommandError> {
         ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"].map(ToOwned::to_owned).into();
     // A service's own variable counts for more than the one for all.
     unset.extend(std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("AWS_ENDPOINT_URL_")));
-    let bin = wrapper(&settings);
     if arguments.json {
         let set = set.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()));
         let unset = unset.into_iter().map(|name| (name, serde_json::Value::Null));
@@ -54,10 +57,16 @@ pub fn run(arguments: &EnvArguments) -> Result<(), CommandError> {
         println!("export {name}={value}");
     }
     println!("unset {}", unset.join(" "));
-    match (bin, venv()) {
-        (Some(bin), _) => println!("export PATH=\"{}:$PATH\"", bin.display()),
-        (None, Some(venv)) => println!("export PATH=\"{}:$PATH\"\n{FUNCTION}", venv.display()),
-        (None, None) => println!("{FUNCTION}"),
+    let real = real_aws(&settings.directory.join("bin"));
+    let wrapped = real.as_deref().and_then(|real| wrapper(&settings, real));
+    // What set-up installed is not on PATH by itself.
+    let ours =
+        || real.as_deref().and_then(Path::parent).filter(|bin| venv().as_deref() == Some(bin)).map(Path::to_owned);
+    if let Some(bin) = wrapped.clone().or_else(ours) {
+        println!("export PATH=\"{}:$PATH\"", bin.display());
+    }
+    if wrapped.is_none() {
+        println!("{FUNCTION}");
     }
     Ok(())
 }
@@ -67,12 +76,11 @@ const FUNCTION: &str = "aws() { command aws ${AWS_ENDPOINT_URL:+--endpoint-url \
                         if [ -n \"$BASH_VERSION\" ]; then export -f aws; fi";
 
 /// The directory of an `aws` that tells the CLI the endpoint on its command line. Version 1 does not heed the variable for
-/// services that had another host name once (rds, docdb, neptune, sqs, emr): it would call the real AWS. `None` where there is no
-/// CLI, or the world's directory is not ours to write.
-fn wrapper(settings: &Settings) -> Option<PathBuf> {
+/// services that had another host name once (rds, docdb, neptune, sqs, emr): it would call the real AWS. `None` where the world's
+/// directory is not ours to write.
+fn wrapper(settings: &Settings, real: &Path) -> Option<PathBuf> {
     let bin = settings.directory.join("bin");
     let path = bin.join("aws");
-    let real = real_aws(&bin)?;
     let quoted = real.display().to_string().replace('\'', "'\\''");
     let text = format!(
         "#!/bin/sh\n# Made by `zonal env`. The endpoint on the command line holds for all services; for some, the variable does not.\n\
@@ -95,22 +103,62 @@ fn wrapper(settings: &Settings) -> Option<PathBuf> {
     Some(bin)
 }
 
-/// The CLI itself: the one that set-up installed, or the first on PATH that is no wrapper of ours. One before 1.29 or 2.13
-/// (Debian's, say) ignores the variable altogether.
-fn real_aws(ours: &Path) -> Option<PathBuf> {
+/// The CLI itself: the one that set-up installed, or the first on PATH that is no wrapper of ours; of those that can be run. One before
+/// 1.29 or 2.13 (Debian's, say) ignores the variable altogether.
+pub(super) fn real_aws(ours: &Path) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).filter(|directory| directory != ours);
     let candidates = venv().into_iter().chain(on_path).map(|directory| directory.join("aws"));
-    let is_program =
-        |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     let made_here = |path: &PathBuf| {
         fs::read(path).is_ok_and(|text| text.windows(20).take(64).any(|w| w == b"Made by `zonal env`."))
     };
-    candidates.filter(is_program).find(|path| !made_here(path))
+    candidates.filter(|path| path.is_file() && may_run(path).is_ok()).find(|path| !made_here(path))
+}
+
+/// Whether the system would start a program for us: the file, and what a script names on its first line. What root installed on a
+/// Python below /root is a file that everybody may run, and nobody but root can.
+///
+/// # Errors
+/// What can't be run, and why.
+pub(super) fn may_run(program: &Path) -> Result<(), CommandError> {
+    let may = |path: &Path| {
+        accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).map_err(|error| CommandError::file(path, error.into()))
+    };
+    may(program)?;
+    let mut head = Vec::new();
+    // Of what can't be read it is not known what it needs.
+    let _ = fs::File::open(program).and_then(|file| file.take(256).read_to_end(&mut head));
+    let line = head.split(|byte| *byte == b'\n').next().and_then(|line| line.strip_prefix(b"#!")).unwrap_or_default();
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.next().map_or(Ok(()), |interpreter| may(Path::new(OsStr::from_bytes(interpreter))))
 }
 
 /// The `bin` of the Python environment that set-up made beside the program's source.
 pub(super) fn venv() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     program.ancestors().map(|directory| directory.join(".venv/bin")).find(|bin| bin.join("aws").exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_runs_only_if_what_it_is_written_for_does() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String, mode: u32| {
+            let path = place.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let forbidden = write("python3", String::new(), 0o644);
+        let on_forbidden = write("aws", format!("#! {} -E\nimport sys\n", forbidden.display()), 0o755);
+        let error = may_run(&on_forbidden).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: Permission denied", forbidden.display())), "{error}");
+        assert!(may_run(&write("gone", "#!/nowhere/python3\n".to_owned(), 0o755)).is_err());
+        assert!(may_run(&write("no-program", "#!/bin/sh\n".to_owned(), 0o644)).is_err());
+        assert!(may_run(&write("script", "#!/bin/sh\n".to_owned(), 0o755)).is_ok());
+        assert!(may_run(Path::new("/bin/sh")).is_ok());
+    }
 }

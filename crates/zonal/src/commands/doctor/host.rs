@@ -1,15 +1,19 @@
 //! What a world shares with the rest of the host: ports, addresses, the clients that it is called with, and what its images are made of.
 
-use super::{Check, program, read, system_program};
+use super::{Check, read, system_program};
 use crate::commands::{api, env};
 use crate::settings::Settings;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 /// Looks at all of it.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let mut checks = addresses(settings);
-    checks.extend([aws(), python(), sshd()]);
+    checks.extend(aws(settings));
+    checks.extend(python());
+    checks.push(sshd());
     checks
 }
 
@@ -75,29 +79,58 @@ fn listeners(table: &str) -> Vec<(Ipv4Addr, u16)> {
     table.lines().filter_map(parse).collect()
 }
 
-fn aws() -> Check {
+/// The aws CLI that `zonal env` leads to, and before it the one that set-up made where that can't be run.
+fn aws(settings: &Settings) -> Vec<Check> {
     const NAME: &str = "aws CLI";
     let ours = env::venv().map(|bin| bin.join("aws"));
-    let Some(aws) = ours.clone().or_else(|| program("aws")) else {
-        return Check::note(
+    let mut checks: Vec<Check> = ours.as_deref().and_then(idle).into_iter().collect();
+    match env::real_aws(&settings.directory.join("bin")) {
+        Some(aws) => checks.push(asked(&aws, &Command::new(&aws).arg("--version").stdin(Stdio::null()).output())),
+        // What is said of the one that can't be run is enough.
+        None if checks.is_empty() => checks.push(Check::note(
             NAME,
             "not found",
             "make setup installs one beside the source; SDKs and `zonal deploy` do without",
-        );
+        )),
+        None => {}
+    }
+    checks
+}
+
+/// What is to be said of an aws CLI of set-up's that whoever asks can't run.
+fn idle(aws: &Path) -> Option<Check> {
+    let error = env::may_run(aws).err()?;
+    Some(Check::note(
+        "aws CLI",
+        format!("{} can't be run: {error}", aws.display()),
+        "it was made by another user; `zonal env` leaves it out. One on PATH does, or a copy of the source of your own and make setup there",
+    ))
+}
+
+/// What an aws CLI's answer to `--version` says of it.
+fn asked(aws: &Path, answer: &io::Result<Output>) -> Check {
+    const NAME: &str = "aws CLI";
+    const REMEDY: &str =
+        "make setup installs one that does, and `zonal env` puts it first; or 1.29 / 2.13 and newer on PATH";
+    let aws = aws.display();
+    let output = match answer {
+        Ok(output) => output,
+        Err(error) => return Check::note(NAME, format!("{aws} can't be run: {error}"), REMEDY),
     };
     // The first of these writes its version to standard error, the second to standard output.
-    let said = Command::new(&aws).arg("--version").stdin(Stdio::null()).output();
-    let text = said.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    let version = text.split_whitespace().find_map(|word| word.strip_prefix("aws-cli/")).unwrap_or_default();
-    if heeds_the_endpoint(version) {
-        Check::ok(NAME, format!("{version}, {}", aws.display()))
-    } else {
-        Check::note(
+    match text.split_whitespace().find_map(|word| word.strip_prefix("aws-cli/")) {
+        Some(version) if heeds_the_endpoint(version) => Check::ok(NAME, format!("{version}, {aws}")),
+        Some(version) => Check::note(
             NAME,
-            format!("{} {version} does not heed AWS_ENDPOINT_URL: it would call the real AWS", aws.display()),
-            "make setup installs one that does, and `zonal env` puts it first; or 1.29 / 2.13 and newer",
-        )
+            format!("{aws} {version} does not heed AWS_ENDPOINT_URL: it would call the real AWS"),
+            REMEDY,
+        ),
+        None => {
+            let said = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim();
+            Check::note(NAME, format!("{aws} does not tell its version ({}): {said}", output.status), REMEDY)
+        }
     }
 }
 
@@ -129,15 +162,16 @@ fn sshd() -> Check {
     }
 }
 
-fn python() -> Check {
+/// Nothing of one that can't be run: that is said of its aws CLI.
+fn python() -> Option<Check> {
     const NAME: &str = "python environment";
     match env::venv() {
-        Some(bin) => Check::ok(NAME, bin.display().to_string()),
-        None => Check::note(
+        Some(bin) => env::may_run(&bin.join("aws")).ok().map(|()| Check::ok(NAME, bin.display().to_string())),
+        None => Some(Check::note(
             NAME,
             "none beside this program",
             "make setup makes it; only `make test` and the aws CLI above need it",
-        ),
+        )),
     }
 }
 
@@ -154,6 +188,20 @@ mod tests {
             vec![(Ipv4Addr::new(1, 0, 100, 127), 80)]
         };
         assert_eq!(listeners(table), expected);
+    }
+
+    #[test]
+    fn an_aws_cli_that_does_not_run_is_not_called_old() {
+        let check = |script: &str, expected: &str| {
+            let answer = Command::new("/bin/sh").args(["-c", script]).output();
+            let found = asked(Path::new("/x/aws"), &answer).found;
+            assert!(found.contains(expected) && found.contains("/x/aws"), "{found}");
+        };
+        check("echo aws-cli/1.44.1 Python/3.11", "1.44.1, /x/aws");
+        check("echo aws-cli/1.22.34 Python/3.11 >&2", "does not heed AWS_ENDPOINT_URL");
+        check("echo No module named awscli >&2; exit 1", "(exit status: 1): No module named awscli");
+        let found = asked(Path::new("/x/aws"), &Err(io::ErrorKind::PermissionDenied.into())).found;
+        assert_eq!(found, "/x/aws can't be run: permission denied");
     }
 
     #[test]
