@@ -15,7 +15,7 @@ use zonal_dns::table::NameSets;
 
 /// Appended to a file of so many bytes or more, it is written anew once what was appended is longer than itself.
 const SHORT: u64 = 64 << 10;
-/// What counts as appended where a line may have been begun: more than there may be.
+/// What counts as appended where a line may have been begun, or what is there lacks a change: more than there may be.
 const TORN: u64 = u64::MAX >> 1;
 
 /// The files, by the keys of their duties. A file's name is a number: keys are as long as they like.
@@ -64,7 +64,7 @@ impl Kept {
         let beside: Vec<PathBuf> = kept.files.values().map(|file| kept.beside(file)).collect();
         // What was being written when the plane ended, or is of an earlier version: what counts is there still.
         for path in others.into_iter().filter(|path| !beside.contains(path)) {
-            fs::remove_file(&path).act("remove", path.display())?;
+            remove(&path)?;
         }
         Ok((kept, all))
     }
@@ -98,7 +98,11 @@ impl Kept {
 
     /// Keeps a duty, in the place of what was kept by its key. Whenever the plane is killed, one of them is there, whole.
     pub(super) fn put(&mut self, key: &str, duty: &Duty) -> Result<()> {
-        let number = self.files.get(key).map_or(self.next, |file| file.number);
+        // Until it is written, nothing can be appended to what is there: that would be a change of what it is not.
+        let number = self.files.get_mut(key).map_or(self.next, |file| {
+            file.appended = TORN;
+            file.number
+        });
         self.next = self.next.max(number + 1);
         let path = self.directory.join(number.to_string());
         let pending = path.with_extension("new");
@@ -275,5 +279,20 @@ mod tests {
         kept.put_names("zone", &names(&third), || Some(third.clone())).unwrap();
         assert_eq!(Kept::open(&directory.0).unwrap().1, [("zone".to_owned(), third)]);
         assert!(!beside.exists());
+    }
+    #[test]
+    fn names_are_not_appended_to_a_zone_that_could_not_be_written() {
+        let directory = Directory::new("unwritten");
+        let (mut kept, _) = Kept::open(&directory.0).unwrap();
+        kept.put("zone", &zone("192.0.2.0")).unwrap();
+        let [second, third] = ["192.0.2.2", "192.0.2.3"].map(zone);
+        // A directory in its place stands for a disk that has no room.
+        let pending = directory.0.join("0.new");
+        fs::create_dir(&pending).unwrap();
+        kept.put("zone", &second).unwrap_err();
+        fs::remove_dir(&pending).unwrap();
+        // Of another name: what is on disk has neither this change nor that one.
+        kept.put_names("zone", &NameSets::from([("c.test.".to_owned(), Vec::new())]), || Some(third.clone())).unwrap();
+        assert_eq!(Kept::open(&directory.0).unwrap().1, [("zone".to_owned(), third)]);
     }
 }
