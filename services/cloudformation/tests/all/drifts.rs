@@ -99,6 +99,11 @@ fn changes_behind_the_stacks_back_are_differences_by_property_and_kind() {
     yard.call("ec2", "DeleteTags", json!({"Resources": [vpc], "Tags": [{"Key": "more"}]}));
     let one = yard.stacks("DetectStackResourceDrift", json!({"StackName": "s", "LogicalResourceId": "Vpc"}));
     assert_eq!(one["StackResourceDrift"]["StackResourceDriftStatus"], "IN_SYNC", "{one:#}");
+    let text = TEMPLATE.replace("Value: one", "Value: three");
+    yard.stacks("UpdateStack", json!({"StackName": "s", "TemplateBody": text}));
+    yard.until("s", "UPDATE_COMPLETE");
+    assert_eq!(yard.stack("s")["DriftInformation"]["StackDriftStatus"], "NOT_CHECKED");
+    assert!(drifts(&yard, &["IN_SYNC", "MODIFIED", "DELETED"]).iter().all(|one| one["LogicalResourceId"] != "Vpc"));
 }
 
 #[test]
