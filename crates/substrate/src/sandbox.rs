@@ -68,8 +68,10 @@ pub enum StopCause {
     Asked,
     /// It shut itself down (`shutdown -h now` inside).
     Itself,
-    /// Its PID 1 died, or its zone was cut.
+    /// Its PID 1 died.
     Died(String),
+    /// Its zone was cut off, which may be over by the time that this is heard.
+    ZoneCut,
     /// It never ran: what it takes could not be had, and trying again would not help.
     NotStarted {
         /// What was lacking.

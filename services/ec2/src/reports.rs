@@ -3,7 +3,7 @@
 use crate::metrics;
 use crate::model::{
     Failure, Image, ImageState, Instance, InstanceState, Interface, InterfacePhase, StateReason, Status, Trouble,
-    Volume, Vpc, ZoneOutage,
+    Volume, Vpc,
 };
 use crate::operations::{attachments, interfaces, run, snapshots};
 use zonal_cloud::{Record, Tx, View};
@@ -83,10 +83,13 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
         }
         (SandboxState::Stopped(StopCause::WorldEnded), InstanceState::Running) => boots(tx, instance),
         (SandboxState::Stopped(StopCause::Died(_)), InstanceState::Running) => {
-            let cut = tx.find::<ZoneOutage>(&instance.zone).is_some();
-            let status = if cut { Status::SystemImpaired } else { Status::InstanceImpaired };
-            let failure = Some(Failure { since: tx.now, status });
-            tx.put(Instance { failure, ..instance });
+            fails(tx, instance, Status::InstanceImpaired);
+        }
+        (SandboxState::Stopped(StopCause::ZoneCut), InstanceState::Running) => {
+            fails(tx, instance, Status::SystemImpaired);
+        }
+        (SandboxState::Stopped(StopCause::ZoneCut), InstanceState::Pending) => {
+            not_started(tx, instance, Lack::Other, "its zone is cut off");
         }
         (SandboxState::Stopped(StopCause::Died(why)), InstanceState::Pending) => {
             not_started(tx, instance, Lack::Other, why);
@@ -96,6 +99,12 @@ fn sandbox(tx: &mut Tx<'_>, instance: Instance, state: &SandboxState) {
         }
         _ => {}
     }
+}
+
+/// Its machine is dead, which its status checks will find.
+fn fails(tx: &mut Tx<'_>, instance: Instance, status: Status) {
+    let failure = Some(Failure { since: tx.now, status });
+    tx.put(Instance { failure, ..instance });
 }
 
 /// A start that failed for good. Nothing is lost with a first one; a later one goes back to where it came from: its disk is the user's.

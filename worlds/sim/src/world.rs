@@ -210,7 +210,9 @@ impl Inner {
             }
             Ask::StartSandbox(sandbox) => self.start(*sandbox),
             Ask::StopSandbox { id, generation, .. } => self.stop(id, generation),
-            Ask::CrashSandbox { id, generation } => self.die(&id, Some(generation), "its PID 1 was killed"),
+            Ask::CrashSandbox { id, generation } => {
+                self.die(&id, Some(generation), StopCause::Died("its PID 1 was killed".to_owned()))
+            }
             Ask::RemoveSandbox(id) => {
                 if let Some(old) = self.sandboxes.remove(&id) {
                     self.behind.remove(&old.sandbox.interface);
@@ -289,7 +291,7 @@ impl Inner {
         }
         if self.facts.cut.contains(&sandbox.zone) {
             self.sandboxes.insert(id.clone(), Machine { sandbox, phase: Phase::Off, answered: 0 });
-            let state = SandboxState::Stopped(StopCause::Died("its zone is cut off".to_owned()));
+            let state = SandboxState::Stopped(StopCause::ZoneCut);
             self.reports.push(Report::Sandbox { id, generation, state });
             return;
         }
@@ -310,13 +312,13 @@ impl Inner {
         }
     }
 
-    fn die(&mut self, id: &str, generation: Option<u64>, why: &str) {
+    fn die(&mut self, id: &str, generation: Option<u64>, cause: StopCause) {
         let Some(own) = self.sandboxes.get_mut(id) else { return };
         if own.phase == Phase::Off || generation.is_some_and(|generation| generation != own.sandbox.generation) {
             return;
         }
         own.phase = Phase::Off;
-        let state = SandboxState::Stopped(StopCause::Died(why.to_owned()));
+        let state = SandboxState::Stopped(cause);
         self.reports.push(Report::Sandbox { id: id.to_owned(), generation: own.sandbox.generation, state });
     }
 
@@ -329,7 +331,7 @@ impl Inner {
         let inside: Vec<String> =
             self.sandboxes.iter().filter(|(_, own)| own.sandbox.zone == zone).map(|(id, _)| id.clone()).collect();
         for id in inside {
-            self.die(&id, None, "its zone is cut off");
+            self.die(&id, None, StopCause::ZoneCut);
         }
     }
 

@@ -9,6 +9,7 @@ pub mod down;
 mod env;
 mod inspect;
 mod instance;
+mod interrupts;
 pub mod run_daemon;
 mod setup;
 mod ssh;

@@ -274,42 +274,6 @@ fn spawn_daemon(settings: &Settings, owner: (u32, u32)) -> Result<Child, Command
     command.spawn().map_err(|error| CommandError::file(program, error))
 }
 
-/// Why a world in the foreground is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
-    /// We are told to end it.
-    Interrupted,
-    /// It was told to end by another: what keeps it running ends well then only.
-    Ended,
-}
-
-/// Waits for Ctrl-C, or for the child's end.
-///
-/// # Errors
-/// The child failed.
-pub fn until_interrupted(child: &mut Child) -> Result<Over, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::file("a runtime", error))?;
-    runtime.block_on(async {
-        let end = asked_to_end();
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                () = &mut end => return Ok(Over::Interrupted),
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            if let Ok(Some(status)) = child.try_wait() {
-                if status.success() {
-                    return Ok(Over::Ended);
-                }
-                return Err(CommandError::said(format!("the world ended by itself: {status}")));
-            }
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

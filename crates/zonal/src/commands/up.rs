@@ -1,11 +1,12 @@
 //! `zonal up`.
 
-use crate::commands::run_daemon::Over;
-use crate::commands::{CommandError, Where, api, doctor, run_daemon};
+use crate::commands::interrupts::{Interrupts, Over};
+use crate::commands::{CommandError, Where, api, doctor};
 use crate::daemon::pace;
 use crate::settings::{self, Pace, Settings, WorldKind};
 use clap::{Args, ValueEnum};
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -107,7 +108,7 @@ pub fn run(arguments: &UpArguments) -> ExitCode {
     let ran = if arguments.detach { detached(&settings) } else { foreground(&settings) };
     // Looked at only now: it takes longer than a start does.
     let missing = if ran.is_err() && settings.world == WorldKind::Linux { doctor::missing() } else { Vec::new() };
-    let code = super::exit(ran);
+    let code = super::exit_or_interrupted(ran);
     if missing.is_empty() {
         return code;
     }
@@ -164,17 +165,16 @@ fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
 
 fn foreground(settings: &Settings) -> Result<(), CommandError> {
     prepare(settings)?;
+    let mut interrupts = Interrupts::listen()?;
     let mut child = start(settings, Stdio::inherit())?;
-    await_answer(settings, &mut child, None)?;
-    greet(settings);
-    println!("Ctrl-C ends it.");
-    match run_daemon::until_interrupted(&mut child)? {
-        Over::Interrupted => {
-            println!("Ending: instances shut down first.");
-            super::down::end(settings, settings.ephemeral)?;
-            println!("{}", super::down::told(settings.ephemeral));
-            Ok(())
-        }
+    let mut over = Over::Interrupted;
+    if await_answer(settings, &mut child, None, |pause| interrupts.within(pause))? {
+        greet(settings);
+        println!("Ctrl-C ends it.");
+        over = interrupts.or_end_of(&mut child)?;
+    }
+    match over {
+        Over::Interrupted => end(settings),
         Over::Ended => {
             // Who ended it sees to the rest; a signal to the world's own process is the rare other way.
             println!("Zonal is down: `zonal down` (or a signal to its process) ended it.");
@@ -183,13 +183,27 @@ fn foreground(settings: &Settings) -> Result<(), CommandError> {
     }
 }
 
+/// Ends a world as we were told to, whatever of it runs so far.
+fn end(settings: &Settings) -> Result<(), CommandError> {
+    // The terminal may be what is closed: then there is nobody to tell.
+    let tell = |text: &str| drop(writeln!(std::io::stdout(), "{text}"));
+    tell("Ending: instances shut down first.");
+    super::down::end(settings, settings.ephemeral)?;
+    tell(super::down::told(settings.ephemeral));
+    Ok(())
+}
+
 fn detached(settings: &Settings) -> Result<(), CommandError> {
     prepare(settings)?;
     let (log, file) = Log::open(&settings.directory)?;
+    let mut interrupts = Interrupts::listen()?;
     let mut child = start(settings, file)?;
-    await_answer(settings, &mut child, Some(&log))?;
-    greet(settings);
-    Ok(())
+    if await_answer(settings, &mut child, Some(&log), |pause| interrupts.within(pause))? {
+        greet(settings);
+        return Ok(());
+    }
+    end(settings)?;
+    Err(CommandError::Interrupted("stopped before it was up".to_owned()))
 }
 
 /// Refuses what can't be before anything is made; then the settings are kept.
@@ -281,15 +295,21 @@ fn check_way(directory: &Path, (user, group): (u32, u32)) -> Result<(), CommandE
     Ok(())
 }
 
-/// Waits until the daemon answers. `log` is where what it says goes, if not to us.
+/// Waits until the daemon answers. `log` is where what it says goes, if not to us. `pause` waits so long, and says whether to wait no more:
+/// then the answer is `false`.
 ///
 /// # Errors
 /// What runs it ended, or it takes too long.
-pub fn await_answer(settings: &Settings, child: &mut Child, log: Option<&Log>) -> Result<(), CommandError> {
+pub fn await_answer(
+    settings: &Settings,
+    child: &mut Child,
+    log: Option<&Log>,
+    mut pause: impl FnMut(Duration) -> bool,
+) -> Result<bool, CommandError> {
     let deadline = Instant::now() + COMES_UP;
     loop {
         if api::is_up(settings) {
-            return Ok(());
+            return Ok(true);
         }
         if let Ok(Some(status)) = child.try_wait() {
             // In the foreground it was said before our eyes.
@@ -303,7 +323,9 @@ pub fn await_answer(settings: &Settings, child: &mut Child, log: Option<&Log>) -
                 COMES_UP.as_secs()
             )));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        if pause(Duration::from_millis(5)) {
+            return Ok(false);
+        }
     }
 }
 

@@ -131,7 +131,12 @@ impl RealLab {
         settings.save().map_err(|error| CommandError::file(&settings.directory, error))?;
         let (log, file) = up::Log::open(&settings.directory)?;
         let mut child = up::start(&settings, file)?;
-        up::await_answer(&settings, &mut child, Some(&log))?;
+        // The lab's own interrupts are looked at between its steps.
+        let wait = |pause| {
+            std::thread::sleep(pause);
+            false
+        };
+        up::await_answer(&settings, &mut child, Some(&log), wait)?;
         let clock = Arc::new(FollowedClock(Mutex::new((Instant::now(), Time(0), 1))));
         follow(&settings, &clock, "GET", "/_zonal/status", "")?;
         let stacks = Stacks::new(OverHttp { settings, clock });

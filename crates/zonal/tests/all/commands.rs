@@ -3,6 +3,7 @@
 use crate::Test;
 use crate::world::{PROGRAM, TestWorld, case, free_port, text, until};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -16,12 +17,14 @@ pub const VIRTUAL: &[Test] = &[
     ("an_instance_that_is_not_there_is_told_in_plain_words", an_instance_that_is_not_there),
     ("a_cut_without_an_end_after_one_with_an_end_says_so", a_cut_without_an_end),
     ("up_in_the_foreground_says_that_down_ended_it", up_says_that_down_ended_it),
+    ("a_virtual_start_that_is_interrupted_leaves_nothing_running", virtual_start_interrupted),
     ("a_world_that_is_refused_for_a_busy_port_leaves_no_directory", a_world_refused_for_a_busy_port),
     ("status_shows_stacks_load_balancers_and_hosted_zones", status_shows_what_there_is),
 ];
 
 pub const REAL: &[Test] = &[
     ("ssh_runs_a_command_and_ends_as_it_did", ssh_runs_a_command_and_ends_as_it_did),
+    ("a_start_that_is_interrupted_leaves_nothing_running", start_interrupted),
     ("a_home_that_the_control_plane_cannot_enter_is_refused_by_name", a_home_that_cannot_be_entered),
 ];
 
@@ -178,6 +181,37 @@ fn up_says_that_down_ended_it() {
     assert!(ended.status.success(), "{}", text(&ended));
     // What it logs may be there; no complaint of ours is.
     assert!(!text(&ended).contains("zonal: "), "{}", text(&ended));
+}
+
+fn virtual_start_interrupted() {
+    interrupt_starts(&TestWorld::virtual_one(&[]), &["--world", "sim"], "daemon");
+}
+
+fn start_interrupted() {
+    interrupt_starts(&TestWorld::real_one(), &["--world", "linux", "--range", "9"], "supervise");
+}
+
+/// Ends the world and starts it again, in the foreground and detached, telling it to end as soon as its first process is there.
+fn interrupt_starts(world: &TestWorld, more: &[&str], first: &str) {
+    assert!(world.zonal(&["down"]).status.success());
+    let (port, dns) = (world.port.to_string(), world.dns.to_string());
+    for (detach, code) in [(&[][..], 0), (&["--detach"], 130)] {
+        for signal in ["INT", "TERM", "HUP"] {
+            let mut up = world.command(&[&["up", "--port", &port, "--dns-port", &dns], more, detach].concat());
+            let mut up = up.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            until("a process of the world's", || {
+                assert!(up.try_wait().unwrap().is_none(), "it ended by itself");
+                world.processes().contains_key(first).then_some(())
+            });
+            let sent = Command::new("kill").args(["-s", signal, &up.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+            let ended = up.wait_with_output().unwrap();
+            assert_eq!(world.processes(), BTreeMap::new(), "{signal} {detach:?}: {}", text(&ended));
+            // A detached one may have been up by then, which is no failure of it.
+            let was_up = text(&ended).contains("Zonal is up");
+            assert!(ended.status.code() == Some(code) || was_up, "{signal} {detach:?}: {}", text(&ended));
+        }
+    }
 }
 
 fn a_world_refused_for_a_busy_port() {

@@ -222,6 +222,20 @@ fn what_is_wrong_is_said_in_awss_words() {
 }
 
 #[test]
+fn a_machine_that_is_heard_to_have_died_with_its_zone_once_that_is_whole_again_boots_too() {
+    let yard = Yard::new();
+    let id = yard.run(json!({}));
+    yard.settle();
+    // Cut, and mended before anything was heard of it.
+    let state = SandboxState::Stopped(StopCause::ZoneCut);
+    yard.cloud.report(&Report::Sandbox { id: id.clone(), generation: 1, state });
+    yard.settle();
+    let again = |ask: &Ask| matches!(ask, Ask::StartSandbox(sandbox) if sandbox.id == id && sandbox.generation == 2);
+    assert!(yard.world.asks.lock().unwrap().iter().any(again));
+    assert_eq!(yard.state(&id), "running");
+}
+
+#[test]
 fn a_start_in_a_cut_zone_is_refused_and_the_stopped_instance_stays() {
     let yard = Yard::new();
     let id = yard.run(json!({ "Placement": { "AvailabilityZone": "us-east-1a" } }));

@@ -35,8 +35,8 @@ enum Course {
     Itself,
     /// It comes up again afterwards, as this.
     Again(Box<Spec>),
-    /// It could not be set up.
-    Failed(String),
+    /// It was killed, or could not be set up.
+    Failed(StopCause),
 }
 
 /// What follows from looking after a sandbox.
@@ -149,9 +149,9 @@ impl Held {
     }
 
     /// Kills it as a failure of its own would.
-    pub(super) fn crash(&mut self, cause: &str) {
+    pub(super) fn crash(&mut self, cause: StopCause) {
         if let Some(process) = &self.process {
-            self.course = Course::Failed(cause.to_owned());
+            self.course = Course::Failed(cause);
             let _ = sys::pidfd_kill(process.handle.as_fd(), libc::SIGKILL);
         }
     }
@@ -257,7 +257,7 @@ impl Held {
                 Notice::Started => SandboxState::Running,
                 Notice::UserDataDone(exit) => SandboxState::UserDataDone { exit },
                 Notice::Failed(reason) => {
-                    self.course = Course::Failed(reason);
+                    self.course = Course::Failed(StopCause::Died(reason));
                     continue;
                 }
                 Notice::Ending { reboot } => {
@@ -291,7 +291,7 @@ impl Held {
             }
             Course::Asked => StopCause::Asked,
             Course::Itself => StopCause::Itself,
-            Course::Failed(reason) => StopCause::Died(reason),
+            Course::Failed(cause) => cause,
             Course::Up => StopCause::Died(cause_of(status)),
         };
         let state = SandboxState::Stopped(cause);

@@ -20,6 +20,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
+use zonal_substrate::StopCause;
 
 /// The start is over when for so long nothing has come; the warden asks for figures every second.
 const SETTLED_MS: u16 = 300;
@@ -90,9 +91,6 @@ fn prepare(config: &Config) -> Result<()> {
     }
     Ok(())
 }
-
-/// Why a sandbox ends, or does not start, where its zone is cut off: the same words in every world.
-pub(crate) const CUT: &str = "its zone is cut off";
 
 struct Holder {
     config: Config,
@@ -229,7 +227,7 @@ impl Holder {
             HolderRequest::Crash { id, generation } => {
                 let held = self.held.get_mut(&id).ok_or_else(|| unknown(&id))?;
                 if held.generation() <= generation {
-                    held.crash("its kernel panicked");
+                    held.crash(StopCause::Died("its kernel panicked".to_owned()));
                 }
             }
             HolderRequest::Forget(id) => {
@@ -249,7 +247,7 @@ impl Holder {
                 self.held
                     .values_mut()
                     .filter(|held| interfaces.contains(held.interface()))
-                    .for_each(|held| held.crash(CUT));
+                    .for_each(|held| held.crash(StopCause::ZoneCut));
             }
             HolderRequest::List => return Ok(HolderReply::List(self.list())),
             HolderRequest::Shell(id) => {

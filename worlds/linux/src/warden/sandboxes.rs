@@ -3,7 +3,6 @@
 use super::request::{Event, Reply, Usage};
 use super::{Warden, lock};
 use crate::error::{Act, Error, Result};
-use crate::holder::CUT;
 use crate::holder::protocol::Running;
 use crate::sandbox::cgroup::Hierarchy;
 use crate::sandbox::images::{self, Pending};
@@ -15,7 +14,7 @@ use zonal_substrate::{Inventory, Lack, Sandbox, SandboxState, StopCause};
 impl Warden {
     /// Starts a sandbox, its disk made if it has none. What may pass by itself is an error; what will not is an answer.
     pub(super) fn start(&self, mut sandbox: Sandbox) -> Result<Reply> {
-        let cut = || Ok(Reply::Stopped(StopCause::Died(CUT.to_owned())));
+        let cut = || Ok(Reply::Stopped(StopCause::ZoneCut));
         {
             let routers = lock(&self.routers);
             if !routers.is_interface(&sandbox.interface) {

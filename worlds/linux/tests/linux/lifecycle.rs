@@ -272,14 +272,14 @@ fn a_cut_zone_is_dead_and_silent_until_it_is_joined() {
         until("both", || answers(world.public(public), 80));
     }
     world.ask(vec![Ask::SetZone { zone: "us-east-1b".into(), cut: true }]);
-    world.await_state("i-b", |state| *state == SandboxState::Stopped(StopCause::Died("its zone is cut off".into())));
+    world.await_state("i-b", |state| *state == SandboxState::Stopped(StopCause::ZoneCut));
     assert!(answers(world.public(10), 80).is_some() && answers(world.public(11), 80).is_none());
     world.ask(vec![again(&b, 2)]);
     // It is answered as in every world: what starts there dies at once.
     let dead = |generation: u64| Report::Sandbox {
         id: "i-b".into(),
         generation,
-        state: SandboxState::Stopped(StopCause::Died("its zone is cut off".into())),
+        state: SandboxState::Stopped(StopCause::ZoneCut),
     };
     world.hear("its death", |report| *report == dead(2));
     world.ask(vec![Ask::SetZone { zone: "us-east-1b".into(), cut: false }, again(&b, 3)]);
@@ -306,7 +306,7 @@ fn what_is_on_its_way_when_its_zone_is_cut_dies() {
         });
         world.ask(vec![again(&machine, 1), Ask::SetZone { zone: zone.into(), cut: true }]);
         let state = world.await_state(&format!("i-{name}"), |state| matches!(state, SandboxState::Stopped(_)));
-        assert_eq!(state, SandboxState::Stopped(StopCause::Died("its zone is cut off".into())), "{name}");
+        assert_eq!(state, SandboxState::Stopped(StopCause::ZoneCut), "{name}");
         world.ask(vec![Ask::SetZone { zone: zone.into(), cut: false }]);
     }
 }
