@@ -429,7 +429,8 @@ fn mutated_templates() {
                 world.must("cloudformation", "DeleteStack", json!({ "StackName": stack }));
                 until(&format!("template {count}: its removal\n{body}"), || {
                     let status = world.stack_status(&stack);
-                    assert_ne!(status.as_deref(), Some("DELETE_FAILED"), "template {count}\n{body}");
+                    let why = || world.must("cloudformation", "DescribeStackEvents", json!({ "StackName": stack }));
+                    assert!(status.as_deref() != Some("DELETE_FAILED"), "template {count}: {:#}\n{body}", why());
                     status.is_none_or(|status| status == "DELETE_COMPLETE").then_some(())
                 });
                 quiet(&world);

@@ -72,7 +72,7 @@ fn a_cut_zone_is_silent_and_its_machines_stay_dead_when_it_is_whole_again() {
     town.ask([sandbox(0, 2)]);
     town.pass(MOMENT);
     assert!(
-        matches!(said(&mut town, "i-0")[..], [(2, SandboxState::Stopped(StopCause::Died(_)))]),
+        matches!(said(&mut town, "i-0")[..], [(2, SandboxState::Stopped(StopCause::ZoneCut))]),
         "nothing starts in it"
     );
     town.ask([Ask::SetZone { zone: zone(0), cut: false }]);
