@@ -379,7 +379,7 @@ fn mutated_requests() {
 }
 
 fn mutated_templates() {
-    let world = TestWorld::virtual_one(&["--speed", "5000", "--settle", "0"]);
+    let world = TestWorld::virtual_one(&["--speed", "2000", "--settle", "0"]);
     let process = daemon(&world);
     let mut chance = StdRng::seed_from_u64(5);
     let templates: Vec<String> = (1..=6).map(|phase| std::fs::read_to_string(case(phase)).unwrap()).collect();

@@ -2,6 +2,7 @@
 //! of every sandbox's PID 1, and keeps their console logs. One thread, one poll loop: it forks without exec, and may.
 
 mod held;
+mod past;
 pub(crate) mod protocol;
 
 pub(crate) use held::{CONSOLE_FD, CONTROL_FD};
@@ -13,6 +14,7 @@ use held::{Held, Turn};
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use past::Past;
 use protocol::{HolderEvent, HolderReply, HolderRequest};
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,6 +46,7 @@ pub fn main(config: &Config) -> Result<()> {
         callers: Vec::new(),
         watchers: Vec::new(),
         held: BTreeMap::new(),
+        past: Past::default(),
         ended: false,
         settled: false,
     };
@@ -98,6 +101,7 @@ struct Holder {
     callers: Vec<UnixStream>,
     watchers: Vec<UnixStream>,
     held: BTreeMap<String, Held>,
+    past: Past,
     ended: bool,
     /// Whether the start, and all that came with it, is over.
     settled: bool,
@@ -234,11 +238,16 @@ impl Holder {
                 if self.held.get(&id).is_some_and(Held::is_running) {
                     return Err(Error::Refused(format!("{id} still runs")));
                 }
-                self.held.remove(&id);
+                if let Some(mut held) = self.held.remove(&id) {
+                    self.past.keep(id, held.console());
+                }
             }
             HolderRequest::Console(id) => {
-                let held = self.held.get_mut(&id).ok_or_else(|| unknown(&id))?;
-                return Ok(HolderReply::Console(held.console()));
+                let console = match self.held.get_mut(&id) {
+                    Some(held) => held.console(),
+                    None => self.past.console(&id).ok_or_else(|| unknown(&id))?.to_vec(),
+                };
+                return Ok(HolderReply::Console(console));
             }
             HolderRequest::Running => {
                 return Ok(HolderReply::Running(self.held.values().filter_map(Held::running).collect()));

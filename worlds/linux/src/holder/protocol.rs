@@ -19,9 +19,9 @@ pub(crate) enum HolderRequest {
     },
     /// Kill its first process as a failure would.
     Crash { id: String, generation: u64 },
-    /// Forget a stopped sandbox and its console.
+    /// Forget a stopped sandbox. Its console is kept while there is room.
     Forget(String),
-    /// The console so far.
+    /// The console so far, or as it was in the end.
     Console(String),
     /// What every sandbox is doing.
     List,

@@ -62,6 +62,8 @@ fn user_data_runs_once_and_its_output_is_kept() {
     world.hear("its end", |report| *report == Report::SandboxRemoved("i-a".into()));
     world.hear("its interface's end", |report| *report == Report::InterfaceRemoved("eni-a".into()));
     assert!(!world.config.directory.join("disks/i-a").exists());
+    let console = world.console("i-a");
+    assert!(console.contains("to-output"), "its console outlives it: {console}");
 }
 
 fn a_start_that_fails_keeps() {
