@@ -16,6 +16,10 @@ impl Catalog for AnyType {
         type_name.starts_with("AWS::")
     }
 
+    fn names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     fn has_attribute(&self, _: &str, attribute: &str) -> bool {
         ["Arn", "Id", "Inner.Name"].contains(&attribute)
     }

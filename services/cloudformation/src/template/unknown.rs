@@ -35,27 +35,74 @@ SecurityLake ServiceCatalog ServiceCatalogAppRegistry ServiceDiscovery Shield Si
 SupportApp Synthetics SystemsManagerSAP Timestream Transfer UXC VerifiedPermissions VoiceID VpcLattice WAF WAFRegional \
 WAFv2 Wisdom WorkSpaces WorkSpacesThinClient WorkSpacesWeb WorkspacesInstances XRay";
 
-/// What a template is refused with that has resources of types that are not known; `None` for no resources.
-pub fn refusal(unknown: &[&Resource]) -> Option<TemplateError> {
+/// What a template is refused with that has resources of types that are not known; `None` for no resources. `known` are the types
+/// that are.
+pub fn refusal(unknown: &[&Resource], known: &[&str]) -> Option<TemplateError> {
     if unknown.is_empty() {
         return None;
     }
     let names: BTreeSet<&str> = unknown.iter().map(|resource| resource.type_name.as_str()).collect();
-    let own = names.iter().copied().filter(|name| is_of_aws_form(name)).collect::<Vec<_>>();
+    let (mut missing, mut doubtful) = (Vec::new(), Vec::new());
+    for name in &names {
+        let has_service = known.iter().any(|known| service(known).eq_ignore_ascii_case(service(name)));
+        if is_of_aws_form(name) && !has_service {
+            missing.push((*name).to_owned());
+        } else if let Some(meant) = nearest(name, known) {
+            doubtful.push(format!("{name} (did you mean {meant}?)"));
+        } else if is_of_aws_form(name) {
+            doubtful.push((*name).to_owned());
+        }
+    }
     let mut places: Vec<_> = unknown.iter().map(|resource| resource.type_at).collect();
     places.sort();
     let places: Vec<String> = places.iter().map(ToString::to_string).collect();
-    let hint = if own.is_empty() {
-        String::new()
-    } else {
-        format!(". Zonal does not have these of AWS's: {}", own.join(", "))
-    };
+    let mut hint = String::new();
+    for (says, of_it) in [
+        ("Zonal does not have these of AWS's", missing),
+        ("Misspelt, or none of those that Zonal has of their services", doubtful),
+    ] {
+        if !of_it.is_empty() {
+            hint.push_str(&format!(". {says}: {}", of_it.join(", ")));
+        }
+    }
     let names: Vec<&str> = names.into_iter().collect();
     Some(TemplateError::new(format!(
         "Template format error: Unrecognized resource types: [{}] (at {}){hint}",
         names.join(", "),
         places.join("; ")
     )))
+}
+
+/// The middle of a type's name.
+fn service(name: &str) -> &str {
+    name.split("::").nth(1).unwrap_or_default()
+}
+
+/// The known type that a name differs from by a slip of the pen, letters' case aside: a quarter of the last part at most, and no more
+/// than three letters.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let thing = name.rsplit("::").next().unwrap_or_default().chars().count();
+    let slips = (thing / 4).clamp(1, 3);
+    let written = name.to_ascii_lowercase();
+    // A name of any length may stand in a template.
+    let near = known.iter().filter(|known| known.len().abs_diff(name.len()) <= slips);
+    let distances = near.map(|known| (distance(&written, &known.to_ascii_lowercase()), *known));
+    distances.filter(|(distance, _)| *distance <= slips).min().map(|(_, known)| known)
+}
+
+/// How many letters are to be put in, left out or exchanged to come from one word to another (Levenshtein's distance).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (at, letter) in from.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in to.iter().enumerate() {
+            let exchanged = corner + usize::from(letter != *other);
+            corner = row[column + 1];
+            row[column + 1] = exchanged.min(corner + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
 }
 
 /// Whether a name has the form of a type of one of AWS's services.
@@ -74,6 +121,28 @@ fn is_of_aws_form(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_leads_to_the_nearest_type() {
+        let known = ["AWS::EC2::EIP", "AWS::EC2::InternetGateway", "AWS::EC2::VPC", "AWS::SSM::Parameter"];
+        for (name, meant) in [
+            ("AWS::EC2::InternetGatway", Some("AWS::EC2::InternetGateway")),
+            ("AWS::Ec2::vpc", Some("AWS::EC2::VPC")),
+            ("AWS::SMM::Parameter", Some("AWS::SSM::Parameter")),
+            ("AWS::EC2::IPAM", None),
+            ("AWS::EC2::NatGateway", None),
+            ("AWS::EC2::Volume", None),
+        ] {
+            assert_eq!(nearest(name, &known), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_distance_counts_letters() {
+        for (from, to, letters) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("ab", "ba", 2)] {
+            assert_eq!(distance(from, to), letters, "{from} {to}");
+        }
+    }
 
     #[test]
     fn a_types_name_has_awss_form_if_its_service_is_one_of_awss() {

@@ -24,6 +24,8 @@ pub const PSEUDO_PARAMETERS: [&str; 8] = [
 pub trait Catalog {
     /// Whether the type can be made.
     fn knows(&self, type_name: &str) -> bool;
+    /// The types that can be made, as far as they are a list.
+    fn names(&self) -> Vec<&'static str>;
     /// Whether `Fn::GetAtt` gives that attribute of the type.
     fn has_attribute(&self, type_name: &str, attribute: &str) -> bool;
     /// Whether the properties are ones that the type takes, inside nested ones too.
@@ -98,7 +100,7 @@ fn check_secure(resource: &Resource) -> Result<(), TemplateError> {
 fn check_types(template: &Template, catalog: &dyn Catalog) -> Result<(), TemplateError> {
     let unknown: Vec<&Resource> =
         template.resources.values().filter(|resource| !catalog.knows(&resource.type_name)).collect();
-    super::unknown::refusal(&unknown).map_or(Ok(()), Err)
+    super::unknown::refusal(&unknown, &catalog.names()).map_or(Ok(()), Err)
 }
 
 fn check_conditions(template: &Template) -> Result<(), TemplateError> {

@@ -239,6 +239,10 @@ impl Catalog for Types {
         named(type_name).is_some()
     }
 
+    fn names(&self) -> Vec<&'static str> {
+        all().iter().map(|known| known.name).collect()
+    }
+
     fn has_attribute(&self, type_name: &str, attribute: &str) -> bool {
         named(type_name).is_some_and(|known| known.attributes.contains(&attribute) || known.gives_property(attribute))
     }

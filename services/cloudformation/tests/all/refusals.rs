@@ -19,6 +19,11 @@ fn a_template_or_request_that_can_not_be_is_refused_at_once() {
         ),
         "Template format error: Unrecognized resource types: [AWS::IAM::Role, AWS::Nothing::Such, My::Own::Thing] (at line 2, column 13; line 3, column 13; line 4, column 13). Zonal does not have these of AWS's: AWS::IAM::Role"
     );
+    // A service that has types here may have more, or one of another name.
+    assert_eq!(
+        refused("Resources:\n  A: {Type: 'AWS::EC2::InternetGatway'}\n  B: {Type: 'AWS::EC2::NatGateway'}"),
+        "Template format error: Unrecognized resource types: [AWS::EC2::InternetGatway, AWS::EC2::NatGateway] (at line 2, column 13; line 3, column 13). Misspelt, or none of those that Zonal has of their services: AWS::EC2::InternetGatway (did you mean AWS::EC2::InternetGateway?), AWS::EC2::NatGateway"
+    );
     assert_eq!(
         refused(&vpc("{CidrBlock: 10.0.0.0/16, Bogus: 1}")),
         "Encountered unsupported property Bogus (at line 4, column 42)"
