@@ -4,6 +4,8 @@ use crate::commands::CommandError;
 use crate::daemon::services;
 use crate::settings::public_range;
 use std::collections::BTreeSet;
+use zonal_cloudformation::types;
+use zonal_cloudformation::types::schema::{Kind, Property, Update};
 
 /// Prints the page.
 ///
@@ -32,6 +34,72 @@ pub fn run() -> Result<(), CommandError> {
                 println!("| {operation} | {parameter} | {what} |");
             }
         }
+        if service.name() == "cloudformation" {
+            resource_types();
+        }
     }
     Ok(())
+}
+
+/// The resource types that templates may have, from the table that templates are checked against.
+fn resource_types() {
+    let all = types::all();
+    println!("\n### Resource types\n");
+    println!(
+        "{} types. A template with another, or with another property, is refused. An object's members stand in parentheses, `[]` is a list,",
+        all.len()
+    );
+    println!("`*` a property that must be there, and a change of what is in italics replaces the resource.\n");
+    println!("| type | properties | attributes (`Fn::GetAtt`) |\n| --- | --- | --- |");
+    for known in all {
+        let mut attributes = known.attributes.to_vec();
+        // Where one property is an attribute, all are.
+        if known.properties.iter().any(|property| known.gives_property(property.name)) {
+            attributes.push("its properties");
+        }
+        println!("| {} | {} | {} |", known.name, table(known.properties, true), attributes.join(", "));
+    }
+}
+
+/// Properties with their members. What a change of a member means is its property's: `told` is for those.
+fn table(properties: &[Property], told: bool) -> String {
+    let one = |property: &Property| {
+        let required = if property.required { "\\*" } else { "" };
+        let (lists, members) = form(&property.kind);
+        let name = format!("{}{lists}{required}", property.name);
+        let name = if told && property.update == Update::Replace { format!("_{name}_") } else { name };
+        members.map_or(name.clone(), |members| format!("{name} ({})", table(members, false)))
+    };
+    properties.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// How deep a value is a list, and an object's members.
+fn form(kind: &Kind) -> (String, Option<&'static [Property]>) {
+    match kind {
+        Kind::List(item) => {
+            let (lists, members) = form(item);
+            (format!("[]{lists}"), members)
+        }
+        Kind::Object(members) => (String::new(), Some(members)),
+        Kind::Text | Kind::Number | Kind::Boolean | Kind::Json => (String::new(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zonal_cloudformation::types::schema::{number, text};
+
+    #[test]
+    fn a_property_is_shown_with_its_members() {
+        const INNER: &[Property] = &[text("Key").required(), number("Size")];
+        let properties = [
+            Update::Replace.text("Name").required(),
+            Update::InPlace.of("Tags", Kind::List(&Kind::Object(INNER))),
+            Update::Replace.object("Disk", INNER),
+            Update::InPlace.texts("Ids"),
+        ];
+        let expected = "_Name\\*_, Tags[] (Key\\*, Size), _Disk_ (Key\\*, Size), Ids[]";
+        assert_eq!(table(&properties, true), expected);
+    }
 }
