@@ -1,6 +1,6 @@
 //! `zonal break`.
 
-use crate::commands::{CommandError, Where, api, status};
+use crate::commands::{CommandError, Where, api, instance, status};
 use crate::daemon::admin::Break;
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -21,8 +21,8 @@ pub struct BreakArguments {
 enum What {
     /// An instance's machine dies: nothing in it goes on, nobody starts it again
     Instance {
-        /// Its id
-        id: String,
+        /// Its id, or its Name tag
+        instance: String,
     },
     /// An Availability Zone is cut off: its packets are dropped, its machines die, nothing can be launched there
     Az {
@@ -50,7 +50,7 @@ fn span(text: &str) -> Result<std::time::Duration, String> {
 pub fn run(arguments: &BreakArguments) -> Result<(), CommandError> {
     let settings = status::settings(&arguments.place)?;
     let what = match &arguments.what {
-        What::Instance { id } => Break::Instance { id: id.clone() },
+        What::Instance { instance } => Break::Instance { id: instance::find(&settings, instance)?.id },
         What::Az { zone, span } => Break::Zone { zone: zone.clone(), seconds: span.map(|span| span.as_secs_f64()) },
         What::Mend { zone } => Break::MendZone { zone: zone.clone() },
     };

@@ -76,7 +76,7 @@ enum Command {
     Deploy(deploy::DeployArguments),
     /// Break something on purpose
     #[command(
-        after_help = "Examples:\n  zonal break instance i-0123456789abcdef0\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a"
+        after_help = "Examples:\n  zonal break instance web-1\n  zonal break az us-east-1a --for 60s\n  zonal break mend us-east-1a"
     )]
     Break(break_::BreakArguments),
     /// Deploy, load, break and measure a case
