@@ -5,8 +5,11 @@ use crate::settings::{Settings, WorldKind};
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Options of `zonal down`.
@@ -76,31 +79,48 @@ pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
 
 /// The processes that run this world: (role, process id).
 pub fn ours(directory: &Path) -> Vec<(String, u32)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        if let Some(role) = role_of(pid, directory) {
-            found.push((role, pid));
-        }
-    }
-    found
+    processes().filter_map(|pid| Some((role_of(pid, directory)?, pid))).collect()
+}
+
+/// The settings of a real world in another directory that has some of the same public addresses and of which something runs.
+/// What is in a network of its own (a container's) shares no address with us.
+pub fn neighbour(settings: &Settings) -> Option<Settings> {
+    let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    let own = network("self");
+    let others: BTreeSet<PathBuf> = processes()
+        .filter_map(|pid| Some((pid, part_of(pid)?.1)))
+        // Of another user's process it can't be seen: what it runs in is most often what we do.
+        .filter(|(pid, _)| network(&pid.to_string()).is_none_or(|network| own.as_ref() == Some(&network)))
+        .map(|(_, directory)| directory)
+        .filter(|directory| *directory != settings.directory)
+        .collect();
+    let shares = |other: &Settings| {
+        let (one, two) = (other.public_range, settings.public_range);
+        other.world == WorldKind::Linux && (one.contains(&two) || two.contains(&one))
+    };
+    others.iter().filter_map(|directory| Settings::load(directory).ok()).find(shares)
+}
+
+/// The ids of all processes.
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// What a process does for this world, if it does.
 fn role_of(pid: u32, directory: &Path) -> Option<String> {
+    part_of(pid).filter(|(_, of)| of == directory).map(|(role, _)| role)
+}
+
+/// What a process does for a world, and for which, if it does: its role and the world's directory.
+fn part_of(pid: u32) -> Option<(String, PathBuf)> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words: Vec<String> = line.split(|b| *b == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
     // Whatever the program is called: it may be a copy, or a link.
-    match words.as_slice() {
-        [_, role, of, ..]
-            if *of == directory.to_string_lossy()
-                && matches!(role.as_str(), "supervise" | "daemon" | "warden" | "plane") =>
-        {
-            Some(role.clone())
-        }
-        _ => None,
-    }
+    let [_, role @ (b"supervise" | b"daemon" | b"warden" | b"plane"), directory, ..] = words.as_slice() else {
+        return None;
+    };
+    Some((String::from_utf8_lossy(role).into_owned(), PathBuf::from(OsStr::from_bytes(directory))))
 }
 
 /// Ends a process by its handle, so that no other that has its number by now is meant.

@@ -123,7 +123,7 @@ pub fn cannot(missing: &[String]) -> ExitCode {
     ExitCode::from(CANNOT)
 }
 
-/// Refuses a second world in one directory, at one port, or with another's DNS port.
+/// Refuses a second world in one directory, at one port, with another's DNS port or on its public addresses.
 fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
     const OTHER: &str = "another world needs a --home, --port, --dns-port and --range of its own";
     let directory = settings.directory.display();
@@ -159,6 +159,15 @@ fn refuse_second(settings: &Settings) -> Result<(), CommandError> {
             return Err(CommandError::said(text));
         }
         _ => {}
+    }
+    if settings.world == WorldKind::Linux
+        && let Some(other) = super::down::neighbour(settings)
+    {
+        return Err(CommandError::said(format!(
+            "the world in {0} has the public addresses {1}: --range N takes others for this one, `zonal down --home {0}` ends that one",
+            other.directory.display(),
+            other.public_range
+        )));
     }
     Ok(())
 }

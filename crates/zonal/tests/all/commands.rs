@@ -1,7 +1,7 @@
 //! `doctor`, `deploy` and `ssh` as their users run them.
 
 use crate::Test;
-use crate::world::{PROGRAM, TestWorld, case, free_port, text, until};
+use crate::world::{PROGRAM, RANGE, TestWorld, case, free_port, signal, text, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,6 +15,7 @@ pub const VIRTUAL: &[Test] = &[
     ("a_virtual_instance_has_no_shell", a_virtual_instance_has_no_shell),
     ("logs_take_a_name_and_follow_until_the_instance_is_terminated", logs_follow),
     ("an_instance_that_is_not_there_is_told_in_plain_words", an_instance_that_is_not_there),
+    ("an_instance_is_broken_by_its_name", an_instance_is_broken_by_its_name),
     ("a_cut_without_an_end_after_one_with_an_end_says_so", a_cut_without_an_end),
     ("up_in_the_foreground_says_that_down_ended_it", up_says_that_down_ended_it),
     ("a_virtual_start_that_is_interrupted_leaves_nothing_running", virtual_start_interrupted),
@@ -25,6 +26,7 @@ pub const VIRTUAL: &[Test] = &[
 pub const REAL: &[Test] = &[
     ("ssh_runs_a_command_and_ends_as_it_did", ssh_runs_a_command_and_ends_as_it_did),
     ("a_start_that_is_interrupted_leaves_nothing_running", start_interrupted),
+    ("a_second_world_on_a_range_is_refused_and_one_killed_starts_again_on_its_own", a_second_world_on_a_range),
     ("a_home_that_the_control_plane_cannot_enter_is_refused_by_name", a_home_that_cannot_be_entered),
 ];
 
@@ -45,6 +47,38 @@ fn a_home_that_cannot_be_entered() {
     let expected = format!("who may not enter {} (mode 700)", shut.display());
     assert!(text(&said).contains(&expected) && text(&said).contains("--home"), "{}", text(&said));
     std::fs::remove_dir_all(&shut).unwrap();
+}
+
+fn a_second_world_on_a_range() {
+    let world = TestWorld::real_one();
+    let home = format!("/tmp/zonal-all-{}-second", std::process::id());
+    let (port, dns, range) = (free_port().to_string(), free_port().to_string(), RANGE.to_string());
+    let mut up = Command::new(PROGRAM);
+    up.args([
+        "up",
+        "--world",
+        "linux",
+        "--detach",
+        "--home",
+        &home,
+        "--port",
+        &port,
+        "--dns-port",
+        &dns,
+        "--range",
+        &range,
+    ]);
+    let said = up.output().unwrap();
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    let expected =
+        format!("zonal: the world in {} has the public addresses 127.109.0.0/16: --range N", world.home.display());
+    assert!(text(&said).starts_with(&expected), "{}", text(&said));
+    assert!(!std::path::Path::new(&home).exists(), "{home} was made");
+    // What is left of a world that was killed is its own, and no other's.
+    let processes = world.processes();
+    ["supervise", "daemon"].iter().for_each(|role| signal("KILL", processes[*role]));
+    let again = world.up();
+    assert!(again.status.success(), "{}{}", text(&again), world.log());
 }
 
 fn doctor_says_whether_the_real_world_can_run() {
@@ -141,6 +175,15 @@ fn an_instance_that_is_not_there() {
     assert_eq!(said.status.code(), Some(1));
     let expected = "zonal: no instance has the id or the Name tag `web-9`: `zonal status` lists those that there are\n";
     assert_eq!(text(&said), expected);
+    assert_eq!(text(&world.zonal(&["break", "instance", "web-9"])), expected);
+}
+
+fn an_instance_is_broken_by_its_name() {
+    let world = TestWorld::virtual_one(&["--speed", "1000"]);
+    let id = launch(&world, "web-1");
+    until("it runs", || world.running().contains_key(&id).then_some(()));
+    let said = text(&world.zonal(&["break", "instance", "web-1"]));
+    assert!(said.starts_with(&format!("{id} is dead: ")), "{said}");
 }
 
 fn a_cut_without_an_end() {
