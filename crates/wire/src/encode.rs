@@ -61,6 +61,11 @@ fn respond(status: u16, protocol: Protocol, body: Vec<u8>, request_id: &str) -> 
 }
 
 fn open(out: &mut Vec<u8>, name: &str, namespace: &str) {
+    // What is no service's has none.
+    if namespace.is_empty() {
+        out.extend_from_slice(format!("<{name}>").as_bytes());
+        return;
+    }
     out.extend_from_slice(format!("<{name} xmlns=\"").as_bytes());
     xml::escape(out, namespace);
     out.extend_from_slice(b"\">");
@@ -217,4 +222,16 @@ fn cbor_error(api: Option<&Api>, name: &str, error: &AwsError) -> Vec<u8> {
         cbor::write_text(&mut out, value);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_service_answers_has_no_namespace() {
+        let response = error(None, None, Protocol::Query, &AwsError::client("InvalidAction", "No."), "r-1");
+        let body = String::from_utf8(response.body).expect("text");
+        assert!(body.starts_with("<ErrorResponse><Error>"), "{body}");
+    }
 }
