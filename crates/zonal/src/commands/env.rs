@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use zonal_cloud::regions::{REGIONS, Region};
 
 /// Options of `zonal env`.
 #[derive(Args)]
@@ -35,6 +36,10 @@ pub fn run(arguments: &EnvArguments) -> Result<(), CommandError> {
     let settings = status::settings(&arguments.place)?;
     if arguments.account.len() != 12 || !arguments.account.bytes().all(|b| b.is_ascii_digit()) {
         return Err(CommandError::said(format!("{} is no account: twelve digits", arguments.account)));
+    }
+    if Region::named(&arguments.region).is_none() {
+        let known: Vec<&str> = REGIONS.iter().map(|region| region.name).collect();
+        return Err(CommandError::said(format!("{} is no region here: {}", arguments.region, known.join(", "))));
     }
     let set = [
         ("AWS_ENDPOINT_URL", settings.endpoint()),
@@ -63,12 +68,23 @@ pub fn run(arguments: &EnvArguments) -> Result<(), CommandError> {
     let ours =
         || real.as_deref().and_then(Path::parent).filter(|bin| venv().as_deref() == Some(bin)).map(Path::to_owned);
     if let Some(bin) = wrapped.clone().or_else(ours) {
-        println!("export PATH=\"{}:$PATH\"", bin.display());
+        println!("{}", put_first(&bin.to_string_lossy(), &std::env::var("PATH").unwrap_or_default()));
     }
     if wrapped.is_none() {
         println!("{FUNCTION}");
     }
     Ok(())
+}
+
+/// The line for a shell that puts a directory first on its PATH, once however often it is read. `path` is how PATH is now.
+fn put_first(bin: &str, path: &str) -> String {
+    let others: Vec<&str> = path.split(':').filter(|directory| *directory != bin).collect();
+    if path.split(':').skip(1).any(|directory| directory == bin) {
+        // It is there, behind others or again: a shell has no short way to take it out.
+        let path = [&[bin], others.as_slice()].concat().join(":");
+        return format!("export PATH='{}'", path.replace('\'', "'\\''"));
+    }
+    format!("case \"$PATH:\" in \"{bin}:\"*) ;; *) export PATH=\"{bin}:$PATH\" ;; esac")
 }
 
 /// The guard where no file can be written: it holds in this shell, and in those that bash starts from it.
@@ -142,6 +158,25 @@ pub(super) fn venv() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_first_on_path_once_however_often_it_is_put_there() {
+        let read = |path: &str, line: &str| {
+            let script = format!("{line}\n{line}\nprintf %s \"$PATH\"");
+            let said = std::process::Command::new("/bin/sh").arg("-c").arg(script).env("PATH", path).output().unwrap();
+            String::from_utf8(said.stdout).unwrap()
+        };
+        for (path, expected) in [
+            ("/usr/bin:/bin", "/w/bin:/usr/bin:/bin"),
+            ("/w/bin:/bin", "/w/bin:/bin"),
+            ("/it's $HOME:/w/bin:/bin", "/w/bin:/it's $HOME:/bin"),
+            ("/w/bin:/bin:/w/bin", "/w/bin:/bin"),
+            ("/w/bin/more:/bin", "/w/bin:/w/bin/more:/bin"),
+        ] {
+            let line = put_first("/w/bin", path);
+            assert_eq!(read(path, &line), expected, "{line}");
+        }
+    }
 
     #[test]
     fn a_script_runs_only_if_what_it_is_written_for_does() {
