@@ -1,5 +1,6 @@
 //! `zonal deploy`: a stack from a template, created or updated, watched until it is done.
 
+use crate::commands::interrupts::Interrupts;
 use crate::commands::{CommandError, Where, api, status};
 use crate::settings::Settings;
 use clap::Args;
@@ -161,7 +162,11 @@ impl Stack<'_> {
     }
 
     /// Shows what happens until the stack is done; its status then.
+    ///
+    /// # Errors
+    /// Nobody answers, or we are told to end: the stack goes on then.
     fn watch(&mut self, show: &dyn Fn(&str)) -> Result<String, CommandError> {
+        let mut interrupts = Interrupts::listen()?;
         loop {
             let status = self.status()?.unwrap_or_else(|| "DELETE_COMPLETE".to_owned());
             for event in self.news()? {
@@ -170,8 +175,20 @@ impl Stack<'_> {
             if !status.ends_with("_IN_PROGRESS") {
                 return Ok(status);
             }
-            std::thread::sleep(LOOK);
+            if interrupts.within(LOOK) {
+                return Err(CommandError::Interrupted(self.goes_on(&status)));
+            }
         }
+    }
+
+    /// What is to be known of a stack that nobody watches any more.
+    fn goes_on(&self, status: &str) -> String {
+        let Self { name, region, .. } = self;
+        let cancel = if status == "UPDATE_IN_PROGRESS" { "cancel-update-stack" } else { "delete-stack" };
+        format!(
+            "{name} goes on ({status}). Watch it: zonal status, or aws --region {region} cloudformation describe-stack-events --stack-name {name}. \
+             Cancel it: aws --region {region} cloudformation {cancel} --stack-name {name}"
+        )
     }
 
     /// Why it is not what the template says: the first resource of its last change that failed.

@@ -30,6 +30,11 @@ pub fn run(arguments: &DownArguments) -> Result<(), CommandError> {
     let directory = arguments.place.existing();
     let settings = match Settings::load(&directory) {
         Ok(settings) => settings,
+        // A purge that was broken off may have left this much.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && arguments.purge && removed(&directory) => {
+            println!("{} was empty, and is removed.", directory.display());
+            return Ok(());
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             println!("There is no world in {}.", directory.display());
             return Ok(());
@@ -44,6 +49,11 @@ pub fn run(arguments: &DownArguments) -> Result<(), CommandError> {
         println!("Zonal was down already; its state and disks are kept.");
     }
     Ok(())
+}
+
+/// Whether a directory was there, and empty, and is removed.
+fn removed(directory: &Path) -> bool {
+    fs::remove_dir(directory).is_ok()
 }
 
 /// What has come of ending a world, for whoever ended it.

@@ -16,14 +16,14 @@ mod ssh;
 mod status;
 pub mod up;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Classic AWS architectures on one Linux machine, for real.
 #[derive(Parser)]
-#[command(name = "zonal", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "zonal", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -94,6 +94,11 @@ enum Command {
     Ssh(ssh::SshArguments),
     /// Print what is implemented, as Markdown
     Coverage,
+    /// Print this, or what a command takes
+    Help {
+        /// The command
+        command: Vec<String>,
+    },
 }
 
 /// Runs a command; its exit code.
@@ -117,13 +122,33 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Env(arguments) => exit(env::run(&arguments)),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Setup(arguments) => exit(setup::perform(&arguments)),
-        Command::Deploy(arguments) => exit(deploy::run(&arguments)),
+        Command::Deploy(arguments) => exit_or_interrupted(deploy::run(&arguments)),
         Command::Break(arguments) => exit(break_::run(&arguments)),
         Command::Lab(arguments) => crate::lab::run(&arguments),
         Command::Logs(arguments) => exit(inspect::logs(&arguments)),
         Command::Ssh(arguments) => ssh::run(&arguments),
         Command::Coverage => exit(coverage::run()),
+        Command::Help { command } => exit(help(&command)),
     }
+}
+
+/// Prints what a command takes; without its words, which commands there are. Clap's own takes no `--help`.
+fn help(words: &[String]) -> Result<(), CommandError> {
+    let mut whole = Arguments::command();
+    whole.build();
+    let mut found = &mut whole;
+    for word in words {
+        match found.find_subcommand_mut(word) {
+            Some(below) => found = below,
+            None => {
+                return Err(CommandError::said(format!(
+                    "there is no `{}`: `zonal help` lists the commands",
+                    words.join(" ")
+                )));
+            }
+        }
+    }
+    found.print_long_help().map_err(CommandError::said)
 }
 
 /// What went wrong, for people: what, where, what to do.

@@ -10,9 +10,12 @@ use serde_json::Value;
 pub struct StatusArguments {
     #[command(flatten)]
     place: Where,
-    /// Print JSON
+    /// Print JSON, of terminated instances too
     #[arg(long)]
     json: bool,
+    /// Show terminated instances too
+    #[arg(long)]
+    all: bool,
 }
 
 /// The settings of the world that a command speaks of.
@@ -47,10 +50,15 @@ pub fn run(arguments: &StatusArguments) -> Result<(), CommandError> {
     if let Ok(config) = zonal_linux::Config::load(&settings.directory) {
         config.lacks(settings.port).iter().for_each(|line| println!("Less than elsewhere: {line}."));
     }
-    print_instances(&status);
+    print_instances(&status, arguments.all);
     print_rest(&status);
-    for zone in status.get("zones_cut").and_then(Value::as_array).into_iter().flatten() {
-        println!("{} is cut off.", zone.as_str().unwrap_or_default());
+    for cut in list(&status, "zones_cut") {
+        let end = cut.get("until").and_then(Value::as_str).map(|until| format!("until {until}"));
+        let zone = text(cut, "zone");
+        println!(
+            "{zone} is cut off {}.",
+            end.unwrap_or_else(|| format!("without an end: `zonal break mend {zone}` mends it"))
+        );
     }
     Ok(())
 }
@@ -63,14 +71,15 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn print_instances(status: &Value) {
-    let mut instances: Vec<&Value> = list(status, "instances").iter().collect();
-    // What is gone is looked at last.
-    instances.sort_by_key(|instance| text(instance, "state") == "terminated");
-    if instances.is_empty() {
+fn print_instances(status: &Value, all: bool) {
+    let is_gone = |instance: &&Value| text(instance, "state") == "terminated";
+    let (gone, there): (Vec<&Value>, Vec<&Value>) = list(status, "instances").iter().partition(is_gone);
+    let (shown, left_out) = if all { (gone.as_slice(), 0) } else { (&[][..], gone.len()) };
+    if there.is_empty() && shown.is_empty() {
         println!("No instances.");
     }
-    for instance in instances {
+    // What is gone is looked at last.
+    for instance in there.iter().chain(shown) {
         println!(
             "{:<20} {:<14} {:<12} {:<11} {:<17} {:<15} {}",
             text(instance, "id"),
@@ -84,6 +93,11 @@ fn print_instances(status: &Value) {
         if let Some(trouble) = instance.get("trouble").and_then(Value::as_str) {
             println!("{:<20} {trouble}", "");
         }
+    }
+    match left_out {
+        0 => {}
+        1 => println!("1 terminated instance is left out: `zonal status --all` shows it."),
+        many => println!("{many} terminated instances are left out: `zonal status --all` shows them."),
     }
 }
 

@@ -146,8 +146,13 @@ pub enum Broken {
         /// How it was cut off already.
         before: Option<ZoneOutage>,
     },
-    /// A zone, by its name.
-    Mended(String),
+    /// A zone is whole.
+    Whole {
+        /// Its name.
+        zone: String,
+        /// How it was cut off, if it was.
+        before: Option<ZoneOutage>,
+    },
 }
 
 impl fmt::Display for Broken {
@@ -169,7 +174,8 @@ impl fmt::Display for Broken {
                 }
                 write!(f, ": `zonal break mend {zone}` mends it")
             }
-            Broken::Mended(zone) => write!(f, "{zone} is whole again"),
+            Broken::Whole { zone, before: Some(_) } => write!(f, "{zone} is whole again"),
+            Broken::Whole { zone, before: None } => write!(f, "{zone} was not cut off: it is whole as it was"),
         }
     }
 }
@@ -202,10 +208,7 @@ pub fn break_it(cloud: &Cloud, what: &Break) -> Result<Broken, AwsError> {
             Ok(Broken::Instance(id.clone()))
         }
         Break::Zone { zone, seconds } => {
-            let region = zonal_cloud::regions::Region::named(zonal_cloud::regions::of_zone(zone));
-            if region.and_then(|region| region.zone_id(zone)).is_none() {
-                return Err(AwsError::client("InvalidParameterValue", format!("Invalid availability zone: [{zone}]")));
-            }
+            check_zone(zone)?;
             let until = match seconds {
                 Some(seconds) => {
                     let span = Duration::try_from_secs_f64(*seconds).map_err(|error| {
@@ -220,10 +223,22 @@ pub fn break_it(cloud: &Cloud, what: &Break) -> Result<Broken, AwsError> {
             Ok(Broken::Zone { zone: zone.clone(), until, before })
         }
         Break::MendZone { zone } => {
-            faults::set_zone(tx, zone, false, None);
-            Ok(Broken::Mended(zone.clone()))
+            check_zone(zone)?;
+            let before = tx.find::<ZoneOutage>(zone).map(|(_, outage)| outage.clone());
+            if before.is_some() {
+                faults::set_zone(tx, zone, false, None);
+            }
+            Ok(Broken::Whole { zone: zone.clone(), before })
         }
     })
+}
+
+fn check_zone(zone: &str) -> Result<(), AwsError> {
+    let region = zonal_cloud::regions::Region::named(zonal_cloud::regions::of_zone(zone));
+    match region.and_then(|region| region.zone_id(zone)) {
+        Some(_) => Ok(()),
+        None => Err(AwsError::client("InvalidParameterValue", format!("Invalid availability zone: [{zone}]"))),
+    }
 }
 
 fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {

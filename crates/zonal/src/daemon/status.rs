@@ -24,7 +24,7 @@ pub fn of(daemon: &Daemon) -> Value {
             "stacks": stacks(view),
             "load_balancers": load_balancers(view, listens.then_some(daemon.config.port)),
             "hosted_zones": hosted_zones(view),
-            "zones_cut": view.everywhere::<ZoneOutage>().map(|(_, outage)| outage.zone.clone()).collect::<Vec<_>>(),
+            "zones_cut": zones_cut(view),
         })
     });
     shown["world"] = daemon.world.describe().into();
@@ -34,6 +34,12 @@ pub fn of(daemon: &Daemon) -> Value {
     shown["revision"] = daemon.cloud.revision().into();
     shown["directory"] = daemon.config.directory.to_string_lossy().into();
     shown
+}
+
+/// The zones that are cut off, each with its outage's end, null where there is none.
+fn zones_cut(view: &View<'_>) -> Vec<Value> {
+    let all = view.everywhere::<ZoneOutage>();
+    all.map(|(_, outage)| json!({ "zone": outage.zone, "until": outage.until.map(|at| at.iso8601()) })).collect()
 }
 
 /// How a running instance's status checks stand, in AWS's words; nothing of one that does not run.

@@ -12,6 +12,12 @@ pub const VIRTUAL: &[Test] = &[
     ("deploy_creates_updates_and_then_has_nothing_to_change", deploy_creates_updates_and_then_has_nothing_to_change),
     ("deploy_says_what_failed_and_may_be_tried_again", deploy_says_what_failed_and_may_be_tried_again),
     ("deploy_shows_the_line_of_a_malformed_template", deploy_shows_the_line_of_a_malformed_template),
+    ("a_deployment_that_is_interrupted_says_that_its_stack_goes_on", deploy_interrupted),
+    ("status_leaves_out_terminated_instances_and_says_how_many", status_leaves_out_what_is_terminated),
+    ("status_says_until_when_a_zone_is_cut_and_mending_what_is_whole_says_so", status_of_a_cut_zone),
+    ("a_purge_removes_the_empty_home_that_a_broken_off_one_left", purge_of_an_empty_home),
+    ("help_of_help_and_of_commands_is_printed", help_is_printed),
+    ("a_region_that_is_not_there_has_no_environment", env_of_no_region),
     ("a_virtual_instance_has_no_shell", a_virtual_instance_has_no_shell),
     ("logs_take_a_name_and_follow_until_the_instance_is_terminated", logs_follow),
     ("an_instance_that_is_not_there_is_told_in_plain_words", an_instance_that_is_not_there),
@@ -144,6 +150,87 @@ fn deploy_shows_the_line_of_a_malformed_template() {
     assert_eq!(said.status.code(), Some(1), "{}", text(&said));
     assert!(text(&said).contains(&format!("{path}:5:   B: x")), "{}", text(&said));
     assert_eq!(world.stack_status("bad"), None);
+}
+
+fn deploy_interrupted() {
+    let world = TestWorld::virtual_one(&[]);
+    let body = "Resources:\n  H: {Type: 'AWS::CloudFormation::WaitConditionHandle'}\n  \
+                W: {Type: 'AWS::CloudFormation::WaitCondition', Properties: {Handle: !Ref H, Timeout: 3600}}\n";
+    let path = template("waits", body);
+    let mut deploy = world.command(&["deploy", &path, "--stack", "waits"]);
+    let mut deploy = deploy.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(deploy.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.find(|line| line.contains("CREATE_IN_PROGRESS") && line.contains(" W ")).expect("it waits");
+    signal("INT", deploy.id());
+    let said = deploy.wait_with_output().unwrap();
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(said.status.code(), Some(130), "{}", text(&said));
+    let told = text(&said);
+    assert!(
+        told.contains("waits goes on (CREATE_IN_PROGRESS)") && told.contains("delete-stack --stack-name waits"),
+        "{told}"
+    );
+    assert_eq!(world.stack_status("waits").as_deref(), Some("CREATE_IN_PROGRESS"));
+}
+
+fn status_leaves_out_what_is_terminated() {
+    let world = TestWorld::virtual_one(&["--speed", "1000"]);
+    let (kept, gone) = (launch(&world, "kept"), launch(&world, "gone"));
+    world.must("ec2", "TerminateInstances", json!({ "InstanceIds": [gone] }));
+    let line = "1 terminated instance is left out: `zonal status --all` shows it.";
+    let short =
+        until("it is terminated", || Some(text(&world.zonal(&["status"]))).filter(|shown| shown.contains(line)));
+    assert!(short.contains(&kept) && !short.contains(&gone), "{short}");
+    let all = text(&world.zonal(&["status", "--all"]));
+    assert!(all.contains(&kept) && all.contains(&gone) && !all.contains("left out"), "{all}");
+}
+
+fn status_of_a_cut_zone() {
+    let world = TestWorld::virtual_one(&[]);
+    let said = |words: &[&str]| text(&world.zonal(words));
+    assert_eq!(said(&["break", "mend", "us-east-1a"]), "us-east-1a was not cut off: it is whole as it was\n");
+    assert!(said(&["break", "mend", "us-east-9z"]).contains("Invalid availability zone: [us-east-9z]"));
+    let cut = world.zonal(&["break", "--json", "az", "us-east-1a", "--for", "1h"]);
+    let cut: Value = serde_json::from_slice(&cut.stdout).unwrap();
+    let expected = format!("us-east-1a is cut off until {}.\n", cut["until"].as_str().unwrap());
+    let shown = said(&["status"]);
+    assert!(shown.contains(&expected), "{shown}");
+    said(&["break", "az", "us-east-1a"]);
+    let shown = said(&["status"]);
+    assert!(shown.contains("us-east-1a is cut off without an end: `zonal break mend us-east-1a`"), "{shown}");
+    assert_eq!(said(&["break", "mend", "us-east-1a"]), "us-east-1a is whole again\n");
+}
+
+fn purge_of_an_empty_home() {
+    let home = format!("/tmp/zonal-all-{}-emptied", std::process::id());
+    let down = |more: &[&str]| Command::new(PROGRAM).args(["down", "--home", &home]).args(more).output().unwrap();
+    std::fs::create_dir(&home).unwrap();
+    assert!(down(&[]).status.success() && std::path::Path::new(&home).exists());
+    std::fs::write(format!("{home}/somebodys"), "").unwrap();
+    down(&["--purge"]);
+    std::fs::remove_file(format!("{home}/somebodys")).expect("what is no world's is left alone");
+    let said = down(&["--purge"]);
+    assert!(said.status.success() && !std::path::Path::new(&home).exists(), "{}", text(&said));
+}
+
+fn help_is_printed() {
+    let said = |words: &[&str]| Command::new(PROGRAM).args(words).output().unwrap();
+    for (words, expected) in [
+        (&["help"][..], "Usage: zonal <COMMAND>"),
+        (&["help", "--help"], "Usage: zonal help"),
+        (&["help", "break", "az"], "Usage: zonal break az"),
+    ] {
+        let said = said(words);
+        assert!(said.status.success() && text(&said).contains(expected), "{words:?}: {}", text(&said));
+    }
+    assert!(text(&said(&["help", "nothing"])).contains("there is no `nothing`"));
+}
+
+fn env_of_no_region() {
+    let world = TestWorld::virtual_one(&[]);
+    let said = world.zonal(&["env", "--region", "nope-1"]);
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said));
+    assert!(text(&said).starts_with("zonal: nope-1 is no region here: ap-northeast-1, "), "{}", text(&said));
 }
 
 fn launch(world: &TestWorld, name: &str) -> String {
