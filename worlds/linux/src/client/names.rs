@@ -1,6 +1,7 @@
 //! The public name servers, asked as anybody on the host asks them.
 
 use super::Listener;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::mpsc::Receiver;
@@ -19,8 +20,13 @@ pub(super) struct Question {
 
 /// Looks up one after the other, and tells the answers: nothing else waits for name servers that take their time.
 pub(super) fn look_up(port: u16, questions: &Receiver<Question>, tell: &Listener) {
-    while let Ok(Question { id, query }) = questions.recv() {
-        tell(Report::LookedUp { id, answer: answer(port, &query) });
+    while let Ok(first) = questions.recv() {
+        // What was asked again meanwhile is asked once: name servers that are away would never be done with otherwise.
+        let all: BTreeMap<String, Vec<u8>> =
+            std::iter::once(first).chain(questions.try_iter()).map(|question| (question.id, question.query)).collect();
+        for (id, query) in all {
+            tell(Report::LookedUp { id, answer: answer(port, &query) });
+        }
     }
 }
 
@@ -47,4 +53,33 @@ fn answer_whole(port: u16, query: &[u8]) -> Option<Vec<u8>> {
     let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut answer).ok()?;
     Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn what_is_asked_again_before_it_was_answered_is_asked_once() {
+        let servers = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = servers.local_addr().unwrap().port();
+        let ((ask, questions), (told, heard)) = (channel(), channel());
+        for (id, query) in [("a", "first"), ("b", "other"), ("a", "last")] {
+            ask.send(Question { id: id.to_owned(), query: query.as_bytes().to_vec() }).unwrap();
+        }
+        drop(ask);
+        let tell: Listener = Box::new(move |report| drop(told.send(report)));
+        let looking = std::thread::spawn(move || look_up(port, &questions, &tell));
+        for query in ["last", "other"] {
+            let mut asked = [0; 64];
+            let (length, client) = servers.recv_from(&mut asked).unwrap();
+            assert_eq!(&asked[..length], query.as_bytes());
+            servers.send_to(query.as_bytes(), client).unwrap();
+        }
+        looking.join().unwrap();
+        let answers: Vec<Report> = heard.iter().collect();
+        let answered = |id: &str, answer: &str| Report::LookedUp { id: id.to_owned(), answer: Some(answer.into()) };
+        assert_eq!(answers, [answered("a", "last"), answered("b", "other")]);
+    }
 }
