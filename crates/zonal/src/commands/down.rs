@@ -68,8 +68,16 @@ pub fn told(purged: bool) -> &'static str {
 pub fn end(settings: &Settings, purge: bool) -> Result<(), CommandError> {
     // The supervisor ends what it looks after; what is left then was left by one that was killed.
     for role in ["supervise", "daemon", "warden", "plane"] {
-        for (_, pid) in ours(&settings.directory).into_iter().filter(|(own, _)| own == role) {
-            stop(&settings.directory, role, pid)?;
+        // One that it was just starting goes by its own name until it runs its program: looked for again, it has the one or the other.
+        loop {
+            let mut found = ours(&settings.directory);
+            found.retain(|(own, _)| own == role);
+            if found.is_empty() {
+                break;
+            }
+            for (_, pid) in found {
+                stop(&settings.directory, role, pid)?;
+            }
         }
     }
     if settings.world == WorldKind::Linux {
