@@ -76,16 +76,14 @@ pub fn failing_zones(view: &View<'_>, balancer: &LoadBalancer) -> BTreeSet<Strin
     for group in groups(view, balancer).into_iter().filter_map(|arn| view.get::<TargetGroup>(arn)) {
         let least = attributes::dns_failover(group);
         let fails = |zone: Option<&str>| {
-            let within = |target: &&Target| {
-                let reaches = zone.is_none_or(|zone| target.zone == zone || target.zone == "all");
-                reaches && !matches!(target.stage, TargetStage::Draining(_))
-            };
+            let within = |target: &&Target| zone.is_none_or(|zone| target.zone == zone || target.zone == "all");
             let targets = || Target::of(view, &group.arn).filter(within);
             let healthy = |most: usize| targets().filter(|target| is_healthy(view, target)).take(most).count();
             // Counted no further than need be: a group may have a thousand.
             least.count.is_some_and(|count| healthy(count) < count)
                 || least.percentage.is_some_and(|percentage| {
-                    let needed = (percentage * targets().count()).div_ceil(100);
+                    let in_use = targets().filter(|target| is_in_use(view, target)).count();
+                    let needed = (percentage * in_use).div_ceil(100);
                     healthy(needed) < needed
                 })
         };
@@ -110,6 +108,11 @@ fn groups<'v>(view: &View<'v>, balancer: &LoadBalancer) -> BTreeSet<&'v str> {
 
 fn is_healthy(view: &View<'_>, target: &Target) -> bool {
     of_target(view, target).state == Some(State::Healthy)
+}
+
+/// Whether a target is one of those that the plane too counts the healthy ones among.
+fn is_in_use(view: &View<'_>, target: &Target) -> bool {
+    matches!(of_target(view, target).state, Some(State::Healthy | State::Initial | State::Unhealthy))
 }
 
 fn shown(found: &zonal_balancer::config::Health) -> TargetHealth {

@@ -1,6 +1,7 @@
 //! Being told to end: by Ctrl-C, by SIGTERM, or because the terminal is closed.
 
 use crate::commands::CommandError;
+use std::fs;
 use std::io;
 use std::process::Child;
 use std::time::Duration;
@@ -15,7 +16,8 @@ pub struct Interrupts {
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// None where whoever started us has hang-ups ignored, as `nohup` does: listening for them would end that.
+    hang_up: Option<Signal>,
 }
 
 /// Why a child is over.
@@ -36,9 +38,9 @@ impl Interrupts {
         let listen = || -> io::Result<Self> {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let inside = runtime.enter();
-            let [interrupt, terminate, hang_up] =
-                [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-            let (interrupt, terminate, hang_up) = (interrupt?, terminate?, hang_up?);
+            let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let outlives = fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hang_ups(&status));
+            let hang_up = if outlives { None } else { Some(signal(SignalKind::hangup())?) };
             drop(inside);
             Ok(Self { runtime, interrupt, terminate, hang_up })
         };
@@ -53,7 +55,7 @@ impl Interrupts {
                 biased;
                 _ = interrupt.recv() => true,
                 _ = terminate.recv() => true,
-                _ = hang_up.recv() => true,
+                () = heard(hang_up.as_mut()) => true,
                 () = tokio::time::sleep(wait) => false,
             }
         })
@@ -75,5 +77,34 @@ impl Interrupts {
                 return Err(CommandError::said(format!("the world ended by itself: {status}")));
             }
         }
+    }
+}
+
+/// Waits for a signal; for ever where it is not listened for.
+async fn heard(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a process has hang-ups ignored, as its status (proc_pid_status(5)) says: the lowest bit of `SigIgn`.
+fn ignores_hang_ups(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_a_mask_of_which_hang_ups_are_the_lowest_bit() {
+        for (mask, ignores) in [("0000000000000000", false), ("0000000000001001", true), ("0000000000001000", false)] {
+            let status =
+                format!("Name:\tzonal\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0000000000000001\n");
+            assert_eq!(ignores_hang_ups(&status), ignores, "{mask}");
+        }
+        assert!(!ignores_hang_ups(""));
     }
 }

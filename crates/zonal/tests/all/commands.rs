@@ -24,6 +24,7 @@ pub const VIRTUAL: &[Test] = &[
     ("an_instance_is_broken_by_its_name", an_instance_is_broken_by_its_name),
     ("a_cut_without_an_end_after_one_with_an_end_says_so", a_cut_without_an_end),
     ("up_in_the_foreground_says_that_down_ended_it", up_says_that_down_ended_it),
+    ("up_under_nohup_outlives_its_terminal", up_under_nohup),
     ("a_virtual_start_that_is_interrupted_leaves_nothing_running", virtual_start_interrupted),
     ("a_world_that_is_refused_for_a_busy_port_leaves_no_directory", a_world_refused_for_a_busy_port),
     ("status_shows_stacks_load_balancers_and_hosted_zones", status_shows_what_there_is),
@@ -313,6 +314,38 @@ fn up_says_that_down_ended_it() {
     assert!(!text(&ended).contains("zonal: "), "{}", text(&ended));
 }
 
+fn up_under_nohup() {
+    let world = TestWorld::virtual_one(&[]);
+    assert!(world.zonal(&["down"]).status.success());
+    let up = world.command(&[
+        "up",
+        "--world",
+        "sim",
+        "--port",
+        &world.port.to_string(),
+        "--dns-port",
+        &world.dns.to_string(),
+    ]);
+    // As nohup does it, without its redirections.
+    let mut nohup = Command::new("/bin/sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(up.get_program()).args(up.get_args());
+    let mut up = nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.find(|line| line == "Ctrl-C ends it.").expect("it is up");
+    assert!(ignores_hang_ups(up.id()), "it is hung up when its terminal is");
+    signal("TERM", up.id());
+    let last = lines.last().unwrap_or_default();
+    let ended = up.wait_with_output().unwrap();
+    assert!(ended.status.success() && last.contains("down"), "{last}{}", text(&ended));
+}
+
+/// Whether the kernel throws away what would hang a process up.
+fn ignores_hang_ups(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
+}
+
 fn virtual_start_interrupted() {
     interrupt_starts(&TestWorld::virtual_one(&[]), &["--world", "sim"], "daemon");
 }
@@ -326,7 +359,9 @@ fn interrupt_starts(world: &TestWorld, more: &[&str], first: &str) {
     assert!(world.zonal(&["down"]).status.success());
     let (port, dns) = (world.port.to_string(), world.dns.to_string());
     for (detach, code) in [(&[][..], 0), (&["--detach"], 130)] {
-        for signal in ["INT", "TERM", "HUP"] {
+        // Who tests under nohup hands that on.
+        let hang_up = (!ignores_hang_ups(std::process::id())).then_some("HUP");
+        for signal in ["INT", "TERM"].into_iter().chain(hang_up) {
             let mut up = world.command(&[&["up", "--port", &port, "--dns-port", &dns], more, detach].concat());
             let mut up = up.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             until("a process of the world's", || {

@@ -306,7 +306,8 @@ impl Snapshot {
         (count(&self.groups, &other.groups), count(&self.listeners, &other.listeners))
     }
 
-    /// What to do with a request that came in on a node in `zone`; and what the rules came to. `now` is asked for the virtual time only where the choice depends on it.
+    /// What to do with a request that came in on a node in `zone`; and what the rules came to. `now` is asked for the
+    /// virtual time only where the choice depends on it.
     pub fn decide(&self, zone: &str, facts: &Facts<'_>, now: &dyn Fn() -> Time) -> (Decision<'_>, Evaluation) {
         let Some(listener) = self.listener(facts.port) else {
             return (Decision::Closed, Evaluation::default());

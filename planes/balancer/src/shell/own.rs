@@ -65,8 +65,9 @@ pub fn describe(decision: &Decision<'_>, facts: &Facts<'_>, record: &mut Record)
         let location = answer::location(redirect, facts);
         if location.len() > answer::MAX_LOCATION {
             record.elb_status = Some(500);
+        } else {
+            record.redirect = Some(location);
         }
-        record.redirect = Some(location);
     }
 }
 

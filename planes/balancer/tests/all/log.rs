@@ -85,6 +85,9 @@ fn what_no_target_answers_is_logged_too() {
     assert_eq!((record[8].as_str(), record[22].as_str()), ("301", "redirect"));
     assert_eq!(record[20], "0", "the default rule's");
     assert_eq!(record[23], "https://example.com:443/x");
+    assert_eq!(world.get(&format!("/{}", "x".repeat(8 << 10))).status, 500);
+    let record = next(&log);
+    assert_eq!((record[8].as_str(), record[23].as_str()), ("500", "-"), "no client was redirected");
     world.apply(|config| {
         config.listeners[0].rules = vec![Rule {
             id: "rule".to_owned(),

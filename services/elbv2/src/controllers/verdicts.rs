@@ -1,5 +1,5 @@
-//! Whether aliases may lead to a load balancer, and its name to which of its zones: kept for each, so that a target's health makes its region's zone anew only where that
-//! changes what names answer.
+//! Whether aliases may lead to a load balancer, and its name to which of its zones: kept for each, so that a target's health makes its
+//! region's zone anew only where that changes what names answer.
 
 use super::balancers_of;
 use crate::health;

@@ -5,7 +5,7 @@ use crate::load_balancers::{create, internet_facing, ready};
 use crate::targets::{found, group, listener, register};
 use std::time::Duration;
 use zonal_balancer::config::HealthState;
-use zonal_ec2::shapes::{CreateTagsRequest, ops as ec2};
+use zonal_ec2::shapes::{CreateTagsRequest, StopInstancesRequest, ops as ec2};
 use zonal_elbv2::shapes::{
     DeleteLoadBalancerInput, LoadBalancerSchemeEnum, ModifyTargetGroupAttributesInput, SetSubnetsInput,
     TargetGroupAttribute, ops,
@@ -97,5 +97,12 @@ fn an_address_in_a_zone_with_too_few_healthy_targets_is_withdrawn() {
     is("i-1", HealthState::Unhealthy);
     assert_eq!(count(), 2, "were none left, all stay");
     is("i-2", HealthState::Healthy);
+    assert_eq!(bench.addresses(&name), ["127.100.0.2"]);
+    // What is in no use, as an instance that is stopped, is no part of a percentage.
+    bench.run_instance("i-3", "subnet-b");
+    register(&bench, &group, "i-3").unwrap();
+    set("target_group_health.dns_failover.minimum_healthy_targets.percentage", "100");
+    assert_eq!(count(), 2, "neither has enough while one is new");
+    bench.ec2::<ec2::StopInstances>(StopInstancesRequest { instance_ids: vec!["i-3".into()], ..Default::default() });
     assert_eq!(bench.addresses(&name), ["127.100.0.2"]);
 }

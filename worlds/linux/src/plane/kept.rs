@@ -280,6 +280,7 @@ mod tests {
         assert_eq!(Kept::open(&directory.0).unwrap().1, [("zone".to_owned(), third)]);
         assert!(!beside.exists());
     }
+
     #[test]
     fn names_are_not_appended_to_a_zone_that_could_not_be_written() {
         let directory = Directory::new("unwritten");
