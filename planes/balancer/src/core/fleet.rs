@@ -120,10 +120,18 @@ impl Fleet {
         }
         let gone: Vec<_> = self.members.keys().filter(|key| !named.contains(*key)).cloned().collect();
         for key in gone {
-            let member = self.take(&key);
-            // Its group is there, so that it was let go of by itself: whoever configures us saw its time come first.
-            let drained = member.is_some_and(|member| matches!(member.phase, Phase::Draining { .. }));
-            if drained && config.group(&key.group).is_some() {
+            let Some((member, group)) = self.take(&key).zip(config.group(&key.group)) else { continue };
+            // Its group is there, so that it was let go of by itself: whoever configures us saw its time come first, or gave it
+            // none. Out of a zone that is served no more it goes on.
+            let ended = match member.phase {
+                Phase::Draining { .. } => true,
+                Phase::Checked(_) => {
+                    let is_served = member.zone == EVERYWHERE || zones.contains(member.zone.as_str());
+                    group.deregistration_delay.is_zero() && is_served
+                }
+                Phase::Unused(_) | Phase::Drained => false,
+            };
+            if ended {
                 events.expired.push(key);
             }
         }

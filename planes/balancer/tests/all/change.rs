@@ -101,6 +101,20 @@ fn what_a_drained_target_still_has_is_cut_off_when_the_configuration_forgets_it(
 }
 
 #[test]
+fn without_a_deregistration_delay_what_a_target_has_is_cut_off_when_it_goes() {
+    let (target, _tell) = slow("a");
+    let mut world = World::with(&[&target]);
+    let mut client = world.client();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for("the request is at the target", || if target.requests().is_empty() { Err(String::new()) } else { Ok(()) });
+    world.apply(|config| {
+        config.target_groups[0].deregistration_delay = Duration::ZERO;
+        config.target_groups[0].targets.clear();
+    });
+    assert!(client.try_answer(false).is_err());
+}
+
+#[test]
 fn no_request_is_lost_while_configurations_change() {
     let targets = ["a", "b", "c"].map(Server::plain);
     let mut world = World::with(&targets.each_ref());
