@@ -184,10 +184,11 @@ impl Stack<'_> {
     /// What is to be known of a stack that nobody watches any more.
     fn goes_on(&self, status: &str) -> String {
         let Self { name, region, .. } = self;
-        let cancel = if status == "UPDATE_IN_PROGRESS" { "cancel-update-stack" } else { "delete-stack" };
+        let cancel = cancelling(status).map_or_else(String::new, |operation| {
+            format!(". Cancel it: aws --region {region} cloudformation {operation} --stack-name {name}")
+        });
         format!(
-            "{name} goes on ({status}). Watch it: zonal status, or aws --region {region} cloudformation describe-stack-events --stack-name {name}. \
-             Cancel it: aws --region {region} cloudformation {cancel} --stack-name {name}"
+            "{name} goes on ({status}). Watch it: zonal status, or aws --region {region} cloudformation describe-stack-events --stack-name {name}{cancel}"
         )
     }
 
@@ -207,6 +208,15 @@ impl Stack<'_> {
             }
         }
         Ok(reason)
+    }
+}
+
+/// What cancels a stack's change; of what goes back already, or only tidies up, nothing does: a deletion would take what is kept.
+fn cancelling(status: &str) -> Option<&'static str> {
+    match status {
+        "CREATE_IN_PROGRESS" => Some("delete-stack"),
+        "UPDATE_IN_PROGRESS" => Some("cancel-update-stack"),
+        _ => None,
     }
 }
 
@@ -266,6 +276,15 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_told_to_delete_a_stack_that_goes_back_to_what_it_was() {
+        assert_eq!(cancelling("CREATE_IN_PROGRESS"), Some("delete-stack"));
+        assert_eq!(cancelling("UPDATE_IN_PROGRESS"), Some("cancel-update-stack"));
+        for status in ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"] {
+            assert_eq!(cancelling(status), None, "{status}");
+        }
+    }
 
     #[test]
     fn a_stack_is_named_as_its_template() {
