@@ -229,7 +229,8 @@ impl Conductor {
         changed.extend(events.reports.iter().map(|report| report.target_group.clone()));
         // Routed by the new snapshot before the first connection is accepted on a new port.
         one.publish(before.as_deref(), &changed);
-        let ends = |key| events.expired.contains(key) && ConductedFlows::cuts(one.config.group(&key.group));
+        let expired: BTreeSet<&Arc<TargetKey>> = events.expired.iter().collect();
+        let ends = |key: &Arc<TargetKey>| expired.contains(key) && ConductedFlows::cuts(one.config.group(&key.group));
         let gone: Vec<_> = gone.iter().map(|target| (target.slot, ends(&target.key))).collect();
         for (slot, ends) in gone {
             self.tell(|| if ends { Command::Cut(slot) } else { Command::Purge(slot) });

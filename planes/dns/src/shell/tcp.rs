@@ -87,10 +87,10 @@ async fn converse(mut stream: TcpStream, client: IpAddr, mut responder: Responde
             }
         }
         input.drain(..used);
+        flush(&mut stream, &mut output).await?;
         if used > 0 {
             patience = Instant::now() + idle;
         }
-        flush(&mut stream, &mut output).await?;
         let is_idle = fetches.is_empty();
         tokio::select! {
             read = timeout_at(patience, stream.read_buf(&mut input)), if fetches.len() < MAX_WAITING => match read {

@@ -100,6 +100,21 @@ impl Duties {
         if !metrics.is_empty() {
             self.means.reports.send(Hear::Metrics { at, metrics });
         }
+        self.sweep();
+    }
+
+    /// Throws away what connections that went on through nodes which their balancers had left have had fetched since: see [`Self::leave`].
+    fn sweep(&self) {
+        let balancers = self.told.values().filter_map(|held| match held {
+            Held::Other(Duty::Balancer(config)) => Some(config),
+            _ => None,
+        });
+        let nodes: BTreeSet<&str> =
+            balancers.flat_map(|config| &config.nodes).map(|node| node.interface.as_str()).collect();
+        self.means.stocks.forget_where(|place| match place {
+            Place::Interface(interface) => !nodes.contains(interface.as_str()),
+            _ => false,
+        });
     }
 
     /// Has everything reported that is so now, for a daemon that has just come or has missed something.

@@ -161,7 +161,12 @@ impl Stocks {
 
     /// Throws away what is kept for a place: its namespace may be another by now.
     pub(crate) fn forget(&self, place: &Place) {
-        self.shelves().all.retain(|ware, _| ware.place != *place);
+        self.forget_where(|other| other == place);
+    }
+
+    /// The same of all places of which that is true.
+    pub(crate) fn forget_where(&self, gone: impl Fn(&Place) -> bool) {
+        self.shelves().all.retain(|ware, _| !gone(&ware.place));
     }
 
     /// A socket that is bound. A few are asked for at a time, so that a warden that is away holds up a few threads only.

@@ -309,6 +309,10 @@ mod tests {
         }
         told.hear(moved("eni-2", 2));
         assert_eq!(told.stocks().wares(), [ware("eni-2")], "the other is its balancer's now");
+        // A connection that goes on through the node takes of it once more.
+        drop(told.stocks().take(&ware("eni-1")));
+        told.hear(Tell::Count(0));
+        assert_eq!(told.stocks().wares(), [ware("eni-2")]);
         told.hear(Tell::Drop("balancer:lb".to_owned()));
         assert_eq!(told.stocks().wares(), []);
     }
