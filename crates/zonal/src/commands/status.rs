@@ -72,14 +72,20 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 }
 
 fn print_instances(status: &Value, all: bool) {
+    let trouble = |instance: &Value| instance.get("trouble").and_then(Value::as_str).map(str::to_owned);
     let is_gone = |instance: &&Value| text(instance, "state") == "terminated";
-    let (gone, there): (Vec<&Value>, Vec<&Value>) = list(status, "instances").iter().partition(is_gone);
-    let (shown, left_out) = if all { (gone.as_slice(), 0) } else { (&[][..], gone.len()) };
-    if there.is_empty() && shown.is_empty() {
+    let (mut gone, there): (Vec<&Value>, Vec<&Value>) = list(status, "instances").iter().partition(is_gone);
+    let ended = gone.len();
+    if !all {
+        // Of one that never ran it is asked why.
+        gone.retain(|instance| trouble(instance).is_some());
+    }
+    let left_out = ended - gone.len();
+    if there.is_empty() && gone.is_empty() {
         println!("No instances.");
     }
     // What is gone is looked at last.
-    for instance in there.iter().chain(shown) {
+    for instance in there.iter().chain(&gone) {
         println!(
             "{:<20} {:<14} {:<12} {:<11} {:<17} {:<15} {}",
             text(instance, "id"),
@@ -90,7 +96,7 @@ fn print_instances(status: &Value, all: bool) {
             text(instance, "address"),
             text(instance, "name"),
         );
-        if let Some(trouble) = instance.get("trouble").and_then(Value::as_str) {
+        if let Some(trouble) = trouble(instance) {
             println!("{:<20} {trouble}", "");
         }
     }
